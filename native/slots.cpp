@@ -1,0 +1,52 @@
+#include "slots.hpp"
+
+namespace fornax {
+
+thread_local Slots slots;
+
+namespace {
+
+PyObject* default_settings = Py_None;
+
+PyObject* current_trace(PyObject*, PyObject*) {
+  return Py_NewRef(slots.trace ? slots.trace : Py_None);
+}
+
+// Stores `value` (None clears the slot) and hands out what was there.
+PyObject* swap(PyObject*& slot, PyObject* value) {
+  PyObject* previous = slot;
+  slot = value == Py_None ? nullptr : Py_NewRef(value);
+  return previous ? previous : Py_NewRef(Py_None);
+}
+
+PyObject* swap_trace(PyObject*, PyObject* trace) { return swap(slots.trace, trace); }
+
+PyObject* get_settings(PyObject*, PyObject*) { return Py_NewRef(current_settings()); }
+
+PyObject* swap_settings(PyObject*, PyObject* settings) { return swap(slots.settings, settings); }
+
+PyObject* set_default_settings(PyObject*, PyObject* settings) {
+  Py_SETREF(default_settings, Py_NewRef(settings));
+  Py_RETURN_NONE;
+}
+
+}  // namespace
+
+PyObject* current_settings() { return slots.settings ? slots.settings : default_settings; }
+
+PyMethodDef slot_methods[] = {
+    {"current_trace", current_trace, METH_NOARGS,
+     "current_trace() -> object | None\n\nThe trace of this thread; None means eager."},
+    {"swap_trace", swap_trace, METH_O,
+     "swap_trace(new) -> previous\n\nInstall `new` (None = eager) in this thread's trace slot."},
+    {"current_settings", get_settings, METH_NOARGS,
+     "current_settings() -> object\n\nThis thread's override, else the process-wide default."},
+    {"swap_settings", swap_settings, METH_O,
+     "swap_settings(new) -> previous override | None\n\n"
+     "Override the settings of this thread; None returns to the process-wide default."},
+    {"set_default_settings", set_default_settings, METH_O,
+     "set_default_settings(settings)\n\nReplace the process-wide settings object."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace fornax
