@@ -1,0 +1,1 @@
+"""The compiler: program → canonical form → kernels in loop IR → machine code → plan."""

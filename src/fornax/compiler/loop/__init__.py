@@ -1,0 +1,1 @@
+"""Loop IR: typed scalar expressions (an interned graph) and the statements that loop over them."""

@@ -1,0 +1,229 @@
+"""Builds loop-IR expressions: interns nodes, folds constants, keeps complex values as pairs.
+
+This is the object `b` that `Primitive.element` receives. Values are `Expr` (one scalar) or `Pair`
+(complex). Element rules never look inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from fornax.compiler.loop import affine, fold
+from fornax.compiler.loop import complex as complex_rules
+from fornax.compiler.loop.ir import (
+    COMBINERS,
+    COMPARE,
+    COMPLEX,
+    OPERATIONS,
+    STORAGE,
+    Axis,
+    Buffer,
+    Carry,
+    Expr,
+    Pair,
+)
+
+Value = Expr | Pair
+
+
+def compute_dtype(dtype: str) -> str:
+    """The dtype an array element is computed in (float32 for bfloat16 …)."""
+    return STORAGE.get(dtype, dtype)
+
+
+class Builder:
+    """Makes interned expressions. One builder per kernel; nodes of two builders do not mix."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[tuple, Expr] = {}
+
+    # --- nodes ---
+    def node(self, kind: str, dtype: str, data, args: tuple[Expr, ...] = ()) -> Expr:
+        """The interned node with these fields."""
+        key = (kind, dtype, data, args)
+        if kind == "const":  # 0.0 and -0.0, 1 and 1.0 and True must differ
+            key = (kind, dtype, repr(data), args)
+        found = self.nodes.get(key)
+        if found is None:
+            found = self.nodes[key] = Expr(kind, dtype, data, args, len(self.nodes))
+            if affine.is_integer(dtype):
+                found.low, found.high = affine.interval(found)
+                if dtype == "int64":
+                    found.linear = affine.linear_of(found)
+        return found
+
+    def const(self, value, dtype: str) -> Value:
+        """A constant of `dtype` (complex dtypes give a pair; storage dtypes their wide one)."""
+        if dtype in COMPLEX:
+            value = complex(value)
+            part = COMPLEX[dtype]
+            return Pair(self.const(value.real, part), self.const(value.imag, part))
+        dtype = compute_dtype(dtype)
+        return self.node("const", dtype, fold.canonical(value, dtype))
+
+    def index(self, value: int | Expr) -> Expr:
+        """An int64 expression from an int."""
+        return value if isinstance(value, Expr) else self.node("const", "int64", int(value))
+
+    def new_axis(self, extent: int, name: str = "i") -> Axis:
+        """A fresh loop variable."""
+        return Axis(extent, name)
+
+    def axis(self, axis: Axis) -> Expr:
+        """The value of a loop variable. A loop of one iteration is the constant 0."""
+        if axis.extent == 1:
+            return self.index(0)
+        return self.node("axis", "int64", axis)
+
+    def carry(self, carry: Carry) -> Expr:
+        return self.node("carry", carry.dtype, carry)
+
+    def final(self, carry: Carry) -> Expr:
+        return self.node("final", carry.dtype, carry)
+
+    # --- memory ---
+    def load(
+        self,
+        buffer: Buffer,
+        index: Sequence[Expr],
+        dtype: str | None = None,
+        mask: Expr | None = None,
+        other: Value | None = None,
+    ) -> Value:
+        """Read one element. For a complex array pass its float buffer (…, 2) and its `dtype`."""
+        if dtype in COMPLEX:
+            parts = [
+                self.load(
+                    buffer,
+                    (*index, self.index(k)),
+                    mask=mask,
+                    other=None if other is None else other[k],
+                )
+                for k in (0, 1)
+            ]
+            return Pair(*parts)
+        args = tuple(index)
+        if mask is not None and not (mask.kind == "const" and mask.data):
+            assert other is not None
+            wide = compute_dtype(buffer.dtype)
+            loaded = self.node("load", wide, buffer, (*args, mask, other))
+        else:
+            loaded = self.node("load", compute_dtype(buffer.dtype), buffer, args)
+        return loaded
+
+    # --- operations ---
+    def op(self, name: str, *args: Value, dtype: str | None = None) -> Value:
+        """Apply an operation of `ir.OPERATIONS`; complex operands go through `complex` rules.
+
+        `dtype` is the result's dtype where the operands do not give it (cast, bitcast).
+        """
+        if any(isinstance(a, Pair) for a in args):
+            return complex_rules.apply(self, name, args, dtype)
+        if dtype is None:
+            dtype = "bool" if name in COMPARE else args[1 if name == "select" else 0].dtype
+        folded = fold.operation(self, name, args, dtype)
+        if folded is not None:
+            return folded
+        return self.node("op", dtype, name, args)
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        """`b.add(x, y)` is `b.op("add", x, y)`, for every operation."""
+        plain = name.rstrip("_")  # b.and_, b.or_, b.not_
+        if plain not in OPERATIONS:
+            raise AttributeError(f"the loop IR has no operation {name!r}")
+
+        def call(*args: Value, dtype: str | None = None) -> Value:
+            return self.op(plain, *args, dtype=dtype)
+
+        self.__dict__[name] = call
+        return call
+
+    def cast(self, x: Value, to: str) -> Value:
+        """Convert between array dtypes with JAX's semantics.
+
+        To bool: x != 0. To a storage dtype: round to it, but keep the wide representation.
+        Complex to real drops the imaginary part; real to complex adds a zero one.
+        """
+        if to in COMPLEX:
+            part = COMPLEX[to]
+            if isinstance(x, Pair):
+                return Pair(self.cast(x.real, part), self.cast(x.imag, part))
+            return Pair(self.cast(x, part), self.const(0.0, part))
+        if isinstance(x, Pair):
+            if to == "bool":
+                return self.op("or", self.cast(x.real, to), self.cast(x.imag, to))
+            x = x.real
+        if to == "bool":
+            return x if x.dtype == "bool" else self.op("ne", x, self.const(0, x.dtype))
+        if to in STORAGE:
+            wide = STORAGE[to]
+            narrow = self.op("cast", self.cast(x, wide), dtype=to)
+            return self.op("cast", narrow, dtype=wide)
+        return x if x.dtype == to else self.op("cast", x, dtype=to)
+
+    def select(self, condition: Expr, then: Value, otherwise: Value) -> Value:
+        """`then` where `condition` else `otherwise`, both evaluated."""
+        if isinstance(then, Pair):
+            return Pair(
+                self.select(condition, then.real, otherwise.real),
+                self.select(condition, then.imag, otherwise.imag),
+            )
+        return self.op("select", condition, then, otherwise)
+
+    def reduce(self, combiner: str, axes: Sequence[Axis], *values: Value) -> Value:
+        """Combine `values` over all of `axes`. "argmax"/"argmin" take (value, index) and give the
+        index's Pair-free result: use `reduce_component`. Empty reductions give the identity."""
+        value = values[0]
+        if isinstance(value, Pair):
+            if combiner == "add":
+                return Pair(
+                    self.reduce("add", axes, value.real), self.reduce("add", axes, value.imag)
+                )
+            if combiner == "mul":
+                return Pair(*(self.reduce_component("cmul", axes, k, *value) for k in (0, 1)))
+            raise TypeError(f"no {combiner} of complex numbers")
+        return self.reduce_component(combiner, axes, 0, *values)
+
+    def reduce_component(
+        self, combiner: str, axes: Sequence[Axis], component: int, *values: Expr
+    ) -> Expr:
+        """Component `component` of a reduction of several values at once."""
+        assert len(values) == COMBINERS[combiner], (combiner, len(values))
+        kept = tuple(a for a in axes if a.extent != 1)
+        if not kept:
+            return values[component]
+        return self.node("reduce", values[component].dtype, (combiner, kept, component), values)
+
+    # --- index arithmetic (all int64) ---
+    def add_index(self, *terms: int | Expr) -> Expr:
+        total = self.index(terms[0])
+        for term in terms[1:]:
+            total = self.op("add", total, self.index(term))
+        return total
+
+    def clamp_index(self, x: Expr, low: int, high: int) -> Expr:
+        """max(low, min(x, high)) of an integer expression, as int64."""
+        x = self.cast(x, "int64")
+        return self.op("max", self.op("min", x, self.index(high)), self.index(low))
+
+    def within(self, x: Expr, low: int, high: int) -> Expr:
+        """low <= x < high, as bool."""
+        above = self.op("ge", x, self.index(low))
+        return self.op("and", above, self.op("lt", x, self.index(high)))
+
+
+def identity(combiner: str, dtype: str):
+    """The neutral element of a combiner: x combined with it is x."""
+    is_float = "float" in dtype
+    if combiner == "add" or combiner == "xor" or combiner == "or":
+        return False if dtype == "bool" else 0.0 if is_float else 0
+    if combiner == "mul":
+        return 1.0 if is_float else 1
+    if combiner == "and":
+        return True if dtype == "bool" else fold.limits(dtype)[1] if dtype[0] == "u" else -1
+    if combiner in ("min", "argmin"):
+        return math.inf if is_float else True if dtype == "bool" else fold.limits(dtype)[1]
+    if combiner in ("max", "argmax"):
+        return -math.inf if is_float else False if dtype == "bool" else fold.limits(dtype)[0]
+    raise ValueError(combiner)

@@ -1,0 +1,337 @@
+"""What `Builder` simplifies while it makes a node: constants, neutral elements, known ranges.
+
+Every rule is exact: it gives the same bits as the operation it replaces (NaN payloads aside).
+Mathematical functions are not evaluated here: `math.expand` rewrites them into basic operations,
+which then fold, so that a constant operand gives the value that a variable one would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fornax.compiler.loop import affine, meaning
+from fornax.compiler.loop.ir import MATH, STORAGE, WIDTH, Expr, is_float, is_signed
+
+if TYPE_CHECKING:
+    from fornax.compiler.loop.builder import Builder
+
+limits = affine.limits
+
+
+def canonical(value, dtype: str):
+    """`value` as the Python value a `const` of `dtype` holds: wrapped, or rounded to float32."""
+    if dtype == "bool":
+        return bool(value)
+    if is_float(dtype):
+        if dtype == "float64":
+            return float(value)
+        return float(meaning.evaluate("cast", (float(value),), dtype))
+    return affine.wrap(int(value), dtype)
+
+
+def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    """A simpler expression equal to the operation, or None."""
+    if all(a.kind == "const" for a in args) and name not in MATH and dtype not in STORAGE:
+        return constant(b, name, args, dtype)
+    rule = RULES.get(name)
+    return rule(b, args, dtype) if rule is not None else None
+
+
+def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    """Evaluate an operation of constants."""
+    values = [a.data for a in args]
+    if name == "fma":
+        return b.const(meaning.exact_fma(*values, dtype), dtype)
+    arrays = [meaning.numpy_dtype(a.dtype).type(v) for a, v in zip(args, values, strict=True)]
+    result = meaning.evaluate(name, tuple(arrays), dtype).item()
+    if name == "bitcast" and result != result:
+        return None  # a constant NaN would lose its payload
+    return b.node("const", dtype, result)
+
+
+def is_constant(x: Expr, value) -> bool:
+    """x is the constant `value`, the sign of zero included."""
+    if x.kind != "const" or x.data != value:
+        return False
+    return not is_float(x.dtype) or math.copysign(1, x.data) == math.copysign(1, value)
+
+
+# --- arithmetic -------------------------------------------------------------------------------
+def add(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if is_float(dtype):
+        if is_constant(y, -0.0):
+            return x
+        if is_constant(x, -0.0):
+            return y
+        if y.kind == "op" and y.data == "neg":
+            return b.op("sub", x, y.args[0])
+        return None
+    if dtype == "int64":
+        return affine.sum_of(b, (x, 1), (y, 1))
+    if is_constant(y, 0):
+        return x
+    return y if is_constant(x, 0) else None
+
+
+def sub(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if is_float(dtype):
+        if is_constant(y, 0.0):
+            return x
+        if y.kind == "op" and y.data == "neg":
+            return b.op("add", x, y.args[0])
+        return None
+    if dtype == "int64":
+        return affine.sum_of(b, (x, 1), (y, -1))
+    if x is y:
+        return b.const(0, dtype)
+    return x if is_constant(y, 0) else None
+
+
+def mul(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if x.kind == "const" and y.kind != "const":
+        x, y = y, x
+    if is_constant(y, 1.0 if is_float(dtype) else 1):
+        return x
+    if is_float(dtype):
+        return b.op("neg", x) if is_constant(y, -1.0) else None
+    if is_constant(y, 0):
+        return y
+    if dtype == "int64" and y.kind == "const":
+        return affine.sum_of(b, (x, y.data))
+    return b.node("op", dtype, "mul", (x, y)) if x is not args[0] else None
+
+
+def div(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if is_constant(y, 1.0 if is_float(dtype) else 1):
+        return x
+    if y.kind != "const" or y.data != y.data:
+        return None
+    if is_float(dtype):
+        mantissa, exponent = math.frexp(y.data)
+        if abs(mantissa) == 0.5 and abs(exponent) < 120:  # a power of two: 1/y is exact
+            return b.op("mul", x, b.const(1 / y.data, dtype))
+    elif dtype == "int64" and y.data > 0 and x.low >= 0:
+        return b.op("idiv", x, y)
+    return None
+
+
+def rem(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if not is_float(dtype) and y.low > 0 and x.low >= 0:
+        if x.high < y.low:
+            return x
+        if dtype == "int64" and y.kind == "const":
+            return b.op("imod", x, y)
+    return None
+
+
+def neg(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    (x,) = args
+    if x.kind == "op" and x.data == "neg":
+        return x.args[0]
+    return affine.sum_of(b, (x, -1)) if dtype == "int64" else None
+
+
+def absolute(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    (x,) = args
+    if not is_float(dtype):
+        return x if x.low >= 0 else None
+    if x.kind == "op" and x.data == "neg":
+        return b.op("abs", x.args[0])
+    return x if x.kind == "op" and x.data == "abs" else None
+
+
+def minimum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if x is y:
+        return x
+    if x.low is None:
+        return None
+    if x.high <= y.low:
+        return x
+    return y if y.high <= x.low else None
+
+
+def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if x is y:
+        return x
+    if x.low is None:
+        return None
+    if x.low >= y.high:
+        return x
+    return y if y.low >= x.high else None
+
+
+def idiv(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if dtype == "int64" and y.kind == "const":
+        return affine.quotient(b, x, y.data)
+    return None
+
+
+def imod(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if dtype == "int64" and y.kind == "const":
+        return affine.modulo(b, x, y.data)
+    return x if x.low >= 0 and x.high < y.low else None
+
+
+# --- bits and booleans ------------------------------------------------------------------------
+def and_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    ones = True if dtype == "bool" else limits(dtype)[1] if not is_signed(dtype) else -1
+    if x is y or is_constant(y, ones):
+        return x
+    if is_constant(x, ones):
+        return y
+    return x if is_constant(x, 0) else y if is_constant(y, 0) else None
+
+
+def or_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if x is y or is_constant(y, 0):
+        return x
+    if is_constant(x, 0):
+        return y
+    if dtype == "bool":
+        return x if is_constant(x, True) else y if is_constant(y, True) else None
+    return None
+
+
+def xor(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    if x is y:
+        return b.const(0, dtype)
+    if dtype == "bool" and is_constant(y, True):
+        return b.op("not", x)
+    return x if is_constant(y, 0) else y if is_constant(x, 0) else None
+
+
+OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+
+
+def not_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    (x,) = args
+    if x.kind != "op":
+        return None
+    if x.data == "not":
+        return x.args[0]
+    if x.data in OPPOSITE and (x.data in ("eq", "ne") or not is_float(x.args[0].dtype)):
+        return b.op(OPPOSITE[x.data], *x.args)  # not (x < y) is not x >= y where one is NaN
+    return None
+
+
+def shift(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    x, y = args
+    return x if is_constant(y, 0) or is_constant(x, 0) else None
+
+
+def compare(name: str) -> Callable:
+    """Comparisons whose answer the intervals give."""
+
+    def rule(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+        x, y = args
+        if x.low is None or y.low is None:
+            return None
+        if x is y:
+            return b.const(name in ("eq", "le", "ge"), "bool")
+        if x.dtype == "bool" and y.kind == "const" and name in ("eq", "ne"):
+            return x if (name == "eq") == y.data else b.op("not", x)
+        if x.high < y.low:
+            return b.const(name in ("lt", "le", "ne"), "bool")
+        if x.low > y.high:
+            return b.const(name in ("gt", "ge", "ne"), "bool")
+        if name in ("le", "gt") and x.high <= y.low:
+            return b.const(name == "le", "bool")
+        if name in ("ge", "lt") and x.low >= y.high:
+            return b.const(name == "ge", "bool")
+        return None
+
+    return rule
+
+
+def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    condition, x, y = args
+    if x is y:
+        return x
+    if condition.kind == "const":
+        return x if condition.data else y
+    if condition.kind == "op" and condition.data == "not":
+        return b.op("select", condition.args[0], y, x)
+    if dtype != "bool":
+        return None
+    if x.kind == "const":
+        return b.op("or", condition, y) if x.data else b.op("and", b.op("not", condition), y)
+    if y.kind == "const":
+        return b.op("or", b.op("not", condition), x) if y.data else b.op("and", condition, x)
+    return None
+
+
+# --- conversions ------------------------------------------------------------------------------
+#: (exponent bits, mantissa bits with the hidden one) of the floats.
+PRECISION = {
+    "float64": (11, 53), "float32": (8, 24), "float16": (5, 11), "bfloat16": (8, 8),
+    "float8_e5m2": (5, 3), "float8_e4m3fn": (4, 4),
+}  # fmt: skip
+
+
+def contains(wide: str, narrow: str) -> bool:
+    """True when every value of `narrow` is exactly a value of `wide`."""
+    if wide == narrow or narrow == "bool":
+        return True
+    if is_float(wide):
+        exponent, mantissa = PRECISION[wide]
+        if is_float(narrow):
+            return exponent >= PRECISION[narrow][0] and mantissa >= PRECISION[narrow][1]
+        high = limits(narrow)[1]
+        return high.bit_length() <= mantissa and exponent >= 8
+    if is_float(narrow) or wide == "bool":
+        return False
+    (low, high), (least, most) = limits(wide), limits(narrow)
+    return low <= least and most <= high
+
+
+def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    (x,) = args
+    if x.dtype == dtype:
+        return x
+    if x.kind != "op" or x.data != "cast":
+        return None
+    (inner,) = x.args
+    if inner.kind == "const" and x.dtype in STORAGE:
+        rounded = meaning.evaluate("cast", (meaning.numpy_dtype(inner.dtype).type(inner.data),), x.dtype)
+        return b.node("const", dtype, meaning.evaluate("cast", (rounded,), dtype).item())
+    if not contains(x.dtype, inner.dtype):
+        whole = not is_float(x.dtype) and not is_float(inner.dtype)
+        if whole and not is_float(dtype) and WIDTH[dtype] <= WIDTH[x.dtype] and dtype != "bool":
+            return b.op("cast", inner, dtype=dtype)  # both cut off high bits
+        return None
+    if is_float(x.dtype) and not is_float(dtype) and not contains(dtype, inner.dtype):
+        return None if not is_float(inner.dtype) else b.op("cast", inner, dtype=dtype)
+    return b.op("cast", inner, dtype=dtype)
+
+
+def bitcast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    (x,) = args
+    if x.dtype == dtype:
+        return x
+    if x.kind == "op" and x.data == "bitcast":
+        return b.op("bitcast", x.args[0], dtype=dtype)
+    return None
+
+
+RULES: dict[str, Callable[[Builder, tuple[Expr, ...], str], Expr | None]] = {
+    "add": add, "sub": sub, "mul": mul, "div": div, "rem": rem, "neg": neg, "abs": absolute,
+    "min": minimum, "max": maximum, "idiv": idiv, "imod": imod,
+    "and": and_, "or": or_, "xor": xor, "not": not_,
+    "shl": shift, "shr_logical": shift, "shr_arithmetic": shift,
+    **{name: compare(name) for name in OPPOSITE},
+    "select": select, "cast": cast, "bitcast": bitcast,
+}  # fmt: skip

@@ -1,0 +1,275 @@
+"""The loop IR: what a kernel is.
+
+Two layers, both immutable and printable (`show`), checkable (`check`) and runnable without LLVM
+(`interpret`):
+
+* `Expr`: a typed scalar, one node of an interned directed acyclic graph. Equal nodes made by one
+  `Builder` are the same object, so common subexpressions cost nothing and identity is equality.
+* statements: `For`, `While`, `If`, `Store`, `Alloc`. Loop-carried values are `Carry` nodes; their
+  value after the loop is the `final` node. Reductions, running sums and scans are all carries.
+
+There is no vector type. A loop of kind "vector" runs `lanes` iterations at once; the back end gives
+every expression that depends on its axis that many lanes, and masks the tail.
+
+Complex numbers do not exist here: a complex value is a `Pair` of expressions and a complex buffer
+is a float buffer with one more (innermost) dimension of two. bfloat16 and float16 exist only in
+memory: loads widen to float32 and stores round, `cast` to them and back rounds explicitly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+#: dtype names of expressions. "int64" is also the type of indices.
+SCALARS = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64",
+)  # fmt: skip
+#: dtype names that exist in memory only, with the dtype they are computed in.
+STORAGE = {
+    "float16": "float32",
+    "bfloat16": "float32",
+    "float8_e4m3fn": "float32",
+    "float8_e5m2": "float32",
+    "int4": "int8",
+    "uint4": "uint8",
+}
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+WIDTH = {
+    "bool": 8, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
+    "int64": 64, "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64,
+    "float8_e4m3fn": 8, "float8_e5m2": 8, "int4": 8, "uint4": 8,
+}  # fmt: skip
+
+
+def is_float(dtype: str) -> bool:
+    """True for the floating dtypes of expressions and memory."""
+    return "float" in dtype
+
+
+def is_signed(dtype: str) -> bool:
+    """True for signed integers."""
+    return dtype.startswith("int")
+
+
+class Axis:
+    """A loop variable: values 0 … extent-1. Identity is equality.
+
+    `extent` is an int, or an int64 `Expr` of `param` nodes and of the axes and carries of enclosing
+    loops, for extents known at run time and for the last block of a split loop.
+    """
+
+    __slots__ = ("extent", "name")
+
+    def __init__(self, extent: int | Expr, name: str = "i"):
+        self.extent = extent
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{self.name}<{self.extent}"
+
+
+class Carry:
+    """A loop-carried value. Inside its loop `carry` reads it; after the loop `final` does."""
+
+    __slots__ = ("dtype", "name")
+
+    def __init__(self, dtype: str, name: str = "c"):
+        self.dtype = dtype
+        self.name = name
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """Memory. Identity is equality. `strides` count elements; `role` is one of
+
+    "in" (only read), "out" (only written), "inout" (both, or aliased with another buffer),
+    "scratch" (per-worker memory given by the caller), "local" (made by `Alloc` on the stack).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    role: str = "in"
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides, in elements, of a C-contiguous array."""
+    strides, step = [], 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= max(extent, 1)
+    return tuple(reversed(strides))
+
+
+class Expr:
+    """One typed scalar. `kind` decides the meaning of `data` and `args`:
+
+    ========  ======================  =====================================================
+    kind      data                    args
+    ========  ======================  =====================================================
+    const     Python value            ()
+    axis      Axis                    ()                             dtype int64
+    param     position                ()                             int64 kernel argument
+    load      Buffer                  index…, one per dimension  [+ mask, other if masked]
+    op        operation name          operands (see `OPERATIONS`)
+    reduce    (combiner, axes, k)     one value per component; `k` says which result this is
+    carry     Carry                   ()                             value inside the loop
+    final     Carry                   ()                             value after the loop
+    ========  ======================  =====================================================
+
+    A `reduce` exists only between element rules and `schedule`, which turns it into a loop with
+    carries. A masked load reads `other` where the mask is false and then touches no memory.
+
+    `low` and `high` bound the value of an integer expression (see `affine.interval`); `linear` is
+    its form sum(coefficient * part) + constant when it is a sum of several parts.
+    """
+
+    __slots__ = ("args", "data", "dtype", "high", "kind", "linear", "low", "number")
+
+    def __init__(self, kind: str, dtype: str, data, args: tuple[Expr, ...], number: int):
+        self.kind = kind
+        self.dtype = dtype
+        self.data = data
+        self.args = args
+        self.number = number  # position in the builder: operands come before users
+        self.low: int | None = None
+        self.high: int | None = None
+        self.linear: tuple[tuple[tuple[Expr, int], ...], int] | None = None
+
+    @property
+    def masked(self) -> bool:
+        """A load that carries a mask and the value to use where the mask is false."""
+        return self.kind == "load" and len(self.args) == len(self.data.shape) + 2
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.data} {self.dtype} #{self.number}>"
+
+
+class Pair(NamedTuple):
+    """A complex value: two expressions of the same float dtype."""
+
+    real: Expr
+    imag: Expr
+
+
+# --- operations -------------------------------------------------------------------------------
+#: Operations that every back end implements directly. Integers wrap. Semantics where C leaves a
+#: hole follow JAX: integer division by zero gives -1 (all ones), remainder by zero gives the
+#: dividend, the most negative number divided by -1 gives itself; shifts by >= width give 0 (or
+#: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0.
+BASIC = {
+    "add", "sub", "mul", "div", "rem", "neg", "abs", "min", "max", "fma",
+    "and", "or", "xor", "not", "shl", "shr_arithmetic", "shr_logical",
+    "eq", "ne", "lt", "le", "gt", "ge", "select", "cast", "bitcast",
+    "floor", "ceil", "trunc", "round_even", "sqrt", "copysign", "popcount", "clz",
+    "idiv", "imod",  # floor division and modulo of indices by a positive divisor
+}  # fmt: skip
+#: Operations that `math.expand` rewrites into basic ones (float32 and float64).
+MATH = {
+    "exp", "exp2", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
+    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erf_inv", "logistic",
+    "pow", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite", "nextafter",
+    "log2", "hypot", "bessel_i0e", "bessel_i1e",
+}  # fmt: skip
+OPERATIONS = BASIC | MATH
+COMPARE = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
+#: combiner name -> (number of components). "argmax"/"argmin" carry (value, int index) and keep
+#: the first extreme, NaN being the most extreme; "cmul" multiplies complex pairs.
+COMBINERS = {
+    "add": 1, "mul": 1, "min": 1, "max": 1, "and": 1, "or": 1, "xor": 1,
+    "argmax": 2, "argmin": 2, "cmul": 2,
+}  # fmt: skip
+
+
+# --- statements -------------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """One loop-carried value: its node, start, next value, and (for a reduction) its combiner.
+
+    With a combiner, `next` is exactly `op(combiner, carry, x)`, which lets a back end keep several
+    partial results (lanes, unrolled accumulators) and combine them at the end. The components of
+    "argmax", "argmin" and "cmul" follow one another in the loop's `carries`.
+    """
+
+    carry: Carry
+    start: Expr
+    next: Expr
+    combiner: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """buffer[index] = value, where `mask` (if any) is true."""
+
+    buffer: Buffer
+    index: tuple[Expr, ...]
+    value: Expr
+    mask: Expr | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class For:
+    """Run `body` for every value of `axis` and step the carries.
+
+    kind: "serial"; "parallel" (outermost only: the kernel gets [begin, end) of it; at most one
+    per kernel; no carries); "vector" (`lanes` iterations at once); "unroll" (static small extent,
+    the body is repeated).
+    """
+
+    axis: Axis
+    body: tuple[Statement, ...]
+    carries: tuple[Carried, ...] = ()
+    kind: str = "serial"
+    lanes: int = 1
+    reverse: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class While:
+    """Step the carries while `condition` (a bool of the carries) holds, testing first."""
+
+    condition: Expr
+    carries: tuple[Carried, ...]
+    body: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class If:
+    """Run `body` where `condition` is true, else `orelse`."""
+
+    condition: Expr
+    body: tuple[Statement, ...]
+    orelse: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Alloc:
+    """Make a "local" buffer (a few KiB, on the stack) for the rest of the enclosing body."""
+
+    buffer: Buffer
+
+
+Statement = Store | For | While | If | Alloc
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """`buffers` in argument order (not the local ones); `body` runs once per call, except that a
+    "parallel" loop runs over the chunk [begin, end) of its extent. `extent` is that loop's extent
+    (1 without one) and `grain` the least number of its iterations worth giving to a thread."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+    extent: int = 1
+    grain: int = 1
