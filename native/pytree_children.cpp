@@ -17,344 +17,339 @@ PyObject* flattened_key = nullptr;
 // same key objects in the same insertion order, so looking at the pointers replaces the sort, and
 // equal dicts end up sharing one tuple of keys, which makes comparing structures cheap as well.
 struct KeyOrder {
-    Ref keys;                           // sorted; keeps the pointers below alive
-    std::vector<PyObject*> inserted;      // keys in insertion order
-    std::vector<std::uint32_t> position;  // insertion order -> sorted order
-    std::uint64_t hash = 0;
+  Ref keys;                             // sorted; keeps the pointers below alive
+  std::vector<PyObject*> inserted;      // keys in insertion order
+  std::vector<std::uint32_t> position;  // insertion order -> sorted order
+  std::uint64_t hash = 0;
 };
 constexpr std::size_t order_slots = 512;
 constexpr Py_ssize_t longest_cached = 1024;
 
 std::array<KeyOrder, order_slots>& key_orders() {
-    static auto* instance = new std::array<KeyOrder, order_slots>;
-    return *instance;
+  static auto* instance = new std::array<KeyOrder, order_slots>;
+  return *instance;
 }
 
 std::uint64_t mix_pointer(std::uint64_t hash, const void* pointer) {
-    hash ^= reinterpret_cast<std::uintptr_t>(pointer) >> 4;
-    hash *= std::uint64_t{0x9E3779B97F4A7C15};
-    return hash ^ (hash >> 29);
+  hash ^= reinterpret_cast<std::uintptr_t>(pointer) >> 4;
+  hash *= std::uint64_t{0x9E3779B97F4A7C15};
+  return hash ^ (hash >> 29);
 }
 
 bool sort_error(PyObject* dict) {
-    if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
-    PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
-    PyErr_Fetch(&type, &cause, &traceback);
-    PyErr_NormalizeException(&type, &cause, &traceback);
-    if (traceback != nullptr) PyException_SetTraceback(cause, traceback);
-    const std::string reason = text_of(cause, false);
-    PyErr_Format(PyExc_ValueError,
-                 "the keys of a %s cannot be sorted: %s. A pytree orders dictionary entries by key, "
-                 "so keys have to be comparable with <. Use keys of one type, or an OrderedDict, "
-                 "which keeps insertion order.",
-                 type_name(Py_TYPE(dict)).c_str(), reason.c_str());
-    PyObject *new_type = nullptr, *error = nullptr, *new_traceback = nullptr;
-    PyErr_Fetch(&new_type, &error, &new_traceback);
-    PyErr_NormalizeException(&new_type, &error, &new_traceback);
-    PyException_SetCause(error, Py_NewRef(cause));
-    PyException_SetContext(error, cause);
-    PyErr_Restore(new_type, error, new_traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return false;
+  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
+  PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &cause, &traceback);
+  PyErr_NormalizeException(&type, &cause, &traceback);
+  if (traceback != nullptr) PyException_SetTraceback(cause, traceback);
+  const std::string reason = text_of(cause, false);
+  PyErr_Format(PyExc_ValueError,
+               "the keys of a %s cannot be sorted: %s. A pytree orders dictionary entries by key, "
+               "so keys have to be comparable with <. Use keys of one type, or an OrderedDict, "
+               "which keeps insertion order.",
+               type_name(Py_TYPE(dict)).c_str(), reason.c_str());
+  PyObject *new_type = nullptr, *error = nullptr, *new_traceback = nullptr;
+  PyErr_Fetch(&new_type, &error, &new_traceback);
+  PyErr_NormalizeException(&new_type, &error, &new_traceback);
+  PyException_SetCause(error, Py_NewRef(cause));
+  PyException_SetContext(error, cause);
+  PyErr_Restore(new_type, error, new_traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(traceback);
+  return false;
 }
 
 bool values_for(PyObject* dict, PyObject* keys, std::vector<PyObject*>& values) {
-    const Py_ssize_t count = PyTuple_GET_SIZE(keys);
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        PyObject* value = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(keys, i));
-        if (value == nullptr) {
-            if (!PyErr_Occurred())
-                PyErr_Format(PyExc_RuntimeError, "%s changed while it was being flattened",
-                             Py_TYPE(dict)->tp_name);
-            return false;
-        }
-        values.push_back(Py_NewRef(value));
+  const Py_ssize_t count = PyTuple_GET_SIZE(keys);
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* value = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(keys, i));
+    if (value == nullptr) {
+      if (!PyErr_Occurred())
+        PyErr_Format(PyExc_RuntimeError, "%s changed while it was being flattened",
+                     Py_TYPE(dict)->tp_name);
+      return false;
     }
-    return true;
+    values.push_back(Py_NewRef(value));
+  }
+  return true;
 }
 
 // Fills `order` for a dict whose keys all are str, or all int, in sorted order `keys`.
 void remember(KeyOrder& order, PyObject* dict, PyObject* keys, std::uint64_t hash) {
-    const auto count = static_cast<std::size_t>(PyTuple_GET_SIZE(keys));
-    std::vector<std::pair<PyObject*, std::uint32_t>> places(count);
-    for (std::size_t i = 0; i < count; ++i)
-        places[i] = {PyTuple_GET_ITEM(keys, static_cast<Py_ssize_t>(i)),
-                     static_cast<std::uint32_t>(i)};
-    std::sort(places.begin(), places.end());
-    KeyOrder fresh;
-    fresh.inserted.reserve(count);
-    fresh.position.reserve(count);
-    Py_ssize_t cursor = 0;
-    PyObject *key = nullptr, *value = nullptr;
-    while (PyDict_Next(dict, &cursor, &key, &value)) {
-        const auto found = std::lower_bound(places.begin(), places.end(),
-                                            std::pair<PyObject*, std::uint32_t>{key, 0});
-        fresh.inserted.push_back(key);
-        fresh.position.push_back(found->second);
-    }
-    fresh.keys = Ref::borrow(keys);
-    fresh.hash = hash;
-    std::swap(order, fresh);  // the old keys are released after the slot is whole again
+  const auto count = static_cast<std::size_t>(PyTuple_GET_SIZE(keys));
+  std::vector<std::pair<PyObject*, std::uint32_t>> places(count);
+  for (std::size_t i = 0; i < count; ++i)
+    places[i] = {PyTuple_GET_ITEM(keys, static_cast<Py_ssize_t>(i)), static_cast<std::uint32_t>(i)};
+  std::sort(places.begin(), places.end());
+  KeyOrder fresh;
+  fresh.inserted.reserve(count);
+  fresh.position.reserve(count);
+  Py_ssize_t cursor = 0;
+  PyObject *key = nullptr, *value = nullptr;
+  while (PyDict_Next(dict, &cursor, &key, &value)) {
+    const auto found =
+        std::lower_bound(places.begin(), places.end(), std::pair<PyObject*, std::uint32_t>{key, 0});
+    fresh.inserted.push_back(key);
+    fresh.position.push_back(found->second);
+  }
+  fresh.keys = Ref::borrow(keys);
+  fresh.hash = hash;
+  std::swap(order, fresh);  // the old keys are released after the slot is whole again
 }
 
 PyObject* make_key(PyObject* key_type, PyObject* argument) {
-    if (key_type == nullptr) {
-        PyErr_SetString(PyExc_RuntimeError, "key paths need fornax.pytree to be imported first");
-        return nullptr;
-    }
-    return PyObject_CallOneArg(key_type, argument);
+  if (key_type == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "key paths need fornax.pytree to be imported first");
+    return nullptr;
+  }
+  return PyObject_CallOneArg(key_type, argument);
 }
 
 bool number_keys(PyObject* key_type, std::size_t count, std::vector<PyObject*>& keys) {
-    for (std::size_t i = 0; i < count; ++i) {
-        Ref index = Ref::steal(PyLong_FromSize_t(i));
-        PyObject* key = index ? make_key(key_type, index.get()) : nullptr;
-        if (key == nullptr) return false;
-        keys.push_back(key);
-    }
-    return true;
+  for (std::size_t i = 0; i < count; ++i) {
+    Ref index = Ref::steal(PyLong_FromSize_t(i));
+    PyObject* key = index ? make_key(key_type, index.get()) : nullptr;
+    if (key == nullptr) return false;
+    keys.push_back(key);
+  }
+  return true;
 }
 
 bool named_keys(PyObject* key_type, PyObject* names, std::size_t count,
                 std::vector<PyObject*>& keys) {
-    for (std::size_t i = 0; i < count; ++i) {
-        Ref name = Ref::steal(PySequence_GetItem(names, static_cast<Py_ssize_t>(i)));
-        PyObject* key = name ? make_key(key_type, name.get()) : nullptr;
-        if (key == nullptr) return false;
-        keys.push_back(key);
-    }
-    return true;
+  for (std::size_t i = 0; i < count; ++i) {
+    Ref name = Ref::steal(PySequence_GetItem(names, static_cast<Py_ssize_t>(i)));
+    PyObject* key = name ? make_key(key_type, name.get()) : nullptr;
+    if (key == nullptr) return false;
+    keys.push_back(key);
+  }
+  return true;
 }
 
 bool open_with_keys(PyObject* object, const Registration& registration, Level& level) {
-    Ref pairs;
-    if (!call_to_iterable(registration.to_iterable_with_keys, object, pairs, level.data))
-        return false;
-    const Py_ssize_t count = PyTuple_GET_SIZE(pairs.get());
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        Ref pair = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pairs.get(), i)));
-        if (!pair || PyTuple_GET_SIZE(pair.get()) != 2) {
-            PyErr_Format(PyExc_ValueError,
-                         "the flatten function with keys of pytree node type %s should return "
-                         "(key, child) pairs, but entry %zd is %R",
-                         type_name(registration.type).c_str(), i,
-                         PyTuple_GET_ITEM(pairs.get(), i));
-            return false;
-        }
-        level.keys.push_back(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 0)));
-        level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 1)));
+  Ref pairs;
+  if (!call_to_iterable(registration.to_iterable_with_keys, object, pairs, level.data))
+    return false;
+  const Py_ssize_t count = PyTuple_GET_SIZE(pairs.get());
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    Ref pair = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pairs.get(), i)));
+    if (!pair || PyTuple_GET_SIZE(pair.get()) != 2) {
+      PyErr_Format(PyExc_ValueError,
+                   "the flatten function with keys of pytree node type %s should return "
+                   "(key, child) pairs, but entry %zd is %R",
+                   type_name(registration.type).c_str(), i, PyTuple_GET_ITEM(pairs.get(), i));
+      return false;
     }
-    return true;
+    level.keys.push_back(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 0)));
+    level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 1)));
+  }
+  return true;
 }
 
 }  // namespace
 
 Level::~Level() {
-    release_all(children, 0);
-    release_all(keys, 0);
+  release_all(children, 0);
+  release_all(keys, 0);
 }
 
 bool sorted_items(PyObject* dict, Metadata& out, std::vector<PyObject*>& values) {
-    const Py_ssize_t count = PyDict_GET_SIZE(dict);
-    std::uint64_t place = static_cast<std::uint64_t>(count);
-    Py_ssize_t cursor = 0;
-    PyObject *key = nullptr, *value = nullptr;
-    bool all_text = count > 0 && count <= longest_cached;
-    bool all_numbers = all_text;
+  const Py_ssize_t count = PyDict_GET_SIZE(dict);
+  std::uint64_t place = static_cast<std::uint64_t>(count);
+  Py_ssize_t cursor = 0;
+  PyObject *key = nullptr, *value = nullptr;
+  bool all_text = count > 0 && count <= longest_cached;
+  bool all_numbers = all_text;
+  while (PyDict_Next(dict, &cursor, &key, &value)) {
+    all_text = all_text && PyUnicode_CheckExact(key);
+    all_numbers = all_numbers && PyLong_CheckExact(key);
+    place = mix_pointer(place, key);
+  }
+  const bool cacheable = all_text || all_numbers;
+  KeyOrder& order = key_orders()[place % order_slots];
+  if (cacheable && order.inserted.size() == static_cast<std::size_t>(count)) {
+    const std::size_t base = values.size();
+    values.resize(base + static_cast<std::size_t>(count), nullptr);
+    std::size_t seen = 0;
+    cursor = 0;
     while (PyDict_Next(dict, &cursor, &key, &value)) {
-        all_text = all_text && PyUnicode_CheckExact(key);
-        all_numbers = all_numbers && PyLong_CheckExact(key);
-        place = mix_pointer(place, key);
+      if (order.inserted[seen] != key) break;
+      values[base + order.position[seen++]] = value;
     }
-    const bool cacheable = all_text || all_numbers;
-    KeyOrder& order = key_orders()[place % order_slots];
-    if (cacheable && order.inserted.size() == static_cast<std::size_t>(count)) {
-        const std::size_t base = values.size();
-        values.resize(base + static_cast<std::size_t>(count), nullptr);
-        std::size_t seen = 0;
-        cursor = 0;
-        while (PyDict_Next(dict, &cursor, &key, &value)) {
-            if (order.inserted[seen] != key) break;
-            values[base + order.position[seen++]] = value;
-        }
-        if (seen == static_cast<std::size_t>(count)) {
-            for (std::size_t i = base; i < values.size(); ++i) Py_INCREF(values[i]);
-            out.object = order.keys;
-            out.hash = order.hash;
-            out.exactness = Exactness::atomic;
-            return true;
-        }
-        values.resize(base);
+    if (seen == static_cast<std::size_t>(count)) {
+      for (std::size_t i = base; i < values.size(); ++i) Py_INCREF(values[i]);
+      out.object = order.keys;
+      out.hash = order.hash;
+      out.exactness = Exactness::atomic;
+      return true;
     }
-    Ref keys = Ref::steal(PyDict_Keys(dict));
-    if (!keys) return false;
-    if (PyList_Sort(keys.get()) != 0) return sort_error(dict);
-    out.object = Ref::steal(PyList_AsTuple(keys.get()));
-    if (!out.object) return false;
-    out.hash = data_hash(out.object.get(), out.exactness);
-    if (cacheable) remember(order, dict, out.object.get(), out.hash);
-    return values_for(dict, out.object.get(), values);
+    values.resize(base);
+  }
+  Ref keys = Ref::steal(PyDict_Keys(dict));
+  if (!keys) return false;
+  if (PyList_Sort(keys.get()) != 0) return sort_error(dict);
+  out.object = Ref::steal(PyList_AsTuple(keys.get()));
+  if (!out.object) return false;
+  out.hash = data_hash(out.object.get(), out.exactness);
+  if (cacheable) remember(order, dict, out.object.get(), out.hash);
+  return values_for(dict, out.object.get(), values);
 }
 
 bool ordered_items(PyObject* dict, Metadata& out, std::vector<PyObject*>& values) {
-    out.object = Ref::steal(PySequence_Tuple(dict));
-    if (!out.object) return false;
-    out.hash = data_hash(out.object.get(), out.exactness);
-    return values_for(dict, out.object.get(), values);
+  out.object = Ref::steal(PySequence_Tuple(dict));
+  if (!out.object) return false;
+  out.hash = data_hash(out.object.get(), out.exactness);
+  return values_for(dict, out.object.get(), values);
 }
 
 bool call_to_iterable(PyObject* function, PyObject* object, Ref& children, Ref& metadata) {
-    Ref pair = Ref::steal(PyObject_CallOneArg(function, object));
-    if (!pair) return false;
-    const char* const problem =
-        "the flatten function of pytree node type %s should return a tuple (children, metadata)%s, "
-        "but it returned %R";
-    const std::string name = type_name(Py_TYPE(object));
-    if (!PyTuple_Check(pair.get()) || PyTuple_GET_SIZE(pair.get()) != 2) {
-        PyErr_Format(PyExc_ValueError, problem, name.c_str(), "", pair.get());
-        return false;
+  Ref pair = Ref::steal(PyObject_CallOneArg(function, object));
+  if (!pair) return false;
+  const char* const problem =
+      "the flatten function of pytree node type %s should return a tuple (children, metadata)%s, "
+      "but it returned %R";
+  const std::string name = type_name(Py_TYPE(object));
+  if (!PyTuple_Check(pair.get()) || PyTuple_GET_SIZE(pair.get()) != 2) {
+    PyErr_Format(PyExc_ValueError, problem, name.c_str(), "", pair.get());
+    return false;
+  }
+  children = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pair.get(), 0)));
+  if (!children) {
+    // An error raised while a generator of children runs is the user's own and stays.
+    if (Py_TYPE(PyTuple_GET_ITEM(pair.get(), 0))->tp_iter == nullptr &&
+        PyErr_ExceptionMatches(PyExc_TypeError)) {
+      PyErr_Clear();
+      PyErr_Format(PyExc_ValueError, problem, name.c_str(), " with iterable children", pair.get());
     }
-    children = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pair.get(), 0)));
-    if (!children) {
-        // An error raised while a generator of children runs is the user's own and stays.
-        if (Py_TYPE(PyTuple_GET_ITEM(pair.get(), 0))->tp_iter == nullptr &&
-            PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_ValueError, problem, name.c_str(), " with iterable children",
-                         pair.get());
-        }
-        return false;
-    }
-    metadata = Ref::borrow(PyTuple_GET_ITEM(pair.get(), 1));
-    return true;
+    return false;
+  }
+  metadata = Ref::borrow(PyTuple_GET_ITEM(pair.get(), 1));
+  return true;
 }
 
 bool dataclass_fields(PyObject* object, const Registration& registration,
                       std::vector<PyObject*>& values, Ref& metadata) {
-    const Py_ssize_t data_count = PyTuple_GET_SIZE(registration.data_fields);
-    for (Py_ssize_t i = 0; i < data_count; ++i) {
-        PyObject* value = PyObject_GetAttr(object, PyTuple_GET_ITEM(registration.data_fields, i));
-        if (value == nullptr) return false;
-        values.push_back(value);
-    }
-    const Py_ssize_t meta_count = PyTuple_GET_SIZE(registration.meta_fields);
-    metadata = Ref::steal(PyTuple_New(meta_count));
-    if (!metadata) return false;
-    for (Py_ssize_t i = 0; i < meta_count; ++i) {
-        PyObject* value = PyObject_GetAttr(object, PyTuple_GET_ITEM(registration.meta_fields, i));
-        if (value == nullptr) return false;
-        PyTuple_SET_ITEM(metadata.get(), i, value);
-    }
-    return true;
+  const Py_ssize_t data_count = PyTuple_GET_SIZE(registration.data_fields);
+  for (Py_ssize_t i = 0; i < data_count; ++i) {
+    PyObject* value = PyObject_GetAttr(object, PyTuple_GET_ITEM(registration.data_fields, i));
+    if (value == nullptr) return false;
+    values.push_back(value);
+  }
+  const Py_ssize_t meta_count = PyTuple_GET_SIZE(registration.meta_fields);
+  metadata = Ref::steal(PyTuple_New(meta_count));
+  if (!metadata) return false;
+  for (Py_ssize_t i = 0; i < meta_count; ++i) {
+    PyObject* value = PyObject_GetAttr(object, PyTuple_GET_ITEM(registration.meta_fields, i));
+    if (value == nullptr) return false;
+    PyTuple_SET_ITEM(metadata.get(), i, value);
+  }
+  return true;
 }
 
 bool open_level(PyObject* object, Kind kind, const Registration* registration, bool want_keys,
                 Level& level) {
-    switch (kind) {
-        case Kind::leaf:
-        case Kind::none:
-            return true;
-        case Kind::constant:
-            level.data = Ref::borrow(object);
-            return true;
-        case Kind::tuple:
-        case Kind::list: {
-            Ref items = Ref::steal(PySequence_Tuple(object));
-            if (!items) return false;
-            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i)
-                level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(items.get(), i)));
-            return !want_keys || number_keys(sequence_key, level.children.size(), level.keys);
-        }
-        case Kind::named_tuple: {
-            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i)
-                level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(object, i)));
-            level.data = Ref::borrow(reinterpret_cast<PyObject*>(Py_TYPE(object)));
-            if (!want_keys) return true;
-            Ref names = Ref::steal(PyObject_GetAttr(object, fields_name));
-            return names && named_keys(attribute_key, names.get(), level.children.size(), level.keys);
-        }
-        case Kind::dict:
-        case Kind::default_dict:
-        case Kind::ordered_dict: {
-            Metadata sorted;
-            const bool opened = kind == Kind::ordered_dict
-                                    ? ordered_items(object, sorted, level.children)
-                                    : sorted_items(object, sorted, level.children);
-            if (!opened) return false;
-            if (want_keys &&
-                !named_keys(dict_key, sorted.object.get(), level.children.size(), level.keys))
-                return false;
-            if (kind == Kind::default_dict) {
-                Ref factory = Ref::steal(PyObject_GetAttrString(object, "default_factory"));
-                if (!factory) return false;
-                level.data = Ref::steal(PyTuple_Pack(2, factory.get(), sorted.object.get()));
-                return static_cast<bool>(level.data);
-            }
-            level.data = std::move(sorted.object);
-            return true;
-        }
-        case Kind::custom: {
-            if (want_keys && registration->to_iterable_with_keys != nullptr)
-                return open_with_keys(object, *registration, level);
-            Ref children;
-            if (!call_to_iterable(registration->to_iterable, object, children, level.data))
-                return false;
-            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(children.get()); ++i)
-                level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(children.get(), i)));
-            return !want_keys || number_keys(flattened_key, level.children.size(), level.keys);
-        }
-        case Kind::dataclass:
-            if (!dataclass_fields(object, *registration, level.children, level.data)) return false;
-            return !want_keys || named_keys(attribute_key, registration->data_fields,
-                                            level.children.size(), level.keys);
+  switch (kind) {
+    case Kind::leaf:
+    case Kind::none:
+      return true;
+    case Kind::constant:
+      level.data = Ref::borrow(object);
+      return true;
+    case Kind::tuple:
+    case Kind::list: {
+      Ref items = Ref::steal(PySequence_Tuple(object));
+      if (!items) return false;
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i)
+        level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(items.get(), i)));
+      return !want_keys || number_keys(sequence_key, level.children.size(), level.keys);
     }
-    return true;
+    case Kind::named_tuple: {
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i)
+        level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(object, i)));
+      level.data = Ref::borrow(reinterpret_cast<PyObject*>(Py_TYPE(object)));
+      if (!want_keys) return true;
+      Ref names = Ref::steal(PyObject_GetAttr(object, fields_name));
+      return names && named_keys(attribute_key, names.get(), level.children.size(), level.keys);
+    }
+    case Kind::dict:
+    case Kind::default_dict:
+    case Kind::ordered_dict: {
+      Metadata sorted;
+      const bool opened = kind == Kind::ordered_dict ? ordered_items(object, sorted, level.children)
+                                                     : sorted_items(object, sorted, level.children);
+      if (!opened) return false;
+      if (want_keys &&
+          !named_keys(dict_key, sorted.object.get(), level.children.size(), level.keys))
+        return false;
+      if (kind == Kind::default_dict) {
+        Ref factory = Ref::steal(PyObject_GetAttrString(object, "default_factory"));
+        if (!factory) return false;
+        level.data = Ref::steal(PyTuple_Pack(2, factory.get(), sorted.object.get()));
+        return static_cast<bool>(level.data);
+      }
+      level.data = std::move(sorted.object);
+      return true;
+    }
+    case Kind::custom: {
+      if (want_keys && registration->to_iterable_with_keys != nullptr)
+        return open_with_keys(object, *registration, level);
+      Ref children;
+      if (!call_to_iterable(registration->to_iterable, object, children, level.data)) return false;
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(children.get()); ++i)
+        level.children.push_back(Py_NewRef(PyTuple_GET_ITEM(children.get(), i)));
+      return !want_keys || number_keys(flattened_key, level.children.size(), level.keys);
+    }
+    case Kind::dataclass:
+      if (!dataclass_fields(object, *registration, level.children, level.data)) return false;
+      return !want_keys || named_keys(attribute_key, registration->data_fields,
+                                      level.children.size(), level.keys);
+  }
+  return true;
 }
 
 int set_key_types(PyObject* sequence, PyObject* dict, PyObject* attribute, PyObject* flattened) {
-    Py_XSETREF(sequence_key, Py_NewRef(sequence));
-    Py_XSETREF(dict_key, Py_NewRef(dict));
-    Py_XSETREF(attribute_key, Py_NewRef(attribute));
-    Py_XSETREF(flattened_key, Py_NewRef(flattened));
-    return 0;
+  Py_XSETREF(sequence_key, Py_NewRef(sequence));
+  Py_XSETREF(dict_key, Py_NewRef(dict));
+  Py_XSETREF(attribute_key, Py_NewRef(attribute));
+  Py_XSETREF(flattened_key, Py_NewRef(flattened));
+  return 0;
 }
 
 std::string path_piece(PyObject* object, Kind kind, const Registration* registration,
                        std::size_t index) {
-    const auto place = static_cast<Py_ssize_t>(index);
-    switch (kind) {
-        case Kind::tuple:
-        case Kind::list:
-            return "[" + std::to_string(index) + "]";
-        case Kind::dict:
-        case Kind::default_dict:
-        case Kind::ordered_dict: {
-            Level level;
-            if (open_level(object, kind, registration, false, level)) {
-                PyObject* keys = level.data.get();
-                if (kind == Kind::default_dict) keys = PyTuple_GET_ITEM(keys, 1);
-                if (place < PyTuple_GET_SIZE(keys))
-                    return "[" + text_of(PyTuple_GET_ITEM(keys, place), true) + "]";
-            }
-            PyErr_Clear();
-            break;
-        }
-        case Kind::named_tuple: {
-            Ref names = Ref::steal(PyObject_GetAttr(object, fields_name));
-            Ref name = Ref::steal(names ? PySequence_GetItem(names.get(), place) : nullptr);
-            if (name) return "." + text_of(name.get(), false);
-            PyErr_Clear();
-            break;
-        }
-        case Kind::dataclass:
-            if (place < PyTuple_GET_SIZE(registration->data_fields))
-                return "." + text_of(PyTuple_GET_ITEM(registration->data_fields, place), false);
-            break;
-        default:
-            break;
+  const auto place = static_cast<Py_ssize_t>(index);
+  switch (kind) {
+    case Kind::tuple:
+    case Kind::list:
+      return "[" + std::to_string(index) + "]";
+    case Kind::dict:
+    case Kind::default_dict:
+    case Kind::ordered_dict: {
+      Level level;
+      if (open_level(object, kind, registration, false, level)) {
+        PyObject* keys = level.data.get();
+        if (kind == Kind::default_dict) keys = PyTuple_GET_ITEM(keys, 1);
+        if (place < PyTuple_GET_SIZE(keys))
+          return "[" + text_of(PyTuple_GET_ITEM(keys, place), true) + "]";
+      }
+      PyErr_Clear();
+      break;
     }
-    return "[<flat index " + std::to_string(index) + ">]";
+    case Kind::named_tuple: {
+      Ref names = Ref::steal(PyObject_GetAttr(object, fields_name));
+      Ref name = Ref::steal(names ? PySequence_GetItem(names.get(), place) : nullptr);
+      if (name) return "." + text_of(name.get(), false);
+      PyErr_Clear();
+      break;
+    }
+    case Kind::dataclass:
+      if (place < PyTuple_GET_SIZE(registration->data_fields))
+        return "." + text_of(PyTuple_GET_ITEM(registration->data_fields, place), false);
+      break;
+    default:
+      break;
+  }
+  return "[<flat index " + std::to_string(index) + ">]";
 }
 
 }  // namespace fornax::pytree

@@ -13,63 +13,64 @@
 namespace fornax::pytree {
 
 enum class Kind : std::uint8_t {
-    leaf,
-    none,
-    tuple,
-    list,
-    dict,
-    named_tuple,
-    ordered_dict,
-    default_dict,
-    custom,
-    dataclass,
-    constant,  // register_static: no children, the object is its own metadata
+  leaf,
+  none,
+  tuple,
+  list,
+  dict,
+  named_tuple,
+  ordered_dict,
+  default_dict,
+  custom,
+  dataclass,
+  constant,  // register_static: no children, the object is its own metadata
 };
 
 // How two metadata objects may be compared, and what they can keep alive.
 enum class Exactness : std::uint8_t {
-    atomic,  // numbers, strings and tuples of them: compared by type and value, never in a cycle
-    exact,   // also classes and functions: compared by identity
-    opaque,  // anything else: the object's own ==
+  atomic,  // numbers, strings and tuples of them: compared by type and value, never in a cycle
+  exact,   // also classes and functions: compared by identity
+  opaque,  // anything else: the object's own ==
 };
 
 // A registered node type. Never freed, because nodes point at it.
 struct Registration {
-    Kind kind;
-    PyTypeObject* type;
-    PyObject* to_iterable = nullptr;
-    PyObject* from_iterable = nullptr;
-    PyObject* to_iterable_with_keys = nullptr;
-    PyObject* data_fields = nullptr;  // tuples of str, for dataclass
-    PyObject* meta_fields = nullptr;
-    PyObject* all_fields = nullptr;
+  Kind kind;
+  PyTypeObject* type;
+  PyObject* to_iterable = nullptr;
+  PyObject* from_iterable = nullptr;
+  PyObject* to_iterable_with_keys = nullptr;
+  PyObject* data_fields = nullptr;  // tuples of str, for dataclass
+  PyObject* meta_fields = nullptr;
+  PyObject* all_fields = nullptr;
 };
 
 // One node of a structure. Structures store their nodes in post-order: children before parents.
 struct Node {
-    Kind kind = Kind::leaf;
-    Exactness exactness = Exactness::atomic;
-    std::uint32_t arity = 0;
-    std::uint32_t leaves = 1;  // of the subtree
-    std::uint32_t nodes = 1;   // of the subtree, this one included
-    PyObject* data = nullptr;  // owned metadata, see node_metadata in pytree_structure.cpp
-    const Registration* registration = nullptr;
-    std::uint64_t data_hash = 0;
+  Kind kind = Kind::leaf;
+  Exactness exactness = Exactness::atomic;
+  std::uint32_t arity = 0;
+  std::uint32_t leaves = 1;  // of the subtree
+  std::uint32_t nodes = 1;   // of the subtree, this one included
+  PyObject* data = nullptr;  // owned metadata, see node_metadata in pytree_structure.cpp
+  const Registration* registration = nullptr;
+  std::uint64_t data_hash = 0;
 };
 
 struct Structure {
-    PyObject_VAR_HEAD
-    PyObject* weak_references;
-    std::uint64_t hash;
-    Structure* next;  // chain of the intern table
-    bool interned;
+  PyObject_VAR_HEAD PyObject* weak_references;
+  std::uint64_t hash;
+  Structure* next;  // chain of the intern table
+  bool interned;
 
-    Node* nodes() { return reinterpret_cast<Node*>(reinterpret_cast<char*>(this) + sizeof(Structure)); }
-    const Node* nodes() const {
-        return reinterpret_cast<const Node*>(reinterpret_cast<const char*>(this) + sizeof(Structure));
-    }
-    std::size_t size() const { return static_cast<std::size_t>(Py_SIZE(this)); }
-    const Node& root() const { return nodes()[size() - 1]; }
+  Node* nodes() {
+    return reinterpret_cast<Node*>(reinterpret_cast<char*>(this) + sizeof(Structure));
+  }
+  const Node* nodes() const {
+    return reinterpret_cast<const Node*>(reinterpret_cast<const char*>(this) + sizeof(Structure));
+  }
+  std::size_t size() const { return static_cast<std::size_t>(Py_SIZE(this)); }
+  const Node& root() const { return nodes()[size() - 1]; }
 };
 static_assert(sizeof(Structure) % alignof(Node) == 0);
 
@@ -78,36 +79,36 @@ inline Structure* as_structure(PyObject* object) { return reinterpret_cast<Struc
 
 // A node's metadata with what was found out about it.
 struct Metadata {
-    Ref object;
-    std::uint64_t hash = 0;
-    Exactness exactness = Exactness::atomic;
+  Ref object;
+  std::uint64_t hash = 0;
+  Exactness exactness = Exactness::atomic;
 };
 
 // A list of nodes under construction; owns the metadata references of its nodes.
 class NodeList {
-public:
-    NodeList();
-    ~NodeList();
-    NodeList(const NodeList&) = delete;
-    NodeList& operator=(const NodeList&) = delete;
+ public:
+  NodeList();
+  ~NodeList();
+  NodeList(const NodeList&) = delete;
+  NodeList& operator=(const NodeList&) = delete;
 
-    std::vector<Node>& items() { return *items_; }
-    void push_copy(const Node& node) {
-        Py_XINCREF(node.data);
-        items_->push_back(node);
-    }
-    // Appends the parent of the `arity` subtrees that were pushed from `first_node` on.
-    void close(Kind kind, std::size_t arity, std::size_t first_node, std::size_t leaf_count,
-               Metadata metadata = {}, const Registration* registration = nullptr);
-    std::size_t leaves_since(std::size_t first_node) const;
+  std::vector<Node>& items() { return *items_; }
+  void push_copy(const Node& node) {
+    Py_XINCREF(node.data);
+    items_->push_back(node);
+  }
+  // Appends the parent of the `arity` subtrees that were pushed from `first_node` on.
+  void close(Kind kind, std::size_t arity, std::size_t first_node, std::size_t leaf_count,
+             Metadata metadata = {}, const Registration* registration = nullptr);
+  std::size_t leaves_since(std::size_t first_node) const;
 
-private:
-    std::vector<Node>* items_;
+ private:
+  std::vector<Node>* items_;
 };
 
 enum class Intern : std::uint8_t {
-    exact,   // share when nothing but identity, type and value was needed to see equality
-    always,  // share whenever the metadata compare equal
+  exact,   // share when nothing but identity, type and value was needed to see equality
+  always,  // share whenever the metadata compare equal
 };
 
 // pytree_registry.cpp
@@ -115,7 +116,6 @@ int initialise_registry();
 // The kind of node `object` is; `registration` is set for the three registered kinds.
 Kind classify(PyObject* object, const Registration*& registration);
 Kind classify_type(PyTypeObject* type, const Registration*& registration);
-const Registration* find_registration(PyTypeObject* type);
 bool add_registration(std::unique_ptr<Registration> registration);
 extern PyTypeObject* default_dict_type;
 extern PyObject* fields_name;  // "_fields"
@@ -130,10 +130,10 @@ bool dataclass_fields(PyObject* object, const Registration& registration,
                       std::vector<PyObject*>& values, Ref& metadata);
 // One level of a node: owned children, their keys when wanted, and the node's metadata.
 struct Level {
-    ~Level();
-    std::vector<PyObject*> children;
-    std::vector<PyObject*> keys;
-    Ref data;
+  ~Level();
+  std::vector<PyObject*> children;
+  std::vector<PyObject*> keys;
+  Ref data;
 };
 bool open_level(PyObject* object, Kind kind, const Registration* registration, bool want_keys,
                 Level& level);
@@ -157,6 +157,9 @@ std::string text_of(PyObject* object, bool represent);  // clears errors of the 
 
 // pytree_methods.cpp
 extern PyMethodDef structure_methods[];
+// Appends the parent of the subtrees pushed from `first_node` on, from its public description.
+bool close_described(NodeList& list, PyObject* type, PyObject* data, std::size_t arity,
+                     std::size_t first_node);
 
 // pytree_rebuild.cpp
 PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size_t count);
@@ -165,9 +168,9 @@ bool flatten_up_to(const Structure& structure, PyObject* tree, std::vector<PyObj
 
 // pytree_flatten.cpp
 struct FlattenOptions {
-    PyObject* is_leaf = nullptr;  // borrowed, called with (node) or (path, node)
-    bool none_is_leaf = false;
-    bool is_leaf_takes_path = false;
+  PyObject* is_leaf = nullptr;  // borrowed, called with (node) or (path, node)
+  bool none_is_leaf = false;
+  bool is_leaf_takes_path = false;
 };
 bool flatten_tree(PyObject* tree, const FlattenOptions& options, std::vector<PyObject*>& leaves,
                   NodeList* nodes);
