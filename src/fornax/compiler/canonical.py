@@ -1,0 +1,178 @@
+"""Canonical form: one flat program of operations that the compiler knows how to build.
+
+Calls are inlined, composed operations expanded, equal equations merged, dead ones dropped, and a
+little algebra done (x*1, x+0 on integers, conversions to the same dtype). Inner programs of loops
+and branches stay programs; they are made canonical when their plan is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.compiler.kernels import KERNELS
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
+from fornax.ir.primitive import Primitive
+from fornax.ir.types import ArrayType
+from fornax.transforms.dce import dead_code
+from fornax.transforms.stage import Stage
+from fornax.ir.trace import new_trace
+
+#: operations the planner turns into control steps of the plan
+CONTROL = frozenset(("scan", "while", "cond"))
+
+
+class _Canonical:
+    """Rebuilds a program equation by equation, with a table of what was computed already."""
+
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self.seen: dict[tuple, tuple[Var, ...]] = {}
+        self.region = 0  # equations of different regions are never merged
+
+    def run(self, jaxpr: Jaxpr, env: dict[Var, Atom]) -> list[Atom]:
+        # an explicit stack: calls nest as deeply as the user's program does
+        for equation in jaxpr.equations:
+            inputs = tuple(_read(env, a) for a in equation.inputs)
+            outputs = self.equation(equation, inputs)
+            env.update(zip(equation.outputs, outputs, strict=True))
+        return [_read(env, a) for a in jaxpr.outputs]
+
+    def equation(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
+        primitive, params = equation.primitive, equation.params
+        inlined = getattr(primitive, "inlined", None)
+        if inlined is not None:
+            program = inlined(**params)
+            if program is not None:
+                return self.call(program, inputs, primitive)
+        if not is_buildable(primitive) and primitive.has_expand:
+            program = _expanded(primitive, [a.type for a in inputs], params)
+            return self.call(program, inputs, primitive)
+        simpler = _SIMPLER.get(primitive.name)
+        if simpler is not None:
+            atom = simpler(inputs, params)
+            if atom is not None:
+                return [atom]
+        effectful = bool(primitive.effects(**params))
+        key = (
+            self.region,
+            primitive,
+            tuple(map(_atom_key, inputs)),
+            tuple(sorted(params.items(), key=lambda item: item[0])),
+        )
+        if not effectful:
+            found = self.seen.get(key)
+            if found is not None:
+                return found
+        outputs = tuple(Var(v.type) for v in equation.outputs)
+        self.equations.append(Equation(primitive, inputs, params, outputs, equation.source))
+        if not effectful:
+            self.seen[key] = outputs
+        return outputs
+
+    def call(self, program: Jaxpr, inputs: Sequence[Atom], primitive: Primitive) -> list[Atom]:
+        separate = getattr(primitive, "keeps_recomputation", False)
+        before = self.region
+        if separate:
+            self.region = len(self.equations) + 1
+        env: dict[Var, Atom] = dict(zip(program.inputs, inputs, strict=True))
+        outputs = self.run(program, env)
+        self.region = before
+        return outputs
+
+
+def _read(env: dict[Var, Atom], atom: Atom) -> Atom:
+    return atom if isinstance(atom, Literal) else env[atom]
+
+
+def _atom_key(atom: Atom) -> Any:
+    if isinstance(atom, Literal):
+        value = atom.value
+        return (atom.type, np.asarray(value, atom.type.dtype).tobytes())
+    return atom
+
+
+def is_buildable(primitive: Primitive) -> bool:
+    """Whether the compiler builds the operation directly rather than through `expand`."""
+    return primitive.has_element or primitive.name in KERNELS or primitive.name in CONTROL
+
+
+def _expanded(primitive: Primitive, types: Sequence[ArrayType], params: dict) -> Jaxpr:
+    trace = Stage(purpose=f"the expansion of {primitive.name}")
+    with new_trace(trace):
+        outputs = primitive.expand(*map(trace.new_input, types), **params)
+        program = trace.finish(outputs, primitive.name)
+    return program.without_consts() if not program.consts else _with_literals(program)
+
+
+def _with_literals(program: Jaxpr) -> Jaxpr:
+    raise AssertionError(
+        f"the expansion of {program.debug_name} makes array constants; build them with iota or full"
+    )
+
+
+def _same_type(inputs: Sequence[Atom], dtype: Any) -> Atom | None:
+    (x,) = inputs
+    return x if x.type.dtype == dtype and isinstance(x, Var) else None
+
+
+def _is_literal(atom: Atom, value: float) -> bool:
+    return isinstance(atom, Literal) and bool(atom.value == value)
+
+
+def _times(inputs: Sequence[Atom], params: dict) -> Atom | None:
+    x, y = inputs
+    if _is_literal(y, 1) and isinstance(x, Var):
+        return x
+    if _is_literal(x, 1) and isinstance(y, Var):
+        return y
+    return None
+
+
+def _plus(inputs: Sequence[Atom], params: dict) -> Atom | None:
+    # only integers: -0.0 + 0.0 is 0.0
+    x, y = inputs
+    if x.type.dtype.kind not in "iu":
+        return None
+    if _is_literal(y, 0) and isinstance(x, Var):
+        return x
+    if _is_literal(x, 0) and isinstance(y, Var):
+        return y
+    return None
+
+
+def _integer_power(inputs: Sequence[Atom], params: dict) -> Atom | None:
+    return inputs[0] if params["y"] == 1 and isinstance(inputs[0], Var) else None
+
+
+def _reshape(inputs: Sequence[Atom], params: dict) -> Atom | None:
+    x = inputs[0]
+    same = tuple(params["new_sizes"]) == x.type.shape and isinstance(x, Var)
+    return x if same and params.get("dimensions") is None else None
+
+
+_SIMPLER: dict[str, Callable[[Sequence[Atom], dict], Atom | None]] = {
+    "convert_element_type": lambda i, p: _same_type(i, p["new_dtype"]),
+    "mul": _times,
+    "add": _plus,
+    "integer_pow": _integer_power,
+    "reshape": _reshape,
+    "copy": lambda i, p: i[0] if isinstance(i[0], Var) else None,
+}
+
+
+def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
+    """The canonical form of a program, with the same inputs, constants and outputs."""
+    found = jaxpr.memo.get("canonical")
+    if found is None:
+        work = _Canonical()
+        env: dict[Var, Atom] = {v: v for v in jaxpr.inputs}
+        outputs = work.run(jaxpr, env)
+        found = dead_code(
+            Jaxpr(jaxpr.inputs, tuple(work.equations), tuple(outputs), jaxpr.consts,
+                  jaxpr.debug_name)
+        )  # fmt: skip
+        jaxpr.memo["canonical"] = found
+    return found

@@ -1,0 +1,414 @@
+"""Fusion: which values become memory, and which kernel computes what.
+
+One backward walk over the program. Every value is read by kernels ("groups") at known indices,
+because an operation's element rule says where it reads its operands. A value that all its readers
+want at the same place is computed there and never stored; where readers disagree, or where
+computing it again would cost more than memory, a buffer appears and with it a group of its own.
+Reductions inside a kernel are loops inside its expressions, so softmax is one kernel.
+
+Heavy operations (those with a kernel of their own) are groups too: cheap producers are read through
+their loads (prologue), one group that reads their result element by element becomes their epilogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fornax.compiler import cost
+from fornax.compiler.canonical import CONTROL
+from fornax.compiler.kernels import KERNELS
+from fornax.compiler.loop.builder import Builder, compute_dtype
+from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
+from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
+from fornax.ir.types import ArrayType
+
+#: heavy operations whose kernels can compute more from each result element before storing it
+EPILOGUE = frozenset(("dot_general",))
+#: heavy operations that read each operand element about once
+PROLOGUE = frozenset(("dot_general", "concatenate"))
+
+
+@dataclass(eq=False)
+class Group:
+    """One unit of execution: a fused loop nest, a heavy kernel, or a control or host step."""
+
+    number: int
+    shape: tuple[int, ...]
+    axes: tuple[Axis, ...] = ()
+    index: tuple[Expr, ...] = ()
+    #: values this group writes to memory or gives to its own members, in reverse program order
+    members: list[Var] = field(default_factory=list)
+    #: the heavy, control or host equation that this group is built around
+    equation: Equation | None = None
+    has_reduction: bool = False
+    work: int = 0
+    #: groups whose results this one reads
+    needs: set[Group] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A group reads a value at `index`, inside the loops `path` (outermost first).
+
+    `index` is None for a heavy operation, which may read anywhere.
+    """
+
+    group: Group
+    index: tuple[Expr, ...] | None
+    path: tuple[Axis, ...]
+
+
+@dataclass
+class Fusion:
+    """The result: groups in execution order, and which variables live in memory."""
+
+    groups: list[Group]
+    stored: dict[Var, Group]
+    definition: dict[Var, Equation]
+
+
+class Unbuildable(Exception):
+    """An operation has neither an element rule nor a kernel."""
+
+
+def fuse(jaxpr: Jaxpr) -> Fusion:
+    """Decide kernels and buffers for a canonical program."""
+    return _Walk(jaxpr).run()
+
+
+def is_elementwise_step(equation: Equation) -> bool:
+    """Whether the equation can be part of a fused nest."""
+    name = equation.primitive.name
+    if name in CONTROL or name in KERNELS:
+        return False
+    return equation.primitive.has_element and not equation.primitive.effects(**equation.params)
+
+
+class _Walk:
+    def __init__(self, jaxpr: Jaxpr):
+        self.jaxpr = jaxpr
+        self.b = Builder()
+        self.reads: dict[Var, dict[tuple, Read]] = {}
+        self.stored: dict[Var, Group] = {}
+        self.groups: list[Group] = []
+        self.forced: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
+        self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
+        stops: set[Var] = set(self.forced)
+        for equation in jaxpr.equations:
+            if not is_elementwise_step(equation):
+                stops.update(equation.outputs)
+        self.chain = cost.chain_costs(jaxpr, stops)
+
+    def run(self) -> Fusion:
+        for equation in reversed(self.jaxpr.equations):
+            if is_elementwise_step(equation):
+                self.elementwise(equation)
+            else:
+                self.heavy(equation)
+        self.merge_siblings()
+        return Fusion(self.in_order(), self.stored, self.definition)
+
+    # --- reads ---
+    def record(self, var: Var, read: Read) -> None:
+        table = self.reads.setdefault(var, {})
+        table.setdefault((read.group, read.index), read)
+        if var in self.stored and self.stored[var] is not read.group:
+            read.group.needs.add(self.stored[var])
+
+    def readers(self, equation: Equation) -> list[Read]:
+        """Distinct reads of any result of an equation."""
+        found: dict[tuple, Read] = {}
+        for var in equation.outputs:
+            found.update(self.reads.get(var, {}))
+        return list(found.values())
+
+    def operand_reads(
+        self, equation: Equation, index: Sequence[Expr], path: tuple[Axis, ...]
+    ) -> list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]]:
+        """Where the element at `index` reads its operands; new axes are reductions."""
+        found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
+
+        def reader(atom) -> Callable[[Sequence[Expr]], Any]:
+            def read(at: Sequence[Expr]) -> Any:
+                if isinstance(atom, Literal):
+                    return self.b.const(atom.value, atom.type.dtype.name)
+                at = tuple(at)
+                inner = [a for a in axes_of(at) if a not in path]
+                found.append((atom, at, (*path, *inner)))
+                return opaque(self.b, atom.type)
+
+            return read
+
+        equation.primitive.element(
+            self.b,
+            [a.type for a in equation.inputs],
+            [reader(a) for a in equation.inputs],
+            list(index),
+            **equation.params,
+        )
+        return found
+
+    # --- decisions ---
+    def elementwise(self, equation: Equation) -> None:
+        reads = self.readers(equation)
+        forced = any(v in self.forced for v in equation.outputs)
+        if not reads and not forced:
+            return
+        fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
+        probe = self.operand_reads(equation, [self.b.axis(a) for a in fresh], fresh)
+        reduces = any(len(path) > len(fresh) for _, _, path in probe)
+        if not forced and all(self.may_inline(equation, r, reads, reduces) for r in reads):
+            for read in reads:
+                self.inline(equation, read)
+                read.group.has_reduction |= reduces
+            return
+        self.store(equation, reads, reduces)
+
+    def inline(self, equation: Equation, read: Read) -> None:
+        """Compute the equation inside a reading group, where it is read."""
+        read.group.work += cost.own_cost(equation)
+        if read.index is None:  # a heavy operation: it may read any element
+            axes = tuple(Axis(n) for n in equation.outputs[0].type.shape)
+            index = [self.b.axis(a) for a in axes]
+            for var, _, _ in self.operand_reads(equation, index, axes):
+                self.record(var, Read(read.group, None, ()))
+            return
+        for var, index, path in self.operand_reads(equation, read.index, read.path):
+            self.record(var, Read(read.group, index, path))
+
+    def may_inline(
+        self, equation: Equation, read: Read, reads: list[Read], reduces: bool
+    ) -> bool:
+        chain = self.chain[equation.outputs[0]]
+        group = read.group
+        if group.work + cost.own_cost(equation) > cost.LARGEST:
+            return False
+        moves = chain == 0 and not reduces
+        if read.index is None:
+            if reduces or group.equation.primitive.name not in PROLOGUE:
+                return False
+            return moves or (chain <= cost.PROLOGUE and len(reads) == 1)
+        if len(reads) > 1 and (reduces or chain > cost.CHEAP):
+            return False
+        used = axes_of(read.index)
+        if reduces:
+            plain = all(e.kind in ("axis", "const") for e in read.index)
+            return plain and set(used) == set(read.path[: len(used)])
+        if group.equation is not None and group.equation.primitive.name not in EPILOGUE:
+            return False
+        # would it be computed again in every iteration of a loop it does not depend on?
+        deepest = max((read.path.index(a) for a in used if a in read.path), default=-1)
+        repeats = 1
+        for axis in read.path[: deepest + 1]:
+            if axis not in used:
+                repeats *= axis.extent
+        return repeats == 1 or chain <= cost.DEAR
+
+    def store(self, equation: Equation, reads: list[Read], reduces: bool) -> None:
+        """Give the equation's results memory, in a group that fits or in a new one."""
+        shape = equation.outputs[0].type.shape
+        used = [v for v in equation.outputs if v in self.reads or v in self.forced]
+        group = self.group_to_join(used, shape, reads, reduces)
+        if group is None:
+            axes = tuple(Axis(n) for n in shape)
+            group = self.new_group(shape, axes)
+        group.has_reduction |= reduces
+        group.work += cost.own_cost(equation)
+        self.adopt(used, group, reads)
+        for var, index, path in self.operand_reads(equation, group.index, group.axes):
+            self.record(var, Read(group, index, path))
+
+    def adopt(self, variables: Sequence[Var], group: Group, reads: list[Read]) -> None:
+        group.members.extend(variables)
+        for var in variables:
+            self.stored[var] = group
+        for read in reads:
+            if read.group is not group:
+                read.group.needs.add(group)
+
+    def new_group(self, shape: tuple[int, ...], axes: tuple[Axis, ...], equation=None) -> Group:
+        index = tuple(self.b.axis(a) for a in axes)
+        group = Group(len(self.groups), shape, axes, index, equation=equation)
+        self.groups.append(group)
+        return group
+
+    def group_to_join(
+        self, used: list[Var], shape: tuple[int, ...], reads: list[Read], reduces: bool
+    ) -> Group | None:
+        """A group over the same domain that reads these values element by element."""
+        for group in dict.fromkeys(r.group for r in reads):
+            if group.shape != shape or group.work > cost.LARGEST:
+                continue
+            if group.equation is not None and (
+                reduces or group.equation.primitive.name not in EPILOGUE
+            ):
+                continue
+            if self.joins(group, reads):
+                return group
+        return None
+
+    def joins(self, group: Group, reads: list[Read]) -> bool:
+        """Whether `group` reads at its own index only and depends on no other reader."""
+        for read in reads:
+            if read.group is group:
+                if read.index != group.index:
+                    return False
+            elif self.depends(group, read.group):
+                return False
+        return True
+
+    def depends(self, group: Group, other: Group) -> bool:
+        """Whether `group` needs results of `other`, directly or not."""
+        stack, seen = [group], {group}
+        while stack:
+            for needed in stack.pop().needs:
+                if needed is other:
+                    return True
+                if needed not in seen:
+                    seen.add(needed)
+                    stack.append(needed)
+        return False
+
+    # --- heavy operations ---
+    def heavy(self, equation: Equation) -> None:
+        reads = self.readers(equation)
+        effectful = bool(equation.primitive.effects(**equation.params))
+        if not reads and not effectful and not any(v in self.forced for v in equation.outputs):
+            return
+        group = None
+        if equation.primitive.name in EPILOGUE:
+            group = self.epilogue(equation, reads)
+        if group is None:
+            group = self.new_group((), (), equation)
+        group.equation = equation
+        self.adopt(equation.outputs, group, reads)
+        for atom in equation.inputs:
+            if isinstance(atom, Var):
+                if equation.primitive.name not in PROLOGUE:
+                    self.forced.add(atom)
+                self.record(atom, Read(group, None, ()))
+
+    def epilogue(self, equation: Equation, reads: list[Read]) -> Group | None:
+        (result,) = equation.outputs
+        for group in dict.fromkeys(r.group for r in reads):
+            if (
+                group.equation is None
+                and group.shape == result.type.shape
+                and not group.has_reduction
+                and self.joins(group, reads)
+            ):
+                return group
+        return None
+
+    # --- order ---
+    def merge_siblings(self) -> None:
+        """Join groups over the same domain that read a common value and do not depend on another.
+
+        They then share the loads and the loop.
+        """
+        by_shape: dict[tuple[int, ...], list[Group]] = {}
+        for group in self.groups:
+            if group.equation is None and group.shape:
+                by_shape.setdefault(group.shape, []).append(group)
+        for candidates in by_shape.values():
+            if len(candidates) > 64:
+                continue
+            for i, group in enumerate(candidates):
+                for other in candidates[i + 1 :]:
+                    if self.mergeable(group, other):
+                        self.merge(group, other)
+
+    def mergeable(self, group: Group, other: Group) -> bool:
+        if not group.members or not other.members:
+            return False
+        if group.work + other.work > cost.LARGEST // 4 or len(group.members) > 12:
+            return False
+        if group.has_reduction or other.has_reduction:
+            return False
+        mine = {v for v, table in self.reads.items() for g, i in table if g is group and i}
+        shared = any(
+            v in mine and v.type.size >= 16 for v, table in self.reads.items()
+            for g, i in table if g is other and i
+        )  # fmt: skip
+        return shared and not self.depends(group, other) and not self.depends(other, group)
+
+    def merge(self, group: Group, other: Group) -> None:
+        group.members.extend(other.members)
+        group.work += other.work
+        group.needs |= other.needs
+        for var in other.members:
+            self.stored[var] = group
+        for table in self.reads.values():
+            for key in [k for k in table if k[0] is other]:
+                read = table.pop(key)
+                table[(group, read.index)] = Read(group, read.index, read.path)
+        for third in self.groups:
+            if other in third.needs:
+                third.needs.discard(other)
+                third.needs.add(group)
+        other.members = []
+        group.needs.discard(group)
+
+    def in_order(self) -> list[Group]:
+        """Groups so that each comes after those it needs; effects keep program order."""
+        position = {v: i for i, e in enumerate(self.jaxpr.equations) for v in e.outputs}
+        alive = [g for g in self.groups if g.members or g.equation is not None]
+
+        def first(group: Group) -> int:
+            if group.equation is not None and not group.members:
+                return self.jaxpr.equations.index(group.equation)
+            return min(position[v] for v in group.members)
+
+        effectful = [
+            g for g in alive
+            if g.equation is not None and g.equation.primitive.effects(**g.equation.params)
+        ]  # fmt: skip
+        effectful.sort(key=first)
+        for before, after in zip(effectful, effectful[1:], strict=False):
+            after.needs.add(before)
+        order: list[Group] = []
+        state: dict[Group, int] = {}
+        for root in sorted(alive, key=first):
+            stack = [root]
+            while stack:
+                group = stack[-1]
+                if state.get(group) == 2:
+                    stack.pop()
+                    continue
+                pending = [g for g in group.needs if state.get(g) != 2]
+                if state.get(group) == 1 or not pending:
+                    assert not pending, "groups depend on one another"
+                    state[group] = 2
+                    order.append(group)
+                    stack.pop()
+                    continue
+                state[group] = 1
+                stack.extend(sorted(pending, key=first, reverse=True))
+        return order
+
+
+def axes_of(values: Sequence[Expr]) -> list[Axis]:
+    """The axes that index expressions depend on, each once."""
+    found: dict[Axis, None] = {}
+    seen: set[Expr] = set()
+    stack = list(reversed(values))
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.kind == "axis":
+            found.setdefault(node.data)
+        stack.extend(reversed(node.args))
+    return list(found)
+
+
+def opaque(b: Builder, type: ArrayType) -> Any:
+    """A stand-in for an element whose value does not matter."""
+    name = type.dtype.name
+    if name in COMPLEX:
+        part = COMPLEX[name]
+        return Pair(b.carry(Carry(part)), b.carry(Carry(part)))
+    return b.carry(Carry(compute_dtype(name)))

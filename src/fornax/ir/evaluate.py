@@ -1,0 +1,48 @@
+"""Run a program, one operation after another, under the current trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fornax.ir.jaxpr import Jaxpr, Literal, Var
+
+
+def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
+    """Position of the last equation that reads each variable (outputs: past the end)."""
+    last: dict[Var, int] = {}
+    for i, equation in enumerate(jaxpr.equations):
+        for atom in equation.inputs:
+            if isinstance(atom, Var):
+                last[atom] = i
+    for atom in jaxpr.outputs:
+        if isinstance(atom, Var):
+            last[atom] = len(jaxpr.equations)
+    return last
+
+
+def evaluate(jaxpr: Jaxpr, *args: Any) -> list[Any]:
+    """The outputs for these arguments. Values are dropped after their last use."""
+    if len(args) + len(jaxpr.consts) != len(jaxpr.inputs):
+        raise TypeError(
+            f"program {jaxpr.debug_name!r} takes {len(jaxpr.inputs) - len(jaxpr.consts)} "
+            f"arguments, got {len(args)}"
+        )
+    last = jaxpr.memo.get("last_uses")
+    if last is None:
+        last = jaxpr.memo["last_uses"] = last_uses(jaxpr)
+    env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *args), strict=True))
+    for i, equation in enumerate(jaxpr.equations):
+        operands = [literal(a) if isinstance(a, Literal) else env[a] for a in equation.inputs]
+        results = equation.primitive.bind(*operands, **equation.params)
+        for var, value in zip(equation.outputs, results, strict=True):
+            if var in last:
+                env[var] = value
+        for atom in equation.inputs:
+            if isinstance(atom, Var) and last[atom] == i:
+                env.pop(atom, None)
+    return [literal(a) if isinstance(a, Literal) else env[a] for a in jaxpr.outputs]
+
+
+def literal(atom: Literal) -> Any:
+    """The value of a literal with its exact type: a Python scalar only if weakly typed."""
+    return atom.value

@@ -1,0 +1,167 @@
+"""The protocol of operations: one object per primitive carries every rule about it.
+
+Operands are positional, parameters are keywords, static and hashable. Rules take and give lists.
+What can be derived is derived: a linear operation's derivative, a batching rule from `leading`,
+everything from `expand`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fornax.ir import trace
+from fornax.ir.types import ArrayType
+
+if TYPE_CHECKING:
+    from fornax.compiler.loop.builder import Builder, Value
+
+
+class Zero:
+    """A tangent or cotangent known to be zero, of `type` (already the tangent type)."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: ArrayType):
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"Zero({self.type.short()})"
+
+
+class Linear:
+    """During transposition: an operand that is linear, known only by its type."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: ArrayType):
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"Linear({self.type.short()})"
+
+
+REGISTRY: dict[str, Primitive] = {}
+
+
+class Primitive:
+    """Base of all operations. See the methods for what a subclass provides."""
+
+    #: scalar work per output element, in units of an addition; steers fusion
+    cost: int = 1
+    #: outputs are linear in all operands jointly: `jvp` is derived by applying it to tangents
+    linear: bool = False
+    #: takes part in named axes: has an `axis_name` param and a `collective` rule
+    named_axes: bool = False
+
+    def __init__(self, name: str, register: bool = True):
+        self.name = name
+        if register:
+            REGISTRY[name] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self):
+        return primitive_named, (self.name,)
+
+    def bind(self, *operands: Any, **params: Any) -> list[Any]:
+        """Apply the operation under the current trace; returns the list of results."""
+        return trace.bind(self, operands, params)
+
+    # --- rules ---
+    def type(self, *types: ArrayType, **params: Any) -> list[ArrayType]:
+        """Types of the results. Raises TypeError or ValueError for operands that do not fit."""
+        raise NotImplementedError(f"{self.name} has no type rule")
+
+    def reference(self, *arrays: Any, **params: Any) -> list[Any]:
+        """What the operation means, on NumPy arrays. The executable specification."""
+        raise NotImplementedError(f"{self.name} has no reference")
+
+    def expand(self, *operands: Any, **params: Any) -> list[Any]:
+        """The operation in terms of other operations."""
+        raise NotImplementedError(f"{self.name} has no expand")
+
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Results and their tangents. A tangent may be `Zero` on the way in and out.
+
+        Derived for `linear` operations and for those with `expand`.
+        """
+        raise NotImplementedError(f"differentiation of {self.name} is not defined")
+
+    def transpose(self, cotangents: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
+        """Cotangents of the operands (None where an operand is not `Linear`).
+
+        Cotangents may be `Zero`; operands are `Linear` placeholders where linear.
+        """
+        raise NotImplementedError(f"{self.name} is not linear: it has no transpose")
+
+    def leading(self, **params: Any) -> dict[str, Any]:
+        """The params for the same operation with one more mapped axis in front."""
+        raise NotImplementedError(f"{self.name} has no batching rule")
+
+    def batch(
+        self, size: int, operands: Sequence[Any], dims: Sequence[int | None], **params: Any
+    ) -> tuple[list[Any], list[int | None]]:
+        """The operation mapped over an axis of `size`: `dims[i]` is where operand i has it.
+
+        Derived from `leading`, or else from `expand`.
+        """
+        raise NotImplementedError(f"{self.name} has no batching rule")
+
+    def collective(
+        self,
+        name: Any,
+        size: int,
+        operands: Sequence[Any],
+        dims: Sequence[int | None],
+        **params: Any,
+    ) -> tuple[list[Any], list[int | None]]:
+        """`batch` over the axis called `name`, for operations with `named_axes`."""
+        raise NotImplementedError(f"{self.name} is not a collective")
+
+    def element(
+        self,
+        b: Builder,
+        types: Sequence[ArrayType],
+        operands: Sequence[Any],
+        index: Sequence[Any],
+        **params: Any,
+    ) -> list[Value]:
+        """The results' element at `index` as loop-IR values, one per result.
+
+        `operands[i](index)` gives an element of operand i, `types[i]` its type; `b` builds.
+        """
+        raise NotImplementedError(f"{self.name} has no element rule")
+
+    def effects(self, **params: Any) -> frozenset:
+        """Effects of one application; most operations have none."""
+        return frozenset()
+
+    # --- what there is ---
+    @property
+    def has_element(self) -> bool:
+        return type(self).element is not Primitive.element
+
+    @property
+    def has_jvp(self) -> bool:
+        return type(self).jvp is not Primitive.jvp
+
+    @property
+    def has_batch(self) -> bool:
+        return type(self).batch is not Primitive.batch
+
+    @property
+    def has_leading(self) -> bool:
+        return type(self).leading is not Primitive.leading
+
+    @property
+    def has_expand(self) -> bool:
+        return type(self).expand is not Primitive.expand
+
+
+def primitive_named(name: str) -> Primitive:
+    """The registered primitive of that name."""
+    return REGISTRY[name]

@@ -1,0 +1,46 @@
+"""Where in the user's program something happened: the innermost frame outside Fornax.
+
+Recording keeps only a code object and an instruction offset; the file and line are worked out
+when somebody prints them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType
+from typing import NamedTuple
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_inside: dict[CodeType, bool] = {}
+
+
+class Source(NamedTuple):
+    """A place in Python code."""
+
+    code: CodeType
+    offset: int
+
+    @property
+    def line(self) -> int:
+        lines = list(self.code.co_positions())
+        position = lines[self.offset // 2] if self.offset // 2 < len(lines) else (None,)
+        return position[0] or self.code.co_firstlineno
+
+    def __str__(self) -> str:
+        return f"{self.code.co_filename}:{self.line} ({self.code.co_name})"
+
+
+def here() -> Source | None:
+    """The innermost caller that is not part of Fornax."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        inside = _inside.get(code)
+        if inside is None:
+            name = code.co_filename
+            inside = _inside[code] = name.startswith(_ROOT) or name.startswith("<frozen")
+        if not inside:
+            return Source(code, frame.f_lasti)
+        frame = frame.f_back
+    return None

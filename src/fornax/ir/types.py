@@ -1,0 +1,171 @@
+"""Types of values: shape, dtype, weak type. The only place that looks into a dimension.
+
+Types are interned: equal types are the same object, so they compare and hash by identity.
+A dimension is an int; a symbolic dimension may take its place later, which is why rules go
+through `size`, `is_one` and friends and never call `int()`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from fornax import _native
+from fornax.errors import message
+from fornax.scalars import dtypes
+from fornax.scalars.dtypes import Dtype
+from fornax.scalars.promotion import python_scalar
+
+Shape = tuple[int, ...]
+
+
+class ArrayType:
+    """Type of an array: `shape`, `dtype`, and whether it is weakly typed (a Python scalar)."""
+
+    __slots__ = ("__weakref__", "dtype", "shape", "weak_type")
+    shape: Shape
+    dtype: Dtype
+    weak_type: bool
+
+    def __new__(cls, shape: Iterable[int], dtype: Any, weak_type: bool = False) -> ArrayType:
+        shape = tuple(shape)
+        key = (shape, dtype, weak_type)
+        found = _interned.get(key)
+        if found is not None:
+            return found
+        dtype = dtypes.as_dtype(dtype)
+        shape = tuple(_dimension(n) for n in shape)
+        key = (shape, dtype, bool(weak_type))
+        found = _interned.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            found.shape, found.dtype, found.weak_type = key
+            _interned[key] = found
+        return found
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def update(self, **changes: Any) -> ArrayType:
+        """The same type with some fields changed."""
+        fields = {"shape": self.shape, "dtype": self.dtype, "weak_type": self.weak_type}
+        return ArrayType(**{**fields, **changes})
+
+    def strip_weak_type(self) -> ArrayType:
+        return ArrayType(self.shape, self.dtype) if self.weak_type else self
+
+    def tangent(self) -> ArrayType:
+        """Type of tangents and cotangents: float0 for integers."""
+        return ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak_type)
+
+    def short(self) -> str:
+        """f32[3,4]"""
+        return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+    str_short = short
+
+    def __repr__(self) -> str:
+        dims = ",".join(map(str, self.shape))
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"ShapedArray({self.dtype.name}[{dims}]{weak})"
+
+    def __reduce__(self):
+        return ArrayType, (self.shape, self.dtype, self.weak_type)
+
+
+_interned: dict[tuple, ArrayType] = {}
+
+
+def _dimension(n: Any) -> int:
+    try:
+        value = n.__index__()
+    except AttributeError:
+        raise TypeError(
+            message(
+                f"shapes must be made of integers, got {n!r} of type {type(n).__name__}",
+                attempt="pass static Python integers; a traced value cannot be a dimension",
+            )
+        ) from None
+    if value < 0:
+        raise ValueError(f"shapes must not have negative dimensions, got {value}")
+    return value
+
+
+def is_one(n: int) -> bool:
+    """Whether a dimension is statically 1."""
+    return n == 1
+
+
+_typeof: dict[type, Callable[[Any], ArrayType]] = {}
+
+
+def register_value(kind: type, typeof_value: Callable[[Any], ArrayType]) -> None:
+    """Declare that instances of `kind` are values of programs."""
+    _typeof[kind] = typeof_value
+
+
+def typeof(x: Any) -> ArrayType:
+    """The type of a value: array, tracer, NumPy array or scalar, Python scalar.
+
+    Raises TypeError for anything else.
+    """
+    rule = _typeof.get(type(x))
+    if rule is None:
+        rule = _find_rule(x)
+    return rule(x)
+
+
+def is_value(x: Any) -> bool:
+    """Whether `typeof` accepts `x`."""
+    try:
+        _find_rule(x)
+    except TypeError:
+        return False
+    return True
+
+
+def _find_rule(x: Any) -> Callable[[Any], ArrayType]:
+    for kind in type(x).__mro__:
+        if kind in _typeof:
+            rule = _typeof[type(x)] = _typeof[kind]
+            return rule
+    raise TypeError(
+        message(
+            f"{type(x).__name__} is not a valid JAX type: value {x!r:.80}",
+            why="programs compute on arrays and numbers",
+            attempt="pass arrays; mark other arguments static, or keep them in the closure",
+        )
+    )
+
+
+def _scalar_type(x: Any) -> ArrayType:
+    dtype, weak = python_scalar(x)
+    return ArrayType((), dtype, weak)
+
+
+def _numpy_type(x: np.ndarray) -> ArrayType:
+    if x.dtype.kind in "OSUMm" or (x.dtype.kind == "V" and not _is_known(x.dtype)):
+        raise TypeError(
+            f"a NumPy array of dtype {x.dtype} is not a valid JAX type: only numbers and booleans "
+            "can be computed on"
+        )
+    return ArrayType(x.shape, dtypes.canonical(x.dtype))
+
+
+def _is_known(dtype: np.dtype) -> bool:
+    return dtype == dtypes.float0 or dtypes.is_inexact(dtype) or dtypes.is_integer(dtype)
+
+
+for _kind in (bool, int, float, complex, np.generic):
+    register_value(_kind, _scalar_type)
+register_value(np.ndarray, _numpy_type)
+register_value(_native.Array, lambda x: x.aval)
+_native.set_aval_factory(ArrayType)

@@ -1,0 +1,1 @@
+"""Execution: arrays, compiled programs, eager operations."""

@@ -1,0 +1,47 @@
+"""Conversions between arrays, NumPy and Python scalars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fornax import _native
+from fornax.ir.trace import Tracer, unexpected
+from fornax.ir.types import ArrayType, typeof
+
+Array = _native.Array
+
+
+def to_numpy(x: Any, type: ArrayType) -> np.ndarray:
+    """The value as a read-only or fresh NumPy array of exactly `type`'s dtype."""
+    if isinstance(x, Array):
+        return x.numpy_view()
+    if isinstance(x, Tracer):
+        raise unexpected(x)
+    converted = getattr(x, "__fornax_base__", None)
+    if converted is not None:
+        return converted().numpy_view()
+    return np.asarray(x, dtype=type.dtype)
+
+
+def to_array(x: Any) -> Any:
+    """The value as an Array; NumPy data is copied, for its owner may change it."""
+    if isinstance(x, Array):
+        return x
+    type = typeof(x)
+    return _native.from_numpy(
+        np.array(x, dtype=type.dtype, order="C"), type.weak_type, False
+    )
+
+
+def wrap(result: Any, type: ArrayType) -> Any:
+    """An Array around a NumPy result that nobody else will write to."""
+    result = np.asarray(result)
+    if result.dtype != type.dtype:
+        result = result.astype(type.dtype)
+    if result.shape != type.shape:
+        raise AssertionError(f"a reference gave shape {result.shape}, its type says {type.short()}")
+    if not result.flags.c_contiguous or not result.flags.owndata:
+        result = np.array(result, order="C")
+    return _native.from_numpy(result, type.weak_type, False)

@@ -1,0 +1,1 @@
+"""Scalar types: dtypes, their promotion lattice and their limits."""

@@ -1,0 +1,145 @@
+"""Type promotion: the join in a lattice of dtypes and weak (Python scalar) types.
+
+The lattice is JAX's (JEP 9407): integers never widen to a wider float because of their size,
+Python scalars adopt the dtype of the array they meet. `join` is memoised.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fornax import settings
+from fornax.errors import TypePromotionError
+from fornax.scalars import dtypes as d
+from fornax.scalars.dtypes import Dtype
+
+#: A lattice node: a dtype, or the name of a weak type.
+WEAK = {d.bool_: d.bool_}
+#: node -> the nodes directly above it.
+EDGES: dict[Any, tuple] = {
+    d.bool_: ("int",),
+    "int": (d.uint8, d.int8, d.int4, d.uint4),
+    d.uint8: (d.int16, d.uint16),
+    d.int8: (d.int16,),
+    d.uint16: (d.int32, d.uint32),
+    d.int16: (d.int32,),
+    d.uint32: (d.int64, d.uint64),
+    d.int32: (d.int64,),
+    d.uint64: ("float",),
+    d.int64: ("float",),
+    d.int4: (),
+    d.uint4: (),
+    "float": (d.bfloat16, d.float16, d.float8_e4m3fn, d.float8_e5m2, "complex"),
+    d.float8_e4m3fn: (),
+    d.float8_e5m2: (),
+    d.bfloat16: (d.float32,),
+    d.float16: (d.float32,),
+    d.float32: (d.float64, d.complex64),
+    "complex": (d.complex64,),
+    d.float64: (d.complex128,),
+    d.complex64: (d.complex128,),
+    d.complex128: (),
+}
+_WEAK_DTYPE = {"int": d.int64, "float": d.float64, "complex": d.complex128}
+
+
+def _closure() -> dict[Any, frozenset]:
+    above: dict[Any, frozenset] = {}
+
+    def reach(node) -> frozenset:
+        if node not in above:
+            above[node] = frozenset((node,)).union(*(reach(up) for up in EDGES[node]))
+        return above[node]
+
+    for node in EDGES:
+        reach(node)
+    return above
+
+
+ABOVE = _closure()
+
+
+def node(dtype: Dtype, weak: bool):
+    """The lattice node of a dtype."""
+    if not weak or dtype == d.bool_:
+        return dtype
+    if d.is_integer(dtype):
+        return "int"
+    return "complex" if d.is_complex(dtype) else "float"
+
+
+@functools.cache
+def _join(nodes: frozenset):
+    common = frozenset.intersection(*(ABOVE[n] for n in nodes))
+    least = [n for n in common if common == ABOVE[n] & common and common <= ABOVE[n]]
+    if len(least) != 1:
+        names = sorted(n if isinstance(n, str) else n.name for n in nodes)
+        raise TypePromotionError(
+            f"dtypes {names} have no implicit promotion: none of them can hold the others "
+            "without losing what makes it useful.\n  try:   convert explicitly, for example "
+            "x.astype('float32')"
+        )
+    return least[0]
+
+
+def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
+    """The promoted (dtype, weak) of several (dtype, weak) pairs; not canonicalised.
+
+    A join of weak types only is weak. Raises TypePromotionError where none exists.
+    """
+    pairs = list(operands)
+    first = pairs[0]
+    if all(p == first for p in pairs):
+        return first
+    for dtype, _ in pairs:
+        if isinstance(dtype, d.ExtendedDtype) or dtype == d.float0:
+            raise TypePromotionError(
+                f"dtype {d.short_name(dtype)} takes no part in promotion: all operands must have "
+                f"it, got {[d.short_name(t) for t, _ in pairs]}"
+            )
+    mode = settings.current().numpy_dtype_promotion
+    if mode == "strict":
+        strong = {t for t, weak in pairs if not weak}
+        if len(strong) > 1:
+            raise TypePromotionError(
+                "numpy_dtype_promotion is 'strict' and the operands have the dtypes "
+                f"{sorted(t.name for t in strong)}.\n  try:   convert explicitly with .astype"
+            )
+    result = _join(frozenset(node(t, weak) for t, weak in pairs))
+    if isinstance(result, str):
+        weak_dtypes = [t for t, weak in pairs if node(t, weak) == result]
+        return max(weak_dtypes, key=lambda t: t.itemsize, default=_WEAK_DTYPE[result]), True
+    return result, all(weak for _, weak in pairs) and result != d.bool_
+
+
+def promote(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
+    """`join`, canonicalised to the current x64 setting."""
+    dtype, weak = join(operands)
+    return d.canonical(dtype), weak
+
+
+def python_scalar(value: Any) -> tuple[Dtype, bool] | None:
+    """(dtype, weak) of a Python scalar, None for anything else."""
+    kind = type(value)
+    if kind is bool:
+        return d.bool_, False
+    if kind is int:
+        return d.canonical(d.int64), True
+    if kind is float:
+        return d.canonical(d.float64), True
+    if kind is complex:
+        return d.canonical(d.complex128), True
+    if isinstance(value, np.generic):
+        return d.canonical(value.dtype), False
+    return None
+
+
+def inexact(dtype: Dtype) -> Dtype:
+    """The floating dtype that functions such as sin compute an integer or bool in."""
+    if d.is_inexact(dtype):
+        return dtype
+    return d.canonical(d.float64)

@@ -1,0 +1,1 @@
+"""Transformations of functions and programs, on flat lists of values."""

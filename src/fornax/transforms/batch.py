@@ -1,0 +1,120 @@
+"""vmap: every value may carry one more axis, which operations leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fornax.ir.basis import move_axis, move_to_front
+from fornax.ir.primitive import Primitive
+from fornax.ir.trace import Trace, Tracer, check_alive, current, named_axis, new_trace, running
+from fornax.ir.types import typeof
+
+
+class BatchTracer(Tracer):
+    """`value` has the mapped axis at `dim`; the tracer's type is without it."""
+
+    __slots__ = ("dim", "value")
+
+    def __init__(self, trace: Batch, value: Any, dim: int):
+        self.trace = trace
+        self.value = value
+        self.dim = dim
+        type = typeof(value)
+        self.type = type.update(shape=type.shape[:dim] + type.shape[dim + 1 :])
+
+    def origin(self) -> str:
+        return self.value.origin() if isinstance(self.value, Tracer) else ""
+
+
+class Batch(Trace):
+    """Operations on values with a mapped axis of `size`, called `axis_name` if not None."""
+
+    purpose = "a vmapped function"
+
+    def __init__(self, parent: Trace | None, size: int, axis_name: Any = None):
+        self.parent = parent
+        self.size = size
+        self.axis_name = axis_name
+
+    def pair(self, x: Any) -> tuple[Any, int | None]:
+        if isinstance(x, BatchTracer) and x.trace is self:
+            return x.value, x.dim
+        if isinstance(x, Tracer):
+            check_alive(x)
+        return x, None
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+        pairs = [self.pair(x) for x in operands]
+        values = [v for v, _ in pairs]
+        dims = [d for _, d in pairs]
+        mine = (
+            primitive.named_axes
+            and self.axis_name is not None
+            and self.axis_name in axis_names(params["axis_name"])
+        )
+        if not mine and all(d is None for d in dims):
+            with running(self.parent):
+                return primitive.bind(*values, **params)
+        if mine:
+            with running(self.parent):
+                outputs, out_dims = primitive.collective(
+                    self.axis_name, self.size, values, dims, **params
+                )
+        elif not primitive.has_batch and not primitive.has_leading and primitive.has_expand:
+            with running(self):
+                return primitive.expand(*operands, **params)
+        else:
+            rule = getattr(primitive, "batch_named", None)
+            with running(self.parent):
+                if rule is not None:  # operations that hold programs pass the name on
+                    outputs, out_dims = rule(self.axis_name, self.size, values, dims, **params)
+                else:
+                    outputs, out_dims = apply_batch(primitive, self.size, values, dims, params)
+        return [
+            v if d is None else BatchTracer(self, v, d)
+            for v, d in zip(outputs, out_dims, strict=True)
+        ]
+
+
+def axis_names(names: Any) -> tuple:
+    """The named axes of a collective as a tuple."""
+    return tuple(names) if isinstance(names, tuple | list) else (names,)
+
+
+def apply_batch(
+    primitive: Primitive, size: int, values: Sequence[Any], dims: Sequence[int | None], params: dict
+) -> tuple[list[Any], list[int | None]]:
+    """A primitive's batching rule, derived from `leading` where it has none of its own."""
+    if primitive.has_batch or not primitive.has_leading:
+        return primitive.batch(size, values, dims, **params)
+    fronted = [move_to_front(x, d, size) for x, d in zip(values, dims, strict=True)]
+    outputs = primitive.bind(*fronted, **primitive.leading(**params))
+    return outputs, [0] * len(outputs)
+
+
+def batch_flat(
+    function: Callable[..., Sequence[Any]],
+    size: int,
+    values: Sequence[Any],
+    dims: Sequence[int | None],
+    axis_name: Any = None,
+) -> tuple[list[Any], list[int | None]]:
+    """Outputs of a flat function mapped over an axis, and where each output has it."""
+    trace = Batch(current(), size, axis_name)
+    with new_trace(trace), named_axis(axis_name, size):
+        outputs = function(
+            *[
+                x if d is None else BatchTracer(trace, x, d)
+                for x, d in zip(values, dims, strict=True)
+            ]
+        )
+        pairs = [trace.pair(x) for x in outputs]
+    return [v for v, _ in pairs], [d for _, d in pairs]
+
+
+def place(x: Any, dim: int | None, size: int, wanted: int) -> Any:
+    """Put (or make) the mapped axis of `x` at `wanted`."""
+    if dim is None:
+        x, dim = move_to_front(x, None, size), 0
+    return move_axis(x, dim, wanted)

@@ -1,0 +1,111 @@
+"""Linearization: do the primal work now, record the work on tangents as a linear program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fornax.ir.basis import instantiate
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
+from fornax.ir.types import typeof
+from fornax.transforms.jvp import apply_jvp
+from fornax.transforms.stage import Stage
+
+
+class LinearizeTracer(Tracer):
+    """A known primal and a tangent that is a value of the recorder."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, trace: Linearize, primal: Any, tangent: Any):
+        self.trace = trace
+        self.type = typeof(primal)
+        self.primal = primal
+        self.tangent = tangent
+
+    def concrete(self) -> Any:
+        if isinstance(self.primal, Tracer):
+            return self.primal.concrete()
+        return self.primal
+
+    def origin(self) -> str:
+        return self.primal.origin() if isinstance(self.primal, Tracer) else ""
+
+
+class Linearize(Trace):
+    """Primal work goes to the parent now; work on tangents goes to the recorder.
+
+    The rule of a first-order operation is its jvp rule run under the recorder, which runs what is
+    known in the parent. Operations that hold programs bring a rule `linearize(parent, recorder,
+    primals, tangents, **params)` of their own.
+    """
+
+    purpose = "a differentiated function (grad, vjp or linearize)"
+
+    def __init__(self, parent: Trace | None, recorder: Stage):
+        self.parent = parent
+        self.recorder = recorder
+
+    def pair(self, x: Any) -> tuple[Any, Any]:
+        if isinstance(x, LinearizeTracer) and x.trace is self:
+            return x.primal, x.tangent
+        if isinstance(x, Tracer):
+            check_alive(x)
+        return x, Zero(typeof(x).tangent())
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+        pairs = [self.pair(x) for x in operands]
+        primals = [p for p, _ in pairs]
+        tangents = [t for _, t in pairs]
+        if all(isinstance(t, Zero) for t in tangents):
+            with running(self.parent):
+                return primitive.bind(*primals, **params)
+        rule = getattr(primitive, "linearize", None)
+        if rule is not None:
+            outputs, out_tangents = rule(self.parent, self.recorder, primals, tangents, **params)
+        elif not primitive.has_jvp and not primitive.linear and primitive.has_expand:
+            with running(self):
+                return primitive.expand(*operands, **params)
+        else:
+            with running(self.recorder):
+                outputs, out_tangents = apply_jvp(primitive, primals, tangents, params)
+        return [
+            p if isinstance(t, Zero) else LinearizeTracer(self, p, t)
+            for p, t in zip(outputs, out_tangents, strict=True)
+        ]
+
+
+def linearize_flat(
+    function: Callable[..., Sequence[Any]],
+    primals: Sequence[Any],
+    nonzero: Sequence[bool] | None = None,
+) -> tuple[list[Any], Jaxpr, list[bool]]:
+    """(outputs, linear program, which outputs have a tangent).
+
+    The program maps the tangents of the `nonzero` primals to the tangents of the outputs that
+    have one; its `consts` are the residuals. Integer primals never have tangents.
+    """
+    parent = current()
+    recorder = Stage(parent, partial=True, purpose="the linear part of a differentiated function")
+    trace = Linearize(parent, recorder)
+    arguments = []
+    for i, primal in enumerate(primals):
+        if nonzero is None or nonzero[i]:
+            tangent = recorder.new_input(typeof(primal).tangent())
+            arguments.append(LinearizeTracer(trace, primal, tangent))
+        else:
+            arguments.append(primal)
+    with new_trace(trace):
+        outputs = function(*arguments)
+        pairs = [trace.pair(x) for x in outputs]
+    has_tangent = [not isinstance(t, Zero) for _, t in pairs]
+    program = recorder.finish([t for _, t in pairs if not isinstance(t, Zero)])
+    recorder.alive = False
+    return [p for p, _ in pairs], program, has_tangent
+
+
+def zero_tangents(types: Sequence[Any]) -> list[Any]:
+    """Instantiated zero tangents of these types."""
+    return [instantiate(Zero(t.tangent())) for t in types]

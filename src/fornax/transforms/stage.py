@@ -1,0 +1,145 @@
+"""Staging: run a function on stand-ins and record what it does as a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir import source
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
+from fornax.ir.primitive import Primitive
+from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running, unexpected
+from fornax.ir.types import ArrayType, typeof
+
+
+class StageTracer(Tracer):
+    """A value that will exist when the recorded program runs."""
+
+    __slots__ = ("atom",)
+
+    def __init__(self, trace: Stage, atom: Atom):
+        self.trace = trace
+        self.type = atom.type
+        self.atom = atom
+
+    def origin(self) -> str:
+        return self.trace.origin(self.atom)
+
+
+class Stage(Trace):
+    """Records equations.
+
+    With `parent` set, operations on values that this trace does not know run in the parent
+    instead: that is partial evaluation, and how `linearize` separates known from unknown.
+    """
+
+    def __init__(
+        self,
+        parent: Trace | None = None,
+        partial: bool = False,
+        purpose: str = "a traced function",
+        names: Sequence[str] = (),
+    ):
+        self.parent = parent
+        self.partial = partial
+        self.purpose = purpose
+        self.names = names
+        self.inputs: list[Var] = []
+        self.equations: list[Equation] = []
+        # keyed by identity; the value is kept alive beside its variable
+        self.consts: dict[int, tuple[Var, Any]] = {}
+
+    def new_input(self, type: ArrayType) -> StageTracer:
+        var = Var(type)
+        self.inputs.append(var)
+        return StageTracer(self, var)
+
+    def knows(self, x: Any) -> bool:
+        return isinstance(x, StageTracer) and x.trace is self
+
+    def lift(self, x: Any) -> Atom:
+        """The atom for a value: its variable, a literal for a scalar, else a constant."""
+        if isinstance(x, StageTracer) and x.trace is self:
+            return x.atom
+        if isinstance(x, Tracer):
+            check_alive(x)
+            if isinstance(x, StageTracer) and not self._encloses(x.trace):
+                raise unexpected(x)
+        elif isinstance(x, bool | int | float | complex | np.generic):
+            type = typeof(x)
+            return Literal(_as_scalar(x, type), type)
+        elif not x.shape and isinstance(x.dtype, np.dtype) and x.dtype.itemsize:
+            type = typeof(x)
+            return Literal(np.asarray(x)[()], type)
+        entry = self.consts.get(id(x))
+        if entry is None:
+            entry = self.consts[id(x)] = (Var(typeof(x)), x)
+        return entry[0]
+
+    def _encloses(self, other: Trace) -> bool:
+        trace: Trace | None = self.parent
+        while trace is not None:
+            if trace is other:
+                return True
+            trace = trace.parent
+        return False
+
+    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+        if self.partial and not any(self.knows(x) for x in operands):
+            with running(self.parent):
+                return primitive.bind(*operands, **params)
+        if not self.alive:
+            for x in operands:
+                if isinstance(x, Tracer):
+                    check_alive(x)
+        atoms = tuple(map(self.lift, operands))
+        types = primitive.type(*[a.type for a in atoms], **params)
+        outputs = tuple(map(Var, types))
+        self.equations.append(Equation(primitive, atoms, params, outputs, source.here()))
+        return [StageTracer(self, v) for v in outputs]
+
+    def finish(self, outputs: Sequence[Any], name: str = "") -> Jaxpr:
+        """The program with these outputs."""
+        atoms = tuple(map(self.lift, outputs))
+        variables = [v for v, _ in self.consts.values()]
+        values = [x for _, x in self.consts.values()]
+        return Jaxpr(
+            (*variables, *self.inputs), tuple(self.equations), atoms, tuple(values), name
+        )
+
+    def origin(self, atom: Atom) -> str:
+        for position, var in enumerate(self.inputs):
+            if var is atom:
+                if position < len(self.names):
+                    return f"the argument {self.names[position]}"
+                return f"argument {position}"
+        for equation in self.equations:
+            if any(v is atom for v in equation.outputs):
+                return f"{equation.primitive.name} at {equation.source}"
+        return "a constant"
+
+
+def _as_scalar(x: Any, type: ArrayType) -> Any:
+    """A literal's value: Python scalars stay themselves (weak), NumPy ones take the dtype."""
+    if type.weak_type or isinstance(x, bool):
+        return x
+    return np.asarray(x).astype(type.dtype)[()]
+
+
+def stage(
+    function: Callable[..., Sequence[Any]],
+    types: Sequence[ArrayType],
+    name: str = "",
+    purpose: str | None = None,
+    names: Sequence[str] = (),
+) -> Jaxpr:
+    """The program that `function` performs on arguments of these types (flat to flat).
+
+    What it closes over becomes the program's `consts`; those may be tracers of outer traces.
+    """
+    trace = Stage(current(), purpose=purpose or f"the traced function {name or 'f'}", names=names)
+    with new_trace(trace):
+        outputs = function(*map(trace.new_input, types))
+        return trace.finish(outputs, name)

@@ -1,0 +1,72 @@
+"""Transposition: run a linear program backwards, from cotangents of outputs to inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fornax.ir.basis import add
+from fornax.ir.evaluate import literal
+from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.ir.primitive import Linear, Zero
+
+
+def transpose_program(
+    jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
+    """Cotangents of the `Linear` args of a program that is linear in them.
+
+    args: one per input after the constants: a value, or a `Linear` placeholder. cotangents: one
+    per output, possibly `Zero`. Returns one per arg: a cotangent, `Zero`, or None for values.
+    Equations that depend on no linear input are evaluated; the rest is walked backwards, so the
+    order in which cotangents are added is fixed.
+    """
+    env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *args), strict=True))
+    grads: dict[Var, Any] = {}
+
+    def read(atom):
+        return literal(atom) if isinstance(atom, Literal) else env[atom]
+
+    linear_equations = []
+    for equation in jaxpr.equations:
+        operands = [read(a) for a in equation.inputs]
+        if any(isinstance(x, Linear) for x in operands):
+            linear_equations.append(equation)
+            for var in equation.outputs:
+                env[var] = Linear(var.type)
+        else:
+            values = equation.primitive.bind(*operands, **equation.params)
+            env.update(zip(equation.outputs, values, strict=True))
+
+    def accumulate(atom, cotangent):
+        if cotangent is None or isinstance(cotangent, Zero) or isinstance(atom, Literal):
+            return
+        if isinstance(env[atom], Linear):
+            grads[atom] = add(grads[atom], cotangent) if atom in grads else cotangent
+
+    for atom, cotangent in zip(jaxpr.outputs, cotangents, strict=True):
+        accumulate(atom, cotangent)
+    for equation in reversed(linear_equations):
+        if not any(v in grads for v in equation.outputs):
+            continue
+        outs = [grads.pop(v, None) for v in equation.outputs]
+        outs = [
+            Zero(v.type.tangent()) if g is None else g
+            for v, g in zip(equation.outputs, outs, strict=True)
+        ]
+        operands = [read(a) for a in equation.inputs]
+        ins = equation.primitive.transpose(outs, *operands, **equation.params)
+        for atom, cotangent in zip(equation.inputs, ins, strict=True):
+            accumulate(atom, cotangent)
+    results = []
+    for var, arg in zip(jaxpr.inputs[len(jaxpr.consts) :], args, strict=True):
+        if isinstance(arg, Linear):
+            results.append(grads.get(var, Zero(var.type.tangent())))
+        else:
+            results.append(None)
+    return results
+
+
+def backward(jaxpr: Jaxpr, cotangents: Sequence[Any]) -> list[Any]:
+    """Cotangents of all arguments of a program that is linear in all of them."""
+    return transpose_program(jaxpr, [Linear(t) for t in jaxpr.in_types], cotangents)
