@@ -51,8 +51,9 @@ class Primitive:
     cost: int = 1
     #: outputs are linear in all operands jointly: `jvp` is derived by applying it to tangents
     linear: bool = False
-    #: takes part in named axes: has an `axis_name` param and a `collective` rule
+    #: takes part in named axes: the param `axis_param` names them, and there is `collective`
     named_axes: bool = False
+    axis_param: str = "axis_name"
 
     def __init__(self, name: str, register: bool = True):
         self.name = name

@@ -51,9 +51,12 @@ class Batch(Trace):
         mine = (
             primitive.named_axes
             and self.axis_name is not None
-            and self.axis_name in axis_names(params["axis_name"])
+            and self.axis_name in axis_names(params[primitive.axis_param])
         )
-        if not mine and all(d is None for d in dims):
+        rule = getattr(primitive, "batch_named", None)
+        # a program may use the named axis although no operand is mapped
+        inside = rule is not None and self.axis_name is not None
+        if not mine and not inside and all(d is None for d in dims):
             with running(self.parent):
                 return primitive.bind(*values, **params)
         if mine:
@@ -61,16 +64,15 @@ class Batch(Trace):
                 outputs, out_dims = primitive.collective(
                     self.axis_name, self.size, values, dims, **params
                 )
+        elif rule is not None:  # operations that hold programs pass the name on
+            with running(self.parent):
+                outputs, out_dims = rule(self.axis_name, self.size, values, dims, **params)
         elif not primitive.has_batch and not primitive.has_leading and primitive.has_expand:
             with running(self):
                 return primitive.expand(*operands, **params)
         else:
-            rule = getattr(primitive, "batch_named", None)
             with running(self.parent):
-                if rule is not None:  # operations that hold programs pass the name on
-                    outputs, out_dims = rule(self.axis_name, self.size, values, dims, **params)
-                else:
-                    outputs, out_dims = apply_batch(primitive, self.size, values, dims, params)
+                outputs, out_dims = apply_batch(primitive, self.size, values, dims, params)
         return [
             v if d is None else BatchTracer(self, v, d)
             for v, d in zip(outputs, out_dims, strict=True)

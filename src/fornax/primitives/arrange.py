@@ -1,0 +1,147 @@
+"""Rearranging programs: what the rules of operations that hold programs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.transforms.dce import live_equations
+from fornax.transforms.programs import remembered
+from fornax.transforms.stage import stage
+
+
+def nonzero_flags(tangents: Sequence[Any]) -> list[bool]:
+    """Which tangents are not known to be zero."""
+    return [not isinstance(t, Zero) for t in tangents]
+
+
+def chosen(values: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
+    """The values whose flag is set."""
+    return [v for v, flag in zip(values, flags, strict=True) if flag]
+
+
+def split(values: Sequence[Any], *counts: int) -> list[list[Any]]:
+    """Consecutive pieces of these lengths, and the rest."""
+    pieces, start = [], 0
+    for count in counts:
+        pieces.append(list(values[start : start + count]))
+        start += count
+    return [*pieces, list(values[start:])]
+
+
+def spread(flags: Sequence[bool], values: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
+    """One tangent per type: the next value where flagged, else `Zero`."""
+    rest = iter(values)
+    return [
+        next(rest) if flag else Zero(t.tangent()) for flag, t in zip(flags, types, strict=True)
+    ]
+
+
+def rearranged(jaxpr: Jaxpr, inputs: Sequence[int], outputs: Sequence[int]) -> Jaxpr:
+    """The program with its inputs and outputs picked and ordered by position."""
+    inputs, outputs = tuple(inputs), tuple(outputs)
+
+    def make():
+        return Jaxpr(
+            tuple(jaxpr.inputs[i] for i in inputs),
+            jaxpr.equations,
+            tuple(jaxpr.outputs[i] for i in outputs),
+            (),
+            jaxpr.debug_name,
+        )
+
+    return remembered(jaxpr, ("rearranged", inputs, outputs), make)
+
+
+def prune(jaxpr: Jaxpr, used: Sequence[bool], keep: int = 0) -> tuple[Jaxpr, list[bool]]:
+    """(program with only the `used` outputs, which inputs it reads).
+
+    Inputs that are not read are dropped, except the first `keep`.
+    """
+    used = tuple(used)
+
+    def make():
+        outputs = tuple(chosen(jaxpr.outputs, used))
+        equations = tuple(live_equations(jaxpr.equations, outputs))
+        read = {a for e in equations for a in e.inputs if isinstance(a, Var)}
+        read.update(a for a in outputs if isinstance(a, Var))
+        kept = [i < keep or v in read for i, v in enumerate(jaxpr.inputs)]
+        inputs = tuple(chosen(jaxpr.inputs, kept))
+        return Jaxpr(inputs, equations, outputs, (), jaxpr.debug_name), kept
+
+    return remembered(jaxpr, ("prune", used, keep), make)
+
+
+def dependent(jaxpr: Jaxpr, inputs: Sequence[bool]) -> set[Var]:
+    """The variables that depend on any of the flagged inputs (those included)."""
+    found = set(chosen(jaxpr.inputs, inputs))
+    for equation in jaxpr.equations:
+        if any(isinstance(a, Var) and a in found for a in equation.inputs):
+            found.update(equation.outputs)
+    return found
+
+
+def depends(jaxpr: Jaxpr, inputs: Sequence[bool]) -> list[bool]:
+    """Which outputs depend on any of the flagged inputs."""
+    inputs = tuple(inputs)
+
+    def make():
+        found = dependent(jaxpr, inputs)
+        return [isinstance(a, Var) and a in found for a in jaxpr.outputs]
+
+    return remembered(jaxpr, ("depends", inputs), make)
+
+
+def forwarded(jaxpr: Jaxpr) -> list[int | None]:
+    """For each output the position of the input that it is, or None."""
+    position = {v: i for i, v in enumerate(jaxpr.inputs)}
+    return [position.get(a) if isinstance(a, Var) else None for a in jaxpr.outputs]
+
+
+def restaged(
+    jaxpr: Jaxpr, key: tuple, types: Sequence[ArrayType], function: Callable[..., Sequence[Any]]
+) -> Jaxpr:
+    """A program made from `jaxpr` by staging a function that evaluates it; remembered."""
+
+    def make():
+        program = stage(function, types, jaxpr.debug_name)
+        assert not program.consts, "a program inside params closed over a value"
+        return program
+
+    return remembered(jaxpr, key, make)
+
+
+def run_reference(jaxpr: Jaxpr, arrays: Sequence[Any]) -> list[np.ndarray]:
+    """The outputs of a program on NumPy arrays, by the references of its operations."""
+    env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *arrays), strict=True))
+
+    def read(atom):
+        if isinstance(atom, Literal):
+            return np.asarray(atom.value, dtype=atom.type.dtype)
+        return env[atom]
+
+    for equation in jaxpr.equations:
+        operands = [read(a) for a in equation.inputs]
+        results = apply_reference(equation.primitive, operands, equation.params)
+        env.update(zip(equation.outputs, results, strict=True))
+    return [np.asarray(read(a)) for a in jaxpr.outputs]
+
+
+def apply_reference(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    """One operation on NumPy arrays: its reference, or that of its expansion."""
+    if type(primitive).reference is not Primitive.reference or not primitive.has_expand:
+        return primitive.reference(*operands, **params)
+    program = stage(
+        lambda *xs: primitive.expand(*xs, **params), [typeof(x) for x in operands], primitive.name
+    )
+    return run_reference(program.without_consts(), (*map(np.asarray, program.consts), *operands))
+
+
+def merged_effects(*programs: Jaxpr) -> frozenset:
+    """The effects of an operation that runs these programs."""
+    return frozenset().union(*(p.effects for p in programs))

@@ -1,0 +1,127 @@
+"""The operation `jit`: a call of a program, kept together as one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fornax.ir.basis import move_axis
+from fornax.ir.evaluate import evaluate
+from fornax.ir.jaxpr import Equation, Jaxpr
+from fornax.ir.primitive import Linear, Primitive
+from fornax.ir.trace import running
+from fornax.primitives.arrange import (
+    chosen,
+    merged_effects,
+    nonzero_flags,
+    prune,
+    run_reference,
+    spread,
+)
+from fornax.transforms.programs import (
+    batch_jaxpr,
+    jvp_jaxpr,
+    linearize_jaxpr,
+    transpose_jaxpr,
+)
+
+__all__ = ["Call", "closed_call", "jit_p", "residual_values"]
+
+
+def residual_values(
+    residuals: Sequence[tuple[str, int]],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    count: int,
+) -> list[Any]:
+    """Values of the residuals that `linearize_jaxpr` describes; `count` outputs are original."""
+    sources = {"input": inputs, "output": outputs, "new": outputs[count:]}
+    return [sources[kind][k] for kind, k in residuals]
+
+
+def map_program(
+    jaxpr: Jaxpr, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[int | None]
+) -> tuple[list[Any], Jaxpr, list[int | None]]:
+    """(operands with the mapped axis in front, mapped program, dims of its outputs)."""
+    fronted = [x if d is None else move_axis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
+    program, mapped = batch_jaxpr(jaxpr, size, [d is not None for d in dims], axis_name)
+    return fronted, program, [0 if m else None for m in mapped]
+
+
+class Call(Primitive):
+    """Run `jaxpr`. Every rule is the same rule of the program, in one call."""
+
+    def type(self, *types, name, jaxpr):
+        check_operands(self.name, jaxpr, types)
+        return jaxpr.out_types
+
+    def reference(self, *arrays, name, jaxpr):
+        return run_reference(jaxpr, arrays)
+
+    def expand(self, *operands, name, jaxpr):
+        return evaluate(jaxpr, *operands)
+
+    def jvp(self, primals, tangents, *, name, jaxpr):
+        nonzero = nonzero_flags(tangents)
+        program, has_tangent = jvp_jaxpr(jaxpr, nonzero)
+        outs = self.bind(*primals, *chosen(tangents, nonzero), name=name, jaxpr=program)
+        count = len(jaxpr.outputs)
+        return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
+
+    def linearize(self, parent, recorder, primals, tangents, *, name, jaxpr):
+        nonzero = nonzero_flags(tangents)
+        forward, linear, residuals, has_tangent = linearize_jaxpr(jaxpr, nonzero)
+        with running(parent):
+            outs = self.bind(*primals, name=name, jaxpr=forward)
+        count = len(jaxpr.outputs)
+        saved = residual_values(residuals, primals, outs, count)
+        with running(recorder):
+            results = self.bind(*saved, *chosen(tangents, nonzero), name=name, jaxpr=linear)
+        return outs[:count], spread(has_tangent, results, jaxpr.out_types)
+
+    def transpose(self, cotangents, *operands, name, jaxpr):
+        linear = [isinstance(x, Linear) for x in operands]
+        given = nonzero_flags(cotangents)
+        known = [x for x in operands if not isinstance(x, Linear)]
+        program = transpose_jaxpr(jaxpr, linear, given)
+        outs = iter(self.bind(*known, *chosen(cotangents, given), name=name, jaxpr=program))
+        return [next(outs) if is_linear else None for is_linear in linear]
+
+    def batch_named(self, axis_name, size, operands, dims, *, name, jaxpr):
+        fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
+        return self.bind(*fronted, name=name, jaxpr=program), out_dims
+
+    def dce(self, used, equation):
+        program, kept = prune(equation.params["jaxpr"], used)
+        return Equation(
+            self,
+            tuple(chosen(equation.inputs, kept)),
+            {**equation.params, "jaxpr": program},
+            tuple(chosen(equation.outputs, used)),
+            equation.source,
+        )
+
+    def effects(self, *, name, jaxpr):
+        return merged_effects(jaxpr)
+
+
+def check_operands(name: str, jaxpr: Jaxpr, types: Sequence[Any]) -> None:
+    """Operands must have the shapes and dtypes of the program's inputs."""
+    expected = jaxpr.in_types
+    if len(types) != len(expected):
+        raise TypeError(f"{name}: its program takes {len(expected)} operands, got {len(types)}")
+    for position, (type, wanted) in enumerate(zip(types, expected, strict=True)):
+        if type.shape != wanted.shape or type.dtype != wanted.dtype:
+            raise TypeError(
+                f"{name}: operand {position} has type {type.short()}, its program takes "
+                f"{wanted.short()}"
+            )
+
+
+jit_p = Call("jit")
+
+
+def closed_call(jaxpr: Jaxpr, *operands: Any, name: str = "") -> list[Any]:
+    """Call a program as one unit; its constants become operands."""
+    name = name or jaxpr.debug_name or "closed_call"
+    return jit_p.bind(*jaxpr.consts, *operands, name=name, jaxpr=jaxpr.without_consts())
