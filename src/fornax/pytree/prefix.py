@@ -1,0 +1,169 @@
+"""Trees that are prefixes of other trees: broadcasting them, and saying where they are not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from fornax._native import PyTreeDef
+from fornax._native import pytree as native
+
+from .keys import KeyPath, keystr
+
+__all__ = ["broadcast_prefix", "flatten_axes", "prefix_errors", "raise_prefix_error"]
+
+IsLeaf = Callable[[Any], bool] | None
+
+
+def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+    """For every leaf of `full_tree` the leaf of `prefix_tree` at or above it, as a list.
+
+    `is_leaf` applies to `prefix_tree`; `lambda x: x is None` lets None be a value in it.
+    Raises ValueError, naming the key path, where `prefix_tree` is not a prefix.
+    """
+    leaves, structure = native.flatten(prefix_tree, is_leaf)
+    try:
+        subtrees = structure.flatten_up_to(full_tree)
+    except ValueError as error:
+        raise_prefix_error(
+            "broadcast_prefix prefix_tree", prefix_tree, (full_tree,), is_leaf, error
+        )
+    return _repeat(leaves, subtrees)
+
+
+def _repeat(leaves: list[Any], subtrees: list[Any]) -> list[Any]:
+    result: list[Any] = []
+    for leaf, subtree in zip(leaves, subtrees, strict=True):
+        result.extend([leaf] * len(native.leaves(subtree)))
+    return result
+
+
+class _Placeholder:
+    """Stands for a leaf where only the structure is known."""
+
+    def __repr__(self) -> str:
+        return "<leaf>"
+
+
+_placeholder = _Placeholder()
+
+
+def flatten_axes(
+    name: str, treedef: PyTreeDef, axis_tree: Any, *, kws: bool = False, tupled_args: bool = False
+) -> list[Any]:
+    """One entry of `axis_tree` for every leaf of a tree with structure `treedef`.
+
+    Args:
+      name: what the caller calls `axis_tree`, for the message ("vmap in_axes").
+      treedef: structure of the value.
+      axis_tree: a prefix of such a tree; None is an entry like any other.
+      kws: `treedef` and `axis_tree` are pairs (arguments, keyword arguments); a message then only
+        speaks of the arguments.
+      tupled_args: `treedef` is that of an argument list, which the message says.
+
+    Raises ValueError with the key path of every place where `axis_tree` is not a prefix.
+    """
+    full = treedef.unflatten([_placeholder] * treedef.num_leaves)
+    leaves, structure = native.flatten(axis_tree, None, True)
+    try:
+        subtrees = structure.flatten_up_to(full)
+    except ValueError as error:
+        if kws:
+            full, axis_tree = full[0], axis_tree[0]
+        advice = ""
+        if tupled_args:
+            advice = (
+                f" {name} has one entry per argument: wrap it in a tuple, so that it reads like "
+                "the argument list."
+            )
+        details = [make(name) for make in prefix_errors(axis_tree, full, lambda x: x is None)]
+        text = "\n".join(str(detail) for detail in details) or str(error)
+        raise ValueError(f"{name} does not fit the value it describes.{advice}\n{text}") from None
+    return _repeat(leaves, subtrees)
+
+
+def raise_prefix_error(
+    name: str, prefix: Any, others: tuple[Any, ...], is_leaf: IsLeaf, error: ValueError
+) -> NoReturn:
+    """Raises the ValueError that says best why `prefix` does not fit one of `others`.
+
+    `error` is what the native walk said; it is raised where no mismatch can be found again, for
+    example because a user's flatten function failed.
+    """
+    for other in others:
+        for make in prefix_errors(prefix, other, is_leaf):
+            raise make(name) from None
+    raise error
+
+
+def prefix_errors(
+    prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None
+) -> list[Callable[[str], ValueError]]:
+    """Every place where `prefix_tree` is not a prefix of `full_tree`.
+
+    Each entry takes the name of the prefix tree and returns a ValueError that tells the key path
+    and what differs there.
+    """
+    return list(_mismatches((), prefix_tree, full_tree, is_leaf))
+
+
+def _error(path: KeyPath[Any], text: str) -> Callable[[str], ValueError]:
+    def make(name: str) -> ValueError:
+        return ValueError(f"pytree structure mismatch at {name}{keystr(path)}:\n  {text}")
+
+    return make
+
+
+def _mismatches(
+    path: KeyPath[Any], prefix: Any, full: Any, is_leaf: IsLeaf
+) -> Iterator[Callable[[str], ValueError]]:
+    if is_leaf is not None and is_leaf(prefix):
+        return
+    level = native.flatten_one_level(prefix, True)
+    if level is None:
+        return
+    if type(prefix) is not type(full):
+        yield _error(
+            path,
+            f"the prefix has a {type(prefix)} here, and the full tree has a {type(full)}",
+        )
+        return
+    children, keys, metadata = level
+    full_children, full_keys, full_metadata = native.flatten_one_level(full, True)
+    if isinstance(prefix, (tuple, list)) and len(children) != len(full_children):
+        yield _error(
+            path,
+            f"the prefix has a {type(prefix).__name__} of length {len(children)} here, and the "
+            f"full tree has one of length {len(full_children)}",
+        )
+    elif len(children) != len(full_children):
+        yield _error(path, _children_text(type(prefix), keys, full_keys))
+    elif metadata != full_metadata:
+        yield _error(path, _metadata_text(type(prefix), metadata, full_metadata))
+    else:
+        for key, child, full_child in zip(keys, children, full_children, strict=True):
+            yield from _mismatches((*path, key), child, full_child, is_leaf)
+
+
+def _children_text(nodetype: type, keys: list[Any], full_keys: list[Any]) -> str:
+    missing = [str(key) for key in full_keys if key not in keys]
+    extra = [str(key) for key in keys if key not in full_keys]
+    text = (
+        f"both have a {nodetype} here, but the prefix's has {len(keys)} children and the full "
+        f"tree's has {len(full_keys)}"
+    )
+    if missing:
+        text += f"; missing in the prefix: {' '.join(missing)}"
+    if extra:
+        text += f"; only in the prefix: {' '.join(extra)}"
+    return text
+
+
+def _metadata_text(nodetype: type, metadata: Any, full_metadata: Any) -> str:
+    before, after = repr(metadata).splitlines(), repr(full_metadata).splitlines()
+    lines = "\n".join(f"    {line.rstrip()}" for line in difflib.ndiff(before, after))
+    return (
+        f"both have a {nodetype} here, but their metadata differ "
+        f"(- in the prefix, + in the full tree):\n{lines}"
+    )
