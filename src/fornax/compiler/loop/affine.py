@@ -16,6 +16,9 @@ from fornax.compiler.loop.ir import COMPARE, STORAGE, WIDTH, Axis, Expr, is_floa
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder
 
+#: (combiner, component) of reductions whose result is one of the values
+BOUNDED_REDUCTIONS = {("min", 0), ("max", 0), ("argmin", 1), ("argmax", 1)}
+
 Terms = tuple[tuple[Expr, int], ...]
 
 
@@ -48,9 +51,7 @@ def interval(node: Expr) -> tuple[int, int]:
         return 0, full[1]
     if kind == "reduce":
         value = node.args[node.data[2]]
-        if node.data[0] in ("min", "max", "argmin", "argmax") and node.data[2] == node.data[0].count(
-            "arg"
-        ):
+        if (node.data[0], node.data[2]) in BOUNDED_REDUCTIONS:
             return value.low, value.high
         return full
     if kind != "op" or node.data in COMPARE:

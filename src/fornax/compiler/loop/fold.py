@@ -306,7 +306,8 @@ def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         return None
     (inner,) = x.args
     if inner.kind == "const" and x.dtype in STORAGE:
-        rounded = meaning.evaluate("cast", (meaning.numpy_dtype(inner.dtype).type(inner.data),), x.dtype)
+        value = meaning.numpy_dtype(inner.dtype).type(inner.data)
+        rounded = meaning.evaluate("cast", (value,), x.dtype)
         return b.node("const", dtype, meaning.evaluate("cast", (rounded,), dtype).item())
     if not contains(x.dtype, inner.dtype):
         whole = not is_float(x.dtype) and not is_float(inner.dtype)

@@ -130,7 +130,8 @@ def subtract(x, y):
 def shift_left(x, y):
     width = x.dtype.itemsize * 8
     amount = unsigned(y)
-    return np.where(amount < width, np.left_shift(x, np.minimum(amount, width - 1).view(y.dtype)), 0)
+    moved = np.left_shift(x, np.minimum(amount, width - 1).view(y.dtype))
+    return np.where(amount < width, moved, 0)
 
 
 def shift_right_logical(x, y):

@@ -1,0 +1,207 @@
+"""Is a kernel well formed? Passes run it after themselves in tests; `compile_kernel` runs it first.
+
+It finds the mistakes that would otherwise become wrong machine code: a loop variable outside of
+its loop, a wrong dtype or number of indices, a store to an input, two parallel loops.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.loop.builder import compute_dtype
+from fornax.compiler.loop.ir import (
+    COMBINERS,
+    COMPARE,
+    OPERATIONS,
+    STORAGE,
+    WIDTH,
+    Axis,
+    Buffer,
+    Carry,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Statement,
+    Store,
+    While,
+)
+from fornax.compiler.loop.rewrite import reachable
+
+UNARY = {
+    "neg", "abs", "not", "floor", "ceil", "trunc", "round_even", "sqrt", "popcount", "clz", "cast",
+    "bitcast", "exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tan", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erf_inv",
+    "logistic", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite",
+    "bessel_i0e", "bessel_i1e",
+}  # fmt: skip
+ARITY = {name: 1 if name in UNARY else 3 if name in ("select", "fma") else 2 for name in OPERATIONS}
+
+
+class IllFormed(ValueError):
+    """A kernel breaks a rule of the loop IR: a bug of whatever made it, not of the user."""
+
+
+def check(kernel: Kernel) -> Kernel:
+    """Return the kernel, or raise `IllFormed` saying what is wrong where."""
+    Checker(kernel).run()
+    return kernel
+
+
+class Checker:
+    def __init__(self, kernel: Kernel):
+        self.kernel = kernel
+        self.memory: set[Buffer] = set(kernel.buffers)
+        self.axes: set[Axis] = set()
+        self.inside: set[Carry] = set()
+        self.after: set[Carry] = set()
+        self.parallel = 0
+        self.vector = False
+        self.typed: set[Expr] = set()
+
+    def fail(self, message: str) -> None:
+        raise IllFormed(f"kernel {self.kernel.name}: {message}")
+
+    def require(self, condition: bool, message: str) -> None:
+        if not condition:
+            self.fail(message)
+
+    def run(self) -> None:
+        for buffer in self.kernel.buffers:
+            self.require(buffer.role != "local", f"local buffer {buffer.name} is an argument")
+            self.require(
+                len(buffer.shape) == len(buffer.strides), f"buffer {buffer.name}: shape and strides"
+            )
+        self.body(self.kernel.body, top=True)
+
+    # --- expressions ---
+    def expression(self, root: Expr, dtype: str | None = None) -> None:
+        self.require(isinstance(root, Expr), f"{root!r} is not an expression")
+        for node in reachable((root,)):
+            self.scoped(node)
+            if node not in self.typed:
+                self.types(node)
+                self.typed.add(node)
+        if dtype is not None:
+            self.require(root.dtype == dtype, f"{root} should be {dtype}")
+
+    def scoped(self, node: Expr) -> None:
+        known = {"axis": self.axes, "carry": self.inside, "final": self.after, "load": self.memory}
+        if node.kind in known:
+            self.require(node.data in known[node.kind], f"{node} used outside of its scope")
+
+    def types(self, node: Expr) -> None:
+        kind = node.kind
+        if kind == "load":
+            rank = len(node.data.shape)
+            self.require(len(node.args) in (rank, rank + 2), f"{node}: number of indices")
+            for index in node.args[:rank]:
+                self.require(index.dtype == "int64", f"{node}: index {index} is not int64")
+            self.memory_dtype(node.dtype, node.data, f"{node}")
+            if node.masked:
+                self.require(node.args[rank].dtype == "bool", f"{node}: the mask is not bool")
+                self.require(node.args[rank + 1].dtype == node.dtype, f"{node}: dtype of `other`")
+        elif kind == "op":
+            self.operation(node)
+        elif kind == "reduce":
+            self.fail(f"{node} has not been scheduled")
+        else:
+            self.require(kind in ("const", "axis", "param", "carry", "final"), f"{node}: kind")
+
+    def operation(self, node: Expr) -> None:
+        name, args = node.data, node.args
+        self.require(name in OPERATIONS, f"{node}: unknown operation")
+        self.require(len(args) == ARITY[name], f"{node}: {len(args)} operands")
+        if name in ("cast", "bitcast"):
+            same = WIDTH[args[0].dtype] == WIDTH[node.dtype]
+            self.require(name == "cast" or same, f"{node}: widths differ")
+            return
+        if name == "select":
+            self.require(args[0].dtype == "bool", f"{node}: the condition is not bool")
+            args = args[1:]
+        dtypes = {a.dtype for a in args}
+        self.require(len(dtypes) == 1, f"{node}: operands of {sorted(dtypes)}")
+        expected = "bool" if name in COMPARE else args[0].dtype
+        self.require(node.dtype == expected, f"{node}: should be {expected}")
+
+    def memory_dtype(self, dtype: str, buffer: Buffer, what: str) -> None:
+        raw = f"uint{WIDTH[buffer.dtype]}" if buffer.dtype in STORAGE else None
+        good = dtype in (compute_dtype(buffer.dtype), buffer.dtype, raw)
+        self.require(good, f"{what}: {dtype} in a {buffer.dtype} buffer")
+
+    # --- statements ---
+    def body(self, body: tuple[Statement, ...], top: bool = False) -> None:
+        visible = set(self.memory)
+        for statement in body:
+            if isinstance(statement, Store):
+                self.store(statement)
+            elif isinstance(statement, For):
+                self.loop(statement, top)
+            elif isinstance(statement, While):
+                self.starts(statement.carries)
+                self.inside.update(c.carry for c in statement.carries)
+                self.expression(statement.condition, "bool")
+                self.body(statement.body)
+                self.steps(statement.carries)
+            elif isinstance(statement, If):
+                self.expression(statement.condition, "bool")
+                self.body(statement.body)
+                self.body(statement.orelse)
+            else:
+                self.require(statement.buffer.role == "local", "Alloc of a buffer not local")
+                self.memory.add(statement.buffer)
+        self.memory = visible
+
+    def store(self, store: Store) -> None:
+        buffer = store.buffer
+        self.require(buffer in self.memory, f"store to {buffer.name}, which is not in scope")
+        self.require(buffer.role != "in", f"store to the input {buffer.name}")
+        self.require(len(store.index) == len(buffer.shape), f"store to {buffer.name}: indices")
+        for index in store.index:
+            self.expression(index, "int64")
+        self.expression(store.value)
+        self.memory_dtype(store.value.dtype, buffer, f"store to {buffer.name}")
+        if store.mask is not None:
+            self.expression(store.mask, "bool")
+
+    def starts(self, carries: tuple) -> None:
+        for carried in carries:
+            self.expression(carried.start, carried.carry.dtype)
+
+    def steps(self, carries: tuple) -> None:
+        for carried in carries:
+            self.expression(carried.next, carried.carry.dtype)
+        for carried in carries:
+            self.inside.discard(carried.carry)
+            self.after.add(carried.carry)
+
+    def loop(self, loop: For, top: bool) -> None:
+        name = loop.axis.name
+        if isinstance(loop.axis.extent, Expr):
+            self.expression(loop.axis.extent, "int64")
+        self.require(loop.axis not in self.axes, f"axis {name} has two loops around each other")
+        self.require(
+            loop.kind in ("serial", "parallel", "vector", "unroll"), f"loop kind {loop.kind}"
+        )
+        if loop.kind == "parallel":
+            self.parallel += 1
+            self.require(top and self.parallel == 1, f"parallel loop {name} is not outermost")
+            self.require(not loop.carries and not loop.reverse, f"parallel loop {name} has carries")
+            extent = loop.axis.extent
+            if isinstance(extent, int):
+                self.require(self.kernel.extent == extent, f"extent of parallel loop {name}")
+        was_vector = self.vector
+        if loop.kind == "vector":
+            self.require(not self.vector, f"vector loop {name} is inside of another one")
+            self.require(loop.lanes & (loop.lanes - 1) == 0, f"{loop.lanes} lanes of {name}")
+            self.require(not loop.reverse, f"vector loop {name} runs backwards")
+            for carried in loop.carries:
+                self.require(
+                    carried.combiner in COMBINERS, f"a carry of vector loop {name} has no combiner"
+                )
+            self.vector = True
+        self.starts(loop.carries)
+        self.axes.add(loop.axis)
+        self.inside.update(c.carry for c in loop.carries)
+        self.body(loop.body)
+        self.steps(loop.carries)
+        self.axes.discard(loop.axis)
+        self.vector = was_vector

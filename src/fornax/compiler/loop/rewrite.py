@@ -1,0 +1,175 @@
+"""Rebuilding expressions and statements with something replaced.
+
+Graphs may be tens of thousands of nodes deep, so nothing here recurses over expressions: a node's
+number is larger than its operands', hence sorting by number is a bottom-up order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    Alloc,
+    Axis,
+    Buffer,
+    Carried,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Statement,
+    Store,
+    While,
+)
+
+
+def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None) -> list[Expr]:
+    """All nodes below `roots`, operands before users. Operands of a `stop` node are not entered."""
+    seen: set[Expr] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            if stop is None or not stop(node):
+                stack.extend(node.args)
+    return sorted(seen, key=lambda node: node.number)
+
+
+class Rewriter:
+    """Copies expressions into builder `b`, replacing some nodes; folds again on the way.
+
+    `memo` holds what is already replaced: fill it to substitute nodes. `rule(node, args)`, given
+    operands that are already rewritten, may return the new node, or None for a plain copy.
+    """
+
+    def __init__(
+        self,
+        b: Builder,
+        memo: dict[Expr, Expr] | None = None,
+        rule: Callable[[Expr, tuple[Expr, ...]], Expr | None] | None = None,
+    ):
+        self.b = b
+        self.memo = {} if memo is None else memo
+        self.rule = rule
+        self.buffers: dict[Buffer, Buffer] = {}
+        self.axes: dict[Axis, Axis] = {}
+
+    def __call__(self, root: Expr) -> Expr:
+        memo = self.memo
+        found = memo.get(root)
+        if found is not None:
+            return found
+        for node in reachable((root,), memo.__contains__):
+            if node not in memo:
+                memo[node] = self.rebuild(node, tuple([memo[a] for a in node.args]))
+        return memo[root]
+
+    def rebuild(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
+        """The copy of one node."""
+        if self.rule is not None:
+            replaced = self.rule(node, args)
+            if replaced is not None:
+                return replaced
+        b, kind = self.b, node.kind
+        if kind == "op":
+            return b.op(node.data, *args, dtype=node.dtype)
+        if kind == "axis":
+            return b.axis(self.axes.get(node.data, node.data))
+        if kind == "load":
+            data = self.buffers.get(node.data, node.data)
+            if node.masked and args[-2].kind == "const":
+                if not args[-2].data:
+                    return args[-1]
+                args = args[:-2]
+            return b.node("load", node.dtype, data, args)
+        if kind == "reduce":
+            combiner, axes, component = node.data
+            axes = tuple(self.axes.get(a, a) for a in axes)
+            return b.reduce_component(combiner, axes, component, *args)
+        return b.node(kind, node.dtype, node.data, args)
+
+    # --- statements ---
+    def statements(self, body: Iterable[Statement]) -> tuple[Statement, ...]:
+        """The copy of a body; branches whose condition became constant disappear."""
+        return tuple(new for old in body for new in self.statement(old))
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if isinstance(old, Store):
+            mask = None if old.mask is None else self(old.mask)
+            if mask is not None and mask.kind == "const":
+                if not mask.data:
+                    return
+                mask = None
+            buffer = self.buffers.get(old.buffer, old.buffer)
+            yield Store(buffer, tuple(self(i) for i in old.index), self(old.value), mask)
+        elif isinstance(old, For):
+            yield self.loop(old)
+        elif isinstance(old, If):
+            condition = self(old.condition)
+            if condition.kind == "const":
+                yield from self.statements(old.body if condition.data else old.orelse)
+            else:
+                yield If(condition, self.statements(old.body), self.statements(old.orelse))
+        elif isinstance(old, While):
+            carries = tuple(self.carried(c) for c in old.carries)
+            yield While(self(old.condition), carries, self.statements(old.body))
+        else:
+            yield Alloc(self.buffers.get(old.buffer, old.buffer))
+
+    def loop(self, old: For) -> For:
+        axis = old.axis
+        if isinstance(axis.extent, Expr):
+            extent = self(axis.extent)
+            axis = Axis(extent.data if extent.kind == "const" else extent, axis.name)
+            self.axes[old.axis] = axis
+        axis = self.axes.get(old.axis, axis)
+        body = self.statements(old.body)
+        carries = tuple(self.carried(c) for c in old.carries)
+        return For(axis, body, carries, old.kind, old.lanes, old.reverse)
+
+    def carried(self, old: Carried) -> Carried:
+        return Carried(old.carry, self(old.start), self(old.next), old.combiner)
+
+    def kernel(self, old: Kernel) -> Kernel:
+        """The copy of a kernel."""
+        buffers = tuple(self.buffers.get(k, k) for k in old.buffers)
+        return Kernel(old.name, buffers, self.statements(old.body), old.extent, old.grain)
+
+
+def expressions(body: Iterable[Statement], nested: bool = True) -> Iterator[Expr]:
+    """The root expressions of statements, in order; with `nested`, of loop bodies too."""
+    for statement in body:
+        if isinstance(statement, Store):
+            yield from statement.index
+            yield statement.value
+            if statement.mask is not None:
+                yield statement.mask
+        elif isinstance(statement, For | While):
+            if isinstance(statement, For):
+                if isinstance(statement.axis.extent, Expr):
+                    yield statement.axis.extent
+            else:
+                yield statement.condition
+            if nested:
+                yield from expressions(statement.body)
+            for carried in statement.carries:
+                yield carried.start
+                yield carried.next
+        elif isinstance(statement, If):
+            yield statement.condition
+            if nested:
+                yield from expressions(statement.body)
+                yield from expressions(statement.orelse)
+
+
+def walk(body: Iterable[Statement]) -> Iterator[Statement]:
+    """All statements of a body, outer ones first."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, For | While):
+            yield from walk(statement.body)
+        elif isinstance(statement, If):
+            yield from walk(statement.body)
+            yield from walk(statement.orelse)

@@ -1,0 +1,252 @@
+"""From expressions with `reduce` nodes to loops with carries.
+
+`nest` is how a group of element expressions becomes a loop nest. A reduction becomes a loop at the
+outermost place where everything it depends on is known: one that does not depend on an inner axis
+runs outside of that axis. Equal reductions are computed once, and independent ones over the same
+extents share a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fornax.compiler.loop.builder import Builder, identity
+from fornax.compiler.loop.ir import Axis, Buffer, Carried, Carry, Expr, For, Statement, Store
+from fornax.compiler.loop.rewrite import Rewriter, reachable
+
+#: Reductions of at most this many elements become plain expressions,
+UNROLL_LIMIT = 8
+#: unless the copies would have more than this many nodes.
+UNROLL_NODES = 400
+
+
+def nest(
+    b: Builder,
+    axes: Sequence[Axis],
+    stores: Iterable[tuple],
+    kinds: Sequence[str] | None = None,
+) -> tuple[Statement, ...]:
+    """Loops over `axes`, outermost first, around `stores`, with reductions turned into loops.
+
+    `stores` holds (buffer, index, value) or (buffer, index, value, mask), all for one point of
+    `axes`; `kinds` gives each axis its loop kind ("serial" when absent). Axes of extent 1 make no
+    loop, and an axis of extent 0 makes the whole nest vanish.
+    """
+    if any(axis.extent == 0 for axis in axes):
+        return ()
+    entries = [(*store, None) if len(store) == 3 else tuple(store) for store in stores]
+    rewrite = merge_reductions(b, [e for entry in entries for e in roots_of(entry)])
+    entries = [
+        (
+            buffer,
+            tuple(map(rewrite, index)),
+            rewrite(value),
+            None if mask is None else rewrite(mask),
+        )
+        for buffer, index, value, mask in entries
+    ]
+    loops = list(zip(axes, kinds or ("serial",) * len(axes), strict=True))
+    return Scheduler(b, entries).level([loop for loop in loops if loop[0].extent != 1])
+
+
+def roots_of(entry: tuple) -> list[Expr]:
+    _, index, value, mask = entry
+    return [*index, value] if mask is None else [*index, value, mask]
+
+
+# --- making equal reductions the same node ----------------------------------------------------
+def merge_reductions(b: Builder, roots: list[Expr]) -> Rewriter:
+    """A rewriter that gives reductions of equal extents the same axes, so that equal ones become
+    one node, turns small ones into expressions and empty ones into the identity."""
+    shared: dict[tuple, Axis] = {}
+    height: dict[Expr, int] = {}
+    rewrite = Rewriter(b)
+    for node in reachable(roots):
+        inside = max((height[a] for a in node.args), default=0)
+        height[node] = inside + (node.kind == "reduce")
+        if node.kind != "reduce":
+            continue
+        combiner, axes, component = node.data
+        values = tuple(map(rewrite, node.args))
+        if any(axis.extent == 0 for axis in axes):
+            rewrite.memo[node] = start_values(b, combiner, values)[component]
+        elif is_small(axes, values):
+            rewrite.memo[node] = unrolled(b, combiner, axes, values)[component]
+        else:
+            kept = []
+            for position, axis in enumerate(axes):
+                key = (inside, position, axis.extent)
+                kept.append(shared.setdefault(key, Axis(axis.extent, f"r{inside}_{position}")))
+            renamed = Rewriter(
+                b, {b.axis(old): b.axis(new) for old, new in zip(axes, kept, strict=True)}
+            )
+            values = tuple(map(renamed, values))
+            rewrite.memo[node] = b.reduce_component(combiner, kept, component, *values)
+    return rewrite
+
+
+def is_small(axes: Sequence[Axis], values: tuple[Expr, ...]) -> bool:
+    size = 1
+    for axis in axes:
+        if not isinstance(axis.extent, int):
+            return False
+        size *= axis.extent
+    if size > UNROLL_LIMIT:
+        return False
+    nodes = reachable(values)
+    return len(nodes) * size <= UNROLL_NODES and all(n.kind != "reduce" for n in nodes)
+
+
+def unrolled(
+    b: Builder, combiner: str, axes: Sequence[Axis], values: tuple[Expr, ...]
+) -> tuple[Expr, ...]:
+    """The results of a small reduction as one expression per component."""
+    points: list[dict[Expr, Expr]] = [{}]
+    for axis in axes:
+        node = b.axis(axis)
+        points = [{**p, node: b.index(k)} for p in points for k in range(axis.extent)]
+    total: tuple[Expr, ...] | None = None
+    for point in points:
+        copy = Rewriter(b, point)
+        terms = tuple(map(copy, values))
+        total = terms if total is None else combine(b, combiner, total, terms)
+    return total
+
+
+def start_values(b: Builder, combiner: str, values: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """What the carries of a reduction start from."""
+    dtype = values[0].dtype
+    if combiner in ("argmax", "argmin"):
+        return b.const(identity(combiner, dtype), dtype), b.const(0, values[1].dtype)
+    if combiner == "cmul":
+        return b.const(1.0, dtype), b.const(0.0, dtype)
+    return (b.const(identity(combiner, dtype), dtype),)
+
+
+def combine(
+    b: Builder, combiner: str, total: tuple[Expr, ...], terms: tuple[Expr, ...]
+) -> tuple[Expr, ...]:
+    """One step of a reduction: the next values of its components."""
+    if combiner == "cmul":
+        (x, y), (u, v) = total, terms
+        real = b.sub(b.mul(x, u), b.mul(y, v))
+        return real, b.add(b.mul(x, v), b.mul(y, u))
+    if combiner in ("argmax", "argmin"):
+        (best, place), (value, index) = total, terms
+        better = b.op("gt" if combiner == "argmax" else "lt", value, best)
+        first_nan = b.and_(b.ne(value, value), b.eq(best, best))
+        better = b.or_(better, first_nan)
+        return b.select(better, value, best), b.select(better, index, place)
+    return (b.op(combiner, total[0], terms[0]),)
+
+
+# --- placing loops ----------------------------------------------------------------------------
+class Scheduler:
+    """Places the reductions of one nest. `free` maps a node to the set of axes it depends on, as
+    bits; `done` maps reductions that already have a loop to the values after it."""
+
+    def __init__(self, b: Builder, entries: list[tuple]):
+        self.b = b
+        self.entries = entries
+        self.bits: dict[Axis, int] = {}
+        self.free: dict[Expr, int] = {}
+        self.reduces: set[Expr] = set()  # nodes that are or contain a reduction
+        for node in reachable([e for entry in entries for e in roots_of(entry)]):
+            bits = self.bit(node.data) if node.kind == "axis" else 0
+            for arg in node.args:
+                bits |= self.free[arg]
+                if arg in self.reduces:
+                    self.reduces.add(node)
+            if node.kind == "reduce":
+                self.reduces.add(node)
+                for axis in node.data[1]:
+                    bits &= ~self.bit(axis)
+            self.free[node] = bits
+        self.done = Rewriter(b)
+
+    def bit(self, axis: Axis) -> int:
+        return self.bits.setdefault(axis, 1 << len(self.bits))
+
+    def level(self, loops: list[tuple[Axis, str]], known: int = 0) -> tuple[Statement, ...]:
+        """The statements inside the axes in `known`: reductions, then the next loop or stores.
+
+        Axes that are no part of this nest belong to loops the caller makes around it.
+        """
+        if known == 0:
+            inner = sum(self.bit(axis) for axis, _ in loops)
+            inside = {a for n in self.reduces if n.kind == "reduce" for a in n.data[1]}
+            inner |= sum(self.bit(axis) for axis in inside if axis not in dict(loops))
+            known = ~inner
+        roots = [e for entry in self.entries for e in roots_of(entry)]
+        before = self.place(roots, known)
+        if loops:
+            (axis, kind), *rest = loops
+            return (*before, For(axis, self.level(rest, known | self.bit(axis)), kind=kind))
+        return (*before, *(self.store(*entry) for entry in self.entries))
+
+    def store(
+        self, buffer: Buffer, index: tuple[Expr, ...], value: Expr, mask: Expr | None
+    ) -> Store:
+        index = tuple(map(self.done, index))
+        return Store(buffer, index, self.done(value), None if mask is None else self.done(mask))
+
+    def place(self, roots: list[Expr], known: int) -> list[Statement]:
+        """Loops for all reductions below `roots` that depend on known axes only."""
+        stage: dict[Expr, int] = {}
+        groups: dict[tuple, dict[tuple, list[Expr]]] = {}
+
+        def skip(node: Expr) -> bool:
+            return node in self.done.memo or node not in self.reduces
+
+        for node in reachable(roots, skip):
+            if skip(node):
+                stage[node] = 0
+                continue
+            level = max((stage[a] for a in node.args), default=0)
+            if node.kind == "reduce" and not self.free[node] & ~known:
+                combiner, axes, _ = node.data
+                group = groups.setdefault((level, axes), {})
+                group.setdefault((combiner, node.args), []).append(node)
+                level += 1
+            stage[node] = level
+        statements: list[Statement] = []
+        for (_, axes), group in sorted(groups.items(), key=lambda item: item[0][0]):
+            keys = list(group)
+            starts = [start_values(self.b, combiner, args) for combiner, args in keys]
+            loop, finals = self.loops(axes, keys, starts, known)
+            statements.extend(loop)
+            for key, values in zip(keys, finals, strict=True):
+                for node in group[key]:
+                    self.done.memo[node] = values[node.data[2]]
+        return statements
+
+    def loops(
+        self, axes: tuple[Axis, ...], keys: list[tuple], starts: list[tuple], known: int
+    ) -> tuple[list[Statement], list[tuple[Expr, ...]]]:
+        """The loops of reductions `keys` over `axes`, and their values afterwards."""
+        b, (axis, *rest) = self.b, axes
+        carries = [
+            tuple(Carry(v.dtype, f"{combiner}{k}") for k, v in enumerate(start))
+            for (combiner, _), start in zip(keys, starts, strict=True)
+        ]
+        inside = [tuple(map(b.carry, group)) for group in carries]
+        known |= self.bit(axis)
+        body = self.place([v for _, args in keys for v in args], known)
+        combiners: list[str | None]
+        if rest:
+            inner, nexts = self.loops(tuple(rest), keys, inside, known)
+            body += inner
+            combiners = [None] * len(keys)
+        else:
+            combiners = [combiner for combiner, _ in keys]
+            nexts = [
+                combine(b, combiner, old, tuple(map(self.done, args)))
+                for (combiner, args), old in zip(keys, inside, strict=True)
+            ]
+        carried = tuple(
+            Carried(carry, start, new, combiner)
+            for group, begin, after, combiner in zip(carries, starts, nexts, combiners, strict=True)
+            for carry, start, new in zip(group, begin, after, strict=True)
+        )
+        finals = [tuple(map(b.final, group)) for group in carries]
+        return [For(axis, tuple(body), carried)], finals
