@@ -1,0 +1,50 @@
+"""iota: numbers counting along one dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.primitive import Primitive
+from fornax.ir.types import ArrayType
+from fornax.scalars import dtypes
+
+
+class Iota(Primitive):
+    """0, 1, 2, … along `dimension` of an array of `shape`, the same along all others."""
+
+    def type(self, *, dtype, shape, dimension, sharding):
+        if any(n < 0 for n in shape):
+            raise TypeError(
+                f"iota shape must have every element be nonnegative, got {tuple(shape)}."
+            )
+        if not 0 <= dimension < len(shape):
+            raise ValueError(
+                f"iota dimension must be between 0 and len(shape), got dimension={dimension} for "
+                f"shape={tuple(shape)}"
+            )
+        if not (dtypes.is_integer(dtype) or dtypes.is_inexact(dtype)):
+            raise TypeError(
+                f"iota does not accept dtype {dtypes.short_name(dtype)}. Accepted dtypes are "
+                "subtypes of integer, floating, complexfloating."
+            )
+        return [ArrayType(shape, dtype)]
+
+    def reference(self, *, dtype, shape, dimension, sharding):
+        along = np.arange(shape[dimension]).astype(dtype)
+        return [np.broadcast_to(along.reshape(-1, *[1] * (len(shape) - dimension - 1)), shape)]
+
+    def element(self, b, types, operands, index, *, dtype, shape, dimension, sharding):
+        return [b.cast(index[dimension], dtype.name)]
+
+
+iota_p = Iota("iota")
+
+
+def iota(dtype: Any, shape: Sequence[int], dimension: int = 0) -> Any:
+    """Numbers counting along `dimension` of `shape`, in a canonical `dtype`."""
+    return iota_p.bind(
+        dtype=dtypes.canonical(dtype), shape=tuple(shape), dimension=dimension, sharding=None
+    )[0]

@@ -1,0 +1,371 @@
+"""scatter and its relatives: write or combine windows of updates into an array."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.basis import add, broadcast_in_dim, instantiate, move_to_front, zeros
+from fornax.ir.primitive import REGISTRY, Linear, Primitive, Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import gather as gathering
+from fornax.primitives.iota import iota
+from fornax.primitives.windows import (
+    CLIP,
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    check_batching,
+    check_index_map,
+    check_sorted,
+    raised,
+    start_positions,
+    window_dims,
+    window_index,
+)
+from fornax.scalars import dtypes
+
+
+def _apply(name: str, *operands: Any) -> Any:
+    return REGISTRY[name].bind(*operands)[0]
+
+
+class Scatter(Primitive):
+    """operand with every window start(batch) + offset combined with updates[batch, offset].
+
+    Operands: the array, the integer indices, the updates (of the array's dtype). Windows that
+    overlap are combined one after the other in the order of the updates. Params:
+    dimension_numbers, mode, unique_indices (no two updates meet), indices_are_sorted.
+    """
+
+    cost = 2
+
+    def __init__(self, name: str, combine: np.ufunc | None):
+        super().__init__(name)
+        self.combine = combine
+
+    def type(self, x, indices, updates, *, dimension_numbers, mode, **_):
+        name = self.name
+        dn = dimension_numbers
+        check_index_map(
+            name, dn.scatter_dims_to_operand_dims, x.ndim, indices, "scatter_dims_to_operand_dims"
+        )
+        if x.dtype != updates.dtype:
+            raise TypeError(
+                f"lax.{name.replace('-', '_')} requires arguments to have the same dtypes, got "
+                f"{dtypes.short_name(x.dtype)}, {dtypes.short_name(updates.dtype)}."
+            )
+        rank = len(dn.update_window_dims) + indices.ndim - 1
+        if updates.ndim != rank:
+            raise TypeError(f"Updates tensor must be of rank {rank}; got {updates.ndim}.")
+        check_sorted(name, "update_window_dims", dn.update_window_dims, rank)
+        check_sorted(name, "inserted_window_dims", dn.inserted_window_dims, x.ndim)
+        check_batching(
+            name, x, indices, dn.operand_batching_dims, dn.scatter_indices_batching_dims,
+            dn.scatter_dims_to_operand_dims,
+        )  # fmt: skip
+        window = window_dims(x.ndim, dn.inserted_window_dims, dn.operand_batching_dims)
+        if len(window) != len(dn.update_window_dims):
+            raise TypeError(
+                f"{name} op has window of size {x.ndim - len(window) + len(dn.update_window_dims)};"
+                f" doesn't match operand of rank {x.ndim}."
+            )
+        for d, u in zip(window, dn.update_window_dims, strict=True):
+            if updates.shape[u] > x.shape[d]:
+                raise TypeError(
+                    "Bounds of the window dimensions of updates must not exceed the bounds of the "
+                    f"corresponding dimensions of operand. For dimension {u}, updates bound is "
+                    f"{updates.shape[u]}, operand bound is {x.shape[d]}."
+                )
+        batch = [n for d, n in enumerate(updates.shape) if d not in dn.update_window_dims]
+        if batch != list(indices.shape[:-1]):
+            raise TypeError(
+                "Bounds of the scatter dimensions of updates must be the same as the bounds of the "
+                f"corresponding dimensions of scatter indices, got updates of shape "
+                f"{updates.shape} and indices of shape {indices.shape}."
+            )
+        if self.combine is not None and self.combine in (np.add, np.multiply):
+            if x.dtype == np.bool_:
+                raise TypeError(
+                    f"{name} does not accept dtype bool. Accepted dtypes are subtypes of integer, "
+                    "floating, complexfloating."
+                )
+        return [x]
+
+    def reference(self, x, indices, updates, *, dimension_numbers, mode, unique_indices, **_):
+        x, dn = np.array(x), dimension_numbers
+        indices, updates = np.asarray(indices), np.asarray(updates)
+        if 0 in updates.shape:
+            return [x]
+        window = window_dims(x.ndim, dn.inserted_window_dims, dn.operand_batching_dims)
+        batch_places = [d for d in range(updates.ndim) if d not in dn.update_window_dims]
+        updates = np.transpose(updates, (*batch_places, *dn.update_window_dims))
+        batch = indices.shape[:-1]
+        sizes = [1] * x.ndim
+        for d, n in zip(window, updates.shape[len(batch) :], strict=True):
+            sizes[d] = n
+        index_map = dn.scatter_dims_to_operand_dims
+        bounds = [x.shape[d] - sizes[d] for d in index_map]
+        if any(n < 0 for n in bounds):
+            return [x]
+        starts, valid = start_positions(indices, bounds, mode is CLIP)
+        batching = dict(
+            zip(dn.operand_batching_dims, dn.scatter_indices_batching_dims, strict=True)
+        )
+        whole = [d for d in window if d not in index_map and sizes[d] == x.shape[d]]
+        positions = window_index(starts, index_map, sizes, window, batching)
+        moving = [d for d in range(x.ndim) if d not in whole]
+        left = [k for k, d in enumerate(window) if d not in whole]
+        axes = [*range(len(batch)), *(len(batch) + k for k in left)]
+        full = tuple(updates.shape[k] for k in axes)
+        places = [
+            np.broadcast_to(positions[d].reshape([positions[d].shape[k] for k in axes]), full)
+            for d in moving
+        ]
+        ends = [len(batch) + k for k, d in enumerate(window) if d in whole]
+        updates = np.transpose(updates, (*axes, *ends))
+        if not np.all(valid):
+            places = [p[valid] for p in places]
+            updates = updates[valid]
+        target = np.transpose(x, (*moving, *whole))  # a view: what is written arrives in x
+        if not places:  # one window that covers everything, once per index vector
+            places, target = [np.zeros(full, np.int64)], target[None]
+        self.write(target, tuple(places), updates, unique_indices)
+        return [x]
+
+    def write(self, target: np.ndarray, places: tuple, updates: np.ndarray, unique: bool) -> None:
+        """Combine `updates` into `target[places]`, in order where places repeat."""
+        if self.combine is None:
+            target[places] = updates
+        elif unique:
+            target[places] = self.combine(target[places], updates)
+        else:
+            self.combine.at(target, places, updates)
+
+    def batch(self, size, operands, dims, *, dimension_numbers, **params):
+        dn = dimension_numbers
+        x, indices, updates = operands
+        x_dim, indices_dim, updates_dim = dims
+        x = move_to_front(x, x_dim, size)
+        updates = move_to_front(updates, updates_dim, size)
+        window = raised(dn.update_window_dims)
+        batching, indices_batching = (
+            raised(dn.operand_batching_dims), dn.scatter_indices_batching_dims
+        )  # fmt: skip
+        if indices_dim is None:
+            window = (0, *window)
+        else:
+            indices = move_to_front(indices, indices_dim, size)
+            batching, indices_batching = (0, *batching), (0, *raised(indices_batching))
+        numbers = ScatterDimensionNumbers(
+            window,
+            raised(dn.inserted_window_dims),
+            raised(dn.scatter_dims_to_operand_dims),
+            batching,
+            indices_batching,
+        )
+        return self.bind(x, indices, updates, dimension_numbers=numbers, **params), [0]
+
+
+def gather_like(x: Any, indices: Any, updates: ArrayType, params: dict[str, Any]) -> Any:
+    """The windows of `x` that a scatter of `updates` addresses, in the shape of the updates."""
+    dn = params["dimension_numbers"]
+    rank = typeof(x).ndim
+    window = window_dims(rank, dn.inserted_window_dims, dn.operand_batching_dims)
+    sizes = [1] * rank
+    for d, u in zip(window, dn.update_window_dims, strict=True):
+        sizes[d] = updates.shape[u]
+    for d in dn.operand_batching_dims:
+        sizes[d] = min(1, typeof(x).shape[d])
+    numbers = GatherDimensionNumbers(
+        dn.update_window_dims,
+        dn.inserted_window_dims,
+        dn.scatter_dims_to_operand_dims,
+        dn.operand_batching_dims,
+        dn.scatter_indices_batching_dims,
+    )
+    return gathering.gather(
+        x, indices, numbers, sizes, params["mode"], 0, params["unique_indices"],
+        params["indices_are_sorted"],
+    )  # fmt: skip
+
+
+class ScatterAdd(Scatter):
+    """Linear in operand and updates together."""
+
+    def jvp(self, primals, tangents, **params):
+        x, indices, updates = primals
+        outputs = self.bind(x, indices, updates, **params)
+        dx, _, du = tangents
+        if isinstance(dx, Zero) and isinstance(du, Zero):
+            return outputs, [Zero(typeof(outputs[0]).tangent())]
+        if isinstance(du, Zero):
+            return outputs, [dx]
+        return outputs, self.bind(instantiate(dx), indices, du, **params)
+
+    def transpose(self, cotangents, x, indices, updates, **params):
+        (ct,) = cotangents
+        results: list[Any] = [None, None, None]
+        for i, operand in ((0, x), (2, updates)):
+            if isinstance(operand, Linear) and isinstance(ct, Zero):
+                results[i] = Zero(operand.type.tangent())
+        if isinstance(ct, Zero):
+            return results
+        if isinstance(x, Linear):
+            results[0] = ct
+        if isinstance(updates, Linear):
+            results[2] = gather_like(ct, indices, updates.type, params)
+        return results
+
+
+class ScatterMul(Scatter):
+    """Linear in the operand alone."""
+
+    def jvp(self, primals, tangents, **params):
+        x, indices, updates = primals
+        if not params["unique_indices"]:
+            raise NotImplementedError(
+                "scatter_mul gradients are only implemented if `unique_indices=True`"
+            )
+        outputs = self.bind(x, indices, updates, **params)
+        dx, _, du = tangents
+        total: Any = Zero(typeof(outputs[0]).tangent())
+        if not isinstance(dx, Zero):
+            total = self.bind(dx, indices, updates, **params)[0]
+        if not isinstance(du, Zero):
+            old = gather_like(x, indices, typeof(updates), params)
+            part = scatter_add_p.bind(
+                zeros(typeof(x).tangent()), indices, _apply("mul", du, old), **params
+            )[0]
+            total = add(total, part)
+        return outputs, [total]
+
+    def transpose(self, cotangents, x, indices, updates, **params):
+        (ct,) = cotangents
+        if isinstance(updates, Linear):
+            raise NotImplementedError("scatter_mul is transposed only in its operand")
+        if isinstance(ct, Zero):
+            return [Zero(x.type.tangent()), None, None]
+        return [*self.bind(ct, indices, updates, **params), None, None]
+
+
+class ScatterSet(Scatter):
+    """Overwrites. Linear where no two updates meet; otherwise the last one wins."""
+
+    def jvp(self, primals, tangents, **params):
+        x, indices, updates = primals
+        outputs = self.bind(x, indices, updates, **params)
+        dx, _, du = tangents
+        type = typeof(outputs[0])
+        if isinstance(dx, Zero) and isinstance(du, Zero):
+            return outputs, [Zero(type.tangent())]
+        dx, du = instantiate(dx), instantiate(du)
+        if params["unique_indices"]:
+            return outputs, self.bind(dx, indices, du, **params)
+        # number the index vectors, scatter the numbers: who wins where?
+        shape = typeof(updates).shape
+        places = [
+            d for d in range(len(shape)) if d not in params["dimension_numbers"].update_window_dims
+        ]
+        number = _apply("add", iota(np.uint32, (math.prod(shape[d] for d in places),)), np.uint32(1))
+        number = REGISTRY["reshape"].bind(
+            number, new_sizes=tuple(shape[d] for d in places), dimensions=None, sharding=None
+        )[0]
+        number = broadcast_in_dim(number, shape, places)
+        winners = self.bind(
+            zeros(ArrayType(type.shape, np.uint32)), indices, number, **params
+        )[0]
+        won = _apply("eq", gather_like(winners, indices, typeof(updates), params), number)
+        untouched = _apply("eq", winners, zeros(typeof(winners)))
+        kept = _apply("select_n", untouched, zeros(type), dx)
+        new = _apply("select_n", won, zeros(typeof(updates)), du)
+        return outputs, scatter_add_p.bind(kept, indices, new, **params)
+
+    def transpose(self, cotangents, x, indices, updates, **params):
+        (ct,) = cotangents
+        if not params["unique_indices"]:
+            raise NotImplementedError(
+                "scatter is transposed only where unique_indices=True: otherwise it is not linear"
+            )
+        results: list[Any] = [None, None, None]
+        if isinstance(x, Linear):
+            type = updates.type if isinstance(updates, Linear) else typeof(updates)
+            results[0] = (
+                Zero(x.type.tangent())
+                if isinstance(ct, Zero)
+                else self.bind(ct, indices, zeros(type), **params)[0]
+            )
+        if isinstance(updates, Linear):
+            results[2] = (
+                Zero(updates.type.tangent())
+                if isinstance(ct, Zero)
+                else gather_like(ct, indices, updates.type, params)
+            )
+        return results
+
+
+class ScatterExtreme(Scatter):
+    """Minimum or maximum; the derivative is shared equally among those that attain it."""
+
+    def jvp(self, primals, tangents, **params):
+        x, indices, updates = primals
+        outputs = self.bind(x, indices, updates, **params)
+        dx, _, du = tangents
+        type = typeof(x).strip_weak_type()
+        if isinstance(dx, Zero) and isinstance(du, Zero):
+            return outputs, [Zero(typeof(outputs[0]).tangent())]
+        (out,) = outputs
+        at_updates = gather_like(out, indices, typeof(updates), params)
+        kept = _apply("eq", x, out)
+        won = _apply("eq", updates, at_updates)
+        one, none = _constant(1, type), _constant(0, type)
+        update_type = typeof(updates)
+        counts = scatter_add_p.bind(
+            _apply("select_n", kept, none, one),
+            indices,
+            _apply("select_n", won, _constant(0, update_type), _constant(1, update_type)),
+            **params,
+        )[0]
+        counts = _apply("max", counts, one)  # nobody attains a NaN
+        total = scatter_add_p.bind(
+            _apply("select_n", kept, none, instantiate(dx)),
+            indices,
+            _apply("select_n", won, _constant(0, update_type), instantiate(du)),
+            **params,
+        )[0]
+        return outputs, [_apply("div", total, counts)]
+
+
+def _constant(value: int, type: ArrayType) -> Any:
+    return broadcast_in_dim(np.asarray(value, type.dtype)[()], type.shape, ())
+
+
+scatter_p = ScatterSet("scatter", None)
+scatter_add_p = ScatterAdd("scatter-add", np.add)
+scatter_mul_p = ScatterMul("scatter-mul", np.multiply)
+scatter_min_p = ScatterExtreme("scatter-min", np.minimum)
+scatter_max_p = ScatterExtreme("scatter-max", np.maximum)
+
+
+def scatter(
+    primitive: Primitive,
+    x: Any,
+    indices: Any,
+    updates: Any,
+    dimension_numbers: ScatterDimensionNumbers,
+    mode: GatherScatterMode,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+) -> Any:
+    """A scatter primitive with params in their normal form."""
+    return primitive.bind(
+        x,
+        indices,
+        updates,
+        dimension_numbers=dimension_numbers,
+        mode=mode,
+        unique_indices=bool(unique_indices),
+        indices_are_sorted=bool(indices_are_sorted),
+    )[0]
