@@ -4,11 +4,12 @@
 
 #include "allocator.hpp"
 #include "array.hpp"
+#include "call_key.hpp"
+#include "dispatch.hpp"
+#include "pytree.hpp"
 #include "python.hpp"
 #include "slots.hpp"
-#if FORNAX_PYTREE
-#include "pytree.hpp"
-#endif
+#include "threads.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -21,10 +22,8 @@ bool populate(PyObject* module) {
   if (PyModule_AddFunctions(module, slot_methods) < 0 ||
       PyModule_AddFunctions(module, array_functions) < 0)
     return false;
-#if FORNAX_PYTREE
-  if (register_pytree(module) < 0) return false;
-#endif
-  return register_arrays(module);
+  return register_arrays(module) && register_pytree(module) == 0 && register_programs(module) &&
+         register_call_keys(module) && register_dispatch(module);
 }
 
 }  // namespace
@@ -36,4 +35,11 @@ NB_MODULE(_native, m) {
         "Give cached memory back to the system; returns the number of bytes.");
   m.def("set_cache_limit", &fornax::set_cache_limit, "bytes"_a,
         "Bound the bytes of freed large blocks kept for reuse.");
+  m.def("thread_count", &fornax::thread_count,
+        "Threads a kernel may use, this one included: by default what the affinity mask and the "
+        "cgroup quota allow.");
+  m.def("set_thread_count", &fornax::set_thread_count, "count"_a,
+        nb::call_guard<nb::gil_scoped_release>(),
+        "Set the number of threads; 0 means the default. Programs built for fewer threads run "
+        "on one.");
 }

@@ -1,0 +1,140 @@
+#include "executor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "threads.hpp"
+
+namespace fornax {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct KernelCall {
+  Kernel kernel;
+  void** arguments;
+};
+
+void run_part(void* context, int64_t begin, int64_t end, int64_t worker) {
+  auto* call = static_cast<KernelCall*>(context);
+  call->kernel(call->arguments, begin, end, worker);
+}
+
+template <class Integer>
+Integer load(const void* memory) {
+  Integer value;
+  std::memcpy(&value, memory, sizeof value);
+  return value;
+}
+
+void store_counter(void* memory, int64_t value, int64_t bytes) {
+  if (bytes == 8) std::memcpy(memory, &value, 8);
+  else {
+    auto narrow = static_cast<int32_t>(value);
+    std::memcpy(memory, &narrow, 4);
+  }
+}
+
+// Asks the hook about every tenth of a second, without reading the clock at every jump.
+class Watch {
+ public:
+  explicit Watch(Hooks& hooks) : hooks_(hooks) {}
+
+  bool keep_going() {
+    if (++jumps_ % 256) return true;
+    auto now = Clock::now();
+    if (asked_ == Clock::time_point{}) asked_ = now;
+    if (now - asked_ < std::chrono::milliseconds(100)) return true;
+    asked_ = now;
+    return hooks_.keep_going();
+  }
+
+ private:
+  Hooks& hooks_;
+  uint32_t jumps_ = 0;
+  Clock::time_point asked_{};
+};
+
+template <bool timed>
+bool interpret(const Table& table, void** slots, int64_t* counters, void** arguments,
+               Hooks& hooks, StepTime* times) {
+  const Step* steps = table.steps.data();
+  const uint32_t* indices = table.indices.data();
+  const auto count = static_cast<uint32_t>(table.steps.size());
+  const bool parallel = thread_count() > 1 && thread_count() <= table.workers;
+  Watch watch(hooks);
+  uint32_t next = 0;
+  while (next < count) {
+    const uint32_t current = next++;
+    const Step& step = steps[current];
+    Clock::time_point begin;
+    if constexpr (timed) begin = Clock::now();
+    switch (step.operation) {
+      case Operation::kernel: {
+        const uint32_t* slot = indices + step.a;
+        for (uint32_t i = 0; i < step.b; ++i) arguments[i] = slots[slot[i]];
+        if (parallel && step.x > step.y) {
+          KernelCall call{step.address, arguments};
+          parallel_for(step.x, step.y, run_part, &call);
+        } else {
+          step.address(arguments, 0, step.x, 0);
+        }
+        break;
+      }
+      case Operation::copy:
+        if (slots[step.a] != slots[step.b])
+          std::memmove(slots[step.a], slots[step.b], static_cast<size_t>(step.x));
+        break;
+      case Operation::counter:
+        counters[step.c] = step.x;
+        break;
+      case Operation::advance:
+        counters[step.c] += step.x;
+        break;
+      case Operation::address:
+        slots[step.a] = static_cast<char*>(slots[step.b]) + counters[step.c] * step.x;
+        break;
+      case Operation::store_counter:
+        store_counter(slots[step.a], counters[step.c], step.x);
+        break;
+      case Operation::swap:
+        std::swap(slots[step.a], slots[step.b]);
+        break;
+      case Operation::jump:
+        next = step.a;
+        break;
+      case Operation::jump_if_not:
+        if (!load<uint8_t>(slots[step.a])) next = step.b;
+        break;
+      case Operation::jump_less:
+        if (counters[step.c] < step.x) next = step.a;
+        break;
+      case Operation::branch: {
+        auto index = static_cast<int64_t>(load<int32_t>(slots[step.a]));
+        next = indices[step.b + std::clamp<int64_t>(index, 0, step.x - 1)];
+        break;
+      }
+      case Operation::host:
+        if (!hooks.host(step.a, slots)) return false;
+        break;
+    }
+    if constexpr (timed) {
+      auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin);
+      times[current].nanoseconds += elapsed.count();
+      ++times[current].calls;
+    }
+    if (next <= current && !watch.keep_going()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool execute(const Table& table, void** slots, int64_t* counters, void** arguments, Hooks& hooks,
+             StepTime* times) {
+  return times ? interpret<true>(table, slots, counters, arguments, hooks, times)
+               : interpret<false>(table, slots, counters, arguments, hooks, times);
+}
+
+}  // namespace fornax

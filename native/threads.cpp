@@ -1,0 +1,279 @@
+#include "threads.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace fornax {
+namespace {
+
+constexpr auto spin_time = std::chrono::microseconds(30);
+
+inline void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Polls `done` for about spin_time; true if it came true.
+template <class Condition>
+bool spin(Condition done) {
+  auto deadline = std::chrono::steady_clock::now() + spin_time;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return done();
+}
+
+// Worker number of the part this thread is executing, or -1 outside of any.
+thread_local int64_t executing_worker = -1;
+
+class Pool {
+ public:
+  explicit Pool(int count) : count_(count) {}
+
+  int count() const { return count_; }
+
+  // False when the pool is busy or could not start; nothing was executed then.
+  bool run(int64_t extent, int64_t parts, RangeFunction function, void* context) {
+    std::unique_lock lock(busy_, std::try_to_lock);
+    if (!lock || stopping_.load(std::memory_order_acquire) || !start()) return false;
+    extent_ = extent;
+    step_ = (extent + parts - 1) / parts;
+    // Neighbours should not write to one cache line.
+    if (step_ >= 1024) step_ = (step_ + 63) & ~int64_t{63};
+    parts = (extent + step_ - 1) / step_;
+    function_ = function;
+    context_ = context;
+    done_.store(0, std::memory_order_relaxed);
+    uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+    ticket_.store(epoch << 32 | static_cast<uint64_t>(parts), std::memory_order_release);
+    signal_.fetch_add(1, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) signal_.notify_all();
+    work(static_cast<uint32_t>(epoch), 0);
+    // Parts taken by other threads are being executed; they cannot be taken over any more.
+    auto target = static_cast<uint32_t>(parts);
+    auto finished = [&] { return done_.load(std::memory_order_acquire) == target; };
+    while (!spin(finished)) std::this_thread::yield();
+    return true;
+  }
+
+  // Waits for a running range, then lets the workers end. The pool may be deleted afterwards.
+  void stop() {
+    std::lock_guard lock(busy_);
+    stopping_.store(true, std::memory_order_release);
+    signal_.fetch_add(1, std::memory_order_seq_cst);
+    signal_.notify_all();
+    for (int i = 1; i < started_; ++i) pthread_join(threads_[i], nullptr);
+    started_ = 0;
+  }
+
+  static constexpr int most_threads = 256;
+
+ private:
+  struct Start {
+    Pool* pool;
+    int worker;
+  };
+
+  // Creates the workers at first use; false when the system gives no thread at all.
+  bool start() {
+    if (started_) return started_ > 1;
+    started_ = 1;
+    // Signals belong to the interpreter's threads.
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    while (started_ < count_) {
+      auto* argument = new Start{this, started_};
+      if (pthread_create(&threads_[started_], nullptr, enter, argument) != 0) {
+        delete argument;
+        break;
+      }
+      ++started_;
+    }
+    pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+    return started_ > 1;
+  }
+
+  static void* enter(void* argument) {
+    auto* start = static_cast<Start*>(argument);
+    Start copy = *start;
+    delete start;
+#if defined(__linux__)
+    char name[16];
+    std::snprintf(name, sizeof name, "fornax-%d", copy.worker);
+    pthread_setname_np(pthread_self(), name);
+#endif
+    copy.pool->loop(copy.worker);
+    return nullptr;
+  }
+
+  void loop(int worker) {
+    uint32_t seen = 0;
+    while (!stopping_.load(std::memory_order_acquire)) {
+      uint64_t ticket = ticket_.load(std::memory_order_acquire);
+      if (ticket & 0xFFFFFFFF) work(static_cast<uint32_t>(ticket >> 32), worker);
+      auto changed = [&] { return signal_.load(std::memory_order_acquire) != seen; };
+      if (!spin(changed)) {
+        sleepers_.fetch_add(1, std::memory_order_seq_cst);
+        signal_.wait(seen, std::memory_order_seq_cst);
+        sleepers_.fetch_sub(1, std::memory_order_relaxed);
+      }
+      seen = signal_.load(std::memory_order_acquire);
+    }
+  }
+
+  // Takes parts of range number `epoch` until none is left. The ticket holds the epoch and the
+  // number of parts not taken yet, so winning one proves that the range is still open; only
+  // then may its description be read, and it cannot change before the part is reported done.
+  void work(uint32_t epoch, int worker) {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    while (static_cast<uint32_t>(ticket >> 32) == epoch && (ticket & 0xFFFFFFFF)) {
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+        continue;
+      int64_t part = static_cast<int64_t>(ticket & 0xFFFFFFFF) - 1;
+      int64_t begin = part * step_;
+      int64_t end = std::min(begin + step_, extent_);
+      executing_worker = worker;
+      function_(context_, begin, end, worker);
+      executing_worker = -1;
+      done_.fetch_add(1, std::memory_order_acq_rel);
+      ticket = ticket_.load(std::memory_order_acquire);
+    }
+  }
+
+  std::mutex busy_;  // held while a range runs
+  const int count_;
+  int started_ = 0;  // threads, the caller included; 0 before the first range
+  pthread_t threads_[most_threads];
+
+  // Written by the caller while no part can be taken.
+  int64_t extent_ = 0;
+  int64_t step_ = 0;
+  RangeFunction function_ = nullptr;
+  void* context_ = nullptr;
+
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};
+  alignas(64) std::atomic<uint32_t> signal_{0};  // changes when there is something to do
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+#if defined(__linux__)
+// The cgroup's processor quota, rounded up; 0 when there is none.
+int quota() {
+  long long used = 0, period = 0;
+  if (FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {  // version 2: "max 100000"
+    int fields = std::fscanf(file, "%lld %lld", &used, &period);
+    std::fclose(file);
+    return fields == 2 && period > 0 ? static_cast<int>((used + period - 1) / period) : 0;
+  }
+  auto read = [](const char* path, long long& value) {
+    FILE* file = std::fopen(path, "r");
+    if (!file) return false;
+    int fields = std::fscanf(file, "%lld", &value);
+    std::fclose(file);
+    return fields == 1 && value > 0;
+  };
+  if (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", used) &&
+      read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period))
+    return static_cast<int>((used + period - 1) / period);
+  return 0;
+}
+#endif
+
+std::mutex pool_mutex;             // guards replacing the pool, not using it
+std::atomic<Pool*> pool{nullptr};
+std::atomic<int> wanted{0};        // thread count once it is known, before and after forks
+std::atomic<int> users{0};         // calls that may hold a pointer to the pool
+
+// The parent's threads do not exist in the child, and its pool may be in the middle of a range:
+// the child forgets it and starts over.
+void forget_pool() {
+  new (&pool_mutex) std::mutex();
+  pool.store(nullptr);
+  users.store(0);
+  executing_worker = -1;
+}
+
+Pool& current_pool() {
+  Pool* current = pool.load(std::memory_order_acquire);
+  if (current) return *current;
+  std::lock_guard lock(pool_mutex);
+  static bool watching = false;
+  if (!watching) {
+    pthread_atfork(nullptr, nullptr, forget_pool);
+    watching = true;
+  }
+  if (!pool.load()) pool.store(new Pool(thread_count()), std::memory_order_release);
+  return *pool.load();
+}
+
+}  // namespace
+
+int processor_count() noexcept {
+  int count = 0;
+#if defined(__linux__)
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) count = CPU_COUNT(&mask);
+  if (int limit = quota()) count = count ? std::min(count, limit) : limit;
+#endif
+  if (!count) count = static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(count, 1, Pool::most_threads);
+}
+
+int thread_count() noexcept {
+  int count = wanted.load(std::memory_order_relaxed);
+  if (count) return count;
+  int unset = 0;
+  count = processor_count();
+  return wanted.compare_exchange_strong(unset, count) ? count : unset;
+}
+
+void set_thread_count(int count) noexcept {
+  if (count <= 0) count = processor_count();
+  count = std::min(count, Pool::most_threads);
+  if (executing_worker >= 0 || wanted.exchange(count) == count) return;
+  std::lock_guard lock(pool_mutex);
+  Pool* old = pool.exchange(nullptr);
+  if (!old) return;
+  old->stop();
+  while (users.load() > 0) std::this_thread::yield();
+  delete old;
+}
+
+void parallel_for(int64_t extent, int64_t grain, RangeFunction function, void* context) noexcept {
+  if (extent <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  int64_t parts = extent / grain;
+  if (parts > 1 && executing_worker < 0 && thread_count() > 1) {
+    users.fetch_add(1);
+    Pool& current = current_pool();
+    bool ran = current.run(extent, std::min<int64_t>(parts, current.count()), function, context);
+    users.fetch_sub(1);
+    if (ran) return;
+  }
+  function(context, 0, extent, std::max<int64_t>(executing_worker, 0));
+}
+
+}  // namespace fornax

@@ -1,0 +1,26 @@
+// The thread pool: splits an index range over the processors this process may use. No Python.
+//
+// No thread is started before the first range that is worth splitting. The caller takes part.
+// Ranges submitted while the pool is busy, or from inside a range, run on their caller. The
+// child of a fork starts without threads and makes its own when it needs them.
+#pragma once
+
+#include <cstdint>
+
+namespace fornax {
+
+// Called with a part [begin, end) of the range; `worker` in [0, thread_count()) identifies the
+// executing thread within this call, so that two parts with one `worker` never run at once.
+using RangeFunction = void (*)(void* context, int64_t begin, int64_t end, int64_t worker);
+
+// Processors by affinity mask and cgroup quota, at least 1.
+int processor_count() noexcept;
+int thread_count() noexcept;
+// 0 means processor_count(). Waits for a running range.
+void set_thread_count(int count) noexcept;
+
+// Splits [0, extent) into at most thread_count() parts of about `grain` or more and returns when
+// all are done. Boundaries depend on extent, grain and thread_count() only.
+void parallel_for(int64_t extent, int64_t grain, RangeFunction function, void* context) noexcept;
+
+}  // namespace fornax
