@@ -6,6 +6,10 @@ from fornax.ir.jaxpr import Equation, Jaxpr, Var
 
 #: a value this cheap is computed again wherever it is read rather than stored
 CHEAP = 4
+#: a value this cheap is computed again in another loop of the same kernel (the exponential in a
+#: softmax, once for the sum and once for the quotient) up to so many times
+RECOMPUTED = 48
+RECOMPUTATIONS = 3
 #: a value this expensive is stored rather than computed once per iteration of an outer loop
 DEAR = 8
 #: most work of a fused operand of a heavy kernel, which may read it more than once

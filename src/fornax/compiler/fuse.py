@@ -175,8 +175,15 @@ class _Walk:
             for var, _, _ in self.operand_reads(equation, index, axes):
                 self.record(var, Read(read.group, None, ()))
             return
-        for var, index, path in self.operand_reads(equation, read.index, read.path):
+        # it is computed where the innermost axis it depends on is known, not further inside
+        outer = read.path[: self.depth(read)]
+        for var, index, path in self.operand_reads(equation, read.index, outer):
             self.record(var, Read(read.group, index, path))
+
+    def depth(self, read: Read) -> int:
+        """How many loops of its path a value depends on, counted to the innermost."""
+        used = axes_of(read.index)
+        return max((read.path.index(a) + 1 for a in used if a in read.path), default=0)
 
     def may_inline(
         self, equation: Equation, read: Read, reads: list[Read], reduces: bool
@@ -190,8 +197,10 @@ class _Walk:
             if reduces or group.equation.primitive.name not in PROLOGUE:
                 return False
             return moves or (chain <= cost.PROLOGUE and len(reads) == 1)
-        if len(reads) > 1 and (reduces or chain > cost.CHEAP):
-            return False
+        if len(reads) > 1:
+            alone = all(r.group is group for r in reads) and len(reads) <= cost.RECOMPUTATIONS
+            if reduces or chain > (cost.RECOMPUTED if alone else cost.CHEAP):
+                return False
         used = axes_of(read.index)
         if reduces:
             plain = all(e.kind in ("axis", "const") for e in read.index)
@@ -199,9 +208,8 @@ class _Walk:
         if group.equation is not None and group.equation.primitive.name not in EPILOGUE:
             return False
         # would it be computed again in every iteration of a loop it does not depend on?
-        deepest = max((read.path.index(a) for a in used if a in read.path), default=-1)
         repeats = 1
-        for axis in read.path[: deepest + 1]:
+        for axis in read.path[: self.depth(read)]:
             if axis not in used:
                 repeats *= axis.extent
         return repeats == 1 or chain <= cost.DEAR

@@ -1,0 +1,1 @@
+"""Back ends: what turns kernels into something that runs."""

@@ -1,0 +1,229 @@
+"""From groups to kernels in loop IR: element rules composed at the group's index.
+
+A kernel's buffers are named by their position, so that equal work gives equal text and is
+compiled once, wherever in the program it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.kernels import KERNELS, STARTS_AS, KernelContext
+from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, Kernel, row_major
+from fornax.compiler.loop.schedule import nest
+from fornax.ir.jaxpr import Atom, Equation, Literal, Var
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """Memory that one group needs only while it runs."""
+
+    name: str
+    nbytes: int
+    per_worker: bool
+
+
+Place = Var | Workspace
+
+
+@dataclass
+class Draft:
+    """A kernel and what its buffers are; `in_place[o]` are operands that o may overwrite."""
+
+    kernel: Kernel
+    places: tuple[Place, ...]
+    in_place: dict[Var, list[Var]]
+
+
+class Emitter:
+    """Builds the expressions of one group."""
+
+    def __init__(self, fusion: Fusion, group: Group, in_memory: set[Var], threads: int):
+        self.b = Builder()
+        self.fusion = fusion
+        self.group = group
+        self.in_memory = in_memory
+        self.threads = threads
+        self.members = set(group.members)
+        self.buffers: dict[Var, Buffer] = {}
+        self.places: dict[Buffer, Place] = {}
+        self.memo: dict[tuple, Value] = {}
+        self.results: dict[tuple, list[Value]] = {}
+        self.drafts: list[Draft] = []
+
+    def buffer(self, var: Var, role: str = "in") -> Buffer:
+        found = self.buffers.get(var)
+        if found is None:
+            found = array_buffer(f"b{len(self.buffers)}", var.type.dtype.name, var.type.shape, role)
+            self.buffers[var] = found
+            self.places[found] = var
+        return found
+
+    def lives_in_memory(self, var: Var) -> bool:
+        return var not in self.fusion.definition or (
+            var in self.fusion.stored and var not in self.members
+        )
+
+    def value(self, atom: Atom, index: Sequence[Expr]) -> Value:
+        """The element of `atom` at `index`: a constant, a load, or its definition's element."""
+        if isinstance(atom, Literal):
+            return self.b.const(atom.value, atom.type.dtype.name)
+        key = (atom, tuple(index))
+        found = self.memo.get(key)
+        if found is None:
+            if self.lives_in_memory(atom):
+                found = self.b.load(self.buffer(atom), index, atom.type.dtype.name)
+            else:
+                found = self.defined(atom, tuple(index))
+            self.memo[key] = found
+        return found
+
+    def defined(self, var: Var, index: tuple[Expr, ...]) -> Value:
+        """The element by the element rule of the variable's equation."""
+        equation = self.fusion.definition[var]
+        key = (equation, index)
+        results = self.results.get(key)
+        if results is None:
+            results = self.results[key] = equation.primitive.element(
+                self.b,
+                [a.type for a in equation.inputs],
+                [self.reader(a) for a in equation.inputs],
+                list(index),
+                **equation.params,
+            )
+        position = next(k for k, v in enumerate(equation.outputs) if v is var)
+        return results[position]
+
+    def reader(self, atom: Atom):
+        return lambda index: self.value(atom, index)
+
+    def stores(self, var: Var, index: Sequence[Expr], value: Value):
+        return stores(self.b, self.buffer(var, "out"), index, value)
+
+    def add(self, body: tuple, extent: int = 1, grain: int = 1, in_place=None) -> None:
+        buffers = buffers_of(body)
+        kernel = Kernel(f"k{len(self.drafts)}", buffers, tuple(body), extent, grain)
+        self.drafts.append(Draft(kernel, tuple(self.places[b] for b in buffers), in_place or {}))
+
+
+def drafts(
+    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+) -> list[Draft]:
+    """The kernels of a fused or heavy group, in the order they must run."""
+    emitter = Emitter(fusion, group, in_memory, threads)
+    if group.equation is None:
+        fused(emitter)
+    else:
+        context = GroupContext(emitter, group.equation, target)
+        KERNELS[group.equation.primitive.name](context)
+    return emitter.drafts
+
+
+def fused(emitter: Emitter) -> None:
+    """One nest over the group's domain that stores its members."""
+    b, group = emitter.b, emitter.group
+    if 0 in group.shape:
+        return
+    axes = tuple(Axis(n, f"i{k}") for k, n in enumerate(group.shape))
+    index = tuple(b.axis(a) for a in axes)
+    members = [v for v in reversed(group.members) if v in emitter.in_memory]
+    values = [emitter.value(v, index) for v in members]
+    entries = [
+        (s.buffer, s.index, s.value)
+        for var, value in zip(members, values, strict=True)
+        for s in emitter.stores(var, index, value)
+    ]
+    body = nest(b, axes, entries)
+    emitter.add(body, in_place=overwritable(emitter, members, index))
+
+
+def overwritable(
+    emitter: Emitter, members: Sequence[Var], index: tuple[Expr, ...]
+) -> dict[Var, list[Var]]:
+    """Operands read only at the stored index: a result may take their place in memory."""
+    elsewhere: set[Var] = set()
+    here: list[Var] = []
+    for (var, at), _ in emitter.memo.items():
+        if var in emitter.buffers and var not in emitter.members:
+            if at == index:
+                here.append(var)
+            else:
+                elsewhere.add(var)
+    candidates = [v for v in here if v not in elsewhere]
+    return {
+        m: [
+            v for v in candidates
+            if v.type.shape == m.type.shape
+            and v.type.dtype.itemsize == m.type.dtype.itemsize
+        ]
+        for m in members
+    }  # fmt: skip
+
+
+class GroupContext(KernelContext):
+    """A heavy operation inside the program: prologues are expressions, epilogues members."""
+
+    def __init__(self, emitter: Emitter, equation: Equation, target: Any):
+        self.emitter = emitter
+        self.equation = equation
+        self.b = emitter.b
+        self.params = dict(equation.params)
+        self.inputs = tuple(a.type for a in equation.inputs)
+        self.outputs = tuple(v.type for v in equation.outputs)
+        self.target = target
+        self.threads = emitter.threads
+        self.read_back: set[Var] = set()
+        self.followers = [v for v in emitter.group.members if v not in equation.outputs]
+
+    def operand(self, i: int, index: Sequence[Expr]) -> Value:
+        return self.emitter.value(self.equation.inputs[i], tuple(index))
+
+    def operand_buffer(self, i: int) -> Buffer | None:
+        atom = self.equation.inputs[i]
+        if isinstance(atom, Var) and self.emitter.lives_in_memory(atom):
+            return self.emitter.buffer(atom)
+        return None
+
+    def store(self, j: int, index: Sequence[Expr], value: Value):
+        var = self.equation.outputs[j]
+        index = tuple(index)
+        self.emitter.memo[(var, index)] = value
+        done = []
+        if var in self.emitter.in_memory or var in self.read_back:
+            done.extend(self.emitter.stores(var, index, value))
+        for member in reversed(self.followers):
+            result = self.emitter.value(member, index)
+            if member in self.emitter.in_memory:
+                done.extend(self.emitter.stores(member, index, result))
+        return tuple(done)
+
+    def output_buffer(self, j: int) -> Buffer:
+        var = self.equation.outputs[j]
+        self.read_back.add(var)
+        self.emitter.in_memory.add(var)
+        return self.emitter.buffer(var, "inout")
+
+    def _memory(self, name: str, dtype: str, shape: tuple[int, ...], role: str) -> Buffer:
+        buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), role)
+        nbytes = buffer.size * WIDTH[dtype] // 8
+        self.emitter.places[buffer] = Workspace(name, nbytes, role == "scratch")
+        return buffer
+
+    def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+        return self._memory(name, dtype, shape, "inout")
+
+    def scratch(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+        return self._memory(name, dtype, shape, "scratch")
+
+    def emit(self, body: tuple, extent: int = 1, grain: int = 1) -> None:
+        self.emitter.add(tuple(body), extent, grain)
+
+
+def starts_as(equation: Equation) -> int | None:
+    """The operand whose contents the result of a heavy equation begins with."""
+    return STARTS_AS.get(equation.primitive.name)

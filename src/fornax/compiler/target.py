@@ -1,0 +1,34 @@
+"""What the compiler's passes may know about a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fornax.compiler.loop.ir import WIDTH
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of processor. Equal targets give equal machine code for equal kernels.
+
+    `name` is the instruction set ("avx512", "avx2", "sse2", "neon"), `cpu` and `features` what
+    LLVM is told. `masked_bits` are the element widths that have masked loads and stores.
+    """
+
+    name: str
+    cpu: str
+    features: str
+    vector_bits: int
+    registers: int
+    fma: bool = True
+    half: bool = True  #: converts between float16 and float32
+    rounding: bool = True  #: has floor, ceil, trunc and round-to-even
+    masked_bits: tuple[int, ...] = ()
+    triple: str = ""  #: empty: that of this process
+    l1: int = 32 << 10
+    l2: int = 512 << 10
+    l3: int = 16 << 20
+
+    def lanes(self, dtype: str) -> int:
+        """Elements of `dtype` in one vector register."""
+        return self.vector_bits // WIDTH[dtype]

@@ -1,0 +1,145 @@
+"""Promotion of arguments: NumPy-like functions first bring their operands to one dtype and shape."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import _native, settings
+from fornax.errors import message
+from fornax.ir.basis import broadcast_in_dim
+from fornax.ir.trace import Tracer
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.convert import convert_element_type
+from fornax.scalars import dtypes
+from fornax.scalars.dtypes import Dtype
+from fornax.scalars.promotion import inexact, promote
+
+Array = _native.Array
+_SCALARS = (bool, int, float, complex)
+
+
+def check(name: str, *args: Any) -> None:
+    """Raise TypeError unless every argument is an array or a number."""
+    for position, x in enumerate(args):
+        if not is_arraylike(x):
+            raise TypeError(
+                message(
+                    f"{name} requires ndarray or scalar arguments, got {type(x)} at position "
+                    f"{position}.",
+                    why="lists and other containers are not converted silently, which is slow",
+                    attempt="wrap it in fornax.numpy.array(...)",
+                )
+            )
+
+
+def is_arraylike(x: Any) -> bool:
+    """Array, tracer, NumPy array or scalar, Python number, or an object that gives an array."""
+    return isinstance(x, Array | Tracer | np.ndarray | np.generic | bool | int | float | complex) or (
+        hasattr(x, "__jax_array__")
+    )
+
+
+def concrete_form(x: Any) -> Any:
+    """The array behind an object with `__jax_array__`; anything else itself."""
+    return x.__jax_array__() if hasattr(x, "__jax_array__") else x
+
+
+def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
+    """`x` with a dtype: Python and NumPy scalars directly, arrays by conversion."""
+    if isinstance(x, _SCALARS) or isinstance(x, np.generic):
+        return scalar(x, dtype)
+    type = typeof(x)
+    if type.dtype == dtype and type.weak_type == weak:
+        return x
+    return convert_element_type(x, dtype, weak)
+
+
+def scalar(x: Any, dtype: Dtype) -> Any:
+    """A Python or NumPy number as a NumPy scalar. Raises OverflowError when it does not fit."""
+    if isinstance(x, int) and not isinstance(x, bool) and dtypes.is_integer(dtype):
+        limits = dtypes.iinfo(dtype)
+        if not limits.min <= x <= limits.max:
+            if dtype.kind == "u" and x < 0 and -x <= limits.max:
+                return np.asarray(x).astype(dtype)[()]
+            raise OverflowError(f"Python int {x} too large to convert to {dtype.name}")
+    value = np.asarray(x)
+    if value.dtype.kind == "c" and not dtypes.is_complex(dtype):
+        value = value.real
+    with np.errstate(all="ignore"):
+        return value.astype(dtype)[()]
+
+
+@functools.lru_cache(maxsize=8192)
+def _joint(types: tuple[ArrayType, ...], _: settings.Settings) -> tuple[Dtype, bool]:
+    return promote([(t.dtype, t.weak_type) for t in types])
+
+
+def joint_dtype(*types: ArrayType) -> tuple[Dtype, bool]:
+    """The promoted (dtype, weak) of several types."""
+    return _joint(types, settings.current())
+
+
+def promote_dtypes(*args: Any) -> list[Any]:
+    """The arguments with their joint dtype."""
+    dtype, weak = joint_dtype(*map(typeof, args))
+    return [as_dtype(x, dtype, weak) for x in args]
+
+
+def promote_inexact(*args: Any) -> list[Any]:
+    """The arguments with their joint dtype, a floating one for integers."""
+    dtype, weak = joint_dtype(*map(typeof, args))
+    if not dtypes.is_inexact(dtype):
+        dtype = inexact(dtype)
+    return [as_dtype(x, dtype, weak) for x in args]
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes broadcast to. Raises ValueError if they do not."""
+    rank = max((len(s) for s in shapes), default=0)
+    result = []
+    for position in range(-rank, 0):
+        sizes = {s[position] for s in shapes if len(s) >= -position and s[position] != 1}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}"
+            )
+        result.append(sizes.pop() if sizes else 1)
+    return tuple(result)
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` repeated to `shape` by NumPy's rules."""
+    shape = tuple(shape)
+    old = typeof(x).shape
+    if old == shape:
+        return x
+    offset = len(shape) - len(old)
+    if offset < 0 or any(n != 1 and n != shape[offset + k] for k, n in enumerate(old)):
+        raise ValueError(f"Incompatible shapes for broadcasting: {old} and requested shape {shape}")
+    return broadcast_in_dim(x, shape, range(offset, len(shape)))
+
+
+def align(*args: Any) -> list[Any]:
+    """The arguments with equal shapes; scalars stay scalars, for operations repeat them."""
+    shapes = [typeof(x).shape for x in args]
+    big = [s for s in shapes if s]
+    if not big or all(s == big[0] for s in big):
+        return list(args)
+    _check_ranks(big)
+    shape = broadcast_shapes(*shapes)
+    return [broadcast_to(x, shape) if s else x for x, s in zip(args, shapes, strict=True)]
+
+
+def _check_ranks(shapes: Sequence[tuple[int, ...]]) -> None:
+    mode = settings.current().numpy_rank_promotion
+    if mode == "allow" or len({len(s) for s in shapes}) == 1:
+        return
+    text = f"operands have shapes {shapes} with different ranks, and numpy_rank_promotion is {mode!r}"
+    if mode == "raise":
+        raise ValueError(text + "\n  try:   reshape or expand_dims explicitly")
+    warnings.warn(text, stacklevel=3)

@@ -1,0 +1,157 @@
+"""From a program to something that runs: plan it, compile its kernels, hand it to the executor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fornax import _native, settings
+from fornax.backends import cpu
+from fornax.compiler.buffers import Memory
+from fornax.compiler.canonical import canonicalize
+from fornax.compiler.plan import Next, Planner, nbytes
+from fornax.ir.jaxpr import Jaxpr, Literal
+from fornax.observe import events
+from fornax.runtime import dump
+from fornax.runtime.values import to_array, wrap
+
+
+@dataclass(eq=False)
+class Executable:
+    """A compiled program. `program` is the native executor's form of it."""
+
+    program: Any
+    jaxpr: Jaxpr
+    kernels: list[Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def call(self, arrays: Sequence[Any]) -> list[Any]:
+        """Run on arrays (one per input of the jaxpr that is no constant); returns Arrays."""
+        return self.program.run([to_array(x) for x in arrays])
+
+    @property
+    def shared_kernels(self) -> int:
+        """How many kernel steps reuse the machine code of another."""
+        return len(self.kernels) - len({k.address for k in self.kernels})
+
+
+def plan(
+    jaxpr: Jaxpr, target: Any, threads: int, compile_kernel: Any, donated: Sequence[bool] = ()
+) -> tuple[Planner, dict[str, Any]]:
+    """(the planned steps, the description of inputs and outputs that `_native.Program` takes)."""
+    canonical = canonicalize(jaxpr)
+    planner = Planner(compile_kernel, target, threads)
+    n_consts = len(jaxpr.consts)
+    arguments = canonical.inputs[n_consts:]
+    flags = tuple(donated) or (False,) * len(arguments)
+    memories = [
+        Memory(planner.slot(), nbytes(v.type), fixed=True, owned=False) for v in canonical.inputs
+    ]
+    inputs = memories[n_consts:]
+    position = {v: k for k, v in enumerate(arguments)}
+    const_position = {v: k for k, v in enumerate(canonical.inputs[:n_consts])}
+
+    wanted: list[Memory | None] = []
+    outputs: list[tuple | None] = []
+    free = [k for k, donate in enumerate(flags) if donate]
+    entries: dict[int, tuple[int, int]] = {}  # donated input -> (first step, slot given to it)
+    for atom, original in zip(canonical.outputs, jaxpr.outputs, strict=True):
+        weak = original.type.weak_type
+        if isinstance(atom, Literal):
+            value = wrap(atom.value, original.type)
+            slot = planner.slot()
+            planner.plan.constants.append((slot, value))
+            outputs.append(("constant", len(planner.plan.constants) - 1, weak))
+            wanted.append(None)
+        elif atom in const_position:
+            slot = planner.slot()
+            planner.plan.constants.append((slot, to_array(jaxpr.consts[const_position[atom]])))
+            outputs.append(("constant", len(planner.plan.constants) - 1, weak))
+            wanted.append(None)
+        elif atom in position:
+            outputs.append(("input", position[atom], weak))
+            wanted.append(None)
+        else:
+            size = nbytes(atom.type)
+            match = next(
+                (k for k in free if arguments[k].type.shape == atom.type.shape
+                 and arguments[k].type.dtype == atom.type.dtype), None
+            )  # fmt: skip
+            carry = None
+            if match is not None:
+                free.remove(match)
+                carry = inputs[match]
+                carry.owned = True
+                entries[match] = (planner.step("copy", carry.slot, carry.slot, 0), carry.slot)
+            wanted.append(Next(planner.slot(), size, fixed=True, owned=True, carry=carry))
+            outputs.append(None)
+    for var, memory, const in zip(canonical.inputs, memories, jaxpr.consts, strict=False):
+        planner.plan.constants.append((memory.slot, to_array(const)))
+    ends = planner.program(canonical, memories, wanted)
+    in_place: set[int] = set()
+    for k, (end, want, original) in enumerate(zip(ends, wanted, jaxpr.outputs, strict=True)):
+        if outputs[k] is not None:
+            continue
+        type = original.type
+        common = (type.dtype, type.shape, type.weak_type)
+        if want.carry is not None and end is want.carry:
+            donor = inputs.index(end)
+            in_place.add(donor)
+            outputs[k] = ("donate", donor, end.slot, *common)
+        else:
+            outputs[k] = ("new", want.slot, *common)
+    in_entries = []
+    for k, (var, memory) in enumerate(zip(arguments, inputs, strict=True)):
+        slot = memory.slot
+        if k in in_place:  # its memory is the output's: fill it from the argument (or be it)
+            slot = planner.slot()
+            planner.plan.steps[entries[k][0]] = ("copy", memory.slot, slot, memory.nbytes)
+        in_entries.append((slot, var.type.dtype, var.type.shape, var.type.weak_type))
+    size, offsets = planner.finish()
+    return planner, {
+        "slots": planner.plan.slots,
+        "inputs": in_entries,
+        "constants": planner.plan.constants,
+        "arena_bytes": size,
+        "arena_slots": offsets,
+        "outputs": outputs,
+        "steps": planner.plan.steps,
+        "callables": planner.plan.callables,
+    }
+
+
+def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Executable:
+    """Compile a program for the current target setting.
+
+    donated: one flag per input that is no constant; its memory may become an output's.
+    """
+    started = time.perf_counter()
+    current = settings.current()
+    target = cpu.target(current.target)
+    threads = current.threads or _native.thread_count()
+    kernel_seconds = 0.0
+
+    def compile_kernel(kernel: Any) -> Any:
+        nonlocal kernel_seconds
+        before = time.perf_counter()
+        compiled = cpu.compile_kernel(kernel, target)
+        kernel_seconds += time.perf_counter() - before
+        return compiled
+
+    planner, description = plan(jaxpr, target, threads, compile_kernel, donated)
+    program = _native.Program(name or jaxpr.debug_name or "program", **description)
+    kernels = planner.plan.kernels
+    program.owner = kernels
+    total = time.perf_counter() - started
+    result = Executable(
+        program, jaxpr, kernels, {"lower": total - kernel_seconds, "compile": kernel_seconds}
+    )
+    events.emit(
+        "Compiled", name=program.name, seconds=total, kernels=len(kernels),
+        shared=result.shared_kernels,
+    )  # fmt: skip
+    if current.dump:
+        dump.write(current.dump, program.name, jaxpr, kernels, description, result.seconds)
+    return result

@@ -1,0 +1,109 @@
+"""Eager execution: an operation outside of any transformation runs at once.
+
+First through its NumPy `reference`, which needs no compiling; a counter per (operation, types)
+replaces it by a compiled program once the reference has cost more time than compiling would.
+Operations that hold programs (scan, while, jit …) are compiled at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import settings
+from fornax.ir import trace
+from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
+from fornax.ir.primitive import Primitive
+from fornax.ir.types import ArrayType, typeof
+from fornax.runtime.values import to_array, to_numpy, wrap
+
+#: seconds of reference time after which a compiled kernel takes over
+PROMOTE_AFTER = 0.02
+#: most (operation, types) pairs remembered
+_LIMIT = 8192
+
+
+class _Entry:
+    """What is known about one operation on one choice of types."""
+
+    __slots__ = ("executable", "out_types", "promote", "spent")
+
+    def __init__(self, out_types: list[ArrayType], promote: bool):
+        self.out_types = out_types
+        self.promote = promote
+        self.spent = 0.0
+        self.executable: Any = None
+
+
+_entries: OrderedDict[tuple, _Entry] = OrderedDict()
+
+
+def clear() -> None:
+    """Forget all counters and promoted kernels."""
+    _entries.clear()
+
+
+def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    """The results of an operation on concrete values."""
+    types = [typeof(x) for x in operands]
+    current = settings.current()
+    key = (primitive, current, *types, *params.items())
+    entry = _entries.get(key)
+    if entry is None:
+        entry = _new_entry(primitive, types, params, key)
+    if entry.executable is not None and not current.disable_jit:
+        return entry.executable.call(operands)
+    started = time.perf_counter()
+    arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
+    with np.errstate(all="ignore"):
+        results = primitive.reference(*arrays, **params)
+    wrapped = [wrap(r, t) for r, t in zip(results, entry.out_types, strict=True)]
+    if entry.promote:
+        entry.spent += time.perf_counter() - started
+        if entry.spent > PROMOTE_AFTER and not current.disable_jit:
+            entry.executable = _compile(primitive, types, params, entry.out_types)
+    return wrapped
+
+
+def _new_entry(
+    primitive: Primitive, types: list[ArrayType], params: dict, key: tuple
+) -> _Entry:
+    out_types = primitive.type(*types, **params)
+    effectful = bool(primitive.effects(**params))
+    holds_program = next(iter(subprograms(params)), None) is not None
+    entry = _Entry(out_types, promote=not effectful and _compilable(primitive, types))
+    if holds_program and not settings.current().disable_jit:
+        entry.executable = _compile(primitive, types, params, out_types)
+    _entries[key] = entry
+    while len(_entries) > _LIMIT:
+        _entries.popitem(last=False)
+    return entry
+
+
+def _compilable(primitive: Primitive, types: list[ArrayType]) -> bool:
+    plain = all(isinstance(t.dtype, np.dtype) and t.dtype.names is None for t in types)
+    return plain and primitive.name not in _ALWAYS_REFERENCE
+
+
+#: operations that compiling cannot make faster
+_ALWAYS_REFERENCE = frozenset(("reshape", "squeeze", "copy", "sort"))
+
+
+def _compile(
+    primitive: Primitive, types: list[ArrayType], params: dict, out_types: list[ArrayType]
+) -> Any:
+    from fornax.runtime.compile import executable  # loads llvmlite
+
+    inputs = tuple(map(Var, types))
+    outputs = tuple(map(Var, out_types))
+    equation = Equation(primitive, inputs, params, outputs)
+    return executable(Jaxpr(inputs, (equation,), outputs), primitive.name)
+
+
+trace.set_eager(evaluate)
+
+__all__ = ["clear", "evaluate", "to_array"]
