@@ -67,11 +67,11 @@ class Lowered(Event):
 
 @dataclass(frozen=True)
 class Compiled(Event):
-    """A program was compiled to machine code."""
+    """A program was compiled; `shared` of its kernels were already there."""
 
     seconds: float = 0.0
     kernels: int = 0
-    cached: int = 0
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,9 @@ class Executed(Event):
 
 
 _KINDS: dict[str, type[Event]] = {
-    "traced": Traced,
-    "lowered": Lowered,
-    "compiled": Compiled,
-    "cache_hit": CacheHit,
-    "cache_miss": CacheMiss,
-    "executed": Executed,
+    kind.__name__: kind for kind in (Traced, Lowered, Compiled, CacheHit, CacheMiss, Executed)
 }
-_KEPT = frozenset(("traced", "lowered", "compiled", "cache_miss"))
+_KEPT = frozenset(("Traced", "Lowered", "Compiled", "CacheMiss"))
 _listeners: tuple[Callable[[Event], None], ...] = ()
 _recent: collections.deque[Event] = collections.deque(maxlen=1024)
 _lock = threading.Lock()
@@ -118,7 +113,7 @@ def listening() -> bool:
 
 
 def emit(kind: str, /, **fields) -> None:
-    """Announce an event. kind: traced, lowered, compiled, cache_hit, cache_miss, executed.
+    """Announce an event. kind: the name of one of the classes above.
 
     Raises KeyError for another kind. An exception in a listener is logged, not raised.
     """
@@ -127,7 +122,7 @@ def emit(kind: str, /, **fields) -> None:
     event = _KINDS[kind](**fields)
     if kind in _KEPT:
         _recent.append(event)
-    if settings.current().log_compiles and kind in ("traced", "compiled"):
+    if settings.current().log_compiles and kind in ("Traced", "Compiled"):
         logger.warning("%s", event)
     for listener in _listeners:
         try:

@@ -1,0 +1,1 @@
+"""What users call: jit, grad, vmap and their kin, on trees of arrays."""

@@ -1,0 +1,183 @@
+"""Functions of trees as functions of flat lists, and the differentiation of those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fornax import pytree
+from fornax.api.signature import as_arrays, check_values, describe, strip_tracers
+from fornax.ir.basis import instantiate
+from fornax.ir.evaluate import evaluate
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.primitive import Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.scalars import dtypes
+from fornax.transforms.linearize import linearize_flat
+from fornax.transforms.transpose import backward
+
+
+class Flat:
+    """A function of positional trees called with leaves; remembers the structure of its output.
+
+    With `has_aux` the function gives (output, auxiliary); the auxiliary is kept in `aux`, freed of
+    the current trace, and is not part of the flat output.
+    """
+
+    def __init__(self, fun: Callable[..., Any], structure: pytree.PyTreeDef, has_aux: bool = False):
+        self.fun = fun
+        self.structure = structure
+        self.has_aux = has_aux
+        self.out_structure: pytree.PyTreeDef | None = None
+        self.aux: Any = None
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        output = self.fun(*pytree.tree_unflatten(self.structure, leaves))
+        if self.has_aux:
+            output, aux = self.split(output)
+            aux_leaves, aux_structure = pytree.tree_flatten(aux)
+            self.aux = pytree.tree_unflatten(aux_structure, strip_tracers(aux_leaves))
+        outputs, self.out_structure = pytree.tree_flatten(output)
+        check_values(outputs, f"Output of {describe(self.fun)}: value")
+        return outputs
+
+    def split(self, output: Any) -> tuple[Any, Any]:
+        if not isinstance(output, tuple | list) or len(output) != 2:
+            raise TypeError(
+                "expected function with aux output to return a two-element tuple, but got type "
+                f"{type(output)} with value {output!r:.80}"
+            )
+        return tuple(output)
+
+    def tree(self, leaves: Sequence[Any]) -> Any:
+        """The output tree with these leaves."""
+        return pytree.tree_unflatten(self.out_structure, as_arrays(leaves))
+
+
+class Pullback:
+    """The backward half of a function: cotangents of the outputs to cotangents of the inputs.
+
+    Static part of a `Partial` whose leaves are the residuals. Compares by its program.
+    """
+
+    def __init__(
+        self,
+        program: Jaxpr,
+        has_tangent: Sequence[bool],
+        nonzero: Sequence[bool],
+        in_types: Sequence[ArrayType],
+        out_types: Sequence[ArrayType],
+        in_structure: pytree.PyTreeDef,
+        out_structure: pytree.PyTreeDef,
+        name: str,
+    ):
+        self.program = program
+        self.has_tangent = tuple(has_tangent)
+        self.nonzero = tuple(nonzero)
+        self.in_types = tuple(in_types)
+        self.out_types = tuple(out_types)
+        self.in_structure = in_structure
+        self.out_structure = out_structure
+        self.name = name
+
+    def _key(self) -> tuple:
+        return self.program, self.in_structure, self.out_structure
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._key()))
+
+    def with_consts(self, residuals: Sequence[Any]) -> Jaxpr:
+        """The linear program with its residuals as constants again."""
+        program = self.program
+        return Jaxpr(
+            program.inputs, program.equations, program.outputs, tuple(residuals),
+            program.debug_name,
+        )  # fmt: skip
+
+    def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """One cotangent or `Zero` per input leaf, for one cotangent per output leaf."""
+        given = [c for c, has in zip(cotangents, self.has_tangent, strict=True) if has]
+        found = iter(backward(self.with_consts(residuals), given))
+        return [
+            next(found) if flag else Zero(t.tangent())
+            for flag, t in zip(self.nonzero, self.in_types, strict=True)
+        ]
+
+    def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
+        if len(args) != 1:
+            raise TypeError(
+                f"The function returned by vjp applied to {self.name} was called with {len(args)} "
+                "arguments, but it must be called with a single argument corresponding to the "
+                "single value returned by the function being differentiated (even if that returned "
+                "value is a tuple or other container).\n"
+                "  try:   f_vjp((a, b)) instead of f_vjp(a, b)"
+            )
+        leaves, structure = pytree.tree_flatten(args[0])
+        if structure != self.out_structure:
+            lines = [
+                f"  * out{pytree.keystr(path)} was {was} in the original output, but {now} here, "
+                f"so {why}."
+                for path, was, now, why in pytree.equality_errors_pytreedef(
+                    self.out_structure, structure
+                )
+            ]
+            raise ValueError(
+                "unexpected tree structure.\n\nThe argument to a VJP function returned by vjp must "
+                f"match the pytree structure of the differentiated function {self.name}.\n\n"
+                "But the tree structures differ:\n" + "\n".join(lines)
+            )
+        for leaf, expected in zip(leaves, self.out_types, strict=True):
+            found, wanted = typeof(leaf), expected.tangent()
+            if found.shape != wanted.shape or found.dtype != wanted.dtype:
+                raise ValueError(
+                    "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
+                    f"{found.short()}, but expected {wanted.short()} because the corresponding "
+                    "output of the differentiated function had JAX type "
+                    f"{expected.short()}"
+                )
+        grads = as_arrays(map(instantiate, self.pull(residuals, leaves)))
+        return pytree.tree_unflatten(self.in_structure, grads)
+
+
+class Pushforward(Pullback):
+    """The linear half of a function: tangents of the inputs to tangents of the outputs."""
+
+    def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
+        leaves, structure = pytree.tree_flatten(args)
+        if structure != self.in_structure:
+            raise TypeError(f"expected {self.in_structure}, got {structure}")
+        for leaf, expected in zip(leaves, self.in_types, strict=True):
+            found, wanted = typeof(leaf), expected.tangent()
+            if found.shape != wanted.shape or found.dtype != wanted.dtype:
+                raise ValueError(
+                    "linearized function called on tangent values inconsistent with the original "
+                    f"primal values:\nGot tangent aval {found.short()} for primal aval "
+                    f"{expected.short()} but expected {wanted.short()}."
+                )
+        given = [leaf for leaf, flag in zip(leaves, self.nonzero, strict=True) if flag]
+        found = iter(evaluate(self.with_consts(residuals), *given))
+        tangents = [
+            next(found) if has else instantiate(Zero(t.tangent()))
+            for has, t in zip(self.has_tangent, self.out_types, strict=True)
+        ]
+        return pytree.tree_unflatten(self.out_structure, as_arrays(tangents))
+
+
+def linearized(
+    kind: type[Pullback], fun: Callable[..., Any], primals: Sequence[Any], has_aux: bool
+) -> tuple[Flat, list[Any], Pullback, tuple[Any, ...]]:
+    """(flat function after its call, output leaves, linear half, residuals)."""
+    leaves, structure = pytree.tree_flatten(tuple(primals))
+    check_values(leaves, "Argument")
+    flat = Flat(fun, structure, has_aux)
+    types = [typeof(x) for x in leaves]
+    nonzero = [dtypes.is_inexact(t.dtype) for t in types]
+    outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero)
+    linear = kind(
+        program.without_consts(), has_tangent, nonzero, types, [typeof(x) for x in outputs],
+        structure, flat.out_structure, describe(fun),
+    )  # fmt: skip
+    return flat, outputs, linear, program.consts

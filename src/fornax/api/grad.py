@@ -1,0 +1,281 @@
+"""Differentiation of functions of trees: forward, reverse, and the linear maps between."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree
+from fornax.api.flat import Flat, Pullback, Pushforward, linearized
+from fornax.api.signature import (
+    abstract,
+    as_arrays,
+    as_indices,
+    check_callable,
+    check_values,
+    partial_arguments,
+)
+from fornax.ir.basis import instantiate
+from fornax.ir.primitive import Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.scalars import dtypes
+from fornax.transforms.jvp import jvp_flat
+from fornax.transforms.stage import stage
+from fornax.transforms.transpose import backward
+
+__all__ = [
+    "grad",
+    "jvp",
+    "linear_transpose",
+    "linearize",
+    "value_and_grad",
+    "vjp",
+]
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+    reduce_axes: Sequence[Any] = (),
+) -> Callable[..., Any]:
+    """A function that gives (value, gradient) of the scalar function `fun`.
+
+    argnums: which positional arguments to differentiate; the gradient is a tuple if this is one.
+    has_aux: `fun` gives (value, auxiliary), and so does the result: ((value, auxiliary), gradient).
+    holomorphic: arguments and value are complex. allow_int: integer arguments get float0 gradients.
+
+    Raises TypeError for arguments or values that cannot be differentiated, and if the value is not
+    a scalar.
+    """
+    check_callable(fun)
+    as_indices(argnums, "argnums")
+    if reduce_axes:
+        raise NotImplementedError("reduce_axes argument to grad is deprecated")
+
+    @functools.wraps(fun)
+    def value_and_grad_f(*args: Any, **kwargs: Any) -> Any:
+        function, chosen = partial_arguments(fun, argnums, args, kwargs)
+        for leaf in pytree.tree_leaves(chosen):
+            check_input("grad", leaf, holomorphic, allow_int)
+        flat, outputs, linear, residuals = linearized(Pullback, function, chosen, has_aux)
+        check_scalar(flat, outputs)
+        (value,) = outputs
+        check_output("grad", typeof(value), holomorphic)
+        one = np.ones((), typeof(value).dtype)[()]
+        if typeof(value).weak_type:
+            one = one.item()
+        found = as_arrays(map(instantiate, linear.pull(residuals, [one])))
+        gradient = pytree.tree_unflatten(linear.in_structure, found)
+        if isinstance(argnums, int):
+            (gradient,) = gradient
+        value = flat.tree([value])
+        return ((value, flat.aux) if has_aux else value), gradient
+
+    return value_and_grad_f
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+    reduce_axes: Sequence[Any] = (),
+) -> Callable[..., Any]:
+    """A function that gives the gradient of the scalar function `fun`; see `value_and_grad`.
+
+    With has_aux it gives (gradient, auxiliary).
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, reduce_axes)
+
+    @functools.wraps(fun)
+    def grad_f(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_f
+
+
+def check_scalar(flat: Flat, outputs: Sequence[Any]) -> None:
+    """Raise TypeError unless the function gave one scalar."""
+    leaf = pytree.treedef_is_leaf(flat.out_structure)
+    if not leaf or len(outputs) != 1:
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was {flat.tree(outputs)}.\n"
+            "  try:   return one scalar, and other results with has_aux=True"
+        )
+    if typeof(outputs[0]).shape != ():
+        raise TypeError(
+            "Gradient only defined for scalar-output functions. Output had shape: "
+            f"{typeof(outputs[0]).shape}.\n  try:   a sum, or jacrev or vjp for other outputs"
+        )
+
+
+def check_input(name: str, leaf: Any, holomorphic: bool, allow_int: bool = False) -> None:
+    """Raise TypeError unless the argument can be differentiated in reverse."""
+    check_values([leaf], "Argument")
+    dtype = typeof(leaf).dtype
+    if holomorphic:
+        if not dtypes.is_complex(dtype):
+            raise TypeError(
+                f"{name} with holomorphic=True requires inputs with complex dtype, but got "
+                f"{dtype.name}."
+            )
+    elif not dtypes.is_inexact(dtype) and not (allow_int and _countable(dtype)):
+        raise TypeError(
+            f"{name} requires real- or complex-valued inputs (input dtype that is a sub-dtype of "
+            f"np.inexact), but got {dtype.name}. If you want to use Boolean- or integer-valued "
+            "inputs, use vjp or set allow_int to True."
+        )
+
+
+def _countable(dtype: Any) -> bool:
+    return dtypes.is_integer(dtype) or dtype == dtypes.bool_
+
+
+def check_output(name: str, type: ArrayType, holomorphic: bool) -> None:
+    """Raise TypeError unless a value of this type can be differentiated in reverse."""
+    dtype = type.dtype
+    if holomorphic:
+        if not dtypes.is_complex(dtype):
+            raise TypeError(
+                f"{name} with holomorphic=True requires outputs with complex dtype, but got "
+                f"{dtype.name}."
+            )
+    elif dtypes.is_complex(dtype):
+        raise TypeError(
+            f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
+            f"np.floating), but got {dtype.name}. For holomorphic differentiation, pass "
+            "holomorphic=True. For differentiation of non-holomorphic functions involving complex "
+            "outputs, use fornax.vjp directly."
+        )
+    elif not dtypes.is_floating(dtype):
+        raise TypeError(
+            f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
+            f"np.floating), but got {dtype.name}. For differentiation of functions with integer "
+            "outputs, use fornax.vjp directly."
+        )
+
+
+def vjp(
+    fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Sequence[Any] = ()
+) -> Any:
+    """(output, function from the output's cotangent to a tuple of the inputs' cotangents).
+
+    With has_aux, `fun` gives (output, auxiliary) and the auxiliary comes third. The function is a
+    tree: it may leave a jitted function and enter another.
+    """
+    check_callable(fun)
+    if reduce_axes:
+        raise NotImplementedError("reduce_axes argument to vjp is deprecated")
+    return _halves(Pullback, fun, primals, has_aux)
+
+
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """(output, function from the inputs' tangents to the output's tangent).
+
+    The work that does not depend on tangents is done once, here.
+    """
+    check_callable(fun)
+    return _halves(Pushforward, fun, primals, has_aux)
+
+
+def _halves(kind: type[Pullback], fun: Callable, primals: Sequence[Any], has_aux: bool) -> Any:
+    flat, outputs, linear, residuals = linearized(kind, fun, primals, has_aux)
+    half = pytree.Partial(linear, list(residuals))
+    output = flat.tree(outputs)
+    return (output, half, flat.aux) if has_aux else (output, half)
+
+
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> Any:
+    """(output, its tangent) for tangents of the inputs; with has_aux the auxiliary comes third.
+
+    primals, tangents: tuples or lists of equal structure. Tangents have the dtype and shape of the
+    primals; those of integers have dtype float0. Raises TypeError or ValueError where they do not.
+    """
+    check_callable(fun)
+    if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
+        raise TypeError(
+            "primal and tangent arguments to fornax.jvp must be tuples or lists; found "
+            f"{type(primals).__name__} and {type(tangents).__name__}."
+        )
+    leaves, structure = pytree.tree_flatten(tuple(primals))
+    given, tangent_structure = pytree.tree_flatten(tuple(tangents))
+    if structure != tangent_structure:
+        raise TypeError(
+            "primal and tangent arguments to fornax.jvp must have the same tree structure; primals "
+            f"have tree structure {structure} whereas tangents have tree structure "
+            f"{tangent_structure}."
+        )
+    check_values(leaves, "Argument")
+    flat = Flat(fun, structure, has_aux)
+    pairs = [_tangent(p, t) for p, t in zip(leaves, given, strict=True)]
+    outputs, out_tangents = jvp_flat(flat, leaves, pairs)
+    result = flat.tree(outputs), flat.tree(map(instantiate, out_tangents))
+    return (*result, flat.aux) if has_aux else result
+
+
+def _tangent(primal: Any, tangent: Any) -> Any:
+    """The tangent, `Zero` where the primal has none; checked."""
+    type, found = typeof(primal), typeof(tangent)
+    expected = type.tangent()
+    if found.dtype != expected.dtype:
+        raise TypeError(
+            "primal and tangent arguments to fornax.jvp do not match; dtypes must be equal, or in "
+            "case of int/bool primal dtype the tangent dtype must be float0. Got primal dtype "
+            f"{type.dtype.name} and so expected tangent dtype "
+            f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} instead."
+        )
+    if found.shape != expected.shape:
+        raise ValueError(
+            "jvp called with different primal and tangent shapes; Got primal shape "
+            f"{type.shape} and tangent shape as {found.shape}"
+        )
+    return Zero(expected) if expected.dtype == dtypes.float0 else tangent
+
+
+def linear_transpose(
+    fun: Callable[..., Any], *primals: Any, reduce_axes: Sequence[Any] = ()
+) -> Callable[[Any], Any]:
+    """The transpose of a function that is linear in all its arguments.
+
+    primals: arrays or ShapeDtypeStructs that say the types; values are not used. The result maps a
+    cotangent of the output to a tuple of cotangents of the inputs.
+
+    Raises TypeError where types forbid it; a function that is not linear fails in its rules.
+    """
+    check_callable(fun)
+    if reduce_axes:
+        raise NotImplementedError("reduce_axes argument to linear_transpose is deprecated")
+    leaves, structure = pytree.tree_flatten(primals)
+    types = [abstract(x) for x in leaves]
+    flat = Flat(fun, structure)
+    program = stage(flat, types, getattr(fun, "__name__", ""))
+    inputs = {dtypes.is_inexact(t.dtype) or _countable(t.dtype) for t in types}
+    if not all(inputs):
+        raise TypeError("linear_transpose only supports numeric inputs")
+
+    def transposed(cotangent: Any) -> Any:
+        given, out_structure = pytree.tree_flatten(cotangent)
+        found = [typeof(x) for x in given]
+        fits = out_structure == flat.out_structure and all(
+            f.shape == t.shape and f.dtype == t.dtype
+            for f, t in zip(found, program.out_types, strict=True)
+        )
+        if not fits:
+            raise TypeError(
+                "cotangent type does not match function output, expected "
+                f"{tuple(program.out_types)} but got {given}"
+            )
+        results = as_arrays(map(instantiate, backward(program, given)))
+        return pytree.tree_unflatten(structure, results)
+
+    return transposed

@@ -1,0 +1,130 @@
+"""Looking at functions and values: programs, shapes, types; moving values in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree, settings
+from fornax.api.jit import jit
+from fornax.api.signature import as_indices, check_callable, function_name
+from fornax.api.stages import ShapeDtypeStruct
+from fornax.api.tracing import Options, prepare, trace_call
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.trace import Tracer, axis_environment, axis_scope
+from fornax.ir.types import typeof
+from fornax.runtime.values import Array, to_array
+
+__all__ = [
+    "ShapeDtypeStruct",
+    "block_until_ready",
+    "device_get",
+    "device_put",
+    "disable_jit",
+    "eval_shape",
+    "make_jaxpr",
+    "named_call",
+    "named_scope",
+    "typeof",
+]
+
+
+def make_jaxpr(
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    axis_env: Sequence[tuple[Any, int]] | None = None,
+    return_shape: bool = False,
+) -> Callable[..., Any]:
+    """A function that gives the program `fun` performs on its arguments.
+
+    The arguments may be ShapeDtypeStructs. axis_env: (name, size) of named axes to have in scope.
+    return_shape: give (program, tree of ShapeDtypeStruct of the output).
+    """
+    check_callable(fun)
+    numbers = as_indices(static_argnums, "static_argnums") or ()
+
+    @functools.wraps(fun)
+    def make_jaxpr_f(*args: Any, **kwargs: Any) -> Jaxpr | tuple[Jaxpr, Any]:
+        statics = tuple(i % len(args) for i in numbers)
+        options = Options(fun, function_name(fun), statics)
+        with axis_scope((*axis_environment(), *map(tuple, axis_env or ()))):
+            traced = trace_call(prepare(options, args, kwargs), OrderedDict())
+        return (traced.jaxpr, traced.out_info) if return_shape else traced.jaxpr
+
+    return make_jaxpr_f
+
+
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The output of `fun` as a tree of ShapeDtypeStruct; nothing is computed.
+
+    The arguments need no more than `shape` and `dtype`.
+    """
+    check_callable(fun)
+    options = Options(fun, function_name(fun))
+    return trace_call(prepare(options, args, kwargs), OrderedDict()).out_info
+
+
+def block_until_ready(x: Any) -> Any:
+    """Wait for the arrays in a tree; returns the tree."""
+    for leaf in pytree.tree_leaves(x):
+        if isinstance(leaf, Array):
+            leaf.block_until_ready()
+    return x
+
+
+def device_put(
+    x: Any,
+    device: Any = None,
+    *,
+    src: Any = None,
+    donate: Any = False,
+    may_alias: bool | None = None,
+) -> Any:
+    """A tree of values as a tree of Arrays. On one device the other arguments have no effect.
+
+    Raises TypeError for leaves that are not arrays or numbers.
+    """
+    del device, src, donate, may_alias
+    leaves, structure = pytree.tree_flatten(x)
+    for leaf in leaves:
+        typeof(leaf)
+    return pytree.tree_unflatten(
+        structure, [leaf if isinstance(leaf, Tracer) else to_array(leaf) for leaf in leaves]
+    )
+
+
+def device_get(x: Any) -> Any:
+    """A tree of Arrays as a tree of NumPy arrays; numbers and other leaves stay themselves."""
+    return pytree.tree_map(lambda a: np.asarray(a) if isinstance(a, Array) else a, x)
+
+
+@contextlib.contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """Inside a `with`, jitted functions and loops run as ordinary Python on concrete values."""
+    with settings.override(disable_jit=disable):
+        yield
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """`fun` as one named operation of the programs that call it."""
+
+    @functools.wraps(fun)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        return fun(*args, **kwargs)
+
+    named.__name__ = name or function_name(fun)
+    return jit(named)
+
+
+@contextlib.contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """A name for the operations in the body of a `with`. Raises TypeError if it is no string."""
+    if not isinstance(name, str):
+        raise TypeError(f"named_scope name argument must be a string, got {name}")
+    yield
+

@@ -1,0 +1,141 @@
+"""jit: a function compiled on its first call for each signature of its arguments."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from fornax import _native, pytree, settings
+from fornax.api.signature import check_callable, function_name, resolve_names
+from fornax.api.stages import Compiled, Lowered, Traced
+from fornax.api.tracing import Options, clear_traces, prepare, programs_of, trace_call
+from fornax.ir.evaluate import evaluate
+from fornax.ir.trace import current
+from fornax.primitives.call import closed_call
+
+__all__ = ["jit"]
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    /,
+    *,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
+    compiler_options: dict[str, Any] | None = None,
+) -> Any:
+    """`fun`, traced and compiled once for each signature of its arguments.
+
+    fun: a function of trees of arrays, without side effects; left out, a decorator is returned.
+    static_argnums, static_argnames: arguments that are not arrays, or that Python code depends on;
+    hashable, compared by value. One is derived from the other by the function's signature.
+    donate_argnums, donate_argnames: arguments whose memory results may take over; they are deleted
+    by the call. keep_unused: keep arguments that the result does not depend on.
+    inline: leave no call behind when this is used inside another traced function.
+    The shardings, device, backend and compiler_options are accepted and have no effect on a
+    machine with one device.
+
+    Raises TypeError for arguments that are not arrays, ValueError for static arguments that are not
+    hashable and for argument numbers and names that the function does not have.
+    """
+    if fun is None:
+        return functools.partial(
+            jit, static_argnums=static_argnums, static_argnames=static_argnames,
+            donate_argnums=donate_argnums, donate_argnames=donate_argnames,
+            keep_unused=keep_unused, inline=inline,
+        )  # fmt: skip
+    check_callable(fun)
+    static_numbers, static_names = resolve_names(fun, "static", static_argnums, static_argnames)
+    donate_numbers, donate_names = resolve_names(fun, "donate", donate_argnums, donate_argnames)
+    for kind, fixed, given in (
+        ("argnums", static_numbers, donate_numbers),
+        ("argnames", static_names, donate_names),
+    ):
+        both = set(fixed) & set(given)
+        if both:
+            raise ValueError(
+                f"static_{kind} and donate_{kind} cannot intersect. {both} appear in both; a "
+                "static argument has no memory to donate"
+            )
+    options = Options(
+        fun, function_name(fun), static_numbers, static_names, donate_numbers, donate_names,
+        keep_unused, inline,
+    )  # fmt: skip
+    jitted = _native.JitFunction(_miss, static_numbers, static_names)
+    functools.update_wrapper(jitted, fun)
+    jitted._fun = fun
+    jitted._options = options
+    own = programs_of(fun)
+    jitted._programs = collections.OrderedDict() if own is None else None
+    jitted.trace = functools.partial(_trace, jitted)
+    jitted.lower = functools.partial(_lower, jitted)
+    jitted.eval_shape = functools.partial(_eval_shape, jitted)
+    jitted._cache_size = jitted.cache_size
+    return jitted
+
+
+def _programs(jitted: Any) -> Any:
+    """Where the programs of a jitted function are kept."""
+    return jitted._programs if jitted._programs is not None else programs_of(jitted._fun)
+
+
+def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = None) -> Any:
+    """(result, entry or None): what the native dispatch asks when it does not know the call."""
+    options: Options = jitted._options
+    if settings.current().disable_jit:
+        return options.fun(*args, **kwargs), None
+    prepared = prepare(options, args, kwargs)
+    traced = trace_call(prepared, _programs(jitted))
+    if current() is not None:
+        return _inside(options, traced, prepared.leaves), None
+    compiled = _compiled(traced)
+    result = pytree.tree_unflatten(traced.out_tree, compiled.run(prepared.leaves))
+    return result, compiled.entry if key is not None else None
+
+
+def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:
+    """The call inside another transformation: one operation, or its equations if inline."""
+    jaxpr = traced.jaxpr
+    if options.inline:
+        outs = evaluate(jaxpr, *leaves)
+    else:
+        outs = closed_call(jaxpr, *leaves, name=options.name)
+    return pytree.tree_unflatten(traced.out_tree, outs)
+
+
+def _compiled(traced: Traced) -> Compiled:
+    """The machine code of a program, made once."""
+    found = traced.entries.get("compiled")
+    if found is None:
+        found = traced.entries["compiled"] = traced.lower().compile()
+    return found
+
+
+def _trace(jitted: Any, *args: Any, **kwargs: Any) -> Traced:
+    """The program for these arguments, which may be ShapeDtypeStructs."""
+    return trace_call(prepare(jitted._options, args, kwargs), _programs(jitted))
+
+
+def _lower(jitted: Any, *args: Any, **kwargs: Any) -> Lowered:
+    """The lowered program for these arguments."""
+    return _trace(jitted, *args, **kwargs).lower()
+
+
+def _eval_shape(jitted: Any, *args: Any, **kwargs: Any) -> Any:
+    """The result as a tree of ShapeDtypeStruct; nothing is computed."""
+    return _trace(jitted, *args, **kwargs).out_info
+
+
+def clear_caches() -> None:
+    """Forget every traced program. Jitted functions keep what they have compiled themselves."""
+    clear_traces()

@@ -1,0 +1,359 @@
+"""The stages between a function and running it: Traced, Lowered, Compiled.
+
+    jit(f).trace(*args).lower().compile()(*args)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from fornax import _native, pytree
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.trace import Tracer, unexpected
+from fornax.ir.types import ArrayType, typeof
+from fornax.observe import events
+from fornax.primitives.arrange import prune
+from fornax.runtime.values import to_array
+from fornax.scalars.dtypes import Dtype, as_dtype
+
+__all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "ShapeDtypeStruct", "Traced",
+           "Wrapped"]  # fmt: skip
+
+CompilerOptions = dict[str, Any]
+
+
+class ShapeDtypeStruct:
+    """Shape and dtype of an array without its values.
+
+    shape: ints; dtype: anything that names a dtype; sharding is kept and not interpreted.
+    """
+
+    __slots__ = ("dtype", "shape", "sharding", "weak_type")
+    shape: tuple[int, ...]
+    dtype: Dtype
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        *,
+        sharding: Any = None,
+        weak_type: bool = False,
+        **_: Any,
+    ):
+        if dtype is None:
+            raise ValueError("ShapeDtypeStruct: dtype must be specified.")
+        self.shape = tuple(shape)
+        self.dtype = as_dtype(dtype)
+        self.sharding = sharding
+        self.weak_type = weak_type
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def update(self, **changes: Any) -> ShapeDtypeStruct:
+        """The same with some fields changed."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return ShapeDtypeStruct(**{**fields, **changes})
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name}{weak})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple:
+        return self.shape, self.dtype, self.weak_type, self.sharding
+
+
+def struct_of(type: ArrayType) -> ShapeDtypeStruct:
+    """The ShapeDtypeStruct of a type."""
+    return ShapeDtypeStruct(type.shape, type.dtype, weak_type=type.weak_type)
+
+
+@dataclass(frozen=True)
+class ArgInfo:
+    """What is known of an argument before the call."""
+
+    type: ArrayType
+    donated: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> Dtype:
+        return self.type.dtype
+
+
+@dataclass
+class Traced:
+    """A function traced to a program for arguments of certain types.
+
+    jaxpr: the program; in_tree: structure of (args, kwargs) without the static ones.
+    """
+
+    fun_name: str
+    jaxpr: Jaxpr
+    in_tree: pytree.PyTreeDef
+    out_tree: pytree.PyTreeDef
+    donated: tuple[bool, ...] = ()
+    names: tuple[str, ...] = ()
+    keep_unused: bool = False
+    entries: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def in_avals(self) -> Any:
+        return pytree.tree_unflatten(self.in_tree, self.jaxpr.in_types)
+
+    @property
+    def out_avals(self) -> Any:
+        return pytree.tree_unflatten(self.out_tree, self.jaxpr.out_types)
+
+    @property
+    def out_info(self) -> Any:
+        """The output as a tree of ShapeDtypeStruct."""
+        return pytree.tree_unflatten(self.out_tree, map(struct_of, self.jaxpr.out_types))
+
+    @property
+    def args_info(self) -> Any:
+        """The arguments as a tree of ArgInfo."""
+        infos = map(ArgInfo, self.jaxpr.in_types, self.donated)
+        return pytree.tree_unflatten(self.in_tree, infos)
+
+    @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        return tuple(i for i, donated in enumerate(self.donated) if donated)
+
+    def alive(self) -> bool:
+        """Whether the program may be used again: what it closed over still exists."""
+        return all(c.trace.alive for c in self.jaxpr.consts if isinstance(c, Tracer))
+
+    def lower(self, **_: Any) -> Lowered:
+        """The program prepared for this machine."""
+        started = time.perf_counter()
+        lowered = Lowered(self)
+        events.emit("Lowered", name=self.fun_name, seconds=time.perf_counter() - started)
+        return lowered
+
+
+class _Stage:
+    """What every later stage tells about the function it came from."""
+
+    def __init__(self, traced: Traced):
+        self.traced = traced
+
+    in_tree = property(lambda self: self.traced.in_tree)
+    out_tree = property(lambda self: self.traced.out_tree)
+    in_avals = property(lambda self: self.traced.in_avals)
+    out_info = property(lambda self: self.traced.out_info)
+    args_info = property(lambda self: self.traced.args_info)
+    donate_argnums = property(lambda self: self.traced.donate_argnums)
+    fun_name = property(lambda self: self.traced.fun_name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.traced.fun_name})"
+
+
+class Lowered(_Stage):
+    """A traced program whose constants and unused arguments have been sorted out.
+
+    kept: positions of the argument leaves that the program reads. constants: what it closed over.
+    """
+
+    def __init__(self, traced: Traced):
+        super().__init__(traced)
+        jaxpr = traced.jaxpr
+        for constant in jaxpr.consts:
+            if isinstance(constant, Tracer):
+                raise unexpected(constant)
+        count = len(jaxpr.consts)
+        inputs = (*jaxpr.inputs[count:], *jaxpr.inputs[:count])
+        program = Jaxpr(inputs, jaxpr.equations, jaxpr.outputs, (), jaxpr.debug_name)
+        arguments = len(jaxpr.inputs) - count
+        keep = arguments if traced.keep_unused else 0
+        self.jaxpr, used = prune(program, [True] * len(jaxpr.outputs), keep)
+        self.kept = tuple(i for i in range(arguments) if used[i])
+        self.constants = [
+            to_array(c) for c, u in zip(jaxpr.consts, used[arguments:], strict=True) if u
+        ]
+        self.donated = tuple(
+            [bool(traced.donated) and traced.donated[i] for i in self.kept]
+            + [False] * len(self.constants)
+        )
+
+    def compile(self, compiler_options: CompilerOptions | None = None, **_: Any) -> Compiled:
+        """Machine code for the program. Options are accepted and have no meaning yet."""
+        del compiler_options
+        from fornax.runtime.compile import executable as build  # loads llvmlite
+
+        executable = build(self.jaxpr, self.fun_name, donated=self.donated)
+        return Compiled(self, executable)
+
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """The program as text."""
+        del dialect, debug_info
+        return str(self.jaxpr)
+
+    def compiler_ir(self, dialect: str | None = None) -> Jaxpr:
+        """The program itself."""
+        del dialect
+        return self.jaxpr
+
+    def cost_analysis(self) -> dict[str, float]:
+        """A rough count: scalar operations, and bytes read and written by the interface."""
+        return {
+            "flops": float(_operations(self.jaxpr)),
+            "bytes accessed": float(_bytes([*self.jaxpr.in_types, *self.jaxpr.out_types])),
+        }
+
+
+class Compiled(_Stage):
+    """Machine code for arguments of certain types; call it like the function."""
+
+    def __init__(self, lowered: Lowered, executable: Any):
+        super().__init__(lowered.traced)
+        self.lowered = lowered
+        self.executable = executable
+        self.entry = _native.Entry(
+            executable.program,
+            lowered.kept,
+            tuple(lowered.constants),
+            lowered.traced.out_tree,
+            lowered.donated,
+        )
+
+    def run(self, leaves: Sequence[Any]) -> list[Any]:
+        """The output leaves for the argument leaves (all of them)."""
+        arrays = [to_array(leaves[i]) for i in self.lowered.kept]
+        results = self.executable.call([*arrays, *self.lowered.constants])
+        for array, donated in zip(arrays, self.lowered.donated, strict=False):
+            if donated and not array.is_deleted():
+                array.delete()
+        return results
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run on arguments without the static ones. Raises TypeError if they do not fit."""
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        if structure != self.in_tree:
+            self._refuse_structure((args, kwargs))
+        self._check_types(leaves)
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            raise TypeError(
+                "Cannot apply JAX transformations to a function lowered and compiled for a "
+                f"particular signature. Detected a tracer among the arguments of {self.fun_name}."
+                f"\n  try:   call the jitted function itself inside transformations"
+            )
+        return pytree.tree_unflatten(self.out_tree, self.run(leaves))
+
+    __call__ = call
+
+    def as_text(self) -> str:
+        """The compiled program as text."""
+        text = getattr(self.executable, "as_text", None)
+        return text() if text is not None else str(self.lowered.jaxpr)
+
+    def cost_analysis(self) -> dict[str, float]:
+        """See `Lowered.cost_analysis`."""
+        return self.lowered.cost_analysis()
+
+    def memory_analysis(self) -> dict[str, int]:
+        """Bytes of arguments, results and temporary memory."""
+        return {
+            "argument_size_in_bytes": _bytes(self.lowered.jaxpr.in_types),
+            "output_size_in_bytes": _bytes(self.lowered.jaxpr.out_types),
+            "temp_size_in_bytes": int(getattr(self.executable.program, "arena_bytes", 0)),
+        }
+
+    def runtime_executable(self) -> Any:
+        """The object that runs."""
+        return self.executable
+
+    @property
+    def input_shardings(self) -> Any:
+        return pytree.tree_map(lambda _: None, self.in_avals)
+
+    @property
+    def output_shardings(self) -> Any:
+        return pytree.tree_map(lambda _: None, self.traced.out_avals)
+
+    def _refuse_structure(self, given: Any) -> None:
+        structure = pytree.tree_structure(given)
+        differences = list(pytree.equality_errors_pytreedef(self.in_tree, structure))
+        lines = [
+            f"    * at {('args', 'kwargs')[path[0].idx] if path else 'the arguments'}"
+            f"{pytree.keystr(path[1:])}, seen {seen} but now given {now}, so {difference}"
+            for path, seen, now, difference in differences
+        ]
+        raise TypeError(
+            "Function compiled with input pytree does not match the input pytree it was called "
+            f"with. There are {len(differences)} mismatches, including:\n" + "\n".join(lines)
+        )
+
+    def _check_types(self, leaves: Sequence[Any]) -> None:
+        names = self.traced.names or [str(i) for i in range(len(leaves))]
+        lines = []
+        for name, leaf, expected in zip(names, leaves, self.traced.jaxpr.in_types, strict=True):
+            found = typeof(leaf)
+            if found.shape != expected.shape or found.dtype != expected.dtype:
+                lines.append(
+                    f"Argument '{name}' compiled with {expected.short()} and called with "
+                    f"{found.short()}"
+                )
+        if lines:
+            raise TypeError(
+                "Argument types differ from the types for which this computation was compiled. "
+                "Perhaps enable_x64 was different then? The mismatches are:\n" + "\n".join(lines)
+            )
+
+
+class Wrapped(Protocol):
+    """What jitted functions offer: they are callable, with `trace`, `lower` and `eval_shape`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, compiling if necessary."""
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The program for these arguments."""
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The lowered program for these arguments."""
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the result."""
+
+
+def _bytes(types: Sequence[ArrayType]) -> int:
+    return sum(t.size * t.dtype.itemsize for t in types)
+
+
+def _operations(jaxpr: Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.equations:
+        inner = [v for v in equation.params.values() if isinstance(v, Jaxpr)]
+        if inner:
+            total += equation.params.get("length", 1) * sum(map(_operations, inner))
+        else:
+            size = sum(v.type.size for v in equation.outputs)
+            total += equation.primitive.cost * size
+    return total

@@ -1,0 +1,313 @@
+"""From a Python function and arguments to a traced program, remembered per function."""
+
+from __future__ import annotations
+
+import collections
+import time
+import types
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fornax import pytree, settings
+from fornax.api.signature import abstract, describe, leaf_names, positional_labels
+from fornax.api.stages import Traced
+from fornax.errors import message
+from fornax.ir.trace import axis_environment
+from fornax.ir.types import ArrayType, is_value
+from fornax.observe import events
+from fornax.transforms.stage import stage
+
+__all__ = ["Options", "clear_traces", "trace_call"]
+
+_LIMIT = 4096  # programs remembered per function
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a function is jitted. Numbers are positions, not negative."""
+
+    fun: Callable[..., Any]
+    name: str
+    static_argnums: tuple[int, ...] = ()
+    static_argnames: tuple[str, ...] = ()
+    donate_argnums: tuple[int, ...] = ()
+    donate_argnames: tuple[str, ...] = ()
+    keep_unused: bool = False
+    inline: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a traced program depends on besides the function."""
+
+    statics: tuple[tuple[int | str, type, Hashable], ...]
+    structure: pytree.PyTreeDef
+    types: tuple[ArrayType, ...]
+    settings: settings.Settings
+    axes: tuple[tuple[Any, int], ...]
+    donated: tuple[bool, ...]
+    keep_unused: bool
+
+
+Programs = collections.OrderedDict[Key, Traced]
+_by_identity: dict[tuple[int, int], tuple[tuple[weakref.ref, ...], Programs]] = {}
+
+
+def programs_of(fun: Callable[..., Any]) -> Programs | None:
+    """The programs traced from a function so far; None if it cannot be watched by weak reference.
+
+    Functions are told apart by identity, bound methods by object and function.
+    """
+    parts = (fun.__self__, fun.__func__) if isinstance(fun, types.MethodType) else (fun, fun)
+    key = (id(parts[0]), id(parts[1]))
+    found = _by_identity.get(key)
+    if found is not None:
+        return found[1]
+
+    def forget(_: Any) -> None:
+        _by_identity.pop(key, None)
+
+    try:
+        references = tuple(weakref.ref(part, forget) for part in parts)
+    except TypeError:
+        return None
+    programs: Programs = collections.OrderedDict()
+    _by_identity[key] = (references, programs)
+    return programs
+
+
+def clear_traces(fun: Callable[..., Any] | None = None) -> None:
+    """Forget the programs of a function, or of all."""
+    if fun is None:
+        for _, programs in list(_by_identity.values()):
+            programs.clear()
+    else:
+        programs = programs_of(fun)
+        if programs is not None:
+            programs.clear()
+
+
+def static_values(
+    options: Options, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[tuple[int | str, type, Hashable], ...]:
+    """(place, type, value) of the static arguments. Raises ValueError if one is not hashable."""
+    found = [(i, args[i]) for i in options.static_argnums if i < len(args)]
+    found += [(name, kwargs[name]) for name in options.static_argnames if name in kwargs]
+    for place, value in found:
+        try:
+            hash(value)
+        except TypeError as error:
+            where = f"argument {place}" if isinstance(place, int) else f"argument {place!r}"
+            raise ValueError(
+                message(
+                    "Non-hashable static arguments are not supported. An error occurred while "
+                    f"trying to hash an object of type {type(value)}, {value!r:.80}. The error "
+                    f"was:\nTypeError: {error}",
+                    where=f"{where} of {describe(options.fun)}",
+                    why="static arguments are looked up in a cache, by hash and equality",
+                    attempt="pass a tuple instead of a list, or do not mark it static",
+                )
+            ) from error
+    return tuple((place, type(value), value) for place, value in found)
+
+
+def donated_leaves(
+    options: Options, places: Sequence[int], dynamic: Sequence[Any], keywords: dict[str, Any]
+) -> tuple[bool, ...]:
+    """Which leaves of (dynamic, keywords) are donated; places[i] is where dynamic[i] was."""
+    if not options.donate_argnums and not options.donate_argnames:
+        return ()
+    flags: list[bool] = []
+    for place, value in zip(places, dynamic, strict=True):
+        count = len(pytree.tree_leaves(value))
+        flags += [place in options.donate_argnums] * count
+    for name in sorted(keywords):
+        flags += [name in options.donate_argnames] * len(pytree.tree_leaves(keywords[name]))
+    return tuple(flags)
+
+
+@dataclass
+class Prepared:
+    """A call taken apart: `trace` gives its program, `leaves` its dynamic arguments."""
+
+    options: Options
+    leaves: list[Any]
+    key: Key
+    places: list[int]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        """The function's result for other dynamic leaves."""
+        dynamic, keywords = pytree.tree_unflatten(self.key.structure, leaves)
+        args: list[Any] = list(self.args)
+        for place, value in zip(self.places, dynamic, strict=True):
+            args[place] = value
+        for place, _, value in self.key.statics:
+            if isinstance(place, str):
+                keywords[place] = value
+        return self.options.fun(*args, **keywords)
+
+
+def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Prepared:
+    """Take a call apart. Raises TypeError for an argument that is not an array or a number."""
+    statics = static_values(options, args, kwargs)
+    places = [i for i in range(len(args)) if i not in options.static_argnums]
+    dynamic = tuple(args[i] for i in places)
+    keywords = {k: v for k, v in kwargs.items() if k not in options.static_argnames}
+    leaves, structure = pytree.tree_flatten((dynamic, keywords))
+    try:
+        found = tuple(map(abstract, leaves))
+    except TypeError:
+        raise refused_argument(options, leaves, places, args, keywords) from None
+    key = Key(
+        statics,
+        structure,
+        found,
+        settings.current(),
+        axis_environment(),
+        donated_leaves(options, places, dynamic, keywords),
+        options.keep_unused,
+    )
+    return Prepared(options, leaves, key, places, args, kwargs)
+
+
+def names_of(
+    options: Options, places: Sequence[int], args: Sequence[Any], keywords: dict[str, Any]
+) -> tuple[str, ...]:
+    """The names of the dynamic leaves, in order."""
+    shown = [args[i] if i in places else () for i in range(len(args))]
+    return tuple(leaf_names(options.fun, shown, keywords))
+
+
+def refused_argument(options, leaves, places, args, keywords) -> TypeError:
+    """The error for a call with a leaf that programs cannot take."""
+    names = names_of(options, places, args, keywords)
+    for name, leaf in zip(names, leaves, strict=True):
+        if not is_value(leaf) and not hasattr(leaf, "shape"):
+            return TypeError(
+                f"Error interpreting argument to {describe(options.fun)} as an abstract array. The "
+                f"problematic value is of type {type(leaf)} and was passed to the function at path "
+                f"{name}.\nThis typically means that a jit-wrapped function was called with a "
+                "non-array argument, and this argument was not marked as static using the "
+                "static_argnums or static_argnames parameters of fornax.jit."
+            )
+    return TypeError(f"an argument of {describe(options.fun)} has no valid type")
+
+
+def trace_call(prepared: Prepared, programs: Programs) -> Traced:
+    """The program for a call, traced unless it is known."""
+    known = programs.get(prepared.key)
+    if known is not None and known.alive():
+        programs.move_to_end(prepared.key)
+        return known
+    options = prepared.options
+    explain(options, prepared, programs)
+    out_structure: list[pytree.PyTreeDef] = []
+
+    def flat(*leaves: Any) -> list[Any]:
+        outputs, structure = pytree.tree_flatten(prepared.call(leaves))
+        check_outputs(options.fun, outputs, structure)
+        out_structure[:] = [structure]
+        return outputs
+
+    names = names_of(
+        options, prepared.places, prepared.args,
+        {k: v for k, v in prepared.kwargs.items() if k not in options.static_argnames},
+    )  # fmt: skip
+    started = time.perf_counter()
+    purpose = f"the function {describe(options.fun)} traced for jit"
+    jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
+    events.emit(
+        "Traced",
+        name=options.name,
+        seconds=time.perf_counter() - started,
+        equations=len(jaxpr.equations),
+        inputs=tuple(t.short() for t in prepared.key.types),
+    )
+    traced = Traced(
+        options.name, jaxpr, prepared.key.structure, out_structure[0], prepared.key.donated, names,
+        options.keep_unused,
+    )  # fmt: skip
+    programs[prepared.key] = traced
+    if len(programs) > _LIMIT:
+        programs.popitem(last=False)
+    return traced
+
+
+def check_outputs(fun: Any, outputs: Sequence[Any], structure: pytree.PyTreeDef) -> None:
+    """Raise TypeError for outputs that are not arrays or numbers."""
+    for leaf, path in zip(outputs, pytree.structure_paths(structure), strict=True):
+        if not is_value(leaf):
+            where = pytree.keystr(path)
+            place = f" at output component {where}" if where else ""
+            raise TypeError(
+                f"function {describe(fun)} traced for jit returned a value{place} of type "
+                f"{type(leaf)}, which is not a valid JAX type\n"
+                "  try:   return arrays and numbers only; keep other results outside"
+            )
+
+
+def explain(options: Options, prepared: Prepared, programs: Programs) -> None:
+    """Announce why a call has to be traced: what differs from the most similar call before."""
+    key = prepared.key
+    if not programs:
+        reason, changes = "first call", ()
+    else:
+        best = min(reversed(programs), key=lambda known: len(differences(known, key, prepared)))
+        changes = tuple(differences(best, key, prepared))
+        places = sorted({path for path, _, _ in changes})
+        reason = "changed: " + ", ".join(places) if places else "what it closed over has ended"
+    events.emit(
+        "CacheMiss", name=options.name, cache="jit", reason=reason, changes=changes
+    )
+
+
+def differences(before: Key, now: Key, prepared: Prepared) -> list[tuple[str, str, str]]:
+    """(what, old, new) for everything that differs between two keys."""
+    found: list[tuple[str, str, str]] = []
+    if before.structure is not now.structure and before.structure != now.structure:
+        errors = list(pytree.equality_errors_pytreedef(before.structure, now.structure))
+        for path, old, new, _ in errors:
+            found.append((_place(prepared, path), old, new))
+    elif before.types != now.types:
+        paths = pytree.structure_paths(now.structure)
+        for path, old, new in zip(paths, before.types, now.types, strict=True):
+            if old is not new:
+                found.append((_place(prepared, path), _type(old), _type(new)))
+    old_statics = {place: value for place, _, value in before.statics}
+    new_statics = {place: value for place, _, value in now.statics}
+    for place in {**old_statics, **new_statics}:
+        old, new = old_statics.get(place, "not given"), new_statics.get(place, "not given")
+        if type(old) is not type(new) or old != new:
+            found.append((f"static argument {place}", f"{old!r:.60}", f"{new!r:.60}"))
+    if before.settings is not now.settings:
+        for name in settings.Settings.__dataclass_fields__:
+            old, new = getattr(before.settings, name), getattr(now.settings, name)
+            if old != new:
+                found.append((f"setting {name}", repr(old), repr(new)))
+    if before.axes != now.axes:
+        found.append(("named axes", repr(before.axes), repr(now.axes)))
+    if before.donated != now.donated:
+        found.append(("donated arguments", repr(before.donated), repr(now.donated)))
+    return found
+
+
+def _type(type: ArrayType) -> str:
+    return type.short() + (" (weak)" if type.weak_type else "")
+
+
+def _place(prepared: Prepared, path: Sequence[Any]) -> str:
+    """A path in (args, kwargs) in the function's own words."""
+    labels = positional_labels(prepared.options.fun, len(prepared.args))
+    names = [labels[i] for i in prepared.places]
+    if len(path) < 2:
+        return "the arguments"
+    first = path[1]
+    index = getattr(first, "idx", None)
+    label = names[index] if index is not None and index < len(names) else str(
+        getattr(first, "key", first)
+    )
+    return label + pytree.keystr(tuple(path[2:]))
