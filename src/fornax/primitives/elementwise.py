@@ -1,0 +1,337 @@
+"""Arithmetic, mathematical functions of one or two numbers, and bits: a table.
+
+Each row is one operation. To add one: a row here, its scalar in `compiler/loop/math.py` if the
+loop IR lacks it, and a case row in the tests.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fornax.ir.primitive import Zero
+from fornax.ir.types import typeof
+from fornax.primitives import meaning
+from fornax.primitives.compare import eq_p, ge_p
+from fornax.primitives.complex import imag_p, real_p
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.family import (
+    ANY,
+    FLOAT,
+    INEXACT,
+    INTEGER,
+    LOGICAL,
+    NUMBER,
+    SIGNED,
+    Elementwise,
+    constant,
+    elements,
+)
+from fornax.primitives.select import where
+from fornax.scalars import dtypes
+
+
+# --- loop-IR operations that are not one node --------------------------------------------------
+def _one(b, x):
+    part = getattr(x, "real", x)
+    one = b.const(1, part.dtype)
+    return type(x)(one, b.const(0, part.dtype)) if part is not x else one
+
+
+def _sign_operation(b, x):
+    dtype = getattr(x, "dtype", "complex")
+    if "int" not in dtype:
+        return b.sign(x)
+    one = b.const(1, dtype)
+    below_one = b.min(x, one)
+    return below_one if dtype[0] == "u" else b.max(below_one, b.const(-1, dtype))
+
+
+def _extreme_operation(name, logical):
+    def operation(b, x, y):
+        return b.op(logical if getattr(x, "dtype", "") == "bool" else name, x, y)
+
+    return operation
+
+
+def _power_operation(b, x, y):
+    if "int" in getattr(y, "dtype", ""):
+        y = b.cast(y, getattr(x, "real", x).dtype)
+    return b.pow(x, y)
+
+
+def _integer_power_operation(b, x, *, y):
+    power = meaning.by_squaring(b.mul, _one(b, x), x, abs(y))
+    return power if y >= 0 else b.div(_one(b, x), power)
+
+
+def _round_operation(b, x, *, rounding_method):
+    return b.op("round_even" if int(rounding_method) == 1 else "round_away", x)
+
+
+# --- derivatives that need more than a line ----------------------------------------------------
+def _times(factor):
+    """The derivative of a function of one number: tangent times factor(result, x)."""
+    return (lambda g, out, x: mul_p(g, factor(out, x)),)
+
+
+def _chosen(g, out, x, y):
+    """Derivative of max and min: all to the operand that was chosen, half where they tie."""
+    one, half = constant(out, 1.0), constant(out, 0.5)
+    share = where(eq_p(x, y), half, one)
+    return mul_p(g, where(eq_p(x, out), share, constant(out, 0.0)))
+
+
+def _abs_derivative(g, out, x):
+    if not dtypes.is_complex(typeof(x).dtype):
+        return where(ge_p(x, constant(x, 0)), g, neg_p(g))
+    # Re(g conj(x)) / |x|
+    size = where(eq_p(out, constant(out, 0)), constant(out, 1), out)
+    along = add_p(mul_p(real_p(g), real_p(x)), mul_p(imag_p(g), imag_p(x)))
+    return div_p(along, size)
+
+
+def _power_base(g, out, x, y):
+    """y x^(y-1), and zero where y is zero even if x is."""
+    if dtypes.is_inexact(typeof(y).dtype):
+        zero = constant(y, 0)
+        smaller = where(eq_p(y, zero), zero, sub_p(y, constant(y, 1)))
+        return mul_p(g, mul_p(y, pow_p(x, smaller)))
+    zero = constant(y, 0)
+    smaller = where(eq_p(y, zero), zero, sub_p(y, constant(y, 1)))
+    factor = convert_element_type(y, typeof(x).dtype)
+    return mul_p(g, mul_p(factor, pow_p(x, smaller)))
+
+
+def _power_exponent(g, out, x, y):
+    """x^y log x, and zero where x and x^y are."""
+    if not dtypes.is_inexact(typeof(y).dtype):
+        return Zero(typeof(out).tangent())
+    safe = where(eq_p(x, constant(x, 0)), constant(x, 1), x)
+    return mul_p(g, mul_p(log_p(safe), out))
+
+
+def _integer_power_derivative(g, out, x, *, y):
+    if y == 0:
+        return Zero(typeof(out).tangent())
+    if y == 1:
+        return g
+    return mul_p(g, mul_p(constant(x, y), x if y == 2 else integer_pow_p(x, y=y - 1)))
+
+
+def _remainder_divisor(g, out, x, y):
+    quotient = div_p(x, y)
+    return neg_p(mul_p(g, mul_p(sign_p(quotient), floor_p(abs_p(quotient)))))
+
+
+# --- the table: arithmetic ---------------------------------------------------------------------
+neg_p = Elementwise(
+    "neg", np.negative, NUMBER, (lambda g, out, x: neg_p(g),),
+    transposes=(lambda ct, x: neg_p(ct),),
+)  # fmt: skip
+add_p = Elementwise(
+    "add", np.add, (NUMBER, NUMBER), (lambda g, out, x, y: g, lambda g, out, x, y: g),
+    transposes=(lambda ct, x, y: ct, lambda ct, x, y: ct),
+)  # fmt: skip
+sub_p = Elementwise(
+    "sub", np.subtract, (NUMBER, NUMBER),
+    (lambda g, out, x, y: g, lambda g, out, x, y: neg_p(g)),
+    transposes=(lambda ct, x, y: ct, lambda ct, x, y: neg_p(ct)),
+)  # fmt: skip
+mul_p = Elementwise(
+    "mul", np.multiply, (NUMBER, NUMBER),
+    (lambda g, out, x, y: mul_p(g, y), lambda g, out, x, y: mul_p(x, g)),
+    transposes=(lambda ct, x, y: mul_p(ct, y), lambda ct, x, y: mul_p(x, ct)),
+)  # fmt: skip
+div_p = Elementwise(
+    "div", meaning.divide, (NUMBER, NUMBER),
+    (
+        lambda g, out, x, y: div_p(g, y),
+        lambda g, out, x, y: mul_p(g, neg_p(div_p(out, y))),
+    ),
+    transposes=(lambda ct, x, y: div_p(ct, y), None), cost=4,
+)  # fmt: skip
+rem_p = Elementwise(
+    "rem", meaning.remainder, (INTEGER + FLOAT, INTEGER + FLOAT),
+    (lambda g, out, x, y: g, _remainder_divisor), cost=12,
+)  # fmt: skip
+abs_p = Elementwise(
+    "abs", np.abs, SIGNED + INEXACT, (_abs_derivative,), result=dtypes.real_dtype,
+)  # fmt: skip
+sign_p = Elementwise("sign", meaning.sign, NUMBER, operation=_sign_operation)
+max_p = Elementwise(
+    "max", meaning.maximum, (ANY, ANY),
+    (_chosen, lambda g, out, x, y: _chosen(g, out, y, x)),
+    operation=_extreme_operation("max", "or"),
+)  # fmt: skip
+min_p = Elementwise(
+    "min", meaning.minimum, (ANY, ANY),
+    (_chosen, lambda g, out, x, y: _chosen(g, out, y, x)),
+    operation=_extreme_operation("min", "and"),
+)  # fmt: skip
+square_p = Elementwise(
+    "square", np.square, NUMBER, _times(lambda out, x: mul_p(constant(x, 2), x)),
+    operation=lambda b, x: b.mul(x, x),
+)  # fmt: skip
+integer_pow_p = Elementwise(
+    "integer_pow", meaning.integer_power, NUMBER, (_integer_power_derivative,),
+    operation=_integer_power_operation, cost=3,
+)  # fmt: skip
+
+
+class Power(Elementwise):
+    """x to the power y; y is an integer or has the dtype of x."""
+
+    def check_equal(self, types):
+        x, y = types
+        if dtypes.is_inexact(y.dtype) and x.dtype != y.dtype:
+            raise TypeError(
+                "the first argument to pow must have an inexact dtype (float or complex), and the "
+                "second argument must have an inexact or integer dtype, and two inexact dtypes "
+                f"must match, but got {x.dtype.name} and {y.dtype.name} respectively."
+            )
+
+
+pow_p = Power(
+    "pow", meaning.power, (INEXACT, NUMBER), (_power_base, _power_exponent),
+    operation=_power_operation, cost=30,
+)  # fmt: skip
+
+# --- roots, exponentials, logarithms -----------------------------------------------------------
+sqrt_p = Elementwise(
+    "sqrt", np.sqrt, INEXACT, _times(lambda out, x: div_p(constant(x, 0.5), out)), cost=6,
+)  # fmt: skip
+rsqrt_p = Elementwise(
+    "rsqrt", lambda x: 1 / np.sqrt(x), INEXACT,
+    _times(lambda out, x: mul_p(constant(x, -0.5), div_p(out, x))), cost=8,
+)  # fmt: skip
+cbrt_p = Elementwise(
+    "cbrt", np.cbrt, FLOAT,
+    _times(lambda out, x: mul_p(constant(x, 1 / 3), integer_pow_p(out, y=-2))), cost=15,
+)  # fmt: skip
+exp_p = Elementwise("exp", np.exp, INEXACT, _times(lambda out, x: out), cost=10)
+exp2_p = Elementwise(
+    "exp2", meaning.exp2, INEXACT,
+    _times(lambda out, x: mul_p(constant(x, math.log(2)), out)), cost=10,
+)  # fmt: skip
+expm1_p = Elementwise(
+    "expm1", np.expm1, INEXACT, _times(lambda out, x: add_p(out, constant(x, 1))), cost=14,
+)  # fmt: skip
+log_p = Elementwise("log", np.log, INEXACT, (lambda g, out, x: div_p(g, x),), cost=12)
+log1p_p = Elementwise(
+    "log1p", np.log1p, INEXACT, (lambda g, out, x: div_p(g, add_p(x, constant(x, 1))),), cost=15,
+)  # fmt: skip
+logistic_p = Elementwise(
+    "logistic", meaning.logistic, INEXACT,
+    _times(lambda out, x: mul_p(out, sub_p(constant(x, 1), out))), cost=14,
+)  # fmt: skip
+
+# --- trigonometric and hyperbolic functions ----------------------------------------------------
+sin_p = Elementwise("sin", np.sin, INEXACT, _times(lambda out, x: cos_p(x)), cost=14)
+cos_p = Elementwise("cos", np.cos, INEXACT, _times(lambda out, x: neg_p(sin_p(x))), cost=14)
+tan_p = Elementwise(
+    "tan", np.tan, INEXACT, _times(lambda out, x: add_p(constant(x, 1), square_p(out))), cost=20,
+)  # fmt: skip
+asin_p = Elementwise("asin", np.arcsin, INEXACT, _times(lambda out, x: _arc(x)), cost=18)
+acos_p = Elementwise("acos", np.arccos, INEXACT, _times(lambda out, x: neg_p(_arc(x))), cost=18)
+atan_p = Elementwise(
+    "atan", np.arctan, INEXACT,
+    (lambda g, out, x: div_p(g, add_p(constant(x, 1), square_p(x))),), cost=16,
+)  # fmt: skip
+atan2_p = Elementwise(
+    "atan2", np.arctan2, (FLOAT, FLOAT),
+    (
+        lambda g, out, x, y: mul_p(g, div_p(y, add_p(square_p(x), square_p(y)))),
+        lambda g, out, x, y: mul_p(g, div_p(neg_p(x), add_p(square_p(x), square_p(y)))),
+    ),
+    cost=22,
+)  # fmt: skip
+sinh_p = Elementwise("sinh", np.sinh, INEXACT, _times(lambda out, x: cosh_p(x)), cost=16)
+cosh_p = Elementwise("cosh", np.cosh, INEXACT, _times(lambda out, x: sinh_p(x)), cost=14)
+tanh_p = Elementwise(
+    "tanh", np.tanh, INEXACT, _times(lambda out, x: sub_p(constant(x, 1), square_p(out))), cost=12,
+)  # fmt: skip
+asinh_p = Elementwise(
+    "asinh", np.arcsinh, INEXACT,
+    _times(lambda out, x: rsqrt_p(add_p(square_p(x), constant(x, 1)))), cost=18,
+)  # fmt: skip
+acosh_p = Elementwise(
+    "acosh", np.arccosh, INEXACT,
+    _times(lambda out, x: _acosh_slope(x)), cost=18,
+)  # fmt: skip
+atanh_p = Elementwise(
+    "atanh", np.arctanh, INEXACT,
+    (lambda g, out, x: div_p(
+        g, mul_p(add_p(constant(x, 1), x), sub_p(constant(x, 1), x))),), cost=16,
+)  # fmt: skip
+
+
+def _arc(x):
+    """1 / sqrt(1 - x²), the derivative of the arc sine, in a form that keeps its digits at ±1."""
+    one = constant(x, 1)
+    return mul_p(rsqrt_p(sub_p(one, x)), rsqrt_p(add_p(one, x)))
+
+
+def _acosh_slope(x):
+    one = constant(x, 1)
+    return mul_p(rsqrt_p(sub_p(x, one)), rsqrt_p(add_p(x, one)))
+
+
+# --- rounding and bits -------------------------------------------------------------------------
+floor_p = Elementwise("floor", np.floor, FLOAT)
+ceil_p = Elementwise("ceil", np.ceil, FLOAT)
+round_p = Elementwise(
+    "round", meaning.round_to_integer, FLOAT, operation=_round_operation, cost=2,
+)  # fmt: skip
+and_p = Elementwise("and", np.bitwise_and, (LOGICAL, LOGICAL))
+or_p = Elementwise("or", np.bitwise_or, (LOGICAL, LOGICAL))
+xor_p = Elementwise("xor", np.bitwise_xor, (LOGICAL, LOGICAL))
+not_p = Elementwise("not", np.invert, LOGICAL)
+shift_left_p = Elementwise(
+    "shift_left", meaning.shift(np.left_shift, 0), (INTEGER, INTEGER), operation="shl"
+)  # fmt: skip
+shift_right_logical_p = Elementwise(
+    "shift_right_logical", meaning.shift(meaning.unsigned_shift, 0), (INTEGER, INTEGER),
+    operation="shr_logical",
+)  # fmt: skip
+shift_right_arithmetic_p = Elementwise(
+    "shift_right_arithmetic", meaning.shift(meaning.signed_shift, None), (INTEGER, INTEGER),
+    operation="shr_arithmetic",
+)  # fmt: skip
+population_count_p = Elementwise(
+    "population_count", meaning.population_count, INTEGER, operation="popcount", cost=2
+)  # fmt: skip
+clz_p = Elementwise("clz", meaning.leading_zeros, INTEGER, cost=2)
+
+
+class NextAfter(Elementwise):
+    """The neighbour of x in the direction of y, in the dtype that is stored."""
+
+    def reference(self, x, y):
+        return [np.nextafter(np.asarray(x), np.asarray(y))]
+
+    def element(self, b, types, operands, index):
+        dtype = types[0].dtype
+        x, y = elements(types, operands, index)
+        if dtype.itemsize >= 4:
+            return [b.nextafter(x, y)]
+        return [_stored_neighbour(b, x, y, dtype.name, dtype.itemsize * 8)]
+
+
+def _stored_neighbour(b, x, y, name, width):
+    """nextafter on the bits of a small float; x and y come as float32."""
+    raw = f"int{width}"
+    bits = b.op("bitcast", b.op("cast", x, dtype=name), dtype=raw)
+    zero, one = b.const(0.0, x.dtype), b.const(1, raw)
+    outward = b.eq(b.gt(y, x), b.gt(x, zero))
+    moved = b.select(outward, b.add(bits, one), b.sub(bits, one))
+    sign = b.const(-(1 << (width - 1)), raw)
+    first = b.select(b.lt(y, zero), b.op("or", sign, one), one)
+    moved = b.select(b.eq(x, zero), first, moved)
+    near = b.op("cast", b.op("bitcast", moved, dtype=name), dtype=x.dtype)
+    near = b.select(b.eq(x, y), y, near)
+    return b.select(b.or_(b.ne(x, x), b.ne(y, y)), b.add(x, y), near)
+
+
+nextafter_p = NextAfter("nextafter", np.nextafter, (FLOAT, FLOAT), cost=4)

@@ -1,0 +1,283 @@
+"""The elementwise family: every rule of an operation that computes one element from one element.
+
+An operation is one `Elementwise` object, a row of a table: its NumPy meaning, the dtypes it takes,
+its derivatives written with operations, its loop-IR operation and its cost. Shapes, mixing of
+scalars with arrays, small floats, batching and transposition are settled here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.basis import add, broadcast_in_dim, move_axis, reduce_sum
+from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.scalars import dtypes
+
+#: letters for the categories of dtypes that an operand position accepts
+BOOL, SIGNED, UNSIGNED, FLOAT, COMPLEX = "b", "i", "u", "f", "c"
+INTEGER = SIGNED + UNSIGNED
+INEXACT = FLOAT + COMPLEX
+NUMBER = INTEGER + INEXACT
+LOGICAL = BOOL + INTEGER
+ORDERED = BOOL + INTEGER + FLOAT
+ANY = BOOL + NUMBER
+
+_CATEGORY_NAMES = {
+    BOOL: "bool", SIGNED: "signedinteger", UNSIGNED: "unsignedinteger", FLOAT: "floating",
+    COMPLEX: "complexfloating",
+}  # fmt: skip
+
+
+def category(dtype: dtypes.Dtype) -> str:
+    """The letter of a dtype's category; "" for random keys and float0."""
+    if dtypes.is_inexact(dtype):
+        return COMPLEX if dtype.kind == "c" else FLOAT
+    if dtypes.is_integer(dtype):
+        return SIGNED if dtypes.is_signed_integer(dtype) else UNSIGNED
+    return BOOL if dtype == dtypes.bool_ else ""
+
+
+def computed_in(dtype: dtypes.Dtype) -> dtypes.Dtype:
+    """The dtype that elements are computed in: float32 for the smaller floats, int8 for int4."""
+    if dtypes.is_inexact(dtype):
+        return dtypes.float32 if dtype.itemsize < 4 else dtype
+    if dtype in (dtypes.int4, dtypes.uint4):
+        return dtypes.int8 if dtype == dtypes.int4 else dtypes.uint8
+    return dtype
+
+
+def widened(x: Any) -> np.ndarray:
+    """A NumPy value in the dtype it is computed in."""
+    x = np.asarray(x)
+    return x.astype(computed_in(x.dtype), copy=False)
+
+
+def narrowed(x: Any, dtype: np.dtype) -> np.ndarray:
+    """A computed NumPy value rounded (or wrapped) to its array dtype."""
+    x = np.asarray(x)
+    if dtype in (dtypes.int4, dtypes.uint4):
+        x = x.astype(np.int8) & 15
+        x = np.where(x > 7, x - 16, x) if dtype == dtypes.int4 else x
+    return x.astype(dtype, copy=False)
+
+
+def constant(like: Any, value: complex) -> Any:
+    """The number `value` with the dtype (and weakness) of the value `like`."""
+    type = typeof(like)
+    if type.weak_type:
+        plain = value if dtypes.is_complex(type.dtype) else float(value)
+        if dtypes.is_inexact(type.dtype) and typeof(plain).dtype == type.dtype:
+            return plain
+    return np.asarray(value, type.dtype)[()]
+
+
+def common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:
+    """The shape of the result: that of the operands which are not scalars."""
+    shapes = {t.shape for t in types if t.shape}
+    if not shapes:
+        return ()
+    if len(shapes) == 1:
+        return shapes.pop()
+    ranks = {len(s) for s in shapes}
+    if len(ranks) > 1:
+        raise TypeError(f"{name}: arrays must have the same number of dimensions, got {ranks}")
+    listed = ", ".join(str(t.shape) for t in types)
+    raise TypeError(
+        f"{name} got incompatible shapes for broadcasting: {listed}.\n"
+        f"  try:   numpy.{name} broadcasts, or broadcast one operand to the shape of the other"
+    )
+
+
+def unbroadcast(cotangent: Any, type: ArrayType) -> Any:
+    """The cotangent of an operand that may be a scalar used by every element."""
+    shape = typeof(cotangent).shape
+    if shape == type.shape:
+        return cotangent
+    return reduce_sum(cotangent, tuple(range(len(shape))))
+
+
+def batch_elementwise(
+    primitive: Primitive,
+    size: int,
+    operands: Sequence[Any],
+    dims: Sequence[int | None],
+    params: dict,
+) -> tuple[list[Any], list[int | None]]:
+    """Batching of operations on operands of one shape or none.
+
+    Scalars that are not mapped stay scalars. The mapped axis stays where the first mapped array
+    has it; arrays that have it elsewhere, or not at all, are aligned with that one.
+    """
+    shapes = [typeof(x).shape for x in operands]
+    # shape and mapped dimension of the operand that all others follow
+    leader = next(
+        (i for i, d in enumerate(dims) if d is not None and len(shapes[i]) > 1),
+        None,
+    )
+    plain = next((s for s, d in zip(shapes, dims, strict=True) if d is None and s), None)
+    if leader is not None:
+        full, dim = shapes[leader], dims[leader]
+    elif plain is not None:  # only scalars are mapped, beside an array that is not
+        full, dim = (size, *plain), 0
+    else:
+        full, dim = (size,), 0
+    aligned = []
+    for x, shape, d in zip(operands, shapes, dims, strict=True):
+        if d is None and not shape:
+            aligned.append(x)
+        elif d is None:
+            kept = tuple(i for i in range(len(full)) if i != dim)
+            aligned.append(broadcast_in_dim(x, full, kept))
+        elif len(shape) == 1 and len(full) > 1:
+            aligned.append(broadcast_in_dim(x, full, (dim,)))
+        else:
+            aligned.append(move_axis(x, d, dim))
+    outputs = primitive.bind(*aligned, **params)
+    return outputs, [dim] * len(outputs)
+
+
+def elements(types: Sequence[ArrayType], operands: Sequence[Any], index: Sequence[Any]) -> list:
+    """The operands' elements at the result's `index`."""
+    return [
+        read(index if type.shape else ()) for type, read in zip(types, operands, strict=True)
+    ]
+
+
+Derivative = Callable[..., Any] | None
+
+
+class Elementwise(Primitive):
+    """An operation computed element by element. See `__init__` for what a row says.
+
+    Calling the object applies it and gives its one result.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        accepts: str | tuple[str, ...],
+        derivatives: Sequence[Derivative] = (),
+        *,
+        transposes: Sequence[Derivative] = (),
+        operation: str | Callable[..., Any] | None = None,
+        result: Callable[[dtypes.Dtype], dtypes.Dtype] | None = None,
+        cost: int = 1,
+    ):
+        """
+        function: the meaning, on NumPy arrays in the dtype they are computed in, with the params.
+        accepts: category letters per operand; a single string for one operand.
+        derivatives: per operand f(tangent, result, *operands, **params) -> its term of the
+            result's tangent, None where it is zero; empty if the operation has none.
+        transposes: per operand f(cotangent, *operands, **params) -> the operand's cotangent.
+        operation: the loop-IR operation: a name, or f(b, *values, **params).
+        result: the result's dtype from the first operand's; the same by default.
+        """
+        super().__init__(name)
+        self.function = function
+        self.accepts = (accepts,) if isinstance(accepts, str) else accepts
+        self.derivatives = tuple(derivatives)
+        self.transposes = tuple(transposes)
+        self.operation = operation or name
+        self.result = result or _same
+        self.cost = cost
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        return self.bind(*operands, **params)[0]
+
+    def check(self, types: Sequence[ArrayType]) -> None:
+        """Raise TypeError unless the operands' dtypes are accepted and equal."""
+        if len(types) != len(self.accepts):
+            raise TypeError(f"{self.name} takes {len(self.accepts)} operands, got {len(types)}")
+        for position, (type, accepted) in enumerate(zip(types, self.accepts, strict=True)):
+            letter = category(type.dtype)
+            if not letter or letter not in accepted:
+                raise TypeError(self._refusal(type.dtype, position))
+        self.check_equal(types)
+
+    def check_equal(self, types: Sequence[ArrayType]) -> None:
+        """Raise TypeError unless all operands have one dtype."""
+        if any(t.dtype != types[0].dtype for t in types):
+            names = ", ".join(t.dtype.name for t in types)
+            raise TypeError(
+                f"lax.{self.name} requires arguments to have the same dtypes, got {names}.\n"
+                "  try:   the function of the same name in fornax.numpy promotes its arguments"
+            )
+
+    def _refusal(self, dtype: dtypes.Dtype, position: int) -> str:
+        at = f" at position {position}" if len(self.accepts) > 1 else ""
+        accepted = self.accepts[position]
+        names = ["integer"] if INTEGER in accepted else []
+        skipped = INTEGER if names else ""
+        names += [_CATEGORY_NAMES[c] for c in accepted if c not in skipped]
+        return (
+            f"{self.name} does not accept dtype {dtype.name}{at}. Accepted dtypes"
+            f"{at} are subtypes of {', '.join(names)}."
+        )
+
+    def type(self, *types, **params):
+        self.check(types)
+        shape = common_shape(self.name, types)
+        dtype = self.result(types[0].dtype)
+        weak = dtype != dtypes.bool_ and all(t.weak_type for t in types)
+        return [ArrayType(shape, dtype, weak)]
+
+    def reference(self, *arrays, **params):
+        dtype = self.result(np.asarray(arrays[0]).dtype)
+        with np.errstate(all="ignore"):
+            result = self.function(*map(widened, arrays), **params)
+        return [narrowed(result, dtype)]
+
+    def jvp(self, primals, tangents, **params):
+        out = self(*primals, **params)
+        type = typeof(out)
+        total: Any = Zero(type.tangent())
+        for tangent, derivative in zip(tangents, self.derivatives, strict=False):
+            if isinstance(tangent, Zero) or derivative is None:
+                continue
+            term = derivative(tangent, out, *primals, **params)
+            if isinstance(term, Zero):
+                continue
+            if typeof(term).shape != type.shape:
+                term = broadcast_in_dim(term, type.shape, ())
+            total = add(total, term)
+        return [out], [total]
+
+    def transpose(self, cotangents, *operands, **params):
+        (ct,) = cotangents
+        grads: list[Any] = [None] * len(operands)
+        for i, x in enumerate(operands):
+            if not isinstance(x, Linear):
+                continue
+            rule = self.transposes[i] if i < len(self.transposes) else None
+            if rule is None:
+                raise NotImplementedError(f"{self.name} is not linear in operand {i}")
+            if isinstance(ct, Zero):
+                grads[i] = Zero(x.type.tangent())
+            else:
+                grads[i] = unbroadcast(rule(ct, *operands, **params), x.type)
+        return grads
+
+    def batch(self, size, operands, dims, **params):
+        return batch_elementwise(self, size, operands, dims, params)
+
+    def element(self, b, types, operands, index, **params):
+        values = elements(types, operands, index)
+        if callable(self.operation):
+            value = self.operation(b, *values, **params)
+        else:
+            value = b.op(self.operation, *values)
+        return [b.cast(value, self.result(types[0].dtype).name)]
+
+
+def _same(dtype: dtypes.Dtype) -> dtypes.Dtype:
+    return dtype
+
+
+def boolean(_: dtypes.Dtype) -> dtypes.Dtype:
+    """Result rule of comparisons."""
+    return dtypes.bool_
