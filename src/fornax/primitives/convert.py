@@ -257,10 +257,24 @@ class Copy(Primitive):
         return [operands[0](index)]
 
 
+class StopGradient(Copy):
+    """The same value, constant to differentiation."""
+
+    linear = False
+
+    def reference(self, x):
+        return [np.asarray(x)]
+
+    def jvp(self, primals, tangents):
+        out = self.bind(*primals)[0]
+        return [out], [Zero(typeof(out).tangent())]
+
+
 convert_element_type_p = ConvertElementType("convert_element_type")
 bitcast_convert_type_p = BitcastConvertType("bitcast_convert_type")
 reduce_precision_p = ReducePrecision("reduce_precision")
 copy_p = Copy("copy")
+stop_gradient_p = StopGradient("stop_gradient")
 
 
 def convert_element_type(x: Any, new_dtype: Any, weak_type: bool = False) -> Any:

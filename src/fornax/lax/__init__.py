@@ -1,0 +1,67 @@
+"""The operations of programs as functions, with JAX's names: no promotion, no surprises.
+
+Operands must have equal dtypes; shapes are equal, or scalars, or have ones where they differ.
+Names are loaded from the module that defines them at their first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: module of this package -> the names it defines
+_NAMES: dict[str, tuple[str, ...]] = {
+    "elementwise": (
+        "RoundingMethod", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh",
+        "bessel_i0e", "bessel_i1e", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
+        "cbrt", "ceil", "clz", "complex", "conj", "cos", "cosh", "digamma", "div", "eq", "erf",
+        "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow",
+        "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne",
+        "neg", "nextafter", "polygamma", "population_count", "pow", "real", "reciprocal", "rem",
+        "round", "rsqrt", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign",
+        "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "zeta",
+    ),
+    "selection": (
+        "bitcast_convert_type", "clamp", "convert_element_type", "reduce_precision", "select",
+        "select_n", "stop_gradient",
+    ),
+    "reductions": (
+        "argmax", "argmin", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "reduce_and",
+        "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "reduce_xor",
+    ),
+    "products": (
+        "DotDimensionNumbers", "Precision", "PrecisionLike", "batch_matmul", "dot", "dot_general",
+    ),
+    "operations": (
+        "abs_p", "acos_p", "acosh_p", "add_p", "and_p", "argmax_p", "argmin_p", "asin_p",
+        "asinh_p", "atan2_p", "atan_p", "atanh_p", "bessel_i0e_p", "bessel_i1e_p",
+        "bitcast_convert_type_p", "broadcast_in_dim_p", "cbrt_p", "ceil_p", "clamp_p", "clz_p",
+        "complex_p", "conj_p", "convert_element_type_p", "copy_p", "cos_p", "cosh_p",
+        "cumlogsumexp_p", "cummax_p", "cummin_p", "cumprod_p", "cumsum_p", "digamma_p", "div_p",
+        "dot_general_p", "eq_p", "erf_inv_p", "erf_p", "erfc_p", "exp2_p", "exp_p", "expm1_p",
+        "floor_p", "ge_p", "gt_p", "imag_p", "integer_pow_p", "is_finite_p", "le_p", "lgamma_p",
+        "log1p_p", "log_p", "logistic_p", "lt_p", "max_p", "min_p", "mul_p", "ne_p", "neg_p",
+        "nextafter_p", "not_p", "or_p", "polygamma_p", "population_count_p", "pow_p", "real_p",
+        "reduce_and_p", "reduce_max_p", "reduce_min_p", "reduce_or_p", "reduce_precision_p",
+        "reduce_prod_p", "reduce_sum_p", "reduce_xor_p", "rem_p", "round_p", "rsqrt_p",
+        "select_n_p", "shift_left_p", "shift_right_arithmetic_p", "shift_right_logical_p",
+        "sign_p", "sin_p", "sinh_p", "sqrt_p", "square_p", "stop_gradient_p", "sub_p", "tan_p",
+        "tanh_p", "transpose_p", "xor_p", "zeta_p",
+    ),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

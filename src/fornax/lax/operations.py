@@ -1,0 +1,24 @@
+"""The primitives behind the functions of this package, under JAX's names."""
+
+from fornax.ir.basis import broadcast_in_dim_p, reduce_sum_p, transpose_p
+from fornax.primitives import (
+    argreduce,
+    compare,
+    complex,
+    convert,
+    cumulative,
+    dot,
+    elementwise,
+    reduce,
+    select,
+    special,
+)
+
+__all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
+for _module in (
+    argreduce, compare, complex, convert, cumulative, dot, elementwise, reduce, select, special,
+):  # fmt: skip
+    for _name, _value in vars(_module).items():
+        if _name.endswith("_p"):
+            globals()[_name] = _value
+            __all__.append(_name)

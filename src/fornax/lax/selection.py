@@ -1,0 +1,118 @@
+"""Choosing between values and changing how they are represented."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.types import is_value, typeof
+from fornax.primitives import convert
+from fornax.primitives.select import clamp_p, select_n_p
+from fornax.pytree import tree_map
+from fornax.scalars import dtypes
+
+__all__ = [
+    "bitcast_convert_type",
+    "clamp",
+    "convert_element_type",
+    "reduce_precision",
+    "select",
+    "select_n",
+    "stop_gradient",
+]
+
+
+def select_n(which: Any, *cases: Any) -> Any:
+    """Case number `which`, element by element.
+
+    which: booleans (two cases) or int32, a scalar or of the shape of the cases. cases: arrays of
+    one shape and dtype. Raises TypeError for operands that do not fit.
+    """
+    if not cases:
+        raise ValueError("select_n() must have at least one case")
+    shapes = [typeof(c).shape for c in cases]
+    if any(s != shapes[0] for s in shapes):
+        raise TypeError(f"select cases must have the same shapes, got [{_listed(shapes)}].")
+    shape = typeof(which).shape
+    if shape not in ((), shapes[0]):
+        raise TypeError(
+            "select `which` must be scalar or have the same shape as cases, got `which` shape "
+            f"{shape} but case shape {shapes[0]}."
+        )
+    return select_n_p.bind(which, *cases)[0]
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def select(pred: Any, on_true: Any, on_false: Any) -> Any:
+    """`on_true` where the booleans `pred` hold, else `on_false`. See `select_n`."""
+    return select_n(pred, on_false, on_true)
+
+
+def clamp(min: Any, x: Any, max: Any) -> Any:
+    """x limited to [min, max]; the bounds are scalars or have the shape of x, and its dtype."""
+    shape = typeof(x).shape
+    for name, bound in (("min", min), ("max", max)):
+        bound_shape = typeof(bound).shape
+        if bound_shape not in ((), shape):
+            raise TypeError(
+                f"clamp requires {name}.shape == operand.shape or {name}.shape == (), got "
+                f"{name}.shape={bound_shape}, operand.shape={shape}."
+            )
+    return clamp_p.bind(min, x, max)[0]
+
+
+def convert_element_type(operand: Any, new_dtype: Any) -> Any:
+    """`operand` as another dtype.
+
+    Floats become integers by truncation, saturating at the limits, NaN giving 0; integers wrap;
+    booleans are x != 0; complex numbers lose their imaginary part, with a warning.
+    """
+    dtype = dtypes.canonical(new_dtype)
+    if dtypes.is_complex(typeof(operand).dtype) and not (
+        dtypes.is_complex(dtype) or dtype == dtypes.bool_
+    ):
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part",
+            np.exceptions.ComplexWarning,
+            stacklevel=2,
+        )
+    return as_array(convert.convert_element_type(operand, dtype), operand)
+
+
+def as_array(result: Any, operand: Any) -> Any:
+    """`result`, copied into an array of ours if it still is the NumPy `operand`."""
+    if result is operand and isinstance(result, np.ndarray | np.generic):
+        return convert.copy_p.bind(result)[0]
+    return result
+
+
+def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
+    """The bits of `operand` as another dtype.
+
+    A narrower dtype adds a last dimension, a wider one takes the last dimension away. Raises
+    TypeError for booleans and complex numbers.
+    """
+    return convert.bitcast_convert_type_p.bind(operand, new_dtype=dtypes.canonical(new_dtype))[0]
+
+
+def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    """Floats rounded to fewer exponent and mantissa bits, in their own dtype."""
+    return convert.reduce_precision_p.bind(
+        operand, exponent_bits=exponent_bits.__index__(), mantissa_bits=mantissa_bits.__index__()
+    )[0]
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same values (any pytree), constant to differentiation."""
+
+    def stop(leaf: Any) -> Any:
+        if not is_value(leaf) or not dtypes.is_inexact(typeof(leaf).dtype):
+            return leaf
+        return convert.stop_gradient_p.bind(leaf)[0]
+
+    return tree_map(stop, x)
