@@ -86,11 +86,12 @@ def dot_general(
         (_indices(lhs_contracting), _indices(rhs_contracting)),
         (_indices(lhs_batch), _indices(rhs_batch)),
     )
-    dtype = None if preferred_element_type is None else dtypes.canonical(preferred_element_type)
-    return dot_general_p.bind(
-        lhs, rhs, dimension_numbers=numbers, precision=canonical_precision(precision),
-        preferred_element_type=dtype, out_sharding=out_sharding,
-    )[0]  # fmt: skip
+    params: dict[str, Any] = {"dimension_numbers": numbers}
+    if precision is not None:
+        params["precision"] = canonical_precision(precision)
+    if preferred_element_type is not None:
+        params["preferred_element_type"] = dtypes.canonical(preferred_element_type)
+    return dot_general_p.bind(lhs, rhs, **params)[0]
 
 
 def _indices(dimensions: Sequence[int]) -> tuple[int, ...]:

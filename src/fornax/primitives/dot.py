@@ -34,7 +34,10 @@ class DotGeneral(Primitive):
     and not needed: products are exact to the dtype they accumulate in, float32 for smaller floats.
     """
 
-    def type(self, x, y, *, dimension_numbers, precision, preferred_element_type, out_sharding):
+    def type(
+        self, x, y, *, dimension_numbers, precision=None, preferred_element_type=None,
+        out_sharding=None,
+    ):  # fmt: skip
         (x_contract, y_contract), (x_batch, y_batch) = dimension_numbers
         _check_dimensions(x, y, dimension_numbers)
         shape = (
@@ -133,7 +136,7 @@ def _cotangent(
     start = len(batch) + (0 if swapped else len(own))
     ct_free = tuple(range(start, start + len(other_free)))
     ct_batch = tuple(range(len(batch)))
-    params = {**params, "preferred_element_type": type.dtype, "out_sharding": None}
+    params = {**params, "preferred_element_type": type.dtype}
     grad = dot_general_p.bind(
         ct, other,
         dimension_numbers=((ct_free, other_free), (ct_batch, tuple(other_batch))), **params,
