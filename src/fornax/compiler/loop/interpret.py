@@ -125,11 +125,10 @@ class Interpreter:
             raw = store.buffer.dtype in STORAGE and value.dtype.kind == "u"
             to = memory.dtype
             value = value.view(to) if raw else evaluate("cast", (value,), to.name)
-        if store.mask is None:
-            memory[offset] = value
-        else:
-            mask, offset, value = np.broadcast_arrays(self.value(store.mask), offset, value)
-            memory[offset[mask]] = value[mask]
+        # Inner loops come first in the shape: transposed, places written twice keep the last value.
+        mask = np.True_ if store.mask is None else self.value(store.mask)
+        mask, offset, value = (a.T for a in np.broadcast_arrays(mask, offset, value))
+        memory[offset[mask]] = value[mask]
         self.memo.clear()
 
     def loop(self, loop: For) -> None:

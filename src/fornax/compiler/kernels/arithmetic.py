@@ -1,0 +1,127 @@
+"""How products are summed: the dtype of the sum, its operations, the size of a register tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fornax.compiler.kernels.context import parts
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import COMPLEX, Expr, Pair
+
+Parts = tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Sum of products in `dtype`; complex numbers have two `parts`.
+
+    Booleans are computed as bytes (`logical`): "and" multiplies and "or" adds.
+    """
+
+    dtype: str
+    parts: int
+    fused: bool
+    logical: bool
+
+    @property
+    def bytes(self) -> int:
+        """Size of one operand element as it is packed."""
+        return self.parts * np.dtype(self.dtype).itemsize
+
+    def widen(self, b: Builder, value: Value) -> Parts:
+        """An operand element as the expressions that are multiplied."""
+        if self.parts == 2:
+            return parts(b.cast(value, "complex64" if self.dtype == "float32" else "complex128"))
+        return (b.cast(value, self.dtype),)
+
+    def zero(self, b: Builder) -> Parts:
+        return (b.const(0, self.dtype),) * self.parts
+
+    def add(self, b: Builder, x: Parts, y: Parts) -> Parts:
+        """The sum of two partial results."""
+        name = "or" if self.logical else "add"
+        return tuple(b.op(name, p, q) for p, q in zip(x, y, strict=True))
+
+    def accumulate(self, b: Builder, total: Parts, x: Parts, y: Parts) -> Parts:
+        """total + x * y."""
+        if self.parts == 1:
+            return (self._step(b, total[0], x[0], y[0]),)
+        real = self._step(b, total[0], x[0], y[0])
+        real = self._step(b, real, b.op("neg", x[1]), y[1])
+        imag = self._step(b, total[1], x[0], y[1])
+        return real, self._step(b, imag, x[1], y[0])
+
+    def _step(self, b: Builder, total: Expr, x: Expr, y: Expr) -> Expr:
+        if self.logical:
+            return b.op("or", total, b.op("and", x, y))
+        if self.fused:
+            return b.op("fma", x, y, total)
+        return b.op("add", total, b.op("mul", x, y))
+
+    def result(self, b: Builder, total: Parts, dtype: str) -> Value:
+        """A finished sum as an element of the result."""
+        return b.cast(Pair(*total) if self.parts == 2 else total[0], dtype)
+
+
+def arithmetic(inputs, output, target) -> Arithmetic:
+    """The arithmetic of a product of arrays of types `inputs` with elements of type `output`.
+
+    float16, bfloat16 and float32 sum in float32, float64 in float64, integers in at least 32 bits
+    (narrow results are the low bits of the sum), complex numbers in their parts.
+    """
+    names = [t.dtype.name for t in (*inputs, output)]
+    if any(n in COMPLEX for n in names):
+        wide = any(n in ("complex128", "float64") for n in names)
+        return Arithmetic("float64" if wide else "float32", 2, target.fma, False)
+    if all(n == "bool" for n in names):
+        return Arithmetic("uint8", 1, False, True)
+    if any("float" in n for n in names):
+        wide = "float64" in names
+        return Arithmetic("float64" if wide else "float32", 1, target.fma, False)
+    width = max(np.dtype(n).itemsize if "int4" not in n else 1 for n in names)
+    sign = "uint" if names[-1].startswith("uint") else "int"
+    return Arithmetic(f"{sign}{max(32, 8 * width)}", 1, False, False)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Outputs kept in registers at once: `rows` x `columns`, the columns being vector lanes."""
+
+    rows: int
+    columns: int
+
+
+def power_of_two(n: int) -> int:
+    """The least power of two that is at least n."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def balanced(extent: int, most: int) -> int:
+    """The least size of ceil(extent / most) equal pieces that cover `extent`."""
+    pieces = -(-extent // most)
+    return -(-extent // pieces)
+
+
+def choose_tile(target, sums: Arithmetic, rows: int, columns: int) -> Tile:
+    """The register tile for a result of `rows` x `columns`.
+
+    Of 16 vector registers 12 hold sums, two a row of the right operand and two a broadcast of the
+    left one; of 32 registers 28. Without fused multiply-add products need registers too.
+    """
+    lanes = target.lanes(sums.dtype)
+    room = 28 if target.registers >= 32 else 12 if sums.fused else 8
+    room //= sums.parts
+    needed = -(-columns // lanes)
+    if needed == 1:
+        tile_columns = min(lanes, power_of_two(columns))
+        return Tile(balanced(rows, room if target.registers >= 32 else min(room, 8)), tile_columns)
+    full = 2 if sums.parts == 1 and (needed % 2 == 0 or needed > 5) else 1
+    tall = room // full
+    if rows < tall:  # few rows: more columns, so that enough sums are in flight
+        vectors = full
+        while vectors < 8 and 2 * vectors * rows <= room and 2 * vectors <= power_of_two(needed):
+            vectors *= 2
+        return Tile(rows, vectors * lanes)
+    return Tile(balanced(rows, tall), full * lanes)

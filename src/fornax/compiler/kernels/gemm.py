@@ -1,0 +1,384 @@
+"""The tiled matrix product: a register-tile micro-kernel inside loops that keep its data in cache.
+
+    parallel: matrix of the batch, piece of its rows or columns
+      block of columns, block of rows         a block of the left operand stays in L2
+        block of the depth                    a panel of the right operand stays in L1
+          tile of columns, tile of rows
+            vector: columns of the tile       the micro-kernel: all sums in registers
+              step of the depth
+
+Both operands are read in place or packed (`panels`). Sums stay in a scratch accumulator between
+blocks of the depth. The epilogue runs on a finished tile: on the registers where the tile is whole
+and the epilogue light, else row by row from the scratch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fornax.compiler.kernels.arithmetic import (
+    Arithmetic,
+    Parts,
+    Tile,
+    balanced,
+    choose_tile,
+)
+from fornax.compiler.kernels.context import parts, weight
+from fornax.compiler.kernels.panels import Cut, InPlace, Lines, Panels, Source
+from fornax.compiler.kernels.product import Product, Side, split, split_near
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    Axis,
+    Buffer,
+    Carried,
+    Carry,
+    Expr,
+    For,
+    If,
+    Statement,
+    Store,
+)
+
+#: Fewer multiplications than this are not worth a second thread.
+WORTH_A_THREAD = 1 << 18
+#: Matrices of at most this many multiplications are always read in place.
+TINY = 1 << 12
+#: Most columns of a block whose sums wait in scratch for the next block of the depth.
+WAITING_COLUMNS = 1024
+#: An epilogue of at most this many operations is repeated for every row of a tile.
+LIGHT = 6
+
+
+@dataclass(frozen=True)
+class Range:
+    """A run of tiles: `first` … `end`, at most `most` of them."""
+
+    first: Expr
+    end: Expr
+    most: int
+    exact: bool
+
+    @staticmethod
+    def piece(b: Builder, tiles: int, pieces: int, piece: Expr) -> Range:
+        """The `piece`-th of `pieces` even shares of `tiles`."""
+        count, total = b.index(pieces), b.index(tiles)
+        first = b.idiv(b.mul(piece, total), count)
+        end = b.idiv(b.mul(b.add(piece, b.index(1)), total), count)
+        return Range(first, end, -(-tiles // pieces), tiles % pieces == 0)
+
+    def loop(self, b: Builder, step: int, body, name: str) -> For:
+        """Loop over the range `step` tiles at a time; `body` makes statements of a sub-range."""
+        axis = Axis(-(-self.most // step), name)
+        first = b.add(self.first, b.mul(b.axis(axis), b.index(step)))
+        exact = self.exact and self.most % step == 0
+        end = b.add(first, b.index(step)) if exact else b.min(b.add(first, b.index(step)), self.end)
+        statements = tuple(body(Range(first, end, min(step, self.most), exact)))
+        if step == 1 and not self.exact:
+            statements = (If(b.lt(first, self.end), statements),)
+        return For(axis, statements)
+
+
+class Gemm:
+    """The plan of one product: sizes, sources, and the statements that follow from them."""
+
+    def __init__(self, p: Product, sums: Arithmetic):
+        self.p, self.sums, self.k, self.b = p, sums, p.k, p.k.b
+        self.tile = choose_tile(self.k.target, sums, p.rows, p.columns)
+        self.row_tiles = -(-p.rows // self.tile.rows)
+        self.column_tiles = -(-p.columns // self.tile.columns)
+        self.work = p.batch * p.rows * p.columns * p.depth
+        self._choose_pieces()
+        self._choose_sources()
+        self.spill: Buffer | None = None
+
+    # --- decisions ---
+    def _choose_pieces(self) -> None:
+        """Cut each matrix so that the pieces of all matrices keep the threads equally busy."""
+        threads = self.k.threads if self.work >= 2 * WORTH_A_THREAD else 1
+        batch = self.p.batch
+        pieces = 1 if batch % threads == 0 or batch >= 8 * threads else threads
+        by_row = -(-self.row_tiles // pieces) * pieces / self.row_tiles
+        by_column = -(-self.column_tiles // pieces) * pieces / self.column_tiles
+        self.along_rows = by_row <= by_column
+        self.pieces = min(pieces, self.row_tiles if self.along_rows else self.column_tiles)
+
+    def _choose_sources(self) -> None:
+        p, sums, target = self.p, self.sums, self.k.target
+        tiny = p.rows * p.columns * p.depth <= TINY
+        left = tiny or self._left_in_place()
+        right = tiny or self._right_in_place()
+        most = max(target.l1 * 9 // 16 // (self.tile.columns * sums.bytes), 64)
+        blocks = 1 if p.depth <= most * 3 // 2 else -(-p.depth // most)
+        if left or right:
+            even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
+            if even:
+                blocks = even[0]
+            else:
+                left = right = False
+        self.blocks, self.block = blocks, -(-p.depth // blocks)
+        allocate = self.k.scratch if self.pieces == 1 else self.k.workspace
+        copies = 1 if self.pieces == 1 else p.batch
+        left_cut = self._cut(p.left, p.row_extents, p.rows, self.tile.rows)
+        right_cut = self._cut(p.right, p.column_extents, p.columns, self.tile.columns)
+        self.left: Source
+        self.right: Source
+        if left:
+            self.left = InPlace(left_cut, False)
+        elif p.left.runs_along == "depth" and sums.parts == 1:
+            self.left = Lines(left_cut, "left", allocate, copies)
+        else:
+            self.left = Panels(left_cut, "left", allocate, copies, p.left.runs_along)
+        if right:
+            self.right = InPlace(right_cut, False)
+            self.masked_right = InPlace(right_cut, True)
+        else:
+            self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along)
+
+    def _cut(self, side: Side, extents: tuple[int, ...], free: int, width: int) -> Cut:
+        p = self.p
+        return Cut(
+            side, self.sums, p.batch_extents, extents, p.depth_extents, free, p.depth,
+            width, self.blocks, self.block,
+        )  # fmt: skip
+
+    def _plain(self, side: Side) -> bool:
+        """The operand is memory that holds exactly what is multiplied."""
+        return side.buffer is not None and side.dtype == self.sums.dtype
+
+    def _left_in_place(self) -> bool:
+        p, side = self.p, self.p.left
+        if not self._plain(side) or sum(n > 1 for n in p.depth_extents) > 1:
+            return False
+        small = p.rows * p.depth * self.sums.bytes <= self.k.target.l1 // 2
+        return small or side.runs_along == "depth"
+
+    def _right_in_place(self) -> bool:
+        p, side = self.p, self.p.right
+        if side.runs_along != "free" or self.sums.parts == 2:
+            return False
+        if self.row_tiles == 1:  # every element is read once
+            return True
+        if not self._plain(side) or sum(n > 1 for n in p.depth_extents) > 1:
+            return False
+        small = p.depth * p.columns * self.sums.bytes <= self.k.target.l1 * 3 // 4
+        return small or self.row_tiles == 2
+
+    # --- nests ---
+    def emit(self) -> None:
+        """Emit the packing nest, where operands are packed for all pieces, and the product."""
+        p, b = self.p, self.b
+        tasks = p.batch * self.pieces
+        grain = max(1, WORTH_A_THREAD * tasks // max(self.work, 1))
+        sources = [s for s in (self.left, self.right) if s.packed]
+        task = Axis(tasks, "task")
+        batch = b.idiv(b.axis(task), b.index(self.pieces))
+        piece = b.imod(b.axis(task), b.index(self.pieces))
+        body: tuple[Statement, ...] = ()
+        if self.pieces == 1:
+            for source in sources:
+                body += self._fill(source, batch, 1, b.index(0))
+        elif sources:
+            self._emit_packing(sources, grain)
+        rows = Range.piece(b, self.row_tiles, self.pieces if self.along_rows else 1,
+                           piece if self.along_rows else b.index(0))  # fmt: skip
+        columns = Range.piece(b, self.column_tiles, 1 if self.along_rows else self.pieces,
+                              b.index(0) if self.along_rows else piece)  # fmt: skip
+        body += self._blocks(batch, rows, columns)
+        self.k.emit((For(task, body, kind="parallel"),), tasks, grain)
+
+    def _emit_packing(self, sources: list[Source], grain: int) -> None:
+        """One nest packs all operands: every task packs an even share of each."""
+        b = self.b
+        shares = min(4 * self.pieces, min(s.cut.tiles for s in sources))
+        task = Axis(self.p.batch * shares, "task")
+        batch = b.idiv(b.axis(task), b.index(shares))
+        share = b.imod(b.axis(task), b.index(shares))
+        body: tuple[Statement, ...] = ()
+        for source in sources:
+            body += self._fill(source, batch, shares, share)
+        self.k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+
+    def _fill(self, source: Source, batch: Expr, shares: int, share: Expr) -> tuple[Statement, ...]:
+        tiles = Range.piece(self.b, source.cut.tiles, shares, share)
+        return (tiles.loop(self.b, 1, lambda r: source.fill(batch, r.first), "pack"),)
+
+    def _blocks(self, batch: Expr, rows: Range, columns: Range) -> tuple[Statement, ...]:
+        """The cache blocks of one piece of one matrix."""
+        b, tile = self.b, self.tile
+        panel = tile.rows * self.block * self.sums.bytes
+        tall = balanced(rows.most, max(1, self.k.target.l2 // 2 // panel))
+        wide = columns.most
+        accumulator = None
+        if self.blocks > 1:
+            wide = balanced(columns.most, max(1, WAITING_COLUMNS // tile.columns))
+            accumulator = self.k.scratch(
+                "sums", self.sums.dtype, (wide, tall, self.sums.parts, tile.rows, tile.columns)
+            )
+
+        def block(row_block: Range, column_block: Range) -> tuple[Statement, ...]:
+            depth = Axis(self.blocks, "block")
+
+            def one(column: Range) -> tuple[Statement, ...]:
+                def at(row: Range) -> tuple[Statement, ...]:
+                    where = None
+                    if accumulator is not None:
+                        j = b.sub(column.first, column_block.first)
+                        i = b.sub(row.first, row_block.first)
+                        where = (j, i)
+                    return self._tile(
+                        batch, row.first, column.first, b.axis(depth), accumulator, where
+                    )
+
+                return (row_block.loop(b, 1, at, "row"),)
+
+            return (For(depth, (column_block.loop(b, 1, one, "column"),)),)
+
+        def across(column_block: Range) -> tuple[Statement, ...]:
+            return (rows.loop(b, tall, lambda r: block(r, column_block), "tall"),)
+
+        return (columns.loop(b, wide, across, "wide"),)
+
+    # --- one register tile ---
+    def _tile(
+        self,
+        batch: Expr,
+        row: Expr,
+        column: Expr,
+        block: Expr,
+        accumulator: Buffer | None,
+        where: tuple[Expr, Expr] | None,
+    ) -> tuple[Statement, ...]:
+        """Multiply one tile: `row` and `column` count tiles, `block` blocks of the depth."""
+        b, p, tile = self.b, self.p, self.tile
+        columns_whole = p.columns % tile.columns == 0
+        rows_whole = p.rows % tile.rows == 0
+        last_column = b.eq(column, b.index(self.column_tiles - 1))
+        last_row = b.eq(row, b.index(self.row_tiles - 1))
+        partial = b.const(False, "bool")
+        if not columns_whole:
+            partial = b.or_(partial, last_column)
+        if not rows_whole:
+            partial = b.or_(partial, last_row)
+
+        def multiply(right: Source) -> tuple[Statement, ...]:
+            lane = Axis(tile.columns, "lane")
+            kind = {"kind": "vector", "lanes": tile.columns}
+            if accumulator is not None:
+                buffer, head = accumulator, where
+            else:
+                if self.spill is None:
+                    self.spill = self.k.scratch(
+                        "tile", self.sums.dtype, (1, 1, self.sums.parts, tile.rows, tile.columns)
+                    )
+                buffer, head = self.spill, (b.index(0), b.index(0))
+
+            def slot(part: int, r: Expr, at: Expr) -> tuple[Expr, ...]:
+                return (*head, b.index(part), r, at)
+
+            def start(r: int) -> Parts:
+                zeros = self.sums.zero(b)
+                if accumulator is None:
+                    return zeros
+                first = b.eq(block, b.index(0))
+                return tuple(
+                    b.select(first, z, b.load(buffer, slot(part, b.index(r), b.axis(lane))))
+                    for part, z in enumerate(zeros)
+                )
+
+            loop, finals = self._depth_loop(batch, row, column, block, b.axis(lane), right, start)
+            saves = tuple(
+                Store(buffer, slot(part, b.index(r), b.axis(lane)), value)
+                for r, final in enumerate(finals)
+                for part, value in enumerate(final)
+            )
+            row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
+            sums = tuple(
+                b.load(buffer, slot(part, b.axis(row_axis), b.axis(out_lane)))
+                for part in range(self.sums.parts)
+            )
+            finish = self._finish(batch, row, column, b.axis(row_axis), b.axis(out_lane), sums)
+            by_row = (For(row_axis, finish(out_lane)),)
+            if accumulator is not None:
+                done = b.eq(block, b.index(self.blocks - 1))
+                return For(lane, (loop, *saves), **kind), If(done, by_row)
+            direct = tuple(
+                s
+                for r, final in enumerate(finals)
+                for s in self._place(batch, row, column, b.index(r), b.axis(lane), final, None)
+            )
+            if sum(weight_of(s) for s in direct) > LIGHT * len(direct):
+                return (For(lane, (loop, *saves), **kind), *by_row)
+            if partial.kind == "const" and not partial.data:
+                return (For(lane, (loop, *direct), **kind),)
+            return (
+                For(lane, (loop, If(partial, saves, direct)), **kind),
+                If(partial, by_row),
+            )
+
+        if self.right.packed or columns_whole:
+            return multiply(self.right)
+        if self.column_tiles == 1:
+            return multiply(self.masked_right)
+        return (If(last_column, multiply(self.masked_right), multiply(self.right)),)
+
+    def _depth_loop(self, batch, row, column, block, lane, right, start):
+        """The micro-kernel: one loop over a block of the depth, all sums of the tile carried."""
+        b, rows = self.b, self.tile.rows
+        step = Axis(self.block, "depth")
+        depth = b.axis(step)
+        carries = [
+            tuple(Carry(self.sums.dtype, f"s{r}") for _ in range(self.sums.parts))
+            for r in range(rows)
+        ]
+        y = right.read(batch, column, block, depth, lane)
+        carried: list[Carried] = []
+        for r, group in enumerate(carries):
+            x = self.left.read(batch, row, block, depth, b.index(r))
+            total = self.sums.accumulate(b, tuple(b.carry(c) for c in group), x, y)
+            carried += [Carried(c, s, n) for c, s, n in zip(group, start(r), total, strict=True)]
+        kind = "unroll" if self.block <= 8 and rows * self.block <= 64 else "serial"
+        loop = For(step, (), tuple(carried), kind=kind)
+        return loop, [tuple(b.final(c) for c in group) for group in carries]
+
+    def _place(self, batch, row, column, r, lane, sums: Parts, mask) -> tuple[Statement, ...]:
+        """Write one finished element of a tile."""
+        p, b, tile = self.p, self.b, self.tile
+        row_index = split_near(b, b.mul(row, b.index(tile.rows)), r, tile.rows, p.row_extents)
+        column_index = split_near(
+            b, b.mul(column, b.index(tile.columns)), lane, tile.columns, p.column_extents
+        )
+        value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
+        return p.place(split(b, batch, p.batch_extents), row_index, column_index, value, mask)
+
+    def _finish(self, batch, row, column, r, lane, sums: Parts):
+        """Statements for row `r` of a tile whose sums wait in scratch, given the lanes' axis."""
+        p, b, tile = self.p, self.b, self.tile
+
+        def statements(axis: Axis) -> tuple[Statement, ...]:
+            kind = {"kind": "vector", "lanes": tile.columns}
+            whole = For(axis, self._place(batch, row, column, r, lane, sums, None), **kind)
+            body: Statement = whole
+            if p.columns % tile.columns:
+                at = b.add(b.mul(column, b.index(tile.columns)), lane)
+                mask = b.lt(at, b.index(p.columns))
+                body = For(axis, self._place(batch, row, column, r, lane, sums, mask), **kind)
+            if p.rows % tile.rows:
+                at = b.add(b.mul(row, b.index(tile.rows)), r)
+                return (If(b.lt(at, b.index(p.rows)), (body,)),)
+            return (body,)
+
+        return statements
+
+
+def weight_of(statement: Statement) -> int:
+    """Operations that a store computes, its sum not counted."""
+    assert isinstance(statement, Store)
+    return sum(weight(part) for part in parts(statement.value))
+
+
+def tiled(p: Product, sums: Arithmetic) -> None:
+    """Emit the tiled product."""
+    Gemm(p, sums).emit()
+
+
+__all__ = ["Gemm", "Tile", "tiled"]

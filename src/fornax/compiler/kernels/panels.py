@@ -1,0 +1,202 @@
+"""Where a matrix product reads its operands from: in place, or packed.
+
+Packing copies an operand once into the order in which the register tiles read it. It widens narrow
+dtypes, evaluates what is fused into the operand, and fills with zeros up to whole tiles, so that
+the inner loops have neither masks nor strides. A source answers `read`; `fill` gives the statements
+that pack one tile of one matrix (none for an operand read in place).
+
+A tile is `width` rows of the left operand or columns of the right one; depth is cut into `blocks`
+of `depth` steps each, the last one filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
+from fornax.compiler.kernels.product import Index, Side, split, split_near
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
+
+Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How one side is cut: free extents into tiles of `width`, depth into `blocks` of `depth`."""
+
+    side: Side
+    sums: Arithmetic
+    batch_extents: tuple[int, ...]
+    free_extents: tuple[int, ...]
+    depth_extents: tuple[int, ...]
+    free: int
+    total: int  # all of the depth
+    width: int
+    blocks: int
+    depth: int
+
+    @property
+    def b(self) -> Builder:
+        return self.side.k.b
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.free // self.width)
+
+    def element(
+        self, batch: Index, base: Expr, offset: Expr, depth: Expr, mask: Expr | None = None
+    ) -> Parts:
+        """The element at free index base + offset and `depth`, widened."""
+        b = self.b
+        free = split_near(b, base, offset, self.width, self.free_extents)
+        value = self.side.value(batch, free, split(b, depth, self.depth_extents), mask)
+        return self.sums.widen(b, value)
+
+    def flat_depth(self, block: Expr, step: Expr) -> Expr:
+        """The position in the whole depth of `step` in `block`."""
+        return self.b.add(self.b.mul(block, self.b.index(self.depth)), step)
+
+
+class InPlace:
+    """Read the operand where it is.
+
+    Free indices past the end are read at the last element (their sums are thrown away), or, with
+    `masked`, as zeros; depth must divide into blocks evenly.
+    """
+
+    packed = False
+
+    def __init__(self, cut: Cut, masked: bool):
+        assert cut.blocks * cut.depth == cut.total
+        self.cut = cut
+        self.masked = masked
+
+    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+        return ()
+
+    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+        cut, b = self.cut, self.cut.b
+        index = split(b, batch, cut.batch_extents)
+        base = b.mul(tile, b.index(cut.width))
+        depth = cut.flat_depth(block, step)
+        if self.masked:
+            mask = b.lt(b.add(base, offset), b.index(cut.free))
+            return cut.element(index, base, offset, depth, mask)
+        if cut.free % cut.width == 0:
+            return cut.element(index, base, offset, depth)
+        here = b.min(b.add(base, offset), b.index(cut.free - 1))
+        return cut.element(index, here, b.index(0), depth)
+
+
+class Panels:
+    """Packed as panels [batch, block, tile, depth step, part, offset in the tile].
+
+    `batched` panels exist for every matrix of the batch; others hold one matrix at a time.
+    """
+
+    packed = True
+
+    def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int, along: str):
+        self.cut = cut
+        self.batched = batch > 1
+        self.along = along
+        shape = (batch, cut.blocks, cut.tiles, cut.depth, cut.sums.parts, cut.width)
+        self.buffer = allocate(name, cut.sums.dtype, shape)
+
+    def _batch(self, batch: Expr) -> Expr:
+        return batch if self.batched else self.cut.b.index(0)
+
+    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+        b = self.cut.b
+        index = (self._batch(batch), block, tile, step)
+        return tuple(
+            b.load(self.buffer, (*index, b.index(part), offset))
+            for part in range(self.cut.sums.parts)
+        )
+
+    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+        cut, b = self.cut, self.cut.b
+        if cut.free % cut.width == 0:
+            return self._fill(batch, tile, False)
+        last = b.eq(tile, b.index(cut.tiles - 1))
+        return (If(last, self._fill(batch, tile, True), self._fill(batch, tile, False)),)
+
+    def _fill(self, batch: Expr, tile: Expr, masked: bool) -> tuple[Statement, ...]:
+        """Pack one tile; `masked` when it sticks out of the matrix."""
+        cut, b = self.cut, self.cut.b
+        block, step, lane = Axis(cut.blocks, "block"), Axis(cut.depth, "step"), Axis(cut.width, "w")
+        base = b.mul(tile, b.index(cut.width))
+        depth = cut.flat_depth(b.axis(block), b.axis(step))
+        offset = b.axis(lane)
+        where = (self._batch(batch), b.axis(block), tile, b.axis(step))
+
+        def write(values: Parts, lane: Expr) -> tuple[Statement, ...]:
+            return tuple(
+                Store(self.buffer, (*where, b.index(part), lane), value)
+                for part, value in enumerate(values)
+            )
+
+        mask = b.lt(b.add(base, offset), b.index(cut.free)) if masked else None
+        index = split(b, batch, cut.batch_extents)
+        body = write(cut.element(index, base, offset, depth, mask), offset)
+        inside = b.lt(depth, b.index(cut.total))
+        whole = cut.blocks * cut.depth == cut.total
+        if self.along == "depth":  # read along the depth, write with a stride
+            if not whole:
+                body = (If(inside, body, write(cut.sums.zero(b), offset)),)
+            return (For(lane, (For(block, (For(step, body),)),)),)
+        lanes = min(power_of_two(cut.width), 4 * cut.side.k.target.lanes(cut.sums.dtype))
+        inner: tuple[Statement, ...] = (For(lane, body, kind="vector", lanes=lanes),)
+        if not whole:
+            blank = Axis(cut.width, "w")
+            zeros = write(cut.sums.zero(b), b.axis(blank))
+            inner = (If(inside, inner, (For(blank, zeros, kind="vector", lanes=lanes),)),)
+        return (For(block, (For(step, inner),)),)
+
+
+class Lines:
+    """Packed as lines [batch, free, depth]: neighbours along the depth stay neighbours.
+
+    For left operands, whose elements are read one at a time, when they run along the depth.
+    """
+
+    packed = True
+
+    def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int):
+        self.cut = cut
+        self.batched = batch > 1
+        lanes = cut.side.k.target.lanes(cut.sums.dtype)
+        self.steps = -(-cut.blocks * cut.depth // lanes) * lanes
+        # An odd number of cache lines, so that the lines of a tile do not share cache sets.
+        stride = self.steps + (lanes if self.steps // lanes % 2 == 0 else 0)
+        self.lanes = 2 * lanes
+        self.buffer = allocate(name, cut.sums.dtype, (batch, cut.tiles * cut.width, stride))
+
+    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+        cut, b = self.cut, self.cut.b
+        row = b.add(b.mul(tile, b.index(cut.width)), offset)
+        at = (batch if self.batched else b.index(0), row, cut.flat_depth(block, step))
+        return (b.load(self.buffer, at),)
+
+    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+        """Pack one tile. Rows past the end repeat the last one: their sums are thrown away."""
+        cut, b = self.cut, self.cut.b
+        line, step = Axis(cut.width, "line"), Axis(cut.total, "step")
+        row = b.add(b.mul(tile, b.index(cut.width)), b.axis(line))
+        here = b.min(row, b.index(cut.free - 1))
+        index = split(b, batch, cut.batch_extents)
+        where = (batch if self.batched else b.index(0), row)
+        (value,) = cut.element(index, here, b.index(0), b.axis(step))
+        copy = Store(self.buffer, (*where, b.axis(step)), value)
+        body: tuple[Statement, ...] = (For(step, (copy,), kind="vector", lanes=self.lanes),)
+        missing = cut.blocks * cut.depth - cut.total
+        if missing:
+            rest = Axis(missing, "rest")
+            at = b.add(b.axis(rest), b.index(cut.total))
+            body += (For(rest, (Store(self.buffer, (*where, at), cut.sums.zero(b)[0]),)),)
+        return (For(line, body),)
+
+
+Source = InPlace | Panels | Lines

@@ -1,0 +1,162 @@
+"""A `dot_general` seen as batched matrix multiplication: rows x depth times depth x columns.
+
+Each of the four groups of dimensions (batch, rows, columns, depth) is one flat index to the loop
+nests. `Side` turns flat indices back into the index of an operand, `Product.place` into that of the
+result; where the dimensions are neighbours in memory the divisions cancel again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from fornax.compiler.kernels.context import KernelContext
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import Buffer, Expr, Statement
+
+Index = tuple[Expr, ...]
+
+
+def split(b: Builder, flat: Expr, extents: tuple[int, ...]) -> Index:
+    """The index, one expression per dimension, of element `flat` in row-major order."""
+    index: list[Expr] = []
+    for extent in reversed(extents[1:]):
+        index.append(b.index(0) if extent == 1 else b.imod(flat, b.index(extent)))
+        flat = flat if extent == 1 else b.idiv(flat, b.index(extent))
+    if extents:
+        index.append(b.index(0) if extents[0] == 1 else flat)
+    return tuple(reversed(index))
+
+
+def split_near(b: Builder, base: Expr, offset: Expr, width: int, extents: tuple[int, ...]) -> Index:
+    """`split` of base + offset, where base is a multiple of `width` and 0 <= offset < width.
+
+    The offset moves only the last dimension where `width` divides it, which keeps neighbouring
+    lanes neighbours in memory.
+    """
+    if extents and extents[-1] % width == 0:
+        *outer, last = split(b, base, extents)
+        return (*outer, b.add(last, offset))
+    return split(b, b.add(base, offset), extents)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One operand: which of its dimensions are batch, free and contracted, in matching order."""
+
+    k: KernelContext
+    operand: int
+    batch: tuple[int, ...]
+    free: tuple[int, ...]
+    depth: tuple[int, ...]
+
+    def extents(self, dimensions: tuple[int, ...]) -> tuple[int, ...]:
+        shape = self.k.inputs[self.operand].shape
+        return tuple(shape[d] for d in dimensions)
+
+    @property
+    def dtype(self) -> str:
+        return self.k.inputs[self.operand].dtype.name
+
+    @property
+    def buffer(self) -> Buffer | None:
+        return self.k.operand_buffer(self.operand)
+
+    def value(self, batch: Index, free: Index, depth: Index, mask: Expr | None = None) -> Value:
+        """One element, or 0 where `mask` is false."""
+        index: list[Expr] = [self.k.b.index(0)] * len(self.k.inputs[self.operand].shape)
+        for dimensions, group in (
+            (self.batch, batch), (self.free, free), (self.depth, depth)
+        ):  # fmt: skip
+            for d, expr in zip(dimensions, group, strict=True):
+                index[d] = expr
+        if mask is None:
+            return self.k.operand(self.operand, index)
+        return self.k.operand_where(self.operand, index, mask)
+
+    @property
+    def runs_along(self) -> str:
+        """Which group is innermost in memory: "free", "depth" or "neither".
+
+        An operand without neighbours (all extents 1) counts as running along its free group.
+        """
+        inner = self.k.contiguous_dimension(self.operand)
+        if inner is None:
+            long = [d for d, n in enumerate(self.k.inputs[self.operand].shape) if n > 1]
+            return "free" if not long else "neither"
+        if inner in self.free:
+            return "free"
+        return "depth" if inner in self.depth else "neither"
+
+
+@dataclass(frozen=True)
+class Product:
+    """sum over depth of left(batch, row, depth) * right(batch, depth, column).
+
+    `left` is operand 0 unless `swapped`; then rows and columns change places, which is how the
+    lanes of a vector can run along the free dimensions of operand 0.
+    """
+
+    k: KernelContext
+    left: Side
+    right: Side
+    swapped: bool
+
+    @property
+    def batch_extents(self) -> tuple[int, ...]:
+        return self.left.extents(self.left.batch)
+
+    @property
+    def row_extents(self) -> tuple[int, ...]:
+        return self.left.extents(self.left.free)
+
+    @property
+    def column_extents(self) -> tuple[int, ...]:
+        return self.right.extents(self.right.free)
+
+    @property
+    def depth_extents(self) -> tuple[int, ...]:
+        return self.left.extents(self.left.depth)
+
+    @property
+    def batch(self) -> int:
+        return prod(self.batch_extents)
+
+    @property
+    def rows(self) -> int:
+        return prod(self.row_extents)
+
+    @property
+    def columns(self) -> int:
+        return prod(self.column_extents)
+
+    @property
+    def depth(self) -> int:
+        return prod(self.depth_extents)
+
+    def swap(self) -> Product:
+        """The same product with rows and columns exchanged."""
+        return Product(self.k, self.right, self.left, not self.swapped)
+
+    def place(
+        self, batch: Index, row: Index, column: Index, value: Value, mask: Expr | None = None
+    ) -> tuple[Statement, ...]:
+        """Write one element of the result, where `mask` holds."""
+        inner = (*column, *row) if self.swapped else (*row, *column)
+        if mask is None:
+            return self.k.store(0, (*batch, *inner), value)
+        return self.k.store_where(0, (*batch, *inner), value, mask)
+
+
+def product(k: KernelContext) -> Product:
+    """The product that a `dot_general` asks for."""
+    contracted, (left_batch, right_batch) = k.params["dimension_numbers"]
+    # The order of the sum is ours to choose: that of the left operand in memory.
+    pairs = sorted(zip(*contracted, strict=True))
+    left_depth, right_depth = (tuple(p[side] for p in pairs) for side in (0, 1))
+    sides = []
+    for i, (batch, depth) in enumerate(((left_batch, left_depth), (right_batch, right_depth))):
+        rank = len(k.inputs[i].shape)
+        free = tuple(d for d in range(rank) if d not in batch and d not in depth)
+        sides.append(Side(k, i, tuple(batch), free, tuple(depth)))
+    return Product(k, sides[0], sides[1], False)

@@ -1,0 +1,110 @@
+"""Cumulative operations against NumPy over shapes, axes, directions and dtypes."""
+
+import kernel_running as running
+import ml_dtypes
+import numpy as np
+import pytest
+
+from fornax.compiler.kernels import cumulative
+
+FUNCTIONS = {
+    "cumsum": np.add.accumulate,
+    "cumprod": np.multiply.accumulate,
+    "cummax": np.maximum.accumulate,
+    "cummin": np.minimum.accumulate,
+    "cumlogsumexp": np.logaddexp.accumulate,
+}
+SHAPES = [(1,), (7,), (40,), (0,), (3, 5), (5, 3), (9, 20), (20, 9), (2, 3, 17), (4, 1, 6), (0, 3)]
+
+
+def check(name, shape, axis, reverse, how, dtype="float32", threads=1):
+    x = running.random(np.random.default_rng(1), shape, dtype)
+    wide = x.astype(
+        {"f": np.float64, "V": np.float64, "c": np.complex128}.get(x.dtype.kind, x.dtype)
+    )
+    turned = np.flip(wide, axis) if reverse else wide
+    with np.errstate(over="ignore"):
+        expected = FUNCTIONS[name](turned, axis)
+    expected = (np.flip(expected, axis) if reverse else expected).astype(x.dtype)
+    params = {"axis": axis, "reverse": reverse}
+    (found,) = running.apply(name, params, [x], [(shape, dtype)], how, threads=threads)
+    if x.dtype.kind in "iub" or name in ("cummax", "cummin"):
+        np.testing.assert_array_equal(found, expected)
+        return
+    precision = ml_dtypes.finfo(dtype).eps if x.dtype.kind != "c" else np.finfo(dtype).eps
+    precision = 20 * float(precision)
+    wide = np.complex128 if x.dtype.kind == "c" else np.float64
+    np.testing.assert_allclose(
+        found.astype(wide), expected.astype(wide), rtol=precision, atol=precision * 10
+    )
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_shapes(name, shape, reverse, how):
+    for axis in range(len(shape)):
+        check(name, shape, axis, reverse, how)
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "cumlogsumexp"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(75,), (3, 130), (160,)], ids=str)
+def test_segments(name, shape, threads, how, monkeypatch):
+    monkeypatch.setattr(cumulative, "SEGMENT", 8)
+    for reverse in (False, True):
+        check(name, shape, len(shape) - 1, reverse, how, threads=threads)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "int8",
+        "uint8",
+        "int16",
+        "int32",
+        "uint32",
+        "int64",
+        "float16",
+        ml_dtypes.bfloat16,
+        "float64",
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_dtypes(name, dtype, how):
+    if name == "cumlogsumexp" and np.dtype(dtype).kind in "iu":
+        pytest.skip("a floating operation")
+    check(name, (5, 6), 0, False, how, dtype)
+    check(name, (5, 6), 1, True, how, dtype)
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod"])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex(name, dtype, how, monkeypatch):
+    check(name, (5, 6), 0, False, how, dtype)
+    monkeypatch.setattr(cumulative, "SEGMENT", 4)
+    check(name, (35,), 0, True, how, dtype)
+
+
+@pytest.mark.parametrize("name,expected", [("cummax", [0, 1, 1, 1]), ("cummin", [0, 0, 0, 0])])
+def test_booleans(name, expected, how):
+    x = np.array([False, True, False, True])
+    (found,) = running.apply(name, {"axis": 0, "reverse": False}, [x], [((4,), "bool")], how)
+    np.testing.assert_array_equal(found, np.array(expected, bool))
+
+
+def test_infinities_and_nan(how):
+    x = np.array([-np.inf, -np.inf, 1.0, 2.0, np.inf, 3.0, np.nan, 1.0], np.float32)
+    params = {"axis": 0, "reverse": False}
+    (found,) = running.apply("cumlogsumexp", params, [x], [((8,), "float32")], how)
+    expected = [-np.inf, -np.inf, 1.0, 1 + np.log1p(np.e), np.inf, np.inf, np.nan, np.nan]
+    np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=1e-6)
+    (found,) = running.apply("cummax", params, [x], [((8,), "float32")], how)
+    np.testing.assert_array_equal(found, np.maximum.accumulate(x))
+
+
+def test_the_sign_of_zero_survives(how):
+    x = np.full(3, -0.0, np.float32)
+    (found,) = running.apply("cumsum", {"axis": 0, "reverse": False}, [x], [((3,), "float32")], how)
+    assert np.signbit(found).all()

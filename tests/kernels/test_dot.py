@@ -1,0 +1,161 @@
+"""`dot_general` against `numpy.einsum` over shapes, layouts, dtypes, targets and thread counts."""
+
+import string
+from dataclasses import replace
+
+import kernel_running as running
+import ml_dtypes
+import numpy as np
+import pytest
+
+from fornax.backends.llvm import target as targets
+from fornax.compiler.kernels import dot, gemm
+
+MATMUL = (((1,), (0,)), ((), ()))
+LAYOUTS = {
+    "nn": MATMUL,
+    "nt": (((1,), (1,)), ((), ())),
+    "tn": (((0,), (0,)), ((), ())),
+    "tt": (((0,), (1,)), ((), ())),
+}
+SHAPES = [
+    (1, 1, 1), (4, 4, 4), (3, 5, 7), (1, 20, 9), (20, 1, 9), (7, 17, 5), (13, 33, 3), (1, 1, 40),
+    (1, 9, 40), (9, 1, 40), (2, 3, 50), (6, 16, 8), (5, 2, 0), (0, 3, 2), (14, 37, 33),
+]  # fmt: skip
+GENERAL = [  # left shape, right shape, dimension numbers
+    ((3, 4, 5), (3, 5, 6), (((2,), (1,)), ((0,), (0,)))),
+    ((2, 3, 4, 5), (3, 5, 6, 2), (((3,), (1,)), ((0, 1), (3, 0)))),
+    ((2, 8, 16), (16, 2, 20), (((2,), (0,)), ((), ()))),
+    ((2, 7, 16), (16, 2, 16), (((2,), (0,)), ((), ()))),
+    ((2, 8, 16), (2, 8, 20), (((0, 1), (0, 1)), ((), ()))),
+    ((8, 2, 16), (2, 8, 20), (((1, 0), (0, 1)), ((), ()))),
+    ((2, 8, 16), (2, 8, 20), (((1,), (1,)), ((0,), (0,)))),
+    ((5,), (5,), (((0,), (0,)), ((), ()))),
+    ((50,), (50,), (((0,), (0,)), ((), ()))),
+    ((), (), (((), ()), ((), ()))),
+    ((5,), (7,), (((), ()), ((), ()))),
+    ((4, 5, 3), (4, 5), (((1,), (1,)), ((0,), (0,)))),
+    ((17, 9, 40), (17, 9, 40), (((2,), (2,)), ((0,), (0,)))),
+    ((4, 4), (4, 4), (((), ()), ((0, 1), (1, 0)))),
+]
+DTYPES = [  # operands, result
+    ("float16", "float16"), (ml_dtypes.bfloat16, ml_dtypes.bfloat16),
+    (ml_dtypes.bfloat16, "float32"), ("float32", "float64"), ("float64", "float64"),
+    ("int8", "int8"), ("int8", "int32"), ("uint8", "int32"), ("int8", "float32"),
+    ("int16", "int16"), ("int32", "int32"), ("uint32", "uint32"), ("int64", "int64"),
+    ("bool", "bool"), ("complex64", "complex64"), ("complex128", "complex128"),
+]  # fmt: skip
+SMALL_CACHES = {"l1": 512, "l2": 2048}
+
+
+@pytest.fixture
+def eager_threads(monkeypatch):
+    """Sizes so small that every choice of the planner is reached by small arrays."""
+    monkeypatch.setattr(gemm, "WORTH_A_THREAD", 64)
+    monkeypatch.setattr(gemm, "TINY", 8)
+    monkeypatch.setattr(dot, "WORTH_A_THREAD", 64)
+    monkeypatch.setattr(dot, "WORTH_A_SPLIT", 16)
+
+
+def einsum(x, y, numbers, dtype):
+    """The product in a wide dtype, rounded at the end, and its size for tolerances."""
+    (left_depth, right_depth), (left_batch, right_batch) = numbers
+    letters = iter(string.ascii_letters)
+    left, right = [""] * x.ndim, [""] * y.ndim
+    result = ""
+    for i, j in zip(left_batch, right_batch, strict=True):
+        left[i] = right[j] = next(letters)
+        result += left[i]
+    for i, j in zip(left_depth, right_depth, strict=True):
+        left[i] = right[j] = next(letters)
+    for names in (left, right):
+        for i, name in enumerate(names):
+            if not name:
+                names[i] = next(letters)
+                result += names[i]
+    wide = np.float64
+    if x.dtype.kind == "c":
+        wide = np.complex128
+    elif x.dtype.kind in "iub" and np.dtype(dtype).kind in "iub":
+        wide = np.int64
+    total = np.einsum(f"{''.join(left)},{''.join(right)}->{result}", x.astype(wide), y.astype(wide))
+    return total != 0 if np.dtype(dtype) == bool else total.astype(dtype)
+
+
+def check(left, right, numbers, how, dtype="float32", result=None, target=None, threads=1):
+    generator = np.random.default_rng(0)
+    result = np.dtype(result or dtype)
+    x, y = (running.random(generator, shape, dtype) for shape in (left, right))
+    expected = einsum(x, y, numbers, result)
+    params = {"dimension_numbers": numbers, "preferred_element_type": result}
+    (found,) = running.apply(
+        "dot_general",
+        params,
+        [x, y],
+        [(expected.shape, result)],
+        how,
+        target=target,
+        threads=threads,
+    )
+    if result.kind in "iub":
+        np.testing.assert_array_equal(found, expected)
+        return
+    narrow = min((np.dtype(dtype), result), key=lambda d: d.itemsize)
+    epsilon = ml_dtypes.finfo(result).eps if result.kind != "c" else np.finfo(result).eps
+    if narrow == np.float32 or np.dtype(dtype).name == "bfloat16":
+        epsilon = max(epsilon, np.finfo(np.float32).eps)
+    wide = np.complex128 if result.kind == "c" else np.float64
+    scale = np.abs(expected.astype(wide)).max(initial=1)
+    difference = np.abs(found.astype(wide) - expected.astype(wide)).max(initial=0)
+    assert difference <= 8 * float(epsilon) * scale, (difference, scale)
+
+
+def shapes_of(layout, rows, columns, depth):
+    left = (rows, depth) if layout[0] == "n" else (depth, rows)
+    return left, (depth, columns) if layout[1] == "n" else (columns, depth)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", SHAPES, ids=str)
+def test_matrices(layout, size, how):
+    check(*shapes_of(layout, *size), LAYOUTS[layout], how)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "size",
+    [(14, 37, 90), (20, 40, 17), (1, 3, 100), (1, 1, 100), (2, 100, 10), (13, 21, 200)],
+    ids=str,
+)
+def test_packed_and_shared(layout, size, threads, how, eager_threads):
+    target = replace(targets.find(), **SMALL_CACHES)
+    check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("case", GENERAL, ids=str)
+def test_general(case, threads, how, eager_threads):
+    check(*case, how, threads=threads)
+
+
+@pytest.mark.parametrize("dtype,result", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_dtypes(layout, dtype, result, how, eager_threads):
+    for size in [(7, 19, 40), (3, 2, 5), (1, 4, 35)]:
+        check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, result, threads=2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int8"])
+@pytest.mark.parametrize("name", ["sse2", "avx2", "avx512"])
+def test_targets(name, dtype, how, eager_threads):
+    target = replace(targets.TARGETS[name], **SMALL_CACHES)
+    order = ["sse2", "avx2", "avx512"]
+    if how == "compile" and order.index(name) > order.index(targets.find("native").name):
+        pytest.skip(f"this machine has no {name}")
+    for layout in LAYOUTS:
+        check(*shapes_of(layout, 15, 40, 33), LAYOUTS[layout], how, dtype, target=target, threads=2)
+
+
+def test_zeros_of_an_empty_depth_overwrite_the_result(how):
+    check((3, 0), (0, 2), MATMUL, how)
