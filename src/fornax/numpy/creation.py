@@ -1,0 +1,310 @@
+"""Making arrays: from Python and NumPy data, filled, in steps."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import _native, pytree
+from fornax.errors import message
+from fornax.ir.basis import broadcast_in_dim, move_axis
+from fornax.ir.trace import Tracer
+from fornax.ir.types import is_value, typeof
+from fornax.numpy import ufuncs
+from fornax.numpy.promotion import Array, as_dtype, concrete_form, joint_dtype, scalar
+from fornax.primitives.concatenate import concatenate
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.iota import iota
+from fornax.primitives.shape import expand_dims
+from fornax.runtime.values import to_array
+from fornax.scalars import dtypes
+
+__all__ = [
+    "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full",
+    "full_like", "geomspace", "identity", "linspace", "logspace", "ones", "ones_like", "zeros",
+    "zeros_like",
+]  # fmt: skip
+
+
+def _dtype(dtype: Any, default: Any = None) -> Any:
+    """A requested dtype, canonicalised; `default` for None."""
+    return dtypes.canonical(default if dtype is None else dtype)
+
+
+def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
+    """An array from numbers, arrays, or nested sequences of them.
+
+    dtype: the result's dtype; by default the promoted dtype of the contents. ndmin: least rank.
+    Raises TypeError for contents that are no numbers. See `numpy.array`.
+    """
+    if order not in (None, "K", "C"):
+        raise NotImplementedError(f"array: only order='K' is supported, got {order!r}")
+    wanted = None if dtype is None else dtypes.canonical(dtype)
+    result = _from_object(concrete_form(object), wanted, copy)
+    missing = ndmin - typeof(result).ndim
+    return expand_dims(result, range(missing)) if missing > 0 else result
+
+
+def asarray(a, dtype=None, order=None, *, copy=None, device=None):
+    """`array` without a copy where none is needed."""
+    if type(a) is Array and dtype is None and not copy:
+        return a
+    return array(a, dtype=dtype, copy=bool(copy), order=order)
+
+
+def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
+    if isinstance(x, Array | Tracer):
+        type = typeof(x)
+        if dtype is not None and (dtype != type.dtype or type.weak_type):
+            return convert_element_type(x, dtype)
+        if copy and isinstance(x, Array):
+            return to_array(np.array(x.numpy_view())) if not type.weak_type else x
+        return x
+    if isinstance(x, bool | int | float | complex | np.generic):
+        type = typeof(x)
+        if dtype is None:
+            return _native.from_numpy(
+                np.asarray(scalar(x, type.dtype)), type.weak_type, True
+            ) if not isinstance(x, np.generic) else to_array(x)  # fmt: skip
+        return _native.from_numpy(np.asarray(scalar(x, dtype)), False, True)
+    if isinstance(x, np.ndarray):
+        typeof(x)  # refuses dtypes that are no numbers
+        target = dtypes.canonical(x.dtype) if dtype is None else dtype
+        with np.errstate(all="ignore"):
+            return _native.from_numpy(np.array(x, target, order="C"), False, False)
+    if isinstance(x, Sequence) and not isinstance(x, str | bytes):
+        return _from_sequence(x, dtype)
+    if hasattr(x, "__array__"):
+        return _from_object(np.asarray(x.__array__()), dtype, copy)
+    if hasattr(x, "__dlpack__"):
+        return _native.from_dlpack(x)
+    if hasattr(x, "__buffer__") or isinstance(x, memoryview | bytearray):
+        return _from_object(np.asarray(memoryview(x)), dtype, copy)
+    raise TypeError(
+        message(
+            f"Unexpected input type for array: {type_name(x)}",
+            why="an array can be made of numbers, arrays and nested sequences of them",
+        )
+    )
+
+
+def type_name(x: Any) -> str:
+    return builtins.type(x).__name__
+
+
+def _from_sequence(x: Sequence, dtype: Any) -> Any:
+    leaves = pytree.tree_leaves(x, is_leaf=lambda v: v is None)
+    if any(v is None for v in leaves):
+        raise ValueError("None is not a valid value for array: replace it by nan or a number")
+    plain = all(isinstance(v, bool | int | float | complex | np.generic) for v in leaves)
+    if plain or not any(isinstance(v, Tracer | Array) for v in leaves):
+        for v in leaves:
+            if not is_value(v) and not hasattr(v, "__array__"):
+                raise TypeError(f"Value {v!r} with type {type_name(v)} is not a valid array element")
+        if dtype is None and leaves:
+            dtype, _ = joint_dtype(*(typeof(v) for v in leaves if is_value(v)))
+        elif dtype is None:
+            dtype = dtypes.canonical(float)
+        values = np.asarray(x)
+        if values.dtype == object:
+            raise TypeError("the nested sequences have different lengths: no array has that shape")
+        _check_range(leaves, dtype)
+        with np.errstate(all="ignore"):
+            return _native.from_numpy(np.array(values.astype(dtype), order="C"), False, False)
+    parts = [_from_object(concrete_form(v), None, False) for v in x]
+    if dtype is None:
+        dtype, _ = joint_dtype(*map(typeof, parts))
+    shapes = {typeof(p).shape for p in parts}
+    if len(shapes) > 1:
+        raise ValueError(f"array: the parts have different shapes {sorted(shapes)}")
+    return concatenate([expand_dims(as_dtype(p, dtype), (0,)) for p in parts], 0)
+
+
+def _check_range(leaves: Sequence[Any], dtype: Any) -> None:
+    if dtypes.is_integer(dtype):
+        for v in leaves:
+            if builtins.type(v) is int:
+                scalar(v, dtype)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str):
+        return tuple(operator.index(n) for n in shape)
+    return (operator.index(shape),)
+
+
+def full(shape, fill_value, dtype=None, *, device=None):
+    """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
+    shape = _shape(shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"shapes must not have negative dimensions, got {shape}")
+    type = typeof(fill_value)
+    weak = dtype is None and type.weak_type
+    value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
+    if isinstance(value, np.generic) and _nothing_traced():
+        filled = np.full(shape, value)
+        return _native.from_numpy(filled, weak, False)
+    old = typeof(value).shape
+    return broadcast_in_dim(to_array(value) if not shape and isinstance(value, np.generic) else value,
+                            shape, range(len(shape) - len(old), len(shape)))  # fmt: skip
+
+
+def _nothing_traced() -> bool:
+    return _native.current_trace() is None
+
+
+def zeros(shape, dtype=None, *, device=None):
+    """An array of zeros; float32 by default."""
+    return full(shape, 0, _dtype(dtype, float))
+
+
+def ones(shape, dtype=None, *, device=None):
+    """An array of ones; float32 by default."""
+    return full(shape, 1, _dtype(dtype, float))
+
+
+def empty(shape, dtype=None, *, device=None):
+    """An array of zeros: memory is never left uninitialised."""
+    return zeros(shape, dtype)
+
+
+def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
+    a = a if hasattr(a, "shape") and hasattr(a, "dtype") else typeof(array(a))
+    return (a.shape if shape is None else shape), (a.dtype if dtype is None else dtype)
+
+
+def full_like(a, fill_value, dtype=None, shape=None, *, device=None):
+    """`full` with the shape and dtype of `a` where they are not given."""
+    shape, dtype = _like(a, dtype, shape)
+    return full(shape, fill_value, dtype)
+
+
+def zeros_like(a, dtype=None, shape=None, *, device=None):
+    """Zeros with the shape and dtype of `a` where they are not given."""
+    return full_like(a, 0, dtype, shape)
+
+
+def ones_like(a, dtype=None, shape=None, *, device=None):
+    """Ones with the shape and dtype of `a` where they are not given."""
+    return full_like(a, 1, dtype, shape)
+
+
+def empty_like(prototype, dtype=None, shape=None, *, device=None):
+    """Zeros with the shape and dtype of `prototype` where they are not given."""
+    return zeros_like(prototype, dtype, shape)
+
+
+def copy(a, order=None):
+    """A copy of an array."""
+    return array(a, copy=True)
+
+
+def frombuffer(buffer, dtype=float, count=-1, offset=0):
+    """A 1-D array from the bytes of a buffer."""
+    return array(np.frombuffer(buffer, dtype=dtype, count=count, offset=offset))
+
+
+def arange(start, stop=None, step=None, dtype=None, *, device=None):
+    """Numbers from `start` (0) up to, not including, `stop`, in steps of `step` (1).
+
+    All three must be concrete, because the length of the result is static.
+    """
+    given = [v for v in (start, stop, step) if v is not None]
+    for v in given:
+        if isinstance(v, Tracer):
+            operator.index(v)  # raises: the length must be known while tracing
+    if dtype is None:
+        dtype, weak = joint_dtype(*map(typeof, given))
+        dtype = dtypes.canonical(dtype)
+    else:
+        dtype = dtypes.canonical(dtype)
+    given = [np.asarray(v)[()] for v in given]
+    if stop is None and step is None:
+        size = max(0, math.ceil(given[0]))
+        if _nothing_traced():
+            return _native.from_numpy(np.arange(size).astype(dtype), False, False)
+        return iota(dtype, (size,), 0)
+    values = np.arange(
+        *(np.asarray(v).item() for v in ((start, stop) if step is None else (start, stop, step)))
+        if stop is not None
+        else (0, np.asarray(start).item(), np.asarray(step).item())
+    )
+    return array(values, dtype)
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
+    """`num` evenly spaced numbers from `start` to `stop` (included unless endpoint=False)."""
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"Number of samples, {num}, must be non-negative.")
+    joint, _ = joint_dtype(typeof(start), typeof(stop))
+    computed = dtypes.canonical(float) if not dtypes.is_inexact(joint) else dtypes.canonical(joint)
+    out = computed if dtype is None else dtypes.canonical(dtype)
+    start, stop = (array(v, computed) for v in (start, stop))
+    start, stop = ufuncs.add(start, ufuncs.multiply(stop, 0)), ufuncs.add(
+        stop, ufuncs.multiply(start, 0)
+    )
+    steps = num - 1 if endpoint else num
+    real = dtypes.real_dtype(computed)
+    rank = typeof(start).ndim
+    fraction = iota(real, (num,), 0)
+    fraction = ufuncs.divide(fraction, scalar(max(steps, 1), real))
+    fraction = broadcast_in_dim(fraction, (num, *(1,) * rank), (0,))
+    fraction = as_dtype(fraction, computed)
+    low, high = (expand_dims(v, (0,)) for v in (start, stop))
+    one = scalar(1, computed)
+    values = ufuncs.add(
+        ufuncs.multiply(low, ufuncs.subtract(one, fraction)), ufuncs.multiply(high, fraction)
+    )
+    if endpoint and num > 1:  # the last number exactly
+        last = ufuncs.equal(iota(dtypes.canonical(int), values.shape, 0), num - 1)
+        values = ufuncs.select_where(last, broadcast_in_dim(high, values.shape, range(rank + 1)),
+                                     values)  # fmt: skip
+    if dtypes.is_integer(out):
+        values = ufuncs.floor(values)
+    values = as_dtype(values, out)
+    if axis:
+        values = move_axis(values, 0, axis % (rank + 1))
+    if retstep:
+        step = ufuncs.divide(ufuncs.subtract(stop, start), steps) if steps else full((), np.nan, real)
+        return values, step
+    return values
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    """`num` numbers from base**start to base**stop, evenly spaced in the exponent."""
+    values = ufuncs.power(float(base), linspace(start, stop, num, endpoint, axis=axis))
+    return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))
+
+
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """`num` numbers from start to stop in a geometric progression."""
+    logs = (ufuncs.log(array(v, float)) for v in (start, stop))
+    values = ufuncs.exp(linspace(*logs, num, endpoint, axis=axis))
+    return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))
+
+
+def eye(N, M=None, k=0, dtype=None, *, device=None):
+    """Ones on the k-th diagonal of an (N, M) matrix, zeros elsewhere."""
+    n, m = operator.index(N), operator.index(N if M is None else M)
+    dtype = _dtype(dtype, float)
+    if _nothing_traced():
+        return array(np.eye(n, m, k).astype(dtype))
+    index = dtypes.canonical(int)
+    return as_dtype(
+        ufuncs.equal(
+            ufuncs.add(iota(index, (n, m), 0), scalar(operator.index(k), index)),
+            iota(index, (n, m), 1),
+        ),
+        dtype,
+    )
+
+
+def identity(n, dtype=None):
+    """The identity matrix of size n."""
+    return eye(n, dtype=dtype)
