@@ -46,62 +46,54 @@ bool read(const char* name, PyObject* const* values, Py_ssize_t count, Arguments
   return none_is_leaf >= 0 && takes_path >= 0;
 }
 
-// Owns what a flatten produced until it is handed to Python.
-struct Leaves {
-  ~Leaves() { release_all(items, 0); }
-  std::vector<PyObject*> items;
-};
-
 PyObject* flatten(PyObject*, PyObject* const* values, Py_ssize_t count) {
   Arguments arguments;
-  Leaves leaves;
+  ObjectList leaves;
   NodeList nodes;
   if (!read("flatten", values, count, arguments) ||
-      !flatten_tree(arguments.tree, arguments.options, leaves.items, &nodes))
+      !flatten_tree(arguments.tree, arguments.options, leaves.items(), &nodes))
     return nullptr;
   Ref structure = Ref::steal(make_structure(nodes, Intern::exact));
-  Ref list = Ref::steal(structure ? list_from(leaves.items) : nullptr);
+  Ref list = Ref::steal(structure ? list_from(leaves.items()) : nullptr);
   return list ? PyTuple_Pack(2, list.get(), structure.get()) : nullptr;
 }
 
 PyObject* leaves_of(PyObject*, PyObject* const* values, Py_ssize_t count) {
   Arguments arguments;
-  Leaves leaves;
+  ObjectList leaves;
   if (!read("leaves", values, count, arguments) ||
-      !flatten_tree(arguments.tree, arguments.options, leaves.items, nullptr))
+      !flatten_tree(arguments.tree, arguments.options, leaves.items(), nullptr))
     return nullptr;
-  return list_from(leaves.items);
+  return list_from(leaves.items());
 }
 
 PyObject* structure_of(PyObject*, PyObject* const* values, Py_ssize_t count) {
   Arguments arguments;
-  Leaves leaves;
+  ObjectList leaves;
   NodeList nodes;
   if (!read("structure", values, count, arguments) ||
-      !flatten_tree(arguments.tree, arguments.options, leaves.items, &nodes))
+      !flatten_tree(arguments.tree, arguments.options, leaves.items(), &nodes))
     return nullptr;
   return make_structure(nodes, Intern::exact);
 }
 
 PyObject* canonical(PyObject*, PyObject* tree) {
-  std::vector<PyObject*> leaves;
+  ObjectList leaves;
   PyObject* structure = nullptr;
-  if (!flatten_leaves(tree, leaves, &structure)) return nullptr;
-  release_all(leaves, 0);
-  return structure;
+  return flatten_leaves(tree, leaves.items(), &structure) ? structure : nullptr;
 }
 
 PyObject* with_path(PyObject*, PyObject* const* values, Py_ssize_t count) {
   Arguments arguments;
-  Leaves leaves, paths;
+  ObjectList leaves, paths;
   NodeList nodes;
   if (!read("flatten_with_path", values, count, arguments) ||
-      !flatten_with_path(arguments.tree, arguments.options, leaves.items, paths.items, nodes))
+      !flatten_with_path(arguments.tree, arguments.options, leaves.items(), paths.items(), nodes))
     return nullptr;
   Ref structure = Ref::steal(make_structure(nodes, Intern::exact));
   if (!structure) return nullptr;
-  Ref path_list = Ref::steal(list_from(paths.items));
-  Ref leaf_list = Ref::steal(path_list ? list_from(leaves.items) : nullptr);
+  Ref path_list = Ref::steal(list_from(paths.items()));
+  Ref leaf_list = Ref::steal(path_list ? list_from(leaves.items()) : nullptr);
   return leaf_list ? PyTuple_Pack(3, path_list.get(), leaf_list.get(), structure.get()) : nullptr;
 }
 

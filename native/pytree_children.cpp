@@ -97,12 +97,34 @@ void remember(KeyOrder& order, PyObject* dict, PyObject* keys, std::uint64_t has
   std::swap(order, fresh);  // the old keys are released after the slot is whole again
 }
 
+// Entries of key paths are immutable, so the ones for names and small positions are shared.
+struct SharedKey {
+  PyObject* type = nullptr;      // borrowed from the four above, which live as long as the process
+  PyObject* argument = nullptr;  // borrowed from `key`
+  Ref key;
+};
+std::array<SharedKey, order_slots>& shared_keys() {
+  static auto* instance = new std::array<SharedKey, order_slots>;
+  return *instance;
+}
+
 PyObject* make_key(PyObject* key_type, PyObject* argument) {
   if (key_type == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "key paths need fornax.pytree to be imported first");
     return nullptr;
   }
-  return PyObject_CallOneArg(key_type, argument);
+  if (!PyUnicode_CheckExact(argument) && !PyLong_CheckExact(argument))
+    return PyObject_CallOneArg(key_type, argument);
+  const std::uint64_t place = mix_pointer(mix_pointer(0, key_type), argument);
+  SharedKey& shared = shared_keys()[place % order_slots];
+  if (shared.type != key_type || shared.argument != argument) {
+    Ref key = Ref::steal(PyObject_CallOneArg(key_type, argument));
+    if (!key) return nullptr;
+    shared.type = key_type;
+    shared.argument = argument;
+    std::swap(shared.key, key);
+  }
+  return Py_NewRef(shared.key.get());
 }
 
 bool number_keys(PyObject* key_type, std::size_t count, std::vector<PyObject*>& keys) {
@@ -308,10 +330,10 @@ bool open_level(PyObject* object, Kind kind, const Registration* registration, b
 }
 
 int set_key_types(PyObject* sequence, PyObject* dict, PyObject* attribute, PyObject* flattened) {
-  Py_XSETREF(sequence_key, Py_NewRef(sequence));
-  Py_XSETREF(dict_key, Py_NewRef(dict));
-  Py_XSETREF(attribute_key, Py_NewRef(attribute));
-  Py_XSETREF(flattened_key, Py_NewRef(flattened));
+  sequence_key = Py_NewRef(sequence);
+  dict_key = Py_NewRef(dict);
+  attribute_key = Py_NewRef(attribute);
+  flattened_key = Py_NewRef(flattened);
   return 0;
 }
 

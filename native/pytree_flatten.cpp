@@ -37,7 +37,13 @@ class Flattener {
     }
     const Registration* registration = nullptr;
     const Kind kind = classify(object, registration);
-    if (kind == Kind::leaf) return add_leaf(object);
+    return kind == Kind::leaf ? add_leaf(object) : visit_node(object, kind, registration);
+  }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  bool visit_node(PyObject* object, Kind kind, const Registration* registration) {
     if (kind == Kind::none) {
       if (options_.none_is_leaf) return add_leaf(object);
       if (nodes_ != nullptr) nodes_->close(kind, 0, nodes_->items().size(), 0);
@@ -49,11 +55,22 @@ class Flattener {
     return flattened;
   }
 
-  const std::string& path() const { return path_; }
-
- private:
   bool add_leaf(PyObject* object) {
     leaves_.push_back(Py_NewRef(object));
+    if (nodes_ != nullptr) nodes_->items().emplace_back();
+    return true;
+  }
+
+  // Visits an owned child on the stack; a leaf moves on to the leaves with its reference.
+  bool visit_child(std::size_t place) {
+    std::vector<PyObject*>& children = children_.items();
+    PyObject* child = children[place];
+    if (options_.is_leaf != nullptr) return visit(child);
+    const Registration* registration = nullptr;
+    const Kind kind = classify(child, registration);
+    if (kind != Kind::leaf) return visit_node(child, kind, registration);
+    leaves_.push_back(child);
+    children[place] = nullptr;
     if (nodes_ != nullptr) nodes_->items().emplace_back();
     return true;
   }
@@ -86,12 +103,12 @@ class Flattener {
         }
         break;
       default: {
-        const std::size_t first = children_.size();
-        const ReleaseFrom release{children_, first};
+        const std::size_t first = children_.items().size();
+        const ReleaseFrom release{children_.items(), first};
         if (!children_of(object, kind, registration, metadata)) return false;
-        arity = children_.size() - first;
+        arity = children_.items().size() - first;
         for (std::size_t i = 0; i < arity; ++i)
-          if (!visit(children_[first + i])) return failed(object, kind, registration, i);
+          if (!visit_child(first + i)) return failed(object, kind, registration, i);
       }
     }
     if (nodes_ != nullptr)
@@ -102,21 +119,22 @@ class Flattener {
 
   bool children_of(PyObject* object, Kind kind, const Registration* registration,
                    Metadata& metadata) {
-    if (kind == Kind::dict) return sorted_items(object, metadata, children_);
-    if (kind == Kind::ordered_dict) return ordered_items(object, metadata, children_);
+    std::vector<PyObject*>& children = children_.items();
+    if (kind == Kind::dict) return sorted_items(object, metadata, children);
+    if (kind == Kind::ordered_dict) return ordered_items(object, metadata, children);
     Ref data;
     if (kind == Kind::custom) {
       Ref items;
       if (!call_to_iterable(registration->to_iterable, object, items, data)) return false;
       for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items.get()); ++i)
-        children_.push_back(Py_NewRef(PyTuple_GET_ITEM(items.get(), i)));
+        children.push_back(Py_NewRef(PyTuple_GET_ITEM(items.get(), i)));
     } else if (kind == Kind::dataclass) {
-      if (!dataclass_fields(object, *registration, children_, data)) return false;
+      if (!dataclass_fields(object, *registration, children, data)) return false;
     } else {
       Level level;
       if (!open_level(object, kind, registration, false, level)) return false;
       data = std::move(level.data);
-      children_.insert(children_.end(), level.children.begin(), level.children.end());
+      children.insert(children.end(), level.children.begin(), level.children.end());
       level.children.clear();
     }
     if (nodes_ != nullptr) metadata = hashed(std::move(data));
@@ -126,7 +144,7 @@ class Flattener {
   const FlattenOptions& options_;
   std::vector<PyObject*>& leaves_;
   NodeList* nodes_;
-  std::vector<PyObject*> children_;  // a stack of owned children of the open nodes
+  ObjectList children_;  // a stack of owned children of the open nodes
   std::string path_;
 };
 

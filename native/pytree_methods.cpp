@@ -103,7 +103,9 @@ PyObject* method_walk(PyObject* self, PyObject* const* arguments, Py_ssize_t cou
         result = Ref::steal(PyObject_CallOneArg(arguments[1], result.get()));
     } else {
       Ref children = Ref::steal(PyTuple_New(node.arity));
-      const Ref data = node_metadata(node);
+      // A named tuple's class is what is needed to build one here, unlike in node_data().
+      const Ref data =
+          node.kind == Kind::named_tuple ? Ref::borrow(node.data) : node_metadata(node);
       if (!children || !data) return nullptr;
       const std::size_t first = results.size() - node.arity;
       for (std::uint32_t j = 0; j < node.arity; ++j)

@@ -20,7 +20,12 @@ PyObject* build_dict(const Node& node, PyObject* const* children) {
   PyObject* keys = node.data;
   Ref dict;
   if (node.kind == Kind::dict) {
+#if PY_VERSION_HEX < 0x030D0000
+    // Saves growing the table step by step; later Pythons keep this call to themselves.
+    dict = Ref::steal(_PyDict_NewPresized(node.arity));
+#else
     dict = Ref::steal(PyDict_New());
+#endif
   } else if (node.kind == Kind::ordered_dict) {
     dict = Ref::steal(PyODict_New());
   } else {
@@ -207,8 +212,8 @@ PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size
     return nullptr;
   }
   const Node* nodes = structure.nodes();
-  std::vector<PyObject*> built;
-  built.reserve(count + 8);
+  ObjectList scratch;
+  std::vector<PyObject*>& built = scratch.items();
   for (std::size_t i = 0; i < structure.size(); ++i) {
     const Node& node = nodes[i];
     if (node.kind == Kind::leaf) {
@@ -217,14 +222,13 @@ PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size
     }
     const std::size_t first = built.size() - node.arity;
     PyObject* object = build_node(node, built.data() + first);
-    built.resize(first);
-    if (object == nullptr) {
-      release_all(built, 0);
-      return nullptr;
-    }
+    built.resize(first);  // build_node took the children over
+    if (object == nullptr) return nullptr;
     built.push_back(object);
   }
-  return built.back();
+  PyObject* tree = built.back();
+  built.pop_back();
+  return tree;
 }
 
 bool flatten_up_to(const Structure& structure, PyObject* tree, std::vector<PyObject*>& out) {

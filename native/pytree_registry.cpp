@@ -48,11 +48,8 @@ class Table {
   std::size_t count_ = 0;
 };
 
-Table& table() {
-  // Never destroyed: nodes of structures that outlive static destruction point into it.
-  static Table* instance = new Table;
-  return *instance;
-}
+// Never destroyed: nodes of structures that outlive static destruction point into it.
+Table* const table = new Table;
 
 bool is_named_tuple_type(PyTypeObject* type) {
   return PyType_FastSubclass(type, Py_TPFLAGS_TUPLE_SUBCLASS) &&
@@ -63,26 +60,16 @@ bool is_named_tuple_type(PyTypeObject* type) {
 
 Kind classify_type(PyTypeObject* type, const Registration*& registration) {
   registration = nullptr;
-  const Registration* found = table().find(type);
+  const Registration* found = table->find(type);
   if (found == nullptr) return is_named_tuple_type(type) ? Kind::named_tuple : Kind::leaf;
   // Nodes of built-in kinds carry no registration, however their kind was found.
   if (found->kind >= Kind::custom) registration = found;
   return found->kind;
 }
 
-Kind classify(PyObject* object, const Registration*& registration) {
-  PyTypeObject* type = Py_TYPE(object);
-  registration = nullptr;
-  if (type == &PyTuple_Type) return Kind::tuple;
-  if (type == &PyDict_Type) return Kind::dict;
-  if (type == &PyList_Type) return Kind::list;
-  if (object == Py_None) return Kind::none;
-  return classify_type(type, registration);
-}
-
 bool add_registration(std::unique_ptr<Registration> registration) {
   PyTypeObject* type = registration->type;
-  if (table().find(type) != nullptr) {
+  if (table->find(type) != nullptr) {
     PyErr_Format(PyExc_ValueError,
                  "%R is already registered as a pytree node, and a registration is final. "
                  "Remove the second registration, or register a subclass.",
@@ -90,7 +77,7 @@ bool add_registration(std::unique_ptr<Registration> registration) {
     return false;
   }
   Py_INCREF(reinterpret_cast<PyObject*>(type));
-  table().insert(registration.release());
+  table->insert(registration.release());
   return true;
 }
 

@@ -57,6 +57,12 @@ struct Node {
   std::uint64_t data_hash = 0;
 };
 
+// Equal but for the metadata objects themselves.
+inline bool same_shape(const Node& left, const Node& right) {
+  return left.kind == right.kind && left.arity == right.arity &&
+         left.registration == right.registration && left.data_hash == right.data_hash;
+}
+
 struct Structure {
   PyObject_VAR_HEAD PyObject* weak_references;
   std::uint64_t hash;
@@ -106,6 +112,20 @@ class NodeList {
   std::vector<Node>* items_;
 };
 
+// A list of owned references that reuses its memory; what is still in it at the end is released.
+class ObjectList {
+ public:
+  ObjectList();
+  ~ObjectList();
+  ObjectList(const ObjectList&) = delete;
+  ObjectList& operator=(const ObjectList&) = delete;
+
+  std::vector<PyObject*>& items() { return *items_; }
+
+ private:
+  std::vector<PyObject*>* items_;
+};
+
 enum class Intern : std::uint8_t {
   exact,   // share when nothing but identity, type and value was needed to see equality
   always,  // share whenever the metadata compare equal
@@ -113,9 +133,17 @@ enum class Intern : std::uint8_t {
 
 // pytree_registry.cpp
 int initialise_registry();
-// The kind of node `object` is; `registration` is set for the three registered kinds.
-Kind classify(PyObject* object, const Registration*& registration);
+// The kind of the instances of a class; `registration` is set for the three registered kinds.
 Kind classify_type(PyTypeObject* type, const Registration*& registration);
+inline Kind classify(PyObject* object, const Registration*& registration) {
+  PyTypeObject* type = Py_TYPE(object);
+  registration = nullptr;
+  if (type == &PyTuple_Type) return Kind::tuple;
+  if (type == &PyDict_Type) return Kind::dict;
+  if (type == &PyList_Type) return Kind::list;
+  if (object == Py_None) return Kind::none;
+  return classify_type(type, registration);
+}
 bool add_registration(std::unique_ptr<Registration> registration);
 extern PyTypeObject* default_dict_type;
 extern PyObject* fields_name;  // "_fields"
@@ -141,15 +169,20 @@ int set_key_types(PyObject* sequence, PyObject* dict, PyObject* attribute, PyObj
 std::string path_piece(PyObject* object, Kind kind, const Registration* registration,
                        std::size_t index);
 
-// pytree_structure.cpp
-int initialise_structure(PyObject* module);
+// pytree_sharing.cpp
 std::uint64_t data_hash(PyObject* data, Exactness& exactness);
 Metadata hashed(Ref object);
-// 1 equal, 0 different, -1 error: the metadata's own ==, with a message that names the node type.
-int metadata_equal(const Node& node, PyObject* other);
 // New reference to the structure with these nodes (moved from `list`), shared where allowed.
 PyObject* make_structure(NodeList& list, Intern intern);
-Ref node_metadata(const Node& node);  // what the public node_data() and walk() show
+void forget(Structure* structure);  // when a shared structure dies
+void release_all(std::vector<PyObject*>& objects, std::size_t from);
+PyObject* list_from(std::vector<PyObject*>& objects);  // takes over the references
+
+// pytree_structure.cpp
+int initialise_structure(PyObject* module);
+// 1 equal, 0 different, -1 error: the metadata's own ==, with a message that names the node type.
+int metadata_equal(const Node& node, PyObject* other);
+Ref node_metadata(const Node& node);  // what the public node_data() shows
 PyTypeObject* node_type(const Node& node);
 int structures_equal(const Structure& left, const Structure& right);
 std::string type_name(PyTypeObject* type);
@@ -182,8 +215,5 @@ void extend_error_path(std::string& path, PyObject* object, Kind kind,
                        const Registration* registration, std::size_t index);
 // ... and adds the finished path to the exception that is set.
 void locate_error(const std::string& path);
-
-void release_all(std::vector<PyObject*>& objects, std::size_t from);
-PyObject* list_from(std::vector<PyObject*>& objects);  // takes over the references
 
 }  // namespace fornax::pytree
