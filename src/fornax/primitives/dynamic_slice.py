@@ -36,7 +36,9 @@ def _check_starts(name: str, x: ArrayType, starts: Sequence[ArrayType]) -> None:
         )
     if not all(dtypes.is_integer(t.dtype) and t.dtype == starts[0].dtype for t in starts):
         names = ", ".join(dtypes.short_name(t.dtype) for t in starts)
-        raise TypeError(f"index arguments to {name} must be integers of the same type, got: {names}")
+        raise TypeError(
+            f"index arguments to {name} must be integers of the same type, got: {names}"
+        )
 
 
 def _clamped(starts: Sequence[Any], shape: Sequence[int], sizes: Sequence[int]) -> list[int]:

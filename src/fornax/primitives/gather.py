@@ -193,7 +193,7 @@ class Gather(Primitive):
         self, b, types, operands, index, *, dimension_numbers, slice_sizes, mode, fill_value,
         unique_indices, indices_are_sorted,
     ):  # fmt: skip
-        dn, (x, indices) = dimension_numbers, types
+        dn, x = dimension_numbers, types[0]
         fills = mode in (FILL_OR_DROP, ONE_HOT)
         fill = fill_constant(x.dtype, fill_value if mode is not ONE_HOT else 0)
         fill = b.const(fill.item(), x.dtype.name)

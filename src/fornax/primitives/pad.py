@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.basis import add, broadcast_in_dim, reduce_sum
-from fornax.ir.primitive import REGISTRY, Linear, Primitive, Zero
+from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import typeof
 from fornax.primitives import slice as slicing
+from fornax.primitives.elementwise import neg_p
+from fornax.primitives.select import where
 from fornax.scalars import dtypes
 
 Config = tuple[tuple[int, int, int], ...]
@@ -97,7 +99,7 @@ class Pad(Primitive):
         result = [inner if isinstance(x, Linear) else None, None]
         if isinstance(value, Linear):
             axes = tuple(range(len(shape)))
-            outer = REGISTRY["neg"].bind(reduce_sum(inner, axes))[0]
+            outer = neg_p(reduce_sum(inner, axes))
             result[1] = add(reduce_sum(ct, axes), outer)
         return result
 
@@ -116,7 +118,7 @@ class Pad(Primitive):
         padded = pad(x, np.zeros((), type.dtype)[()], config)
         inside = pad(broadcast_in_dim(np.bool_(True), type.shape, ()), np.bool_(False), config)
         border = broadcast_in_dim(value, typeof(padded).shape, (dim,))
-        return REGISTRY["select_n"].bind(inside, border, padded), [dim]
+        return [where(inside, padded, border)], [dim]
 
     def element(self, b, types, operands, index, *, padding_config):
         shape = types[0].shape

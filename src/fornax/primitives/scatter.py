@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.basis import add, broadcast_in_dim, instantiate, move_to_front, zeros
-from fornax.ir.primitive import REGISTRY, Linear, Primitive, Zero
+from fornax.ir.evaluate import evaluate
+from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives import gather as gathering
+from fornax.primitives.compare import eq_p
+from fornax.primitives.elementwise import add_p, div_p, max_p, mul_p
+from fornax.primitives.family import constant
 from fornax.primitives.iota import iota
+from fornax.primitives.select import where
+from fornax.primitives.shape import reshape
 from fornax.primitives.windows import (
     CLIP,
     GatherDimensionNumbers,
@@ -26,10 +32,6 @@ from fornax.primitives.windows import (
     window_index,
 )
 from fornax.scalars import dtypes
-
-
-def _apply(name: str, *operands: Any) -> Any:
-    return REGISTRY[name].bind(*operands)[0]
 
 
 class Scatter(Primitive):
@@ -95,44 +97,10 @@ class Scatter(Primitive):
         return [x]
 
     def reference(self, x, indices, updates, *, dimension_numbers, mode, unique_indices, **_):
-        x, dn = np.array(x), dimension_numbers
-        indices, updates = np.asarray(indices), np.asarray(updates)
-        if 0 in updates.shape:
-            return [x]
-        window = window_dims(x.ndim, dn.inserted_window_dims, dn.operand_batching_dims)
-        batch_places = [d for d in range(updates.ndim) if d not in dn.update_window_dims]
-        updates = np.transpose(updates, (*batch_places, *dn.update_window_dims))
-        batch = indices.shape[:-1]
-        sizes = [1] * x.ndim
-        for d, n in zip(window, updates.shape[len(batch) :], strict=True):
-            sizes[d] = n
-        index_map = dn.scatter_dims_to_operand_dims
-        bounds = [x.shape[d] - sizes[d] for d in index_map]
-        if any(n < 0 for n in bounds):
-            return [x]
-        starts, valid = start_positions(indices, bounds, mode is CLIP)
-        batching = dict(
-            zip(dn.operand_batching_dims, dn.scatter_indices_batching_dims, strict=True)
-        )
-        whole = [d for d in window if d not in index_map and sizes[d] == x.shape[d]]
-        positions = window_index(starts, index_map, sizes, window, batching)
-        moving = [d for d in range(x.ndim) if d not in whole]
-        left = [k for k, d in enumerate(window) if d not in whole]
-        axes = [*range(len(batch)), *(len(batch) + k for k in left)]
-        full = tuple(updates.shape[k] for k in axes)
-        places = [
-            np.broadcast_to(positions[d].reshape([positions[d].shape[k] for k in axes]), full)
-            for d in moving
-        ]
-        ends = [len(batch) + k for k, d in enumerate(window) if d in whole]
-        updates = np.transpose(updates, (*axes, *ends))
-        if not np.all(valid):
-            places = [p[valid] for p in places]
-            updates = updates[valid]
-        target = np.transpose(x, (*moving, *whole))  # a view: what is written arrives in x
-        if not places:  # one window that covers everything, once per index vector
-            places, target = [np.zeros(full, np.int64)], target[None]
-        self.write(target, tuple(places), updates, unique_indices)
+        x = np.array(x)
+        found = addressed(x, np.asarray(indices), np.asarray(updates), dimension_numbers, mode)
+        if found is not None:
+            self.write(*found, unique_indices)
         return [x]
 
     def write(self, target: np.ndarray, places: tuple, updates: np.ndarray, unique: bool) -> None:
@@ -169,6 +137,56 @@ class Scatter(Primitive):
         return self.bind(x, indices, updates, dimension_numbers=numbers, **params), [0]
 
 
+def addressed(
+    x: np.ndarray,
+    indices: np.ndarray,
+    updates: np.ndarray,
+    dn: ScatterDimensionNumbers,
+    mode: GatherScatterMode,
+    every_element: bool = False,
+) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray] | None:
+    """(target, places, values): what a scatter does is to combine `values` into `target[places]`.
+
+    `target` is a view of `x`. Its last dimensions may be left to NumPy, unless `every_element` is
+    to be addressed. None where there is nothing to write.
+    """
+    if 0 in updates.shape:
+        return None
+    window = window_dims(x.ndim, dn.inserted_window_dims, dn.operand_batching_dims)
+    batch_places = [d for d in range(updates.ndim) if d not in dn.update_window_dims]
+    updates = np.transpose(updates, (*batch_places, *dn.update_window_dims))
+    batch = indices.shape[:-1]
+    sizes = [1] * x.ndim
+    for d, n in zip(window, updates.shape[len(batch) :], strict=True):
+        sizes[d] = n
+    index_map = dn.scatter_dims_to_operand_dims
+    bounds = [x.shape[d] - sizes[d] for d in index_map]
+    if any(n < 0 for n in bounds):
+        return None
+    starts, valid = start_positions(indices, bounds, mode is CLIP)
+    batching = dict(zip(dn.operand_batching_dims, dn.scatter_indices_batching_dims, strict=True))
+    positions = window_index(starts, index_map, sizes, window, batching)
+    whole = [
+        d for d in window if d not in index_map and sizes[d] == x.shape[d] and not every_element
+    ]
+    moving = [d for d in range(x.ndim) if d not in whole]
+    axes = [*range(len(batch)), *(len(batch) + k for k, d in enumerate(window) if d not in whole)]
+    ends = [len(batch) + k for k, d in enumerate(window) if d in whole]
+    full = tuple(updates.shape[k] for k in axes)
+    places = [
+        np.broadcast_to(positions[d].reshape([positions[d].shape[k] for k in axes]), full)
+        for d in moving
+    ]
+    updates = np.transpose(updates, (*axes, *ends))
+    target = np.transpose(x, (*moving, *whole))
+    if not places:  # one window that covers everything, once per index vector
+        places, target = [np.zeros(full, np.int64)], target[None]
+    if not np.all(valid):
+        places = [p[valid] for p in places]
+        updates = updates[valid]
+    return target, tuple(places), updates
+
+
 def gather_like(x: Any, indices: Any, updates: ArrayType, params: dict[str, Any]) -> Any:
     """The windows of `x` that a scatter of `updates` addresses, in the shape of the updates."""
     dn = params["dimension_numbers"]
@@ -190,6 +208,11 @@ def gather_like(x: Any, indices: Any, updates: ArrayType, params: dict[str, Any]
         x, indices, numbers, sizes, params["mode"], 0, params["unique_indices"],
         params["indices_are_sorted"],
     )  # fmt: skip
+
+
+def _without_program(params: dict[str, Any]) -> dict[str, Any]:
+    """The params of `scatter` as those of its relatives."""
+    return {name: value for name, value in params.items() if name != "update_jaxpr"}
 
 
 class ScatterAdd(Scatter):
@@ -237,7 +260,7 @@ class ScatterMul(Scatter):
         if not isinstance(du, Zero):
             old = gather_like(x, indices, typeof(updates), params)
             part = scatter_add_p.bind(
-                zeros(typeof(x).tangent()), indices, _apply("mul", du, old), **params
+                zeros(typeof(x).tangent()), indices, mul_p(du, old), **params
             )[0]
             total = add(total, part)
         return outputs, [total]
@@ -252,7 +275,26 @@ class ScatterMul(Scatter):
 
 
 class ScatterSet(Scatter):
-    """Overwrites. Linear where no two updates meet; otherwise the last one wins."""
+    """Overwrites. Linear where no two updates meet; otherwise the last one wins.
+
+    With the param `update_jaxpr`, a program (old element, update) -> new element, it stores what
+    that gives instead.
+    """
+
+    def reference(self, x, indices, updates, *, update_jaxpr, **params):
+        if update_jaxpr is None:
+            return super().reference(x, indices, updates, **params)
+        x = np.array(x)
+        indices, updates = np.asarray(indices), np.asarray(updates)
+        found = addressed(
+            x, indices, updates, params["dimension_numbers"], params["mode"], every_element=True
+        )
+        if found is not None:
+            target, places, values = found
+            for place in np.ndindex(values.shape):
+                home = tuple(p[place] for p in places)
+                target[home] = np.asarray(evaluate(update_jaxpr, target[home], values[place])[0])
+        return [x]
 
     def jvp(self, primals, tangents, **params):
         x, indices, updates = primals
@@ -261,27 +303,23 @@ class ScatterSet(Scatter):
         type = typeof(outputs[0])
         if isinstance(dx, Zero) and isinstance(du, Zero):
             return outputs, [Zero(type.tangent())]
-        dx, du = instantiate(dx), instantiate(du)
+        if params["update_jaxpr"] is not None:
+            raise NotImplementedError("scatter_apply JVP not implemented")
         if params["unique_indices"]:
-            return outputs, self.bind(dx, indices, du, **params)
+            return outputs, self.bind(instantiate(dx), indices, instantiate(du), **params)
         # number the index vectors, scatter the numbers: who wins where?
         shape = typeof(updates).shape
-        places = [
-            d for d in range(len(shape)) if d not in params["dimension_numbers"].update_window_dims
-        ]
-        number = _apply("add", iota(np.uint32, (math.prod(shape[d] for d in places),)), np.uint32(1))
-        number = REGISTRY["reshape"].bind(
-            number, new_sizes=tuple(shape[d] for d in places), dimensions=None, sharding=None
-        )[0]
-        number = broadcast_in_dim(number, shape, places)
-        winners = self.bind(
-            zeros(ArrayType(type.shape, np.uint32)), indices, number, **params
-        )[0]
-        won = _apply("eq", gather_like(winners, indices, typeof(updates), params), number)
-        untouched = _apply("eq", winners, zeros(typeof(winners)))
-        kept = _apply("select_n", untouched, zeros(type), dx)
-        new = _apply("select_n", won, zeros(typeof(updates)), du)
-        return outputs, scatter_add_p.bind(kept, indices, new, **params)
+        window = params["dimension_numbers"].update_window_dims
+        places = [d for d in range(len(shape)) if d not in window]
+        batch = typeof(indices).shape[:-1]
+        number = add_p(iota(np.uint32, (math.prod(batch),)), np.uint32(1))
+        number = broadcast_in_dim(reshape(number, batch), shape, places)
+        winners = self.bind(zeros(ArrayType(type.shape, np.uint32)), indices, number, **params)[0]
+        won = eq_p(gather_like(winners, indices, typeof(updates), params), number)
+        untouched = eq_p(winners, np.uint32(0))
+        kept = where(untouched, instantiate(dx), constant(dx, 0))
+        new = where(won, instantiate(du), constant(du, 0))
+        return outputs, scatter_add_p.bind(kept, indices, new, **_without_program(params))
 
     def transpose(self, cotangents, x, indices, updates, **params):
         (ct,) = cotangents
@@ -313,33 +351,22 @@ class ScatterExtreme(Scatter):
         x, indices, updates = primals
         outputs = self.bind(x, indices, updates, **params)
         dx, _, du = tangents
-        type = typeof(x).strip_weak_type()
         if isinstance(dx, Zero) and isinstance(du, Zero):
             return outputs, [Zero(typeof(outputs[0]).tangent())]
         (out,) = outputs
-        at_updates = gather_like(out, indices, typeof(updates), params)
-        kept = _apply("eq", x, out)
-        won = _apply("eq", updates, at_updates)
-        one, none = _constant(1, type), _constant(0, type)
-        update_type = typeof(updates)
-        counts = scatter_add_p.bind(
-            _apply("select_n", kept, none, one),
+        one, none = constant(x, 1), constant(x, 0)
+        kept = eq_p(x, out)
+        won = eq_p(updates, gather_like(out, indices, typeof(updates), params))
+        winners = scatter_add_p.bind(
+            where(kept, one, none),
             indices,
-            _apply("select_n", won, _constant(0, update_type), _constant(1, update_type)),
+            where(won, one, none),
             **params,
         )[0]
-        counts = _apply("max", counts, one)  # nobody attains a NaN
         total = scatter_add_p.bind(
-            _apply("select_n", kept, none, instantiate(dx)),
-            indices,
-            _apply("select_n", won, _constant(0, update_type), instantiate(du)),
-            **params,
+            where(kept, instantiate(dx), none), indices, where(won, instantiate(du), none), **params
         )[0]
-        return outputs, [_apply("div", total, counts)]
-
-
-def _constant(value: int, type: ArrayType) -> Any:
-    return broadcast_in_dim(np.asarray(value, type.dtype)[()], type.shape, ())
+        return outputs, [div_p(total, max_p(winners, one))]  # nobody attains a NaN
 
 
 scatter_p = ScatterSet("scatter", None)
@@ -358,8 +385,11 @@ def scatter(
     mode: GatherScatterMode,
     unique_indices: bool = False,
     indices_are_sorted: bool = False,
+    **program: Any,
 ) -> Any:
     """A scatter primitive with params in their normal form."""
+    if primitive is scatter_p:
+        program.setdefault("update_jaxpr", None)
     return primitive.bind(
         x,
         indices,
@@ -368,4 +398,5 @@ def scatter(
         mode=mode,
         unique_indices=bool(unique_indices),
         indices_are_sorted=bool(indices_are_sorted),
+        **program,
     )[0]

@@ -204,15 +204,6 @@ class Split(Primitive):
         pieces = self.bind(operands[0], sizes=sizes, axis=axis + (axis >= dim))
         return pieces, [dim] * len(sizes)
 
-    def element(self, b, types, operands, index, *, sizes, axis):
-        results, start = [], 0
-        for n in sizes:
-            shifted = list(index)
-            shifted[axis] = b.add_index(index[axis], start)
-            results.append(operands[0](shifted))
-            start += n
-        return results
-
 
 reshape_p = Reshape("reshape")
 squeeze_p = Squeeze("squeeze")

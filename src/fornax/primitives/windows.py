@@ -151,14 +151,19 @@ def check_batching(
             )
 
 
+def wide_index(indices: Any) -> np.ndarray:
+    """Concrete integers as int64; unsigned ones that do not fit become huge."""
+    indices = np.asarray(indices)
+    if indices.dtype == np.uint64:
+        indices = np.minimum(indices, np.uint64(2**62))
+    return indices.astype(np.int64)
+
+
 def start_positions(
     indices: np.ndarray, bounds: Sequence[int], clip: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """(starts moved into [0, bound], which index vectors needed no moving)."""
-    indices = np.asarray(indices)
-    if indices.dtype == np.uint64:
-        indices = np.minimum(indices, np.uint64(2**62))
-    wide = indices.astype(np.int64)
+    wide = wide_index(indices)
     clipped = np.clip(wide, 0, np.asarray(bounds, np.int64))
     if clip:
         return clipped, np.ones(wide.shape[:-1], bool)

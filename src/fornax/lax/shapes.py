@@ -1,0 +1,168 @@
+"""Changes of shape and order: reshape, squeeze, rev, pad, concatenate, iota and others.
+
+Functions of `lax` do not promote dtypes and do not broadcast.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from fornax.ir.basis import transpose as _transpose
+from fornax.ir.types import typeof
+from fornax.primitives import concatenate as _concatenate
+from fornax.primitives import iota as _iota
+from fornax.primitives import pad as _pad
+from fornax.primitives import shape as _shape
+from fornax.scalars import dtypes
+
+__all__ = [
+    "broadcasted_iota",
+    "collapse",
+    "concatenate",
+    "expand_dims",
+    "iota",
+    "pad",
+    "reshape",
+    "rev",
+    "split",
+    "squeeze",
+]
+
+
+def canonical_axis(axis: int, rank: int) -> int:
+    """`axis` counted from the front. Raises ValueError if it is out of bounds."""
+    axis = operator.index(axis)
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+    return axis + rank if axis < 0 else axis
+
+
+def sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as a tuple of Python integers. Raises TypeError for anything but integers."""
+    try:
+        return tuple(map(operator.index, shape))
+    except TypeError:
+        raise TypeError(
+            f"Shapes must be 1D sequences of concrete values of integer type, got {shape}."
+        ) from None
+
+
+def reshape(
+    operand: Any,
+    new_sizes: Sequence[int],
+    dimensions: Sequence[int] | None = None,
+    *,
+    out_sharding: Any = None,
+) -> Any:
+    """The elements of `operand` in row-major order under another shape.
+
+    Args:
+      operand: array.
+      new_sizes: the new shape, of the same total size.
+      dimensions: the order in which the operand's dimensions are read; None for row-major.
+      out_sharding: ignored on one device.
+
+    Raises TypeError if the sizes do not fit.
+    """
+    if dimensions is not None:
+        dimensions = tuple(dimensions)
+        rank = typeof(operand).ndim
+        if sorted(dimensions) != list(range(rank)):
+            raise TypeError(
+                "reshape dimensions must be a permutation of operand dimensions, got dimensions "
+                f"{dimensions} for shape {typeof(operand).shape}."
+            )
+        operand = _transpose(operand, dimensions)
+    return _shape.reshape(operand, sizes(new_sizes))
+
+
+def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
+    """`array` without the dimensions listed, which must have size 1.
+
+    Raises ValueError for a dimension that is out of range, repeated, or not of size 1.
+    """
+    rank = typeof(array).ndim
+    dimensions = tuple(canonical_axis(d, rank) for d in dimensions)
+    if len(set(dimensions)) != len(dimensions):
+        raise ValueError(f"dimensions are not unique: {dimensions}")
+    return _shape.squeeze(array, tuple(sorted(dimensions)))
+
+
+def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
+    """`array` with new dimensions of size 1 at these places of the result.
+
+    Raises ValueError for places that are out of range or repeated.
+    """
+    rank = typeof(array).ndim + len(dimensions)
+    places = {canonical_axis(d, rank) for d in dimensions}
+    if len(places) != len(dimensions):
+        raise ValueError(f"repeated axis in lax.expand_dims: {tuple(dimensions)}")
+    return _shape.expand_dims(array, tuple(sorted(places)))
+
+
+def rev(operand: Any, dimensions: Sequence[int]) -> Any:
+    """`operand` with the order of elements reversed along `dimensions` (not negative)."""
+    return _shape.rev(operand, tuple(map(operator.index, dimensions)))
+
+
+def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
+    """`operand` with dimensions start_dimension … stop_dimension - 1 merged into one."""
+    shape = typeof(operand).shape
+    first, last, _ = slice(start_dimension, stop_dimension).indices(len(shape))
+    merged = 1
+    for n in shape[first:last]:
+        merged *= n
+    return _shape.reshape(operand, (*shape[:first], merged, *shape[last:]))
+
+
+def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
+    """Consecutive pieces of these lengths along `axis`.
+
+    Raises ValueError unless the lengths are non-negative and add up to the dimension.
+    """
+    axis = canonical_axis(axis, typeof(operand).ndim)
+    lengths = tuple(map(operator.index, sizes))
+    return _shape.split_p.bind(operand, sizes=lengths, axis=axis)
+
+
+def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
+    """`operand` with a border of `padding_value` around and between its elements.
+
+    Args:
+      operand: array.
+      padding_value: scalar of the operand's dtype.
+      padding_config: (low, high, interior) per dimension; negative low and high cut elements off.
+
+    Raises TypeError for different dtypes, ValueError for a config that does not fit.
+    """
+    config = tuple(tuple(map(operator.index, c)) for c in padding_config)
+    return _pad.pad_p.bind(operand, padding_value, padding_config=config)[0]
+
+
+def concatenate(operands: Sequence[Any], dimension: int) -> Any:
+    """Arrays of one dtype one behind the other along `dimension`.
+
+    Raises ValueError for no operands, TypeError for operands that do not fit together.
+    """
+    operands = list(operands)
+    if not operands:
+        raise ValueError("concatenate requires a non-empty sequences of arrays")
+    dimension = operator.index(dimension)
+    return _concatenate.concatenate_p.bind(*operands, dimension=dimension)[0]
+
+
+def iota(dtype: Any, size: int) -> Any:
+    """0, 1, …, size - 1 as a vector of `dtype`."""
+    return broadcasted_iota(dtype, (size,), 0)
+
+
+def broadcasted_iota(
+    dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None
+) -> Any:
+    """An array of `shape` that counts 0, 1, … along `dimension` and is constant along others.
+
+    Raises TypeError for a dtype that is not a number, ValueError for a dimension out of range.
+    """
+    return _iota.iota(dtypes.canonical(dtype), sizes(shape), operator.index(dimension))
