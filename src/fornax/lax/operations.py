@@ -5,18 +5,27 @@ from fornax.primitives import (
     argreduce,
     compare,
     complex,
+    concatenate,
     convert,
     cumulative,
     dot,
+    dynamic_slice,
     elementwise,
+    gather,
+    iota,
+    pad,
     reduce,
+    scatter,
     select,
+    shape,
+    slice,
     special,
 )
 
 __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
-    argreduce, compare, complex, convert, cumulative, dot, elementwise, reduce, select, special,
+    argreduce, compare, complex, concatenate, convert, cumulative, dot, dynamic_slice,
+    elementwise, gather, iota, pad, reduce, scatter, select, shape, slice, special,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):
