@@ -12,14 +12,12 @@ from fornax.ir.types import typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.elementwise import (
-    abs_p,
     add_p,
     exp_p,
     log1p_p,
     max_p,
     min_p,
     mul_p,
-    neg_p,
     sub_p,
 )
 from fornax.primitives.family import (
@@ -150,7 +148,7 @@ def log_add_exp(x: Any, y: Any) -> Any:
     most, least = max_p(x, y), min_p(x, y)
     same = eq_p(x, y)  # also two equal infinities, whose difference is NaN
     gap = where(same, constant(x, 0), sub_p(least, most))
-    return add_p(most, log1p_p(exp_p(neg_p(abs_p(gap)))))
+    return add_p(most, log1p_p(exp_p(gap)))
 
 
 def _extreme(ufunc):

@@ -84,7 +84,7 @@ def shift(move, beyond):
     def meaning(x, y):
         width = x.dtype.itemsize * 8
         amount = y.astype(f"u{y.dtype.itemsize}")
-        moved = move(x, np.minimum(amount, width - 1))
+        moved = move(x, np.minimum(amount, width - 1).astype(y.dtype))
         return moved if beyond is None else np.where(amount < width, moved, beyond)
 
     return meaning
@@ -92,7 +92,7 @@ def shift(move, beyond):
 
 def unsigned_shift(x, amount):
     unsigned = x.astype(f"u{x.dtype.itemsize}")
-    return np.right_shift(unsigned, amount).astype(x.dtype)
+    return np.right_shift(unsigned, amount.astype(unsigned.dtype)).astype(x.dtype)
 
 
 def signed_shift(x, amount):

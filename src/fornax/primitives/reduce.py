@@ -92,14 +92,14 @@ class Extreme(Reduction):
 
     def reference(self, x, *, axes, out_sharding=None):
         x = np.asarray(x)
-        if x.dtype.kind == "c" and axes:  # NumPy orders complex numbers lexicographically, too
+        if x.dtype.kind == "c":  # NumPy orders complex numbers lexicographically, too
             return [self.ufunc.reduce(x, axis=tuple(axes))]
         return super().reference(x, axes=axes)
 
     def jvp(self, primals, tangents, *, axes, out_sharding=None):
         (x,), (tangent,) = primals, tangents
         out = self.bind(x, axes=axes)[0]
-        if isinstance(tangent, Zero):
+        if isinstance(tangent, Zero) or not typeof(x).size:
             return [out], [Zero(typeof(out).tangent())]
         kept = keep_axes(out, typeof(x), axes)
         chosen = convert_element_type(eq_p(x, kept), typeof(out).dtype)

@@ -194,7 +194,7 @@ OPERATIONS: dict[str, Callable] = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
     "gt": np.greater, "ge": np.greater_equal, "select": np.where,
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round_even": np.rint,
-    "sqrt": np.sqrt, "copysign": np.copysign, "popcount": np.bitwise_count,
+    "sqrt": np.sqrt, "copysign": np.copysign, "popcount": lambda x: np.bitwise_count(unsigned(x)),
     "clz": count_leading_zeros, "idiv": np.floor_divide, "imod": np.mod,
     # mathematical functions
     "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log1p": np.log1p,

@@ -1,0 +1,61 @@
+"""Every primitive of the case tables obeys the laws."""
+
+import laws
+import pytest
+from cases import all_rows, conversions, elementwise, reductions  # noqa: F401  (fill the tables)
+
+
+@pytest.fixture(autouse=True)
+def wide_types():
+    with laws.wide_types():
+        yield
+
+
+#: params that say where in an array an operation works, which vectors of special values do not fit
+PLACED = {"axes", "axis"}
+every = pytest.mark.parametrize("row", all_rows, ids=str)
+smooth = pytest.mark.parametrize("row", [r for r in all_rows if r.smooth], ids=str)
+special = pytest.mark.parametrize(
+    "row", [r for r in all_rows if r.special and not PLACED & set(r.variants[0].params)], ids=str
+)
+
+
+@every
+def test_reference_matches_type(row):
+    laws.reference_matches_type(row)
+
+
+@every
+def test_element_equals_reference(row):
+    laws.element_equals_reference(row)
+
+
+@every
+def test_vmap_equals_loop(row):
+    laws.vmap_equals_loop(row)
+
+
+@smooth
+def test_jvp_equals_differences(row):
+    laws.jvp_equals_differences(row)
+
+
+@smooth
+def test_transpose_is_adjoint(row):
+    laws.transpose_is_adjoint(row)
+
+
+@smooth
+def test_orders_agree(row):
+    laws.orders_agree(row)
+
+
+@special
+def test_special_values(row):
+    laws.special_values(row)
+
+
+@every
+def test_compiled_equals_reference(row):
+    pytest.importorskip("fornax.runtime.compile")
+    laws.compiled_equals_reference(row)
