@@ -276,27 +276,15 @@ def is_integer(dtype: str) -> bool:
     return dtype not in STORAGE and not is_float(dtype)
 
 
-def coefficient(x: Expr, part: Expr) -> int | None:
-    """The coefficient of `part` in x, or None when x depends on it in another way."""
-    found = 0
-    for term, scale in linear(x)[0]:
-        if term is part:
-            found = scale
-        elif depends(term, part):
-            return None
-    return found
-
-
-def depends(x: Expr, part: Expr) -> bool:
-    """True when `part` occurs in x."""
+def depends_on_axis(x: Expr, axes: set[Axis]) -> bool:
+    """True when x depends on one of `axes`, or on values carried by loops."""
     seen: set[Expr] = set()
     stack = [x]
     while stack:
         node = stack.pop()
-        if node is part:
+        if node.kind in ("carry", "final") or (node.kind == "axis" and node.data in axes):
             return True
-        if node in seen or node.number < part.number:
-            continue
-        seen.add(node)
-        stack.extend(node.args)
+        if node not in seen:
+            seen.add(node)
+            stack.extend(node.args)
     return False

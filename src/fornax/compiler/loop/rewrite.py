@@ -14,6 +14,7 @@ from fornax.compiler.loop.ir import (
     Axis,
     Buffer,
     Carried,
+    Carry,
     Expr,
     For,
     If,
@@ -40,9 +41,13 @@ def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None)
 class Rewriter:
     """Copies expressions into builder `b`, replacing some nodes; folds again on the way.
 
-    `memo` holds what is already replaced: fill it to substitute nodes. `rule(node, args)`, given
-    operands that are already rewritten, may return the new node, or None for a plain copy.
+    `memo` holds what is already replaced: fill it to substitute nodes; `bound` does so for axes and
+    carries: ("axis", axis), ("carry", carry) or ("final", carry) -> expression. `rule(node, args)`,
+    given operands that are already rewritten, may return the new node, or None for a plain copy.
+    With `fresh`, copied loops get axes and carries of their own.
     """
+
+    fresh = False
 
     def __init__(
         self,
@@ -54,7 +59,7 @@ class Rewriter:
         self.memo = {} if memo is None else memo
         self.rule = rule
         self.buffers: dict[Buffer, Buffer] = {}
-        self.axes: dict[Axis, Axis] = {}
+        self.bound: dict[tuple[str, Axis | Carry], Expr] = {}
 
     def __call__(self, root: Expr) -> Expr:
         memo = self.memo
@@ -75,8 +80,11 @@ class Rewriter:
         b, kind = self.b, node.kind
         if kind == "op":
             return b.op(node.data, *args, dtype=node.dtype)
-        if kind == "axis":
-            return b.axis(self.axes.get(node.data, node.data))
+        if kind in ("axis", "carry", "final"):
+            found = self.bound.get((kind, node.data))
+            if found is not None:
+                return found
+            return b.axis(node.data) if kind == "axis" else b.node(kind, node.dtype, node.data)
         if kind == "load":
             data = self.buffers.get(node.data, node.data)
             if node.masked and args[-2].kind == "const":
@@ -86,7 +94,6 @@ class Rewriter:
             return b.node("load", node.dtype, data, args)
         if kind == "reduce":
             combiner, axes, component = node.data
-            axes = tuple(self.axes.get(a, a) for a in axes)
             return b.reduce_component(combiner, axes, component, *args)
         return b.node(kind, node.dtype, node.data, args)
 
@@ -113,24 +120,45 @@ class Rewriter:
             else:
                 yield If(condition, self.statements(old.body), self.statements(old.orelse))
         elif isinstance(old, While):
-            carries = tuple(self.carried(c) for c in old.carries)
-            yield While(self(old.condition), carries, self.statements(old.body))
+            starts = self.starts(old.carries)
+            condition, body = self(old.condition), self.statements(old.body)
+            yield While(condition, self.steps(old.carries, starts), body)
         else:
+            if self.fresh:
+                k = old.buffer
+                self.buffers[k] = Buffer(k.name, k.dtype, k.shape, k.strides, k.role)
             yield Alloc(self.buffers.get(old.buffer, old.buffer))
 
     def loop(self, old: For) -> For:
         axis = old.axis
-        if isinstance(axis.extent, Expr):
-            extent = self(axis.extent)
-            axis = Axis(extent.data if extent.kind == "const" else extent, axis.name)
-            self.axes[old.axis] = axis
-        axis = self.axes.get(old.axis, axis)
+        if isinstance(axis.extent, Expr) or self.fresh:
+            extent = axis.extent
+            if isinstance(extent, Expr):
+                extent = self(extent)
+                extent = extent.data if extent.kind == "const" else extent
+            axis = Axis(extent, axis.name)
+            self.bound["axis", old.axis] = self.b.axis(axis)
+        starts = self.starts(old.carries)
         body = self.statements(old.body)
-        carries = tuple(self.carried(c) for c in old.carries)
-        return For(axis, body, carries, old.kind, old.lanes, old.reverse)
+        return For(axis, body, self.steps(old.carries, starts), old.kind, old.lanes, old.reverse)
 
-    def carried(self, old: Carried) -> Carried:
-        return Carried(old.carry, self(old.start), self(old.next), old.combiner)
+    def starts(self, carries: tuple[Carried, ...]) -> list[tuple[Carry, Expr]]:
+        """The carries of the copy of a loop and their start values."""
+        starts = [(carried.carry, self(carried.start)) for carried in carries]
+        if self.fresh:
+            starts = [(Carry(carry.dtype, carry.name), start) for carry, start in starts]
+            for carried, (carry, _) in zip(carries, starts, strict=True):
+                self.bound["carry", carried.carry] = self.b.carry(carry)
+                self.bound["final", carried.carry] = self.b.final(carry)
+        return starts
+
+    def steps(
+        self, carries: tuple[Carried, ...], starts: list[tuple[Carry, Expr]]
+    ) -> tuple[Carried, ...]:
+        return tuple(
+            Carried(carry, start, self(old.next), old.combiner)
+            for old, (carry, start) in zip(carries, starts, strict=True)
+        )
 
     def kernel(self, old: Kernel) -> Kernel:
         """The copy of a kernel."""

@@ -140,6 +140,21 @@ def combine(
     return (b.op(combiner, total[0], terms[0]),)
 
 
+def merge(
+    b: Builder, combiner: str, total: tuple[Expr, ...], terms: tuple[Expr, ...]
+) -> tuple[Expr, ...]:
+    """Combine two partial results of a reduction, over disjoint sets of elements in any order."""
+    if combiner not in ("argmax", "argmin"):
+        return combine(b, combiner, total, terms)
+    (best, place), (value, index) = total, terms
+    better = b.op("gt" if combiner == "argmax" else "lt", value, best)
+    nan, best_nan = b.ne(value, value), b.ne(best, best)
+    equal = b.or_(b.eq(value, best), b.and_(nan, best_nan))
+    earlier = b.and_(equal, b.lt(index, place))
+    better = b.or_(b.or_(better, b.and_(nan, b.not_(best_nan))), earlier)
+    return b.select(better, value, best), b.select(better, index, place)
+
+
 # --- placing loops ----------------------------------------------------------------------------
 class Scheduler:
     """Places the reductions of one nest. `free` maps a node to the set of axes it depends on, as

@@ -1,0 +1,291 @@
+"""One loop-IR operation as LLVM instructions, for scalars and for vectors alike.
+
+`operation` receives the names of the operands and `put`, which appends an instruction and returns
+the name of its result. No fast-math flags, no signed-overflow promises about user arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+
+from fornax.compiler.loop.ir import WIDTH, Expr, is_float, is_signed
+
+LLVM = {
+    "bool": "i1", "int8": "i8", "uint8": "i8", "int16": "i16", "uint16": "i16", "int32": "i32",
+    "uint32": "i32", "int64": "i64", "uint64": "i64", "float16": "half", "float32": "float",
+    "float64": "double",
+}  # fmt: skip
+
+Put = Callable[[str], str]
+
+
+def type_of(dtype: str, lanes: int = 1) -> str:
+    """The LLVM type of a value of `lanes` elements."""
+    return LLVM[dtype] if lanes == 1 else f"<{lanes} x {LLVM[dtype]}>"
+
+
+def suffix(dtype: str, lanes: int = 1) -> str:
+    """How overloaded intrinsics spell the type: f32, v8f32, i64 …"""
+    letter = f"{'f' if is_float(dtype) else 'i'}{1 if dtype == 'bool' else WIDTH[dtype]}"
+    return letter if lanes == 1 else f"v{lanes}{letter}"
+
+
+def literal(value, dtype: str) -> str:
+    """A scalar constant."""
+    if dtype == "bool":
+        return "true" if value else "false"
+    if is_float(dtype):
+        if dtype == "float16":
+            return f"0xH{struct.unpack('<H', struct.pack('<e', value))[0]:04X}"
+        if math.isnan(value):
+            return "0x7FF8000000000000"
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    return str(value)
+
+
+def splat(value, dtype: str, lanes: int) -> str:
+    """A constant in all lanes."""
+    text = literal(value, dtype)
+    return text if lanes == 1 else f"splat ({LLVM[dtype]} {text})"
+
+
+def operation(node: Expr, args: list[str], lanes: int, put: Put) -> str:
+    """Emit one operation; `args` are names of `lanes` elements each (or constants)."""
+    name = node.data
+    return TABLE[name](Operation(node, lanes, put), *args)
+
+
+class Operation:
+    """What the emitters below need to know about an operation."""
+
+    __slots__ = ("dtype", "float", "lanes", "node", "put", "signed", "source", "type")
+
+    def __init__(self, node: Expr, lanes: int, put: Put):
+        self.node = node
+        self.lanes = lanes
+        self.put = put
+        self.source = node.args[-1].dtype  # of the operands (of a select: of the values)
+        self.dtype = node.dtype
+        self.type = type_of(self.source, lanes)
+        self.float = is_float(self.source)
+        self.signed = is_signed(self.source)
+
+    def constant(self, value, dtype: str | None = None) -> str:
+        return splat(value, dtype or self.source, self.lanes)
+
+    def call(self, function: str, *args: str) -> str:
+        """A call of an intrinsic whose operands and result have one type."""
+        operands = ", ".join(f"{self.type} {a}" for a in args)
+        name = f"@llvm.{function}.{suffix(self.source, self.lanes)}"
+        return self.put(f"call {self.type} {name}({operands})")
+
+    def compare(self, predicate: str, x: str, y: str) -> str:
+        kind = "fcmp" if self.float else "icmp"
+        return self.put(f"{kind} {predicate} {self.type} {x}, {y}")
+
+    def select(self, condition: str, x: str, y: str) -> str:
+        mask = type_of("bool", self.lanes)
+        return self.put(f"select {mask} {condition}, {self.type} {x}, {self.type} {y}")
+
+    def binary(self, instruction: str, x: str, y: str) -> str:
+        return self.put(f"{instruction} {self.type} {x}, {y}")
+
+
+def bounded(node: Expr) -> bool:
+    """True for an int64 operation that is known not to overflow: an index."""
+    if node.dtype != "int64" or node.low is None:
+        return False
+    return -(1 << 62) < node.low and node.high < 1 << 62
+
+
+def arithmetic(floating: str, integer: str, boolean: str) -> Callable[..., str]:
+    def emit(o: Operation, x: str, y: str) -> str:
+        if o.source == "bool":
+            return o.binary(boolean, x, y)
+        if o.float:
+            return o.binary(floating, x, y)
+        return o.binary(f"{integer} nsw" if bounded(o.node) else integer, x, y)
+
+    return emit
+
+
+def division(remainder: bool) -> Callable[..., str]:
+    """Truncating division with JAX's answers for 0 and -1 as divisors."""
+
+    def emit(o: Operation, x: str, y: str) -> str:
+        if o.float:
+            return o.binary("frem" if remainder else "fdiv", x, y)
+        instruction = ("s" if o.signed else "u") + ("rem" if remainder else "div")
+        divisor = o.node.args[1]
+        zero, one = o.constant(0), o.constant(1)
+        can_zero = divisor.low <= 0 <= divisor.high
+        can_minus = o.signed and divisor.low <= -1 <= divisor.high
+        safe = y
+        is_zero = is_minus = ""
+        if can_zero:
+            is_zero = o.compare("eq", y, zero)
+            safe = o.select(is_zero, one, safe)
+        if can_minus:
+            is_minus = o.compare("eq", y, o.constant(-1))
+            safe = o.select(is_minus, one, safe)
+        result = o.binary(instruction, x, safe)
+        if can_minus and not remainder:
+            result = o.select(is_minus, o.binary("sub", zero, x), result)
+        if can_zero:
+            # the remainder by the safe divisor 1 is 0, so -1 needs no case of its own there
+            ones = -1 if o.signed else (1 << WIDTH[o.source]) - 1
+            result = o.select(is_zero, x if remainder else o.constant(ones), result)
+        return result
+
+    return emit
+
+
+def floor_division(remainder: bool) -> Callable[..., str]:
+    """Floor division and modulo of indices by positive divisors."""
+
+    def emit(o: Operation, x: str, y: str) -> str:
+        dividend, divisor = o.node.args
+        if divisor.kind == "const" and divisor.data & (divisor.data - 1) == 0:
+            if remainder:
+                return o.binary("and", x, o.constant(divisor.data - 1))
+            return o.binary("ashr", x, o.constant(divisor.data.bit_length() - 1))
+        if dividend.low >= 0:
+            return o.binary("urem" if remainder else "udiv", x, y)
+        rest = o.binary("srem", x, y)
+        negative = o.compare("slt", rest, o.constant(0))
+        if remainder:
+            return o.select(negative, o.binary("add", rest, y), rest)
+        quotient = o.binary("sdiv", x, y)
+        return o.select(negative, o.binary("sub", quotient, o.constant(1)), quotient)
+
+    return emit
+
+
+def negate(o: Operation, x: str) -> str:
+    if o.float:
+        return o.put(f"fneg {o.type} {x}")
+    return o.binary("sub", o.constant(0), x)
+
+
+def absolute(o: Operation, x: str) -> str:
+    if o.float:
+        return o.call("fabs", x)
+    if not o.signed:
+        return x
+    return o.put(f"call {o.type} @llvm.abs.{suffix(o.source, o.lanes)}({o.type} {x}, i1 false)")
+
+
+def extreme(name: str) -> Callable[..., str]:
+    """min and max. Of floats: NaN wins. The x86 instruction gives its second operand when one is
+    NaN, so a constant (no NaN) goes first, and otherwise one more select handles the first."""
+    ordered = "olt" if name == "min" else "ogt"
+
+    def emit(o: Operation, x: str, y: str) -> str:
+        if o.source == "bool":
+            return o.binary("and" if name == "min" else "or", x, y)
+        if not o.float:
+            return o.call(("s" if o.signed else "u") + name, x, y)
+        first, second = o.node.args
+        if second.kind == "const" and second.data == second.data:
+            x, y, first = y, x, second
+        result = o.select(o.compare(ordered, x, y), x, y)
+        if first.kind == "const" and first.data == first.data:
+            return result
+        return o.select(o.compare("uno", x, x), x, result)
+
+    return emit
+
+
+def complement(o: Operation, x: str) -> str:
+    return o.binary("xor", x, o.constant(-1 if o.source != "bool" else True))
+
+
+def shift(instruction: str) -> Callable[..., str]:
+    def emit(o: Operation, x: str, y: str) -> str:
+        width = WIDTH[o.source]
+        amount = o.node.args[1]
+        if 0 <= amount.low and amount.high < width:
+            return o.binary(instruction, x, y)
+        inside = o.put(f"icmp ult {o.type} {y}, {o.constant(width)}")
+        if instruction == "ashr":
+            return o.binary(instruction, x, o.select(inside, y, o.constant(width - 1)))
+        # a shift by too much is poison, which the select does not choose
+        return o.select(inside, o.binary(instruction, x, y), o.constant(0))
+
+    return emit
+
+
+def comparison(floating: str, order: str) -> Callable[..., str]:
+    def emit(o: Operation, x: str, y: str) -> str:
+        if o.float:
+            return o.compare(floating, x, y)
+        if order in ("eq", "ne"):
+            return o.compare(order, x, y)
+        return o.compare(("s" if o.signed else "u") + order, x, y)
+
+    return emit
+
+
+def choose(o: Operation, condition: str, x: str, y: str) -> str:
+    return o.select(condition, x, y)
+
+
+def fused(o: Operation, x: str, y: str, z: str) -> str:
+    return o.call("fma", x, y, z)
+
+
+def intrinsic(function: str) -> Callable[..., str]:
+    return lambda o, *args: o.call(function, *args)
+
+
+def leading_zeros(o: Operation, x: str) -> str:
+    return o.put(f"call {o.type} @llvm.ctlz.{suffix(o.source, o.lanes)}({o.type} {x}, i1 false)")
+
+
+def cast(o: Operation, x: str) -> str:
+    source, to = o.source, o.dtype
+    result = type_of(to, o.lanes)
+    if is_float(to):
+        if o.float:
+            wider = WIDTH[to] > WIDTH[source]
+            return o.put(f"{'fpext' if wider else 'fptrunc'} {o.type} {x} to {result}")
+        return o.put(f"{'sitofp' if o.signed else 'uitofp'} {o.type} {x} to {result}")
+    if o.float:
+        function = "fptosi" if is_signed(to) else "fptoui"
+        names = f"{suffix(to, o.lanes)}.{suffix(source, o.lanes)}"
+        return o.put(f"call {result} @llvm.{function}.sat.{names}({o.type} {x})")
+    if source == "bool":
+        return o.put(f"zext {o.type} {x} to {result}")
+    if WIDTH[to] == WIDTH[source]:
+        return x
+    if WIDTH[to] < WIDTH[source]:
+        return o.put(f"trunc {o.type} {x} to {result}")
+    return o.put(f"{'sext' if o.signed else 'zext'} {o.type} {x} to {result}")
+
+
+def bitcast(o: Operation, x: str) -> str:
+    result = type_of(o.dtype, o.lanes)
+    return x if result == o.type else o.put(f"bitcast {o.type} {x} to {result}")
+
+
+TABLE: dict[str, Callable[..., str]] = {
+    "add": arithmetic("fadd", "add", "or"),
+    "sub": arithmetic("fsub", "sub", "xor"),
+    "mul": arithmetic("fmul", "mul", "and"),
+    "div": division(False), "rem": division(True),
+    "neg": negate, "abs": absolute, "min": extreme("min"), "max": extreme("max"), "fma": fused,
+    "and": lambda o, x, y: o.binary("and", x, y),
+    "or": lambda o, x, y: o.binary("or", x, y),
+    "xor": lambda o, x, y: o.binary("xor", x, y),
+    "not": complement,
+    "shl": shift("shl"), "shr_arithmetic": shift("ashr"), "shr_logical": shift("lshr"),
+    "eq": comparison("oeq", "eq"), "ne": comparison("une", "ne"), "lt": comparison("olt", "lt"),
+    "le": comparison("ole", "le"), "gt": comparison("ogt", "gt"), "ge": comparison("oge", "ge"),
+    "select": choose, "cast": cast, "bitcast": bitcast,
+    "floor": intrinsic("floor"), "ceil": intrinsic("ceil"), "trunc": intrinsic("trunc"),
+    "round_even": intrinsic("roundeven"), "sqrt": intrinsic("sqrt"),
+    "copysign": intrinsic("copysign"), "popcount": intrinsic("ctpop"), "clz": leading_zeros,
+    "idiv": floor_division(False), "imod": floor_division(True),
+}  # fmt: skip

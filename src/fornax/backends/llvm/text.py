@@ -1,0 +1,629 @@
+"""A kernel as LLVM text: statements, loops, and what vector loops do at their end.
+
+    void kernel(ptr buffers, i64 begin, i64 end, i64 worker)
+
+`buffers` holds one pointer per buffer (aligned to its item size only) and, where the kernel has
+`param` nodes, one more that points to the int64 parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fornax.backends.llvm import memory
+from fornax.backends.llvm.instructions import splat, type_of
+from fornax.backends.llvm.scope import Scope, Value, Vector
+from fornax.backends.llvm.values import Values, steps
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    WIDTH,
+    Alloc,
+    Buffer,
+    Carried,
+    Carry,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Statement,
+    Store,
+    While,
+)
+from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.schedule import merge, start_values
+from fornax.compiler.target import Target
+
+
+def text(kernel: Kernel, target: Target, symbol: str = "kernel") -> str:
+    """LLVM assembly of a legalized kernel with flat buffers: one function called `symbol`."""
+    return Emitter(kernel, target).function(symbol)
+
+
+class Emitter(Values):
+    """Emits one kernel."""
+
+    def __init__(self, kernel: Kernel, target: Target):
+        written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
+        super().__init__(target, written)
+        self.kernel = kernel
+        self.allocations: list[str] = []
+
+    # --- the function ---
+    def function(self, symbol: str) -> str:
+        kernel = self.kernel
+        top = Scope(0, "entry")
+        self.scopes = [top]
+        for position, buffer in enumerate(kernel.buffers):
+            self.argument(position, buffer)
+        if any(n.kind == "param" for n in reachable(expressions(kernel.body))):
+            self.pointer(len(kernel.buffers), "%params")
+        alone = len(kernel.body) == 1 and is_parallel(kernel.body[0])
+        if alone:  # nothing to do for an empty chunk, so the loop needs no guard
+            top.lines += ["  %some = icmp slt i64 %begin, %end", "  br i1 %some, label %run, "]
+            top.lines[-1] += "label %done"
+            top.lines.append("run:")
+            top.block = "run"
+        self.body(kernel.body, nonempty=alone)
+        top.lines.append("  br label %done")
+        attributes = f'nounwind "prefer-vector-width"="{self.target.vector_bits}"'
+        lines = [
+            f"define void @{symbol}(ptr %buffers, i64 %begin, i64 %end, i64 %worker) #0 {{",
+            "entry:",
+            *self.allocations,
+            *top.lines,
+            "done:",
+            "  ret void",
+            "}",
+            f"attributes #0 = {{ {attributes} }}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def pointer(self, position: int, name: str) -> None:
+        slot = self.put(0, f"getelementptr ptr, ptr %buffers, i64 {position}")
+        self.scopes[0].lines.append(f"  {name} = load ptr, ptr {slot}, align 8")
+
+    def argument(self, position: int, buffer: Buffer) -> None:
+        name = f"%b{position}"
+        self.pointer(position, name)
+        if buffer.role == "scratch":
+            size = buffer.size * max(WIDTH[buffer.dtype] // 8, 1)
+            offset = self.put(0, f"mul nsw i64 %worker, {size}")
+            name = self.put(0, f"getelementptr i8, ptr {name}, i64 {offset}")
+        self.base[buffer] = name
+
+    # --- statements ---
+    def body(
+        self,
+        body: Iterable[Statement],
+        finish: Callable[[], object] | None = None,
+        nonempty: bool = False,
+    ) -> object:
+        """Emit statements, and `finish` (the loop's steps). Stores that follow one another are
+        made after all their values are known, for a store may overwrite what another one reads;
+        steps that end such a body are computed before its stores, too."""
+        group: list[memory.Pending] = []
+        touched: set[Buffer] = set()
+        result = None
+        statements = list(body)
+        for position, statement in enumerate(statements):
+            if not isinstance(statement, Store):
+                memory.perform(self, group)
+                group, touched = [], set()
+                self.statement(statement, nonempty)
+                continue
+            if touched and self.reads(statement, touched):
+                memory.perform(self, group)
+                group, touched = [], set()
+            group.append(memory.prepare(self, statement))
+            touched.add(statement.buffer)
+            if finish and position == len(statements) - 1 and len(group) == len(statements):
+                steps_read = reachable(finish.roots)
+                if not any(n.kind == "load" and n.data in touched for n in steps_read):
+                    result, finish = finish(), None
+        memory.perform(self, group)
+        return finish() if finish else result
+
+    def reads(self, store: Store, buffers: set[Buffer]) -> bool:
+        nodes = reachable(expressions((store,)), self.known.__contains__)
+        return any(n.kind == "load" and n.data in buffers for n in nodes)
+
+    def statement(self, statement: Statement, nonempty: bool = False) -> None:
+        if isinstance(statement, For):
+            if statement.kind == "vector" and statement.lanes > 1:
+                VectorLoop(self, statement).emit()
+            else:
+                self.loop(statement, nonempty)
+        elif isinstance(statement, While):
+            self.while_loop(statement)
+        elif isinstance(statement, If):
+            self.branch(statement)
+        elif isinstance(statement, Alloc):
+            self.allocate(statement.buffer)
+
+    def allocate(self, buffer: Buffer) -> None:
+        name = self.fresh("%local")
+        kind = memory.memory_type(buffer.dtype)
+        self.allocations.append(f"  {name} = alloca [{max(buffer.size, 1)} x {kind}], align 64")
+        self.base[buffer] = name
+
+    # --- scopes ---
+    def enter(self, body: Iterable[Statement] = (), **flags) -> Scope:
+        """Open a scope that repeats or guards `body`."""
+        written = frozenset(s.buffer for s in walk(body) if isinstance(s, Store))
+        for buffer in written:
+            self.forget(buffer)
+        scope = Scope(len(self.scopes), self.fresh("L"), written, **flags)
+        self.scopes.append(scope)
+        self.varies = {}
+        return scope
+
+    def leave(self) -> Scope:
+        """Close the innermost scope; its lines are still to be put somewhere."""
+        scope = self.scopes.pop()
+        for key in scope.owned:
+            found = self.known.get(key)
+            if found is not None and found.depth >= scope.depth:
+                del self.known[key]
+        for buffer in scope.writes:
+            self.forget(buffer)
+        self.varies = {}
+        return scope
+
+    def bind(self, kind: str, carried: Iterable[Carried], values: Iterable[Value]) -> None:
+        for one, value in zip(carried, values, strict=True):
+            self.bound[kind, one.carry] = value
+
+    # --- scalar loops ---
+    def loop(self, loop: For, nonempty: bool = False) -> None:
+        """A loop whose iterations run one after another."""
+        extent = loop.axis.extent
+        if loop.kind == "parallel":
+            begin, end, nonempty = Value("%begin"), Value("%end"), nonempty
+        elif isinstance(extent, int):
+            begin, end, nonempty = Value("0"), Value(str(extent)), extent > 0
+        else:
+            begin, end = Value("0"), self.value(extent)
+            nonempty = extent.low > 0
+        varying = self.varying_carries(loop)
+        starts = [self.start(c, c.carry in varying) for c in loop.carries]
+        if extent == 0:
+            self.bind("final", loop.carries, starts)
+            return
+        finals = self.counted(
+            loop.axis, loop.body, loop.carries, begin.name, end.name, 1, starts, nonempty,
+            loop.reverse,
+        )  # fmt: skip
+        self.bind("final", loop.carries, finals)
+
+    def start(self, carried: Carried, varies: bool) -> Value:
+        value = self.value(carried.start)
+        if varies and value.lanes == 1:
+            name = self.widened(value, carried.start.dtype, self.vector.lanes)
+            return Value(name, self.vector.lanes, value.depth)
+        return value
+
+    def counted(
+        self, axis, body, carries, begin: str, end: str, step: int, starts: list[Value],
+        nonempty: bool, reverse: bool = False, vector: Callable | None = None,
+        mask: Callable | None = None,
+    ) -> list[Value]:  # fmt: skip
+        """The code of `for axis in range(begin, end, step)`; the values of the carries after it.
+
+        `vector(base, depth)` describes the vector loop this is; `mask(base, depth)` computes which
+        lanes are active.
+        """
+        parent = self.scopes[-1]
+        scope = self.enter(body, guarded=not nonempty)
+        head, depth = scope.block, scope.depth
+        counter, following = self.fresh("%i"), self.fresh("%n")
+        position = counter
+        if reverse:
+            last = f"add nsw i64 {begin}, {end}"
+            total = self.put(depth, last)
+            flipped = self.put(depth, f"sub nsw i64 {total}, {counter}")
+            position = self.put(depth, f"sub nsw i64 {flipped}, 1")
+        self.bound["axis", axis] = Value(position, 1, depth)
+        phis = [Value(self.fresh("%c"), s.lanes, depth) for s in starts]
+        self.bind("carry", carries, phis)
+        outer = self.vector, self.mask
+        if vector is not None:
+            self.vector = vector(position, depth)
+            self.mask = mask(position, depth) if mask else None
+        inner_head = scope.block
+        if not nonempty:  # test first
+            inner_head = self.fresh("L")
+            test = self.put(depth, f"icmp slt i64 {counter}, {end}")
+            opening = f"  br i1 {test}, label %{inner_head}, label %"
+            scope.lines.append(opening)
+            scope.lines.append(f"{inner_head}:")
+            scope.block = inner_head
+        nexts = self.body(body, Finish(self, carries, phis))
+        self.vector, self.mask = outer
+        closed = self.leave()
+        tail, leave = closed.block, self.fresh("L")
+        lines = [f"  br label %{head}", f"{head}:"]
+        before = parent.block
+        lines.append(f"  {counter} = phi i64 [ {begin}, %{before} ], [ {following}, %{tail} ]")
+        for one, phi, start, after in zip(carries, phis, starts, nexts, strict=True):
+            kind = type_of(one.carry.dtype, phi.lanes)
+            lines.append(
+                f"  {phi.name} = phi {kind} [ {start.name}, %{before} ], [ {after}, %{tail} ]"
+            )
+        lines += closed.lines
+        lines.append(f"  {following} = add nsw i64 {counter}, {step}")
+        if nonempty:
+            again = self.fresh("%v")
+            lines.append(f"  {again} = icmp slt i64 {following}, {end}")
+            lines.append(f"  br i1 {again}, label %{head}, label %{leave}")
+        else:
+            at = lines.index(opening)
+            lines[at] = opening + leave
+            lines.append(f"  br label %{head}")
+        lines.append(f"{leave}:")
+        parent.lines += lines
+        parent.block = leave
+        names = nexts if nonempty else [phi.name for phi in phis]
+        return [Value(n, p.lanes, parent.depth) for n, p in zip(names, phis, strict=True)]
+
+    def straight(
+        self, axis, body, carries, base: str, starts: list[Value], vector=None, mask=None
+    ) -> list[Value]:
+        """One iteration without a loop."""
+        parent = self.scopes[-1]
+        scope = self.enter(body)
+        scope.block = parent.block
+        # the depth of the scope, although the name is known outside: other iterations of the same
+        # body are emitted with other values
+        self.bound["axis", axis] = Value(base, 1, scope.depth)
+        inside = [Value(s.name, s.lanes, scope.depth) for s in starts]
+        self.bind("carry", carries, inside)
+        outer = self.vector, self.mask
+        if vector is not None:
+            self.vector = vector(base, scope.depth)
+            self.mask = mask(base, scope.depth) if mask else None
+        nexts = self.body(body, Finish(self, carries, inside))
+        self.vector, self.mask = outer
+        closed = self.leave()
+        parent.lines += closed.lines
+        parent.block = closed.block
+        return [Value(n, s.lanes, parent.depth) for n, s in zip(nexts, starts, strict=True)]
+
+    def varying_carries(self, loop: For | While) -> set[Carry]:
+        """The carries of a loop inside a vector loop that get lanes: those whose start or next
+        value depends on the vector axis, directly or through other carries."""
+        if self.vector is None or self.vector.lanes == 1:
+            return set()
+        every = [loop, *(s for s in walk(loop.body) if isinstance(s, For | While))]
+        varying: set[Carry] = set()
+        roots = {}
+        for one in every:
+            by_condition = [one.condition] if isinstance(one, While) else []
+            for carried in one.carries:
+                roots[carried.carry] = [carried.start, carried.next, *by_condition]
+        nodes = {c: reachable(found, self.known.__contains__) for c, found in roots.items()}
+
+        def lanes(node: Expr) -> bool:
+            if node in self.known:
+                return self.known[node].lanes > 1
+            if node.kind == "axis":
+                return node.data is self.vector.axis
+            if node.kind in ("carry", "final"):
+                if node.data in roots:
+                    return node.data in varying
+                return self.bound[node.kind, node.data].lanes > 1
+            return False
+
+        changed = True
+        while changed:
+            changed = False
+            for carry, found in nodes.items():
+                if carry not in varying and any(map(lanes, found)):
+                    varying.add(carry)
+                    changed = True
+        return varying
+
+    # --- while and if ---
+    def while_loop(self, loop: While) -> None:
+        """Test, run, step. In a vector loop it runs while any lane does; the others keep their
+        values and store nothing."""
+        parent = self.scopes[-1]
+        varying = self.varying_carries(loop)
+        starts = [self.start(c, c.carry in varying) for c in loop.carries]
+        scope = self.enter(loop.body, guarded=True)
+        head, depth = scope.block, scope.depth
+        phis = [Value(self.fresh("%c"), s.lanes, depth) for s in starts]
+        self.bind("carry", loop.carries, phis)
+        condition = self.value(loop.condition)
+        outer = self.mask
+        if condition.lanes > 1:
+            active = [m for m in (self.mask, condition) if m is not None]
+            condition = memory.both(self, active, condition.lanes)
+            self.mask = condition
+            kind = type_of("bool", condition.lanes)
+            reduced = f"@llvm.vector.reduce.or.v{condition.lanes}i1"
+            test = self.put(depth, f"call i1 {reduced}({kind} {condition.name})")
+        else:
+            test = condition.name
+        inner, leave = self.fresh("L"), self.fresh("L")
+        scope.lines += [f"  br i1 {test}, label %{inner}, label %{leave}", f"{inner}:"]
+        scope.block = inner
+        nexts = self.body(loop.body, Finish(self, loop.carries, phis))
+        self.mask = outer
+        closed = self.leave()
+        lines = [f"  br label %{head}", f"{head}:"]
+        for one, phi, start, after in zip(loop.carries, phis, starts, nexts, strict=True):
+            kind = type_of(one.carry.dtype, phi.lanes)
+            lines.append(
+                f"  {phi.name} = phi {kind} [ {start.name}, %{parent.block} ], "
+                f"[ {after}, %{closed.block} ]"
+            )
+        parent.lines += [*lines, *closed.lines, f"  br label %{head}", f"{leave}:"]
+        parent.block = leave
+        finals = [Value(p.name, p.lanes, parent.depth) for p in phis]
+        self.bind("final", loop.carries, finals)
+
+    def branch(self, branch: If) -> None:
+        """A branch; in a vector loop, both sides under masks where the condition has lanes."""
+        condition = self.value(branch.condition)
+        if condition.lanes == 1:
+            then, after = self.fresh("L"), self.fresh("L")
+            orelse = self.fresh("L") if branch.orelse else after
+            lines = self.scopes[-1].lines
+            lines.append(f"  br i1 {condition.name}, label %{then}, label %{orelse}")
+            self.side(then, branch.body, after)
+            if branch.orelse:
+                self.side(orelse, branch.orelse, after)
+            self.scopes[-1].lines.append(f"{after}:")
+            self.scopes[-1].block = after
+            return
+        outer, lanes, depth = self.mask, condition.lanes, self.scopes[-1].depth
+        for body, wanted in ((branch.body, True), (branch.orelse, False)):
+            if not body:
+                continue
+            chosen = condition
+            if not wanted:
+                kind = type_of("bool", lanes)
+                flipped = self.put(depth, f"xor {kind} {condition.name}, splat (i1 true)")
+                chosen = Value(flipped, lanes, depth)
+            active = memory.both(self, [m for m in (outer, chosen) if m is not None], lanes)
+            kind = type_of("bool", lanes)
+            test = self.put(
+                depth, f"call i1 @llvm.vector.reduce.or.v{lanes}i1({kind} {active.name})"
+            )
+            then, after = self.fresh("L"), self.fresh("L")
+            lines = self.scopes[-1].lines
+            lines.append(f"  br i1 {test}, label %{then}, label %{after}")
+            self.mask = active
+            self.side(then, body, after)
+            self.mask = outer
+            self.scopes[-1].lines.append(f"{after}:")
+            self.scopes[-1].block = after
+
+    def side(self, label: str, body: tuple[Statement, ...], after: str) -> None:
+        """One side of a branch."""
+        parent = self.scopes[-1]
+        scope = self.enter(body, guarded=True, branch=True)
+        scope.block = label
+        self.body(body)
+        closed = self.leave()
+        parent.lines += [f"{label}:", *closed.lines, f"  br label %{after}"]
+
+    def when(self, condition: Value, lines: list[str]) -> None:
+        """Run `lines` where a scalar condition holds."""
+        scope = self.scopes[-1]
+        then, after = self.fresh("L"), self.fresh("L")
+        scope.lines.append(f"  br i1 {condition.name}, label %{then}, label %{after}")
+        scope.lines += [f"{then}:", *lines, f"  br label %{after}", f"{after}:"]
+        scope.block = after
+
+
+class Finish:
+    """The steps of a loop's carries: names of their next values. Lanes that are not active keep
+    what they have."""
+
+    def __init__(self, e: Emitter, carries: tuple[Carried, ...], old: list[Value]):
+        self.e = e
+        self.carries = carries
+        self.old = old
+        self.roots = [c.next for c in carries]
+
+    def __call__(self) -> list[str]:
+        e = self.e
+        names = []
+        for carried, old in zip(self.carries, self.old, strict=True):
+            value = e.value(carried.next)
+            dtype = carried.carry.dtype
+            name = e.widened(value, dtype, old.lanes)
+            if e.mask is not None and old.lanes > 1:
+                kind, depth = type_of(dtype, old.lanes), e.scopes[-1].depth
+                mask = f"<{old.lanes} x i1> {e.mask.name}"
+                name = e.put(depth, f"select {mask}, {kind} {name}, {kind} {old.name}")
+            names.append(name)
+        return names
+
+
+def is_parallel(statement: Statement) -> bool:
+    return isinstance(statement, For) and statement.kind == "parallel"
+
+
+class VectorLoop:
+    """A vector loop: whole vectors, then the rest, then its reductions across lanes.
+
+    The rest runs in masked vectors of the machine's width where all its memory accesses can be
+    masked, else one by one. Carries hold one partial result per lane.
+    """
+
+    def __init__(self, e: Emitter, loop: For):
+        self.e = e
+        self.loop = loop
+        self.b = Builder()  # for nodes that stand for partial results
+
+    def emit(self) -> None:
+        e, loop = self.e, self.loop
+        extent, lanes = loop.axis.extent, loop.lanes
+        starts = [e.value(c.start) for c in loop.carries]
+        depth = e.scopes[-1].depth
+        dynamic = not isinstance(extent, int)
+        if dynamic:
+            count = e.value(extent).name
+            whole = e.put(depth, f"and i64 {count}, {-lanes}")
+            rest = lanes  # at most
+        else:
+            count, whole = str(extent), str(extent - extent % lanes)
+            rest = extent % lanes
+        partial = self.identities(lanes)
+        if dynamic or extent >= lanes:
+            once = not dynamic and extent < 2 * lanes
+            if once:
+                partial = e.straight(
+                    loop.axis, loop.body, loop.carries, "0", partial, self.vector(lanes)
+                )
+            else:
+                partial = e.counted(
+                    loop.axis, loop.body, loop.carries, "0", whole, lanes, partial, not dynamic,
+                    vector=self.vector(lanes),
+                )  # fmt: skip
+        narrow = self.tail_lanes(rest) if rest else 0
+        if narrow > 1:
+            partial = self.halve(partial, narrow)
+            partial = self.masked(whole, count, narrow, partial, rest, dynamic)
+        finals = self.include(self.halve(partial, 1), starts)
+        if narrow == 1:
+            finals = e.counted(
+                loop.axis, loop.body, loop.carries, whole, count, 1, finals, not dynamic
+            )
+        e.bind("final", loop.carries, finals)
+
+    def vector(self, lanes: int, partial: bool = False) -> Callable[[str, int], Vector]:
+        return lambda base, depth: Vector(self.loop.axis, lanes, base, depth, partial)
+
+    # --- the rest ---
+    def tail_lanes(self, rest: int) -> int:
+        """Lanes of the masked vectors of the rest, or 1 where masks do not work."""
+        e, loop = self.e, self.loop
+        widest = 8
+        e.vector = Vector(loop.axis, loop.lanes, "0", len(e.scopes))
+        e.varies = {}
+        try:
+            for offset, buffer, is_store in accesses(loop.body, loop.carries):
+                found = memory.access(e, offset)
+                width = WIDTH[buffer.dtype]
+                widest = max(widest, width)
+                if width not in e.target.masked_bits and (found.stride or found.lanes):
+                    return 1
+                if is_store and (found.lanes or found.stride != 1):
+                    return 1
+        finally:
+            e.vector, e.varies = None, {}
+        if not e.target.masked_bits:
+            return 1
+        native = e.target.vector_bits // max(widest, 32)
+        return min(native, loop.lanes)
+
+    def masked(
+        self, whole: str, count: str, lanes: int, partial: list[Value], rest: int, dynamic: bool
+    ) -> list[Value]:
+        e, loop = self.e, self.loop
+
+        def mask(base: str, depth: int) -> Value:
+            if not dynamic and not base.startswith("%"):
+                left = min(int(count) - int(base), lanes)
+                flags = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(lanes))
+                return Value(f"<{flags}>", lanes, 0)
+            left = e.put(depth, f"sub nsw i64 {count}, {base}")
+            short = Value(e.put(depth, f"trunc i64 {left} to i32"), 1, depth)
+            wide = e.widened(short, "int32", lanes)
+            numbers = steps(lanes, "i32", 1, 32)
+            name = e.put(depth, f"icmp slt <{lanes} x i32> {numbers}, {wide}")
+            return Value(name, lanes, depth)
+
+        vector = self.vector(lanes, True)
+        if not dynamic and rest <= lanes:
+            return e.straight(loop.axis, loop.body, loop.carries, whole, partial, vector, mask)
+        return e.counted(
+            loop.axis, loop.body, loop.carries, whole, count, lanes, partial, not dynamic,
+            vector=vector, mask=mask,
+        )  # fmt: skip
+
+    # --- reductions ---
+    def groups(self) -> list[tuple[str, list[int]]]:
+        """Combiners with the positions of their components among the carries."""
+        found, position = [], 0
+        carries = self.loop.carries
+        while position < len(carries):
+            combiner = carries[position].combiner
+            size = 2 if combiner in ("argmax", "argmin", "cmul") else 1
+            found.append((combiner, list(range(position, position + size))))
+            position += size
+        return found
+
+    def identities(self, lanes: int) -> list[Value]:
+        values = []
+        for combiner, members in self.groups():
+            nodes = tuple(self.loop.carries[k].start for k in members)
+            for node in start_values(self.b, combiner, nodes):
+                values.append(Value(splat(node.data, node.dtype, lanes), lanes))
+        return values
+
+    def merged(self, first: list[Value], second: list[Value]) -> list[Value]:
+        """Two sets of partial results as one."""
+        e, results = self.e, []
+        for combiner, members in self.groups():
+            nodes = []
+            for values in (first, second):
+                for k in members:
+                    node = self.b.carry(Carry(self.loop.carries[k].carry.dtype))
+                    e.known[node] = values[k]
+                    nodes.append(node)
+            half = len(members)
+            for root in merge(self.b, combiner, tuple(nodes[:half]), tuple(nodes[half:])):
+                results.append(e.value(root))
+        return results
+
+    def halve(self, values: list[Value], lanes: int) -> list[Value]:
+        """Combine lanes of partial results until `lanes` are left."""
+        e = self.e
+        if not values:
+            return values
+        depth = e.scopes[-1].depth
+        while values[0].lanes > lanes:
+            width = values[0].lanes
+            halves: list[list[Value]] = [[], []]
+            for carried, value in zip(self.loop.carries, values, strict=True):
+                dtype = carried.carry.dtype
+                for side, begin in zip(halves, (0, width // 2), strict=True):
+                    if width == 2:
+                        kind = type_of(dtype, 2)
+                        name = e.put(depth, f"extractelement {kind} {value.name}, i64 {begin}")
+                    else:
+                        order = range(begin, begin + width // 2)
+                        name = memory.shuffle(e, value.name, dtype, width, order, depth)
+                    side.append(Value(name, width // 2, depth))
+            values = self.merged(*halves)
+        return values
+
+    def include(self, values: list[Value], starts: list[Value]) -> list[Value]:
+        """Combine what the lanes found with what the carries started from."""
+        carries = self.loop.carries
+        neutral = all(
+            node.kind == "const" and repr(node.data) == repr(identity.data)
+            for combiner, members in self.groups()
+            for node, identity in zip(
+                [carries[k].start for k in members],
+                start_values(self.b, combiner, tuple(carries[k].start for k in members)),
+                strict=True,
+            )
+        )
+        return values if neutral else self.merged(starts, values)
+
+
+def accesses(body, carries) -> Iterable[tuple[Expr, Buffer, bool]]:
+    """(offset, buffer, is a store) of all memory accesses of a loop body."""
+    roots = [*expressions(body), *(c.next for c in carries)]
+    for node in reachable(roots):
+        if node.kind == "load":
+            yield node.args[0], node.data, False
+    for statement in walk(body):
+        if isinstance(statement, Store):
+            yield statement.index[0], statement.buffer, True

@@ -1,0 +1,230 @@
+"""Expressions as SSA values: where each is computed, and with how many lanes.
+
+A value is emitted into the outermost scope (function, loop body, branch) in which all it depends on
+is known, so loop invariants leave loops by construction. Inside a vector loop, what depends on its
+axis has one lane per iteration; everything else stays scalar and is broadcast where it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fornax.backends.llvm import memory
+from fornax.backends.llvm.instructions import literal, operation, type_of
+from fornax.backends.llvm.scope import Scope, Value, Vector
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Carry, Expr, is_float
+from fornax.compiler.target import Target
+
+
+class Values:
+    """The part of the emitter that knows expressions."""
+
+    def __init__(self, target: Target, written: set[Buffer]):
+        self.target = target
+        self.written = written
+        self.scopes: list[Scope] = []
+        self.known: dict[object, Value] = {}
+        self.bound: dict[tuple[str, Axis | Carry], Value] = {}
+        self.readers: dict[Buffer, dict[Expr, None]] = {}
+        self.vector: Vector | None = None
+        self.mask: Value | None = None  #: lanes that are active, if not all are
+        self.varies: dict[Expr, bool] = {}
+        self.base: dict[Buffer, str] = {}
+        self.counter = 0
+
+    # --- text ---
+    def fresh(self, prefix: str = "v") -> str:
+        self.counter += 1
+        return f"{prefix}{self.counter}"
+
+    def put(self, depth: int, text: str) -> str:
+        """Append an instruction to the scope at `depth`; the name of its result."""
+        self.counter += 1
+        name = f"%v{self.counter}"
+        self.scopes[depth].lines.append(f"  {name} = {text}")
+        return name
+
+    def remember(self, key: object, value: Value) -> Value:
+        self.known[key] = value
+        self.scopes[value.depth].owned.append(key)
+        return value
+
+    def forget(self, buffer: Buffer) -> None:
+        """A store to `buffer` ends the life of values read from it."""
+        for node in self.readers.pop(buffer, ()):
+            self.known.pop(node, None)
+
+    # --- expressions ---
+    def value(self, root: Expr) -> Value:
+        """The SSA value of an expression, emitting what is not known yet."""
+        found = self.known.get(root)
+        if found is not None:
+            return found
+        pending: set[Expr] = set()
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node not in pending and node not in self.known:
+                pending.add(node)
+                stack.extend(self.needs(node))
+        for node in sorted(pending, key=lambda n: n.number):
+            if node not in self.known:
+                self.emit(node)
+        return self.known[root]
+
+    def needs(self, node: Expr) -> Iterable[Expr]:
+        """The expressions whose values an expression is made of."""
+        if node.kind == "load":
+            return memory.load_needs(node)
+        if self.is_ramp(node):
+            return memory.parts(node.args[0])
+        return node.args
+
+    def emit(self, node: Expr) -> None:
+        kind = node.kind
+        if kind == "const":
+            self.remember(node, Value(literal(node.data, node.dtype)))
+        elif kind == "load":
+            memory.load(self, node)
+            self.inherit(node)
+        elif kind == "axis":
+            self.remember(node, self.axis(node.data))
+        elif kind in ("carry", "final"):
+            self.remember(node, self.bound[kind, node.data])
+        elif kind == "param":
+            pointer = self.put(0, f"getelementptr i64, ptr %params, i64 {node.data}")
+            self.remember(node, Value(self.put(0, f"load i64, ptr {pointer}, align 8")))
+        elif self.is_ramp(node):
+            self.ramp(node)
+            self.inherit(node)
+        else:
+            self.operation(node)
+
+    def operation(self, node: Expr) -> None:
+        values = [self.known[a] for a in node.args]
+        lanes = max(v.lanes for v in values)
+        depth = self.depth_of(values)
+        names = [self.widened(v, a.dtype, lanes) for v, a in zip(values, node.args, strict=True)]
+        name = operation(node, names, lanes, lambda text: self.put(depth, text))
+        self.remember(node, Value(name, lanes, depth))
+        self.inherit(node)
+
+    def inherit(self, node: Expr) -> None:
+        """A value computed from memory that is written ends with the value it was computed from."""
+        if self.readers:
+            needs = self.needs(node)
+            for readers in self.readers.values():
+                if any(a in readers for a in needs):
+                    readers[node] = None
+
+    def depth_of(self, values: Iterable[Value]) -> int:
+        """The outermost scope where something made of `values` can be computed."""
+        depth = max((v.depth for v in values), default=0)
+        for scope in reversed(self.scopes):
+            if scope.depth <= depth:
+                break
+            if scope.branch:
+                return scope.depth
+        return depth
+
+    def load_depth(self, depth: int, buffer: Buffer, safe: bool) -> int:
+        """The outermost scope for a load whose address is known at `depth`."""
+        for scope in reversed(self.scopes):
+            if scope.depth <= depth:
+                break
+            if scope.branch or (scope.guarded and not safe) or buffer in scope.writes:
+                return scope.depth
+        return depth
+
+    def widened(self, value: Value, dtype: str, lanes: int) -> str:
+        """The name of `value` with `lanes` lanes."""
+        if value.lanes == lanes:
+            return value.name
+        assert value.lanes == 1, "lanes do not match"
+        if not value.name.startswith("%"):
+            return f"splat ({type_of(dtype)} {value.name})"
+        key = ("splat", value.name, lanes)
+        found = self.known.get(key)
+        if found is None:
+            kind = type_of(dtype, lanes)
+            first = self.put(
+                value.depth,
+                f"insertelement {kind} poison, {type_of(dtype)} {value.name}, i64 0",
+            )
+            name = self.put(
+                value.depth,
+                f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer",
+            )
+            found = self.remember(key, Value(name, lanes, value.depth))
+        return found.name
+
+    # --- loop variables ---
+    def axis(self, axis: Axis) -> Value:
+        """The value of a loop variable; a vector of consecutive numbers for the vector axis."""
+        vector = self.vector
+        if vector is None or axis is not vector.axis or vector.lanes == 1:
+            return self.bound["axis", axis]
+        base = self.widened(Value(vector.base, 1, vector.depth), "int64", vector.lanes)
+        kind = type_of("int64", vector.lanes)
+        name = self.put(vector.depth, f"add nsw {kind} {base}, {steps(vector.lanes, 'i64')}")
+        return Value(name, vector.lanes, vector.depth)
+
+    def is_varying(self, root: Expr) -> bool:
+        """True when the expression has lanes in the vector loop being emitted."""
+        found = self.known.get(root)
+        if found is not None:
+            return found.lanes > 1
+        if self.vector is None or self.vector.lanes == 1:
+            return False
+        memo = self.varies
+        if root not in memo:
+            pending, stack = set(), [root]
+            while stack:
+                node = stack.pop()
+                if node not in pending and node not in memo:
+                    pending.add(node)
+                    stack.extend(node.args)
+            for node in sorted(pending, key=lambda n: n.number):
+                memo[node] = self.varies_here(node)
+        return memo[root]
+
+    def varies_here(self, node: Expr) -> bool:
+        if node.kind == "axis":
+            return node.data is self.vector.axis
+        if node.kind in ("carry", "final"):
+            found = self.bound.get((node.kind, node.data))
+            return found is not None and found.lanes > 1
+        return any(self.varies[a] for a in node.args)
+
+    # --- ramps: narrow integers that are a linear function of the vector axis ---
+    def is_ramp(self, node: Expr) -> bool:
+        """cast of an int64 index to a narrower integer: computed in that dtype's width."""
+        if node.kind != "op" or node.data != "cast" or node.args[0].dtype != "int64":
+            return False
+        if is_float(node.dtype) or WIDTH[node.dtype] >= 64 or self.vector is None:
+            return False
+        varying = [p for p, _ in affine.linear(node.args[0])[0] if self.is_varying(p)]
+        return len(varying) == 1 and varying[0].kind == "axis"
+
+    def ramp(self, node: Expr) -> None:
+        vector, kind = self.vector, type_of(node.dtype)
+        terms, constant = affine.linear(node.args[0])
+        start = memory.scalar_sum(self, terms, constant)
+        if start.name.startswith("%"):
+            cut = self.put(start.depth, f"trunc i64 {start.name} to {kind}")
+            low = Value(cut, 1, start.depth)
+        else:
+            low = Value(str(affine.wrap(int(start.name), node.dtype)))
+        slope = next(c for p, c in terms if p.kind == "axis" and p.data is vector.axis)
+        wide = type_of(node.dtype, vector.lanes)
+        first = self.widened(low, node.dtype, vector.lanes)
+        ramp = steps(vector.lanes, kind, slope, WIDTH[node.dtype])
+        name = self.put(start.depth, f"add {wide} {first}, {ramp}")
+        self.remember(node, Value(name, vector.lanes, start.depth))
+
+
+def steps(lanes: int, kind: str, slope: int = 1, width: int = 64) -> str:
+    """The constant vector <0, slope, 2 slope …>."""
+    numbers = ((k * slope) & ((1 << width) - 1) for k in range(lanes))
+    return f"<{', '.join(f'{kind} {n}' for n in numbers)}>"

@@ -1,0 +1,198 @@
+"""Operations a machine lacks become operations it has; the last pass before machine code.
+
+Mathematical functions become polynomials (`math`), narrow storage formats become integer
+operations, rounding and fused multiply-adds are replaced where there are no instructions for them,
+"unroll" loops are unrolled, and x * y + z is contracted.
+
+Contraction is a function of the expression alone, so that a value computed twice is the same twice:
+a sum of exactly one product and something else becomes an `fma`. Differences are left alone: in
+exp(x - max(x)) an x kept to more digits than the maximum it is compared with can overflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fornax.compiler.loop import math, math_arithmetic, storage
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    MATH,
+    STORAGE,
+    Buffer,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+    is_float,
+)
+from fornax.compiler.loop.rewrite import Rewriter
+from fornax.compiler.target import Target
+
+
+def legalize(kernel: Kernel, target: Target) -> Kernel:
+    """The kernel in operations that the target's instructions cover."""
+    return Legalizer(Builder(), target).kernel(kernel)
+
+
+class Legalizer(Rewriter):
+    def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
+        super().__init__(b, memo, self.legal)
+        self.target = target
+        self.formulas = math_arithmetic.Target(b, target.fma)
+
+    # --- expressions ---
+    def legal(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.kind == "load":
+            return self.load(node, args)
+        if node.kind != "op":
+            return None
+        name = node.data
+        if name in MATH:
+            return self.expand(node, args)
+        if name in ("cast", "bitcast"):
+            return self.convert(node, args[0])
+        if name == "add" and is_float(node.dtype) and self.target.fma:
+            return contract(self.b, *args)
+        if name == "fma" and not self.target.fma and node.dtype == "float32":
+            return wide_fma(self.b, *args)
+        if name in ROUNDING and not self.target.rounding:
+            return ROUNDING[name](self.b, args[0])
+        return None
+
+    def expand(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
+        """A mathematical function in basic operations, themselves legalized."""
+        plain = math.rebuild(self.formulas, node, args)
+        if self.target.fma and self.target.rounding:
+            return plain
+        below = Legalizer(self.b, self.target, {a: a for a in args})
+        return below(plain)
+
+    def load(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        buffer: Buffer = node.data
+        if buffer.dtype not in STORAGE or node.dtype != STORAGE[buffer.dtype]:
+            return None
+        rank = len(buffer.shape)
+        index, masked = args[:rank], args[rank:]
+        if masked and masked[0].kind == "const":
+            if not masked[0].data:
+                return masked[1]
+            masked = ()
+        kept = self.kept(buffer.dtype)
+        zero = (masked[0], self.zero(kept)) if masked else ()
+        raw = self.b.node("load", kept, buffer, (*index, *zero))
+        value = self.from_storage(raw, buffer.dtype)
+        return self.b.select(masked[0], value, masked[1]) if masked else value
+
+    def zero(self, dtype: str) -> Expr:
+        if dtype == "float16":
+            return self.b.op("cast", self.b.const(0.0, "float32"), dtype="float16")
+        return self.b.const(0, dtype)
+
+    def kept(self, dtype: str) -> str:
+        """The dtype in which bits of a storage format are held."""
+        if dtype == "float16" and self.target.half:
+            return dtype
+        return storage.RAW[dtype]
+
+    def from_storage(self, raw: Expr, dtype: str) -> Expr:
+        if raw.dtype == "float16":
+            return self.b.op("cast", raw, dtype="float32")
+        return storage.widen(self.b, raw, dtype)
+
+    def to_storage(self, x: Expr, dtype: str) -> Expr:
+        x = self.b.cast(x, STORAGE[dtype])
+        if self.kept(dtype) == "float16":
+            return self.b.op("cast", x, dtype="float16")
+        return storage.narrow(self.b, x, dtype)
+
+    def convert(self, node: Expr, x: Expr) -> Expr | None:
+        before, after = node.args[0].dtype, node.dtype
+        if node.data == "bitcast":
+            to = self.kept(after) if after in STORAGE else after
+            return self.b.op("bitcast", x, dtype=to)
+        if before in STORAGE:
+            wide = self.from_storage(x, before)
+            if after in STORAGE:
+                return self.to_storage(wide, after)
+            return self.b.cast(wide, after)
+        return self.to_storage(x, after) if after in STORAGE else None
+
+    # --- statements ---
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if isinstance(old, For) and old.kind == "unroll":
+            yield from self.unroll(old)
+            return
+        for new in super().statement(old):
+            if isinstance(new, Store) and new.buffer.dtype in STORAGE:
+                dtype = new.buffer.dtype
+                if new.value.dtype == STORAGE[dtype] and dtype != "uint4":
+                    value = self.to_storage(new.value, dtype)
+                    new = Store(new.buffer, new.index, value, new.mask)
+            yield new
+
+    def unroll(self, loop: For) -> Iterator[Statement]:
+        """The body once for every value of the axis."""
+        b = self.b
+        assert isinstance(loop.axis.extent, int), "an unrolled loop has a static extent"
+        values = [self(carried.start) for carried in loop.carries]
+        steps = range(loop.axis.extent)
+        for position in reversed(steps) if loop.reverse else steps:
+            copy = Legalizer(b, self.target, dict(self.memo))
+            copy.fresh = True  # loops in the body get axes and carries of their own each time
+            copy.buffers = dict(self.buffers)
+            copy.bound = {**self.bound, ("axis", loop.axis): b.index(position)}
+            for carried, value in zip(loop.carries, values, strict=True):
+                copy.bound["carry", carried.carry] = value
+            yield from copy.statements(loop.body)
+            values = [copy(carried.next) for carried in loop.carries]
+        for carried, value in zip(loop.carries, values, strict=True):
+            self.bound["final", carried.carry] = value
+
+
+# --- replacements -----------------------------------------------------------------------------
+def contract(b: Builder, x: Expr, y: Expr) -> Expr | None:
+    """fma for a sum of one product and something that is none."""
+    products = [a.kind == "op" and a.data == "mul" for a in (x, y)]
+    if products == [True, False]:
+        return b.op("fma", *x.args, y)
+    if products == [False, True]:
+        return b.op("fma", *y.args, x)
+    return None
+
+
+def wide_fma(b: Builder, x: Expr, y: Expr, z: Expr) -> Expr:
+    """A float32 fma in float64, where the product is exact; the sum is rounded twice."""
+    x, y, z = (b.cast(v, "float64") for v in (x, y, z))
+    return b.cast(b.add(b.mul(x, y), z), "float32")
+
+
+def nearest(b: Builder, size: Expr) -> Expr:
+    """Round a non-negative float to the nearest integer, ties to even, by adding 2^mantissa."""
+    magic = b.const(2.0**23 if size.dtype == "float32" else 2.0**52, size.dtype)
+    rounded = b.sub(b.add(size, magic), magic)
+    return b.select(b.lt(size, magic), rounded, size)  # larger ones and NaN stay
+
+
+def round_even(b: Builder, x: Expr) -> Expr:
+    return b.copysign(nearest(b, b.abs(x)), x)
+
+
+def step_back(b: Builder, x: Expr, rounded: Expr, name: str) -> Expr:
+    """`rounded` moved by one towards where `x` is not beyond it."""
+    one = b.const(1.0, x.dtype)
+    moved = b.op("sub" if name == "gt" else "add", rounded, one)
+    return b.copysign(b.select(b.op(name, rounded, x), moved, rounded), x)
+
+
+def trunc(b: Builder, x: Expr) -> Expr:
+    size = b.abs(x)
+    return b.copysign(step_back(b, size, nearest(b, size), "gt"), x)
+
+
+ROUNDING = {
+    "round_even": round_even,
+    "trunc": trunc,
+    "floor": lambda b, x: step_back(b, x, round_even(b, x), "gt"),
+    "ceil": lambda b, x: step_back(b, x, round_even(b, x), "lt"),
+}

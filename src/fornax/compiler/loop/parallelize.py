@@ -1,0 +1,163 @@
+"""The parallel loop of a kernel, and how little of it is worth a thread.
+
+The outermost loop becomes parallel when its iterations are independent. A single long vector loop
+is cut into blocks first; an outer loop of few iterations is merged with the one inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.estimate import UNIT, Estimate, trips
+from fornax.compiler.loop.ir import Alloc, Axis, Expr, For, Kernel, Statement, Store
+from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.target import Target
+
+#: nanoseconds of work below which a thread is not worth waking
+GRAIN = 20_000.0
+#: nanoseconds of work in one block of a long vector loop
+BLOCK = 4_000.0
+#: an outer loop with fewer iterations than this is merged with the next
+FEW = 64
+
+
+def parallelize(kernel: Kernel, target: Target) -> Kernel:
+    """The kernel with its outermost loop parallel, if it has one and that pays."""
+    if any(isinstance(s, For) and s.kind == "parallel" for s in walk(kernel.body)):
+        return kernel
+    if len(kernel.body) != 1 or not isinstance(kernel.body[0], For):
+        return kernel
+    loop = kernel.body[0]
+    if not isinstance(loop.axis.extent, int) or not is_independent(loop):
+        return kernel
+    estimate = Estimate(kernel.body, target)
+    cost = estimate.loop_cost(loop) * UNIT
+    if cost < 2 * GRAIN:
+        return kernel
+    each = cost / max(trips(loop), 1)
+    if loop.kind == "vector":
+        lanes = loop.lanes
+        size = lanes * max(1, int(BLOCK / (each * lanes)))
+        if size >= lanes * 2:
+            size = 1 << (size.bit_length() - 1)  # divides more extents
+        copy = Blocks(loop, size)
+        each *= size
+    elif loop.axis.extent < FEW and nested(loop) is not None:
+        copy = Merged(loop, nested(loop))
+        each /= nested(loop).axis.extent
+    else:
+        copy = Marked(loop)
+    body = copy.statements(kernel.body)
+    grain = max(1, int(GRAIN / each))
+    return Kernel(kernel.name, kernel.buffers, body, body[0].axis.extent, grain)
+
+
+def nested(loop: For) -> For | None:
+    """The loop inside `loop` that could be merged with it."""
+    if len(loop.body) != 1 or not isinstance(loop.body[0], For):
+        return None
+    inner = loop.body[0]
+    fine = inner.kind == "serial" and not inner.carries and not inner.reverse
+    fine = fine and isinstance(inner.axis.extent, int) and is_independent(inner)
+    return inner if fine else None
+
+
+def is_independent(loop: For) -> bool:
+    """True when iterations neither share carries nor touch what others write."""
+    if loop.carries or loop.reverse or loop.kind not in ("serial", "vector"):
+        return False
+    inside = {s.axis for s in walk(loop.body) if isinstance(s, For)}
+    local = {s.buffer for s in walk(loop.body) if isinstance(s, Alloc)}
+    written: dict = {}
+    for statement in walk(loop.body):
+        if not isinstance(statement, Store) or statement.buffer in local:
+            continue
+        if statement.buffer.role == "scratch":
+            continue
+        if not distinct(statement.index[0], loop, inside):
+            return False
+        written.setdefault(statement.buffer, set()).add(statement.index[0])
+    for node in reachable(expressions(loop.body)):
+        if node.kind == "load" and written.get(node.data, {node.args[0]}) != {node.args[0]}:
+            return False
+    return True
+
+
+def distinct(offset: Expr, loop: For, inside: set[Axis]) -> bool:
+    """True when different iterations of `loop` store to different elements: its step exceeds all
+    that the loops inside of it can move."""
+    step, reach = 0, 0
+    for part, coefficient in affine.linear(offset)[0]:
+        if part.kind != "axis":
+            if affine.depends_on_axis(part, {loop.axis, *inside}):
+                return False
+        elif part.data is loop.axis:
+            step = coefficient
+        elif part.data in inside:
+            reach += abs(coefficient) * (part.high - part.low)
+    return abs(step) > reach or (step != 0 and not inside)
+
+
+class Marked(Rewriter):
+    """Makes one loop parallel."""
+
+    def __init__(self, loop: For):
+        super().__init__(Builder())
+        self.target_loop = loop
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if isinstance(old, For):
+            self.b.axis(old.axis)
+        if old is not self.target_loop:
+            yield from super().statement(old)
+            return
+        new = self.loop(old)
+        yield For(new.axis, new.body, kind="parallel")
+
+
+class Blocks(Rewriter):
+    """Cuts a vector loop into parallel blocks of `size` iterations."""
+
+    def __init__(self, loop: For, size: int):
+        super().__init__(Builder())
+        self.target_loop = loop
+        self.size = size
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if old is not self.target_loop:
+            yield from super().statement(old)
+            return
+        b, extent, size = self.b, old.axis.extent, self.size
+        block = Axis(-(-extent // size), old.axis.name + "_block")
+        begin = b.mul(b.axis(block), b.index(size))
+        left = b.min(b.sub(b.index(extent), begin), b.index(size))
+        inner = Axis(left.data if left.kind == "const" else left, old.axis.name)
+        if extent % size == 0:
+            inner = Axis(size, old.axis.name)
+        self.bound["axis", old.axis] = b.add(begin, b.axis(inner))
+        body = For(inner, self.statements(old.body), (), "vector", old.lanes)
+        yield For(block, (body,), kind="parallel")
+
+
+class Merged(Rewriter):
+    """Merges two loops into a parallel one."""
+
+    def __init__(self, outer: For, inner: For):
+        super().__init__(Builder())
+        self.outer = outer
+        self.inner = inner
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if old is not self.outer:
+            if isinstance(old, For):
+                self.b.axis(old.axis)
+            yield from super().statement(old)
+            return
+        b, count = self.b, self.inner.axis.extent
+        axis = Axis(self.outer.axis.extent * count, self.inner.axis.name)
+        both = b.axis(axis)
+        self.bound["axis", self.outer.axis] = b.idiv(both, b.index(count))
+        self.bound["axis", self.inner.axis] = b.imod(both, b.index(count))
+        yield For(axis, self.statements(self.inner.body), kind="parallel")

@@ -1,0 +1,86 @@
+"""Flat memory and folded expressions: the first pass of every kernel.
+
+Buffers become one-dimensional, with the offset as their only index. The offset of a reshaped array
+is a chain of divisions and remainders of loop variables; summed up with the strides it folds back
+into a linear form wherever the shapes allow, which is what the later passes look for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
+from fornax.compiler.loop.rewrite import Rewriter
+
+
+def simplify(kernel: Kernel) -> Kernel:
+    """The kernel with flat buffers, folded again, and without loops that do nothing."""
+    return Flattener(Builder()).kernel(kernel)
+
+
+def extent_in_memory(buffer: Buffer) -> int:
+    """Elements from the first to the last of a buffer, gaps included."""
+    if 0 in buffer.shape:
+        return 0
+    reach = (
+        (extent - 1) * stride for extent, stride in zip(buffer.shape, buffer.strides, strict=True)
+    )
+    return 1 + sum(reach)
+
+
+class Flattener(Rewriter):
+    def __init__(self, b: Builder):
+        super().__init__(b, rule=self.flat_load)
+
+    def flat(self, buffer: Buffer) -> Buffer:
+        found = self.buffers.get(buffer)
+        if found is None:
+            size = extent_in_memory(buffer)
+            found = Buffer(buffer.name, buffer.dtype, (size,), (1,), buffer.role)
+            self.buffers[buffer] = found
+        return found
+
+    def offset(self, buffer: Buffer, index: tuple[Expr, ...]) -> Expr:
+        return affine.sum_of(self.b, *zip(index, buffer.strides, strict=True))
+
+    def flat_load(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.kind != "load":
+            return None
+        buffer = node.data
+        rank = len(buffer.shape)
+        masked = args[rank:]
+        if masked and masked[0].kind == "const":
+            if not masked[0].data:
+                return masked[1]
+            masked = ()
+        offset = self.offset(buffer, args[:rank])
+        return self.b.node("load", node.dtype, self.flat(buffer), (offset, *masked))
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if isinstance(old, Alloc):
+            yield Alloc(self.flat(old.buffer))
+            return
+        if isinstance(old, For):
+            self.b.axis(old.axis)  # outer axes come first in sums
+            if old.axis.extent == 0 and not old.carries:
+                return
+        if isinstance(old, Store):
+            mask = None if old.mask is None else self(old.mask)
+            if mask is not None and mask.kind == "const":
+                if not mask.data:
+                    return
+                mask = None
+            index = self.offset(old.buffer, tuple(map(self, old.index)))
+            yield Store(self.flat(old.buffer), (index,), self(old.value), mask)
+            return
+        for new in super().statement(old):
+            if isinstance(new, For) and not new.body and not new.carries:
+                continue
+            yield new
+
+    def kernel(self, old: Kernel) -> Kernel:
+        for buffer in old.buffers:
+            self.flat(buffer)
+        return super().kernel(old)

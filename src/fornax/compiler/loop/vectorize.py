@@ -1,0 +1,149 @@
+"""Which loops run in vectors, and how wide.
+
+For every nest the cheapest choice by `estimate`: along the axis that stores and loads run through
+memory, which makes row reductions horizontal (partial results per lane) and column reductions
+vertical (one result per lane, a register tile of columns). Kernels that already have vector or
+unrolled loops are left as they are.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.loop.estimate import Estimate, trips
+from fornax.compiler.loop.ir import (
+    COMBINERS,
+    MATH,
+    Alloc,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Statement,
+    Store,
+    While,
+)
+from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.tile import collapse, tile_transposes
+from fornax.compiler.target import Target
+
+#: registers' worth of lanes per iteration for loops of few instructions
+UNROLL = 4
+#: loops with more instructions than this run one register at a time,
+HEAVY = 40
+#: and with more than this two
+MEDIUM = 16
+
+
+def vectorize(kernel: Kernel, target: Target) -> Kernel:
+    """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
+    if any(isinstance(s, For) and s.kind in ("vector", "unroll") for s in walk(kernel.body)):
+        return kernel
+    kernel = collapse(kernel)
+    kernel = tile_transposes(kernel)
+    estimate = Estimate(kernel.body, target)
+    chosen: set[For] = set()
+    for loop in estimate.children[None]:
+        choose(estimate, loop, chosen)
+    if not chosen:
+        return kernel
+    lanes = {loop: lanes_of(estimate, loop) for loop in chosen}
+    body = marked(kernel.body, lanes)
+    return Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
+
+
+def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statement, ...]:
+    """The statements with the chosen loops made vector loops."""
+
+    def mark(statement: Statement) -> Statement:
+        if isinstance(statement, For):
+            inner = marked(statement.body, lanes)
+            width = lanes.get(statement, 1)
+            kind = "vector" if width > 1 else statement.kind
+            return For(statement.axis, inner, statement.carries, kind, width, statement.reverse)
+        if isinstance(statement, While):
+            inner = marked(statement.body, lanes)
+            return While(statement.condition, statement.carries, inner)
+        if isinstance(statement, If):
+            inner = marked(statement.body, lanes)
+            return If(statement.condition, inner, marked(statement.orelse, lanes))
+        return statement
+
+    return tuple(map(mark, body))
+
+
+def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
+    """The least cost of a loop, adding the loops to vectorize for it to `chosen`."""
+    inner: set[For] = set()
+    below = sum(choose(estimate, child, inner) for child in estimate.children[loop])
+    count = trips(loop)
+    cost = count * (estimate.own_cost(loop, None, 1) + below + 1)
+    if isinstance(loop, For) and is_legal(estimate, loop):
+        native = estimate.native(loop)
+        steps = -(-count // native)
+        combine = 3 * native.bit_length() * len(loop.carries)
+        vector = steps * (estimate.vector_cost(loop, loop, native) + 1) + combine
+        if vector < cost:
+            chosen.add(loop)
+            return vector
+    chosen |= inner
+    return cost
+
+
+def is_legal(estimate: Estimate, loop: For) -> bool:
+    """True when the iterations of a loop may run side by side."""
+    if loop.kind != "serial" or loop.reverse or trips(loop) < 2:
+        return False
+    if any(carried.combiner not in COMBINERS for carried in loop.carries):
+        return False
+    written: dict = {}
+    for statement in walk(loop.body):
+        if isinstance(statement, Alloc):
+            return False
+        if isinstance(statement, For) and isinstance(statement.axis.extent, Expr):
+            if statement.axis.extent in estimate.varying(loop):
+                return False
+        if isinstance(statement, Store):
+            stride = estimate.stride(statement.index[0], loop)
+            if stride == 0 or (stride is None and statement.buffer in written):
+                return False
+            written.setdefault(statement.buffer, []).append(statement.index[0])
+    if not written:
+        return True
+    roots = [*expressions(loop.body), *(c.next for c in loop.carries)]
+    for node in reachable(roots):
+        if node.kind == "load" and node.data in written:
+            # read, change, write in place is fine; reading other elements is not
+            if any(index is not node.args[0] for index in written[node.data]):
+                return False
+            if estimate.stride(node.args[0], loop) is None:
+                return False
+    return True
+
+
+def lanes_of(estimate: Estimate, loop: For) -> int:
+    """Lanes for a vector loop: whole registers, several for short bodies, a divisor if possible."""
+    native = estimate.native(loop)
+    varying = estimate.varying(loop)
+    work = vectors = 0
+    for node in estimate.nodes:
+        if node in varying and node.kind in ("op", "load"):
+            if node.dtype == "int64" and node.linear is not None:
+                continue
+            work += 20 if node.data in MATH else 1
+    inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
+    carries = sum(len(s.carries) for s in inside)
+    vectors = UNROLL if work <= MEDIUM else 2 if work <= HEAVY else 1
+    if any(s is not loop and s.carries for s in inside) and work <= MEDIUM:
+        # a register tile: its accumulators should fill half of the registers
+        room = estimate.target.registers // 2
+        while vectors * 2 * carries <= room and vectors < 16:
+            vectors *= 2
+    elif loop.carries and work <= HEAVY:
+        vectors = max(vectors, 2)
+    extent = loop.axis.extent
+    if isinstance(extent, int):
+        while vectors > 1 and native * vectors > extent:
+            vectors //= 2
+        if extent % native == 0:
+            while vectors > 1 and extent % (native * vectors):
+                vectors //= 2
+    return native * vectors
