@@ -232,7 +232,8 @@ def _tangent(primal: Any, tangent: Any) -> Any:
             "primal and tangent arguments to fornax.jvp do not match; dtypes must be equal, or in "
             "case of int/bool primal dtype the tangent dtype must be float0. Got primal dtype "
             f"{type.dtype.name} and so expected tangent dtype "
-            f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} instead."
+            f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} "
+            "instead."
         )
     if found.shape != expected.shape:
         raise ValueError(

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fornax import pytree, settings
-from fornax.api.signature import abstract, describe, leaf_names, positional_labels
+from fornax.api.signature import (
+    abstract,
+    describe,
+    function_name,
+    leaf_names,
+    positional_labels,
+)
 from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.trace import axis_environment
@@ -19,7 +25,7 @@ from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
 from fornax.transforms.stage import stage
 
-__all__ = ["Options", "clear_traces", "trace_call"]
+__all__ = ["Options", "clear_traces", "prepare", "programs_of", "trace_call", "trace_types"]
 
 _LIMIT = 4096  # programs remembered per function
 
@@ -36,6 +42,10 @@ class Options:
     donate_argnames: tuple[str, ...] = ()
     keep_unused: bool = False
     inline: bool = False
+    #: what the function is traced for, in messages
+    purpose: str = "jit"
+    #: makes the function that is traced out of `fun`, which the program is remembered under
+    adapt: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Key:
     axes: tuple[tuple[Any, int], ...]
     donated: tuple[bool, ...]
     keep_unused: bool
+    purpose: str
 
 
 Programs = collections.OrderedDict[Key, Traced]
@@ -148,7 +159,9 @@ class Prepared:
         for place, _, value in self.key.statics:
             if isinstance(place, str):
                 keywords[place] = value
-        return self.options.fun(*args, **keywords)
+        adapt = self.options.adapt
+        fun = self.options.fun if adapt is None else adapt(self.options.fun)
+        return fun(*args, **keywords)
 
 
 def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Prepared:
@@ -170,6 +183,7 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
         axis_environment(),
         donated_leaves(options, places, dynamic, keywords),
         options.keep_unused,
+        options.purpose,
     )
     return Prepared(options, leaves, key, places, args, kwargs)
 
@@ -204,12 +218,13 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
         programs.move_to_end(prepared.key)
         return known
     options = prepared.options
-    explain(options, prepared, programs)
+    if options.purpose == "jit":
+        explain(options, prepared, programs)
     out_structure: list[pytree.PyTreeDef] = []
 
     def flat(*leaves: Any) -> list[Any]:
         outputs, structure = pytree.tree_flatten(prepared.call(leaves))
-        check_outputs(options.fun, outputs, structure)
+        check_outputs(options, outputs, structure)
         out_structure[:] = [structure]
         return outputs
 
@@ -218,7 +233,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
         {k: v for k, v in prepared.kwargs.items() if k not in options.static_argnames},
     )  # fmt: skip
     started = time.perf_counter()
-    purpose = f"the function {describe(options.fun)} traced for jit"
+    purpose = f"the function {describe(options.fun)} traced for {options.purpose}"
     jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
     events.emit(
         "Traced",
@@ -237,15 +252,35 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     return traced
 
 
-def check_outputs(fun: Any, outputs: Sequence[Any], structure: pytree.PyTreeDef) -> None:
+def trace_types(
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    purpose: str,
+    adapt: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+) -> Traced:
+    """The program of a function for arguments that are trees of values or types.
+
+    It is remembered under the function, `purpose` and the types; `adapt` wraps the function before
+    it is traced, always in the same way for the same purpose.
+    """
+    options = Options(fun, function_name(fun), purpose=purpose, adapt=adapt)
+    programs = programs_of(fun)
+    return trace_call(
+        prepare(options, args, {}), collections.OrderedDict() if programs is None else programs
+    )
+
+
+def check_outputs(
+    options: Options, outputs: Sequence[Any], structure: pytree.PyTreeDef
+) -> None:
     """Raise TypeError for outputs that are not arrays or numbers."""
     for leaf, path in zip(outputs, pytree.structure_paths(structure), strict=True):
         if not is_value(leaf):
             where = pytree.keystr(path)
             place = f" at output component {where}" if where else ""
             raise TypeError(
-                f"function {describe(fun)} traced for jit returned a value{place} of type "
-                f"{type(leaf)}, which is not a valid JAX type\n"
+                f"function {describe(options.fun)} traced for {options.purpose} returned a "
+                f"value{place} of type {type(leaf)}, which is not a valid JAX type\n"
                 "  try:   return arrays and numbers only; keep other results outside"
             )
 
@@ -253,10 +288,11 @@ def check_outputs(fun: Any, outputs: Sequence[Any], structure: pytree.PyTreeDef)
 def explain(options: Options, prepared: Prepared, programs: Programs) -> None:
     """Announce why a call has to be traced: what differs from the most similar call before."""
     key = prepared.key
-    if not programs:
+    similar = [known for known in reversed(programs) if known.purpose == key.purpose]
+    if not similar:
         reason, changes = "first call", ()
     else:
-        best = min(reversed(programs), key=lambda known: len(differences(known, key, prepared)))
+        best = min(similar, key=lambda known: len(differences(known, key, prepared)))
         changes = tuple(differences(best, key, prepared))
         places = sorted({path for path, _, _ in changes})
         reason = "changed: " + ", ".join(places) if places else "what it closed over has ended"

@@ -102,8 +102,8 @@ def _axis(type: ArrayType, axis: int | None) -> int | None:
     if not -type.ndim <= axis < type.ndim:
         needed = axis + 1 if axis >= 0 else -axis
         raise ValueError(
-            f"vmap was requested to map its argument along axis {axis}, which implies that its rank "
-            f"should be at least {needed}, but is only {type.ndim} (its shape is {type.shape})"
+            f"vmap was requested to map its argument along axis {axis}, which implies that its "
+            f"rank should be at least {needed}, but is only {type.ndim} (its shape is {type.shape})"
         )
     return axis % type.ndim
 

@@ -50,6 +50,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "index_take", "scatter", "scatter_add", "scatter_apply", "scatter_max", "scatter_min",
         "scatter_mul", "scatter_sub",
     ),
+    "control_flow": ("fori_loop", "map", "scan", "while_loop"),
+    "branches": ("cond", "switch"),
+    "associative": ("associative_scan",),
+    "parallel": (
+        "all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
+        "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
+    ),
     "operations": (
         "abs_p", "acos_p", "acosh_p", "add_p", "and_p", "argmax_p", "argmin_p", "asin_p",
         "asinh_p", "atan2_p", "atan_p", "atanh_p", "bessel_i0e_p", "bessel_i1e_p",

@@ -1,0 +1,170 @@
+"""Choosing what to do: cond and switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree, settings
+from fornax.api.signature import as_arrays
+from fornax.api.stages import Traced
+from fornax.api.tracing import trace_types
+from fornax.ir.jaxpr import Jaxpr, Var
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.lax.carry import check_branches
+from fornax.primitives.compare import ne_p
+from fornax.primitives.cond import cond_p
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.family import constant
+from fornax.primitives.select import clamp_p
+from fornax.scalars import dtypes
+from fornax.transforms.programs import remembered
+
+__all__ = ["cond", "switch"]
+
+
+class _NotGiven:
+    """Default of `operand`, where None is a value."""
+
+
+_not_given = _NotGiven()
+
+
+def cond(
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _not_given,
+) -> Any:
+    """`true_fun(*operands)` if `pred` is true, else `false_fun(*operands)`.
+
+    pred: a boolean or numeric scalar. Both functions are traced, one runs; they must return trees
+    of equal structure and types. Under vmap with a mapped `pred` both run and results are selected.
+    operand: older spelling of a single operand.
+
+    Raises TypeError if the functions' results differ in type or `pred` is no scalar.
+    """
+    if not isinstance(operand, _NotGiven):
+        if operands:
+            raise TypeError(
+                "if 'operand' keyword is passed then no positional operands can be passed, got "
+                f"operand={operand} and positional operands {operands}"
+            )
+        operands = (operand,)
+    if not (callable(true_fun) and callable(false_fun)):
+        raise TypeError("lax.cond: true_fun and false_fun arguments should be callable.")
+    pred = check_predicate(pred)
+    if settings.current().disable_jit and not isinstance(pred, Tracer):
+        return true_fun(*operands) if np.asarray(pred).any() else false_fun(*operands)
+    index = convert_element_type(pred, dtypes.int32) if isinstance(pred, Tracer) else np.int32(
+        bool(np.asarray(pred))
+    )  # fmt: skip
+    functions = [false_fun, true_fun]
+    traced = [trace_types(f, operands, "cond") for f in functions]
+    check_branches("cond", functions[::-1], ["true_fun", "false_fun"], traced[::-1])
+    return choose(index, traced, operands)
+
+
+def check_predicate(pred: Any) -> Any:
+    """`pred` as a boolean scalar. Raises TypeError if it is not a scalar number."""
+    try:
+        type = typeof(pred)
+    except TypeError:
+        raise TypeError(f"Pred must be a scalar, got {pred} of type {pred.__class__}") from None
+    if type.shape:
+        raise TypeError(f"Pred must be a scalar, got {pred} of shape {type.shape}.")
+    if type.dtype == dtypes.bool_:
+        return pred
+    if dtypes.is_integer(type.dtype) or dtypes.is_inexact(type.dtype):
+        if isinstance(pred, Tracer):
+            return ne_p(pred, constant(pred, 0))
+        return np.asarray(pred).astype(bool)[()]
+    raise TypeError(f"Pred type must be either boolean or number, got {type.dtype}.")
+
+
+def switch(
+    index: Any,
+    branches: Sequence[Callable[..., Any]],
+    *operands: Any,
+    operand: Any = _not_given,
+) -> Any:
+    """`branches[index](*operands)`, with the index clamped to the branches there are.
+
+    index: an integer scalar. Raises TypeError if branches' results differ in type or the index is
+    not an integer, ValueError for no branches.
+    """
+    if not isinstance(operand, _NotGiven):
+        if operands:
+            raise TypeError(
+                "if 'operand' keyword is passed then no positional operands can be passed, got "
+                f"operand={operand} and positional operands {operands}"
+            )
+        operands = (operand,)
+    branches = list(branches)
+    if not all(map(callable, branches)):
+        raise TypeError("lax.switch: branches argument should be a sequence of callables.")
+    try:
+        type = typeof(index)
+    except TypeError:
+        raise TypeError(f"Index type must be an integer, got {index}.") from None
+    if type.shape:
+        raise TypeError(f"Branch index must be scalar, got {index} of shape {type.shape}.")
+    if not dtypes.is_integer(type.dtype):
+        raise TypeError(f"Index type must be an integer, got {index} as {type.dtype.name}")
+    if not branches:
+        raise ValueError("Empty branch sequence")
+    if len(branches) == 1:
+        return branches[0](*operands)
+    if not isinstance(index, Tracer):
+        number = min(max(int(np.asarray(index)), 0), len(branches) - 1)
+        if settings.current().disable_jit:
+            return branches[number](*operands)
+        index = np.int32(number)
+    else:
+        index = clamp_p(
+            np.int32(0), convert_element_type(index, dtypes.int32), np.int32(len(branches) - 1)
+        )
+    traced = [trace_types(f, operands, "switch") for f in branches]
+    names = [f"branch {number}" for number in range(len(branches))]
+    check_branches("switch", branches, names, traced)
+    return choose(index, traced, operands)
+
+
+def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any:
+    """The result of branch number `index` on the operands."""
+    leaves = pytree.tree_leaves(tuple(operands))
+    programs, consts = with_common_constants([t.jaxpr for t in traced])
+    outs = cond_p.bind(index, *consts, *leaves, branches=programs)
+    return pytree.tree_unflatten(traced[0].out_tree, as_arrays(outs))
+
+
+def with_common_constants(jaxprs: Sequence[Jaxpr]) -> tuple[tuple[Jaxpr, ...], list[Any]]:
+    """The programs with the constants of all of them as first inputs, and those constants."""
+    consts: list[Any] = []
+    position: dict[int, int] = {}
+    places = []
+    for jaxpr in jaxprs:
+        place = []
+        for value in jaxpr.consts:
+            if id(value) not in position:
+                position[id(value)] = len(consts)
+                consts.append(value)
+            place.append(position[id(value)])
+        places.append(tuple(place))
+    if not consts:
+        return tuple(jaxprs), consts
+    types = tuple(typeof(c) for c in consts)
+
+    def widened(jaxpr: Jaxpr, place: tuple[int, ...]) -> Jaxpr:
+        own = dict(zip(place, jaxpr.constvars, strict=True))
+        inputs = [own.get(i) or Var(t) for i, t in enumerate(types)]
+        return Jaxpr((*inputs, *jaxpr.invars), jaxpr.equations, jaxpr.outputs, (), jaxpr.debug_name)
+
+    return tuple(
+        remembered(j, ("with constants", place, types), lambda j=j, place=place: widened(j, place))
+        for j, place in zip(jaxprs, places, strict=True)
+    ), consts

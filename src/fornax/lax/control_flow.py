@@ -1,0 +1,419 @@
+"""Loops: scan, while_loop, fori_loop, map."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree, settings
+from fornax.api.signature import as_arrays, describe
+from fornax.api.stages import Traced
+from fornax.api.tracing import trace_types
+from fornax.api.vmap import vmap
+from fornax.errors import ConcretizationTypeError
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.lax.carry import carry_name, check_carry, promoted, value_types
+from fornax.primitives.arrange import forwarded, rearranged
+from fornax.primitives.compare import lt_p
+from fornax.primitives.concatenate import concatenate
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.elementwise import add_p
+from fornax.primitives.family import constant
+from fornax.primitives.scan import scan_p
+from fornax.primitives.shape import expand_dims, reshape, squeeze
+from fornax.primitives.slice import slice_in
+from fornax.primitives.while_ import while_p
+from fornax.scalars import dtypes
+
+__all__ = ["fori_loop", "map", "scan", "while_loop"]
+
+Adapt = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+) -> tuple[Any, Any]:
+    """Loop over the leading axis of `xs` with a carry: (last carry, stacked ys).
+
+    f: (carry, x) -> (carry, y), where the carry keeps its structure, shapes and dtypes.
+    init: first carry. xs: tree of arrays with equal leading axes, or None. length: number of
+    iterations, needed if xs has no arrays. reverse: start at the end; ys keep their places.
+    unroll: how many iterations to lay out one after another.
+
+    Raises TypeError if the carry changes its type, ValueError if lengths do not agree.
+    """
+    del _split_transpose
+    if not callable(f):
+        raise TypeError("lax.scan: f argument should be a callable.")
+    return run_scan(f, None, "scan", carry_name(f), init, xs, length, reverse, unroll)
+
+
+def run_scan(
+    f: Callable[..., Any],
+    adapt: Adapt | None,
+    purpose: str,
+    name: str,
+    init: Any,
+    xs: Any,
+    length: int | None,
+    reverse: bool,
+    unroll: int | bool,
+) -> tuple[Any, Any]:
+    """`scan` of `adapt(f)`, whose program is remembered under `f` and `purpose`."""
+    x_leaves, x_structure = pytree.tree_flatten(xs)
+    length = scan_length(x_leaves, length)
+    unroll = unroll_factor(unroll, length)
+    if settings.current().disable_jit:
+        return python_scan(f if adapt is None else adapt(f), init, x_leaves, x_structure, length,
+                           reverse)  # fmt: skip
+    x_types = [t.update(shape=t.shape[1:]) for t in value_types(x_leaves)]
+    slices = pytree.tree_unflatten(x_structure, x_types)
+    leaves, structure = pytree.tree_flatten(init)
+    types = value_types(leaves)
+    traced = trace_types(f, (pytree.tree_unflatten(structure, types), slices), purpose, adapt)
+    carry_structure, y_structure = output_pair(traced, f)
+    if carry_structure == structure:
+        better = promoted(leaves, types, traced.jaxpr.out_types[: len(leaves)])
+        if better is not None:  # weak types are promoted once
+            leaves, types = better, value_types(better)
+            carry = pytree.tree_unflatten(structure, types)
+            traced = trace_types(f, (carry, slices), purpose, adapt)
+            carry_structure, y_structure = output_pair(traced, f)
+    count = carry_structure.num_leaves
+    check_carry(
+        "scan body", name, structure, types, carry_structure, traced.jaxpr.out_types[:count]
+    )
+    outs = bind_scan(traced.jaxpr, leaves, x_leaves, length, reverse, unroll)
+    outs = as_arrays(outs)
+    return (
+        pytree.tree_unflatten(structure, outs[:count]),
+        pytree.tree_unflatten(y_structure, outs[count:]),
+    )
+
+
+def scan_length(leaves: Sequence[Any], length: int | None) -> int:
+    """The number of iterations. Raises ValueError if it is unknown or lengths disagree."""
+    sizes = []
+    for leaf in leaves:
+        shape = typeof(leaf).shape
+        if not shape:
+            raise ValueError(f"scan got value with no leading axis to scan over: {leaf}.")
+        sizes.append(shape[0])
+    if length is not None:
+        try:
+            length = operator.index(length)
+        except ConcretizationTypeError as error:
+            raise type(error)(
+                "The `length` argument to `scan` expects a concrete `int` value.\n" + str(error)
+            ) from None
+        if any(size != length for size in sizes):
+            raise ValueError(
+                f"scan got `length` argument of {length} which disagrees with leading axis sizes "
+                f"{sizes}."
+            )
+        if length < 0:
+            raise ValueError(f"scan got a negative `length`: {length}.")
+        return length
+    if not sizes:
+        raise ValueError("scan got no values to scan over and `length` not provided.")
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            "scan got values with different leading axis sizes: "
+            f"{', '.join(str(size) for size in sizes)}."
+        )
+    return sizes[0]
+
+
+def unroll_factor(unroll: int | bool, length: int) -> int:
+    """`unroll` as a number. Raises ValueError unless it is positive."""
+    if unroll is True:
+        return max(length, 1)
+    if unroll is False:
+        return 1
+    if unroll < 1:
+        raise ValueError("`unroll` must be a `bool` or a positive `int`.")
+    return int(unroll)
+
+
+def output_pair(traced: Traced, f: Callable[..., Any]) -> list[pytree.PyTreeDef]:
+    """The structures of carry and y. Raises TypeError unless the body returns a pair."""
+    children = pytree.treedef_children(traced.out_tree)
+    if pytree.treedef_is_leaf(traced.out_tree) or len(children) != 2:
+        raise TypeError(
+            f"scan body output must be a pair, got {traced.out_avals}.\n"
+            f"  where: {describe(f)}\n  try:   return carry, y (y may be None)"
+        )
+    return children
+
+
+def bind_scan(
+    jaxpr: Jaxpr,
+    carry: Sequence[Any],
+    xs: Sequence[Any],
+    length: int,
+    reverse: bool,
+    unroll: int,
+) -> list[Any]:
+    """The results of a scan whose body's constants are `jaxpr.consts`.
+
+    A carry that the body hands on unchanged becomes a constant, and an x that it returns as a y is
+    returned without being copied.
+    """
+    consts, body = list(jaxpr.consts), jaxpr.without_consts()
+    n, c = len(consts), len(carry)
+    source = forwarded(body)
+    fixed = [source[k] == n + k for k in range(c)]
+    passed = [source[k] is not None and source[k] >= n + c for k in range(c, len(source))]
+    inputs = [
+        *range(n),
+        *(n + k for k in range(c) if fixed[k]),
+        *(n + k for k in range(c) if not fixed[k]),
+        *range(n + c, len(body.inputs)),
+    ]
+    outputs = [k for k in range(c) if not fixed[k]]
+    outputs += [c + k for k, known in enumerate(passed) if not known]
+    outs = iter(scan_p.bind(
+        *consts,
+        *(x for x, f in zip(carry, fixed, strict=True) if f),
+        *(x for x, f in zip(carry, fixed, strict=True) if not f),
+        *xs,
+        jaxpr=rearranged(body, inputs, outputs) if any(fixed) or any(passed) else body,
+        length=length, num_carry=c - sum(fixed), num_consts=n + sum(fixed), reverse=reverse,
+        unroll=unroll,
+    ))  # fmt: skip
+    ends = [x if f else next(outs) for x, f in zip(carry, fixed, strict=True)]
+    ys = [
+        xs[source[c + k] - n - c] if known else next(outs) for k, known in enumerate(passed)
+    ]
+    return [*ends, *ys]
+
+
+def python_scan(
+    f: Callable[..., Any],
+    carry: Any,
+    xs: Sequence[Any],
+    structure: pytree.PyTreeDef,
+    length: int,
+    reverse: bool,
+) -> tuple[Any, Any]:
+    """A scan as a Python loop on concrete values, for `disable_jit`."""
+    if length == 0:
+        raise ValueError(
+            "zero-length scan is not supported in disable_jit() mode because the output type is "
+            "unknown."
+        )
+    rows: list[Any] = [None] * length
+    for i in reversed(range(length)) if reverse else range(length):
+        x = pytree.tree_unflatten(
+            structure, [squeeze(slice_in(leaf, 0, i, i + 1), (0,)) for leaf in xs]
+        )
+        carry, rows[i] = f(carry, x)
+    columns = zip(*(pytree.tree_leaves(row) for row in rows), strict=True)
+    stacked = [concatenate([expand_dims(y, (0,)) for y in column], 0) for column in columns]
+    return carry, pytree.tree_unflatten(pytree.tree_structure(rows[0]), stacked)
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    """Apply `body_fun` to the carry as long as `cond_fun` of it is true; returns the last carry.
+
+    cond_fun: carry -> boolean scalar. body_fun: carry -> carry of the same structure and types.
+    Differentiable forwards only. Raises TypeError if types or structures do not fit.
+    """
+    if not (callable(body_fun) and callable(cond_fun)):
+        raise TypeError("lax.while_loop: body_fun and cond_fun arguments should be callable.")
+    if settings.current().disable_jit:
+        try:
+            value = init_val
+            while cond_fun(value):
+                value = body_fun(value)
+            return value
+        except ConcretizationTypeError:
+            pass  # a condition on a traced value cannot be tested here: compile the loop
+    return run_while(cond_fun, body_fun, None, "while_loop", carry_name(body_fun), init_val)
+
+
+def run_while(
+    cond_fun: Callable[..., Any],
+    body_fun: Callable[..., Any],
+    adapt: Adapt | None,
+    purpose: str,
+    name: str,
+    init_val: Any,
+) -> Any:
+    """`while_loop` of `adapt(body_fun)`, remembered under `body_fun` and `purpose`."""
+    leaves, structure = pytree.tree_flatten(init_val)
+    types = value_types(leaves)
+    carry = pytree.tree_unflatten(structure, types)
+    body = trace_types(body_fun, (carry,), purpose, adapt)
+    if body.out_tree == structure:
+        better = promoted(leaves, types, body.jaxpr.out_types)
+        if better is not None:
+            leaves, types = better, value_types(better)
+            carry = pytree.tree_unflatten(structure, types)
+            body = trace_types(body_fun, (carry,), purpose, adapt)
+    cond = trace_types(cond_fun, (carry,), "while_cond")
+    check_condition(cond)
+    check_carry(
+        "while_loop body", name, structure, types, body.out_tree, body.jaxpr.out_types,
+    )  # fmt: skip
+    outs = while_p.bind(
+        *cond.jaxpr.consts, *body.jaxpr.consts, *leaves,
+        cond_jaxpr=cond.jaxpr.without_consts(), body_jaxpr=body.jaxpr.without_consts(),
+        cond_nconsts=len(cond.jaxpr.consts), body_nconsts=len(body.jaxpr.consts),
+    )  # fmt: skip
+    return pytree.tree_unflatten(structure, as_arrays(outs))
+
+
+def check_condition(cond: Traced) -> None:
+    """Raise TypeError unless the condition gives a boolean scalar."""
+    if not pytree.treedef_is_leaf(cond.out_tree):
+        raise TypeError(
+            f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}."
+        )
+    (found,) = cond.jaxpr.out_types
+    if found.shape or found.dtype != dtypes.bool_:
+        raise TypeError(
+            f"cond_fun must return a boolean scalar, but got output type(s) [{found}]."
+        )
+
+
+def fori_loop(
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
+) -> Any:
+    """Apply `body_fun(i, value)` for i from `lower` up to and without `upper`.
+
+    If both bounds are known while tracing this is a scan, which can be differentiated in reverse;
+    otherwise it is a while loop. unroll: see `scan`; needs known bounds.
+    Raises TypeError if the bounds are not integers of one dtype or the value changes its type.
+    """
+    if not callable(body_fun):
+        raise TypeError("lax.fori_loop: body_fun argument should be callable.")
+    low, high, dtype = loop_bounds(lower, upper)
+    known = static_int(lower), static_int(upper)
+    if known[0] is None or known[1] is None:
+        if unroll is not None and unroll is not False and unroll != 1:
+            raise ValueError("Can only use `unroll` in `fori_loop` if the loop bounds are "
+                             "statically known.")  # fmt: skip
+        init = (low, high, init_val)
+        return run_while(_below, body_fun, _counting_while, "fori_loop", "loop_carry", init)[2]
+    if settings.current().disable_jit:
+        value = init_val
+        for i in range(known[0], known[1]):
+            value = body_fun(np.asarray(i, dtype)[()], value)
+        return value
+    count = max(known[1] - known[0], 0)
+    (_, value), _ = run_scan(
+        body_fun, _counting_scan, "fori_loop", "loop_carry", (low, init_val), None, count, False,
+        1 if unroll is None else unroll,
+    )  # fmt: skip
+    return value
+
+
+def loop_bounds(lower: Any, upper: Any) -> tuple[Any, Any, np.dtype]:
+    """The bounds in one dtype. Raises TypeError unless they are integers of equal types."""
+    types = [typeof(lower), typeof(upper)]
+    for type in types:
+        if type.shape:
+            raise TypeError(f"fori_loop bounds must be scalars, got {type.short()}")
+    strong = [t.dtype for t in types if not t.weak_type]
+    dtype = strong[0] if strong else dtypes.canonical(np.int64)
+    if any(t.dtype != dtype and not (t.weak_type and dtypes.is_integer(t.dtype)) for t in types):
+        raise TypeError(
+            "lower and upper arguments to fori_loop must have equal types, got "
+            f"{types[0].dtype.name} and {types[1].dtype.name}"
+        )
+    if not dtypes.is_integer(dtype):
+        raise TypeError(f"fori_loop bounds must be integers, got {dtype.name}")
+    bounds = []
+    for value in (lower, upper):
+        if isinstance(value, Tracer):
+            bounds.append(convert_element_type(value, dtype))
+        else:
+            bounds.append(np.asarray(value).astype(dtype)[()])
+    return bounds[0], bounds[1], dtype
+
+
+def static_int(x: Any) -> int | None:
+    """The value of an integer that is known now, else None."""
+    try:
+        return operator.index(x)
+    except (TypeError, ConcretizationTypeError):
+        return None if isinstance(x, Tracer) else int(np.asarray(x))
+
+
+def _counting_scan(body: Callable[..., Any]) -> Callable[..., Any]:
+    def step(loop_carry: Any, _: None) -> tuple[Any, None]:
+        i, value = loop_carry
+        return (add_p(i, constant(i, 1)), body(i, value)), None
+
+    return step
+
+
+def _counting_while(body: Callable[..., Any]) -> Callable[..., Any]:
+    def step(loop_carry: Any) -> tuple[Any, Any, Any]:
+        i, upper, value = loop_carry
+        return add_p(i, constant(i, 1)), upper, body(i, value)
+
+    return step
+
+
+def _below(loop_carry: Any) -> Any:
+    i, upper, _ = loop_carry
+    return lt_p(i, upper)
+
+
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+    """`f` applied to each slice of `xs` along its leading axis; the results stacked.
+
+    Like `vmap`, but one slice after another, or `batch_size` slices at a time.
+    """
+    if batch_size is None:
+        _, ys = run_scan(f, _mapping, "map", "carry", (), xs, None, False, 1)
+        return ys
+    leaves, structure = pytree.tree_flatten(xs)
+    length = scan_length(leaves, None)
+    whole, rest = divmod(length, batch_size)
+    mapped = vmap(f)
+    cut = whole * batch_size
+    pieces = []
+    if whole:
+        heads = [
+            reshape(slice_in(x, 0, 0, cut), (whole, batch_size, *typeof(x).shape[1:]))
+            for x in leaves
+        ]
+        _, ys = run_scan(
+            f, lambda g: _mapping(vmap(g)), f"map in batches of {batch_size}", "carry", (),
+            pytree.tree_unflatten(structure, heads), None, False, 1,
+        )  # fmt: skip
+        pieces.append(pytree.tree_map(lambda y: reshape(y, (cut, *typeof(y).shape[2:])), ys))
+    if rest or not whole:
+        tails = [slice_in(x, 0, cut, length) for x in leaves]
+        pieces.append(mapped(pytree.tree_unflatten(structure, tails)))
+    return pytree.tree_map(lambda *parts: concatenate(list(parts), 0), *pieces)
+
+
+def _mapping(f: Callable[..., Any]) -> Callable[..., Any]:
+    def step(_: Any, x: Any) -> tuple[Any, Any]:
+        return (), f(x)
+
+    return step
+
+
