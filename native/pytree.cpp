@@ -3,11 +3,30 @@
 
 namespace fornax {
 
+namespace {
+
+PyObject* structure_of_leaf() {
+  pytree::NodeList nodes;
+  nodes.items().emplace_back();
+  return pytree::make_structure(nodes, pytree::Intern::always);
+}
+
+}  // namespace
+
 bool flatten_leaves(PyObject* tree, std::vector<PyObject*>& leaves, PyObject** structure_out) {
   using namespace pytree;
   const FlattenOptions options;
   const std::size_t before = leaves.size();
   if (structure_out == nullptr) return flatten_tree(tree, options, leaves, nullptr);
+  const Registration* registration = nullptr;
+  if (classify(tree, registration) == Kind::leaf) {
+    // By far the most common argument. Its structure is kept for good.
+    static PyObject* const leaf = structure_of_leaf();
+    if (leaf == nullptr) return false;
+    leaves.push_back(Py_NewRef(tree));
+    *structure_out = Py_NewRef(leaf);
+    return true;
+  }
   NodeList nodes;
   if (!flatten_tree(tree, options, leaves, &nodes)) return false;
   *structure_out = make_structure(nodes, Intern::always);
@@ -17,7 +36,9 @@ bool flatten_leaves(PyObject* tree, std::vector<PyObject*>& leaves, PyObject** s
 }
 
 PyObject* unflatten(PyObject* structure, PyObject* const* leaves, std::size_t count) {
-  return pytree::rebuild(*pytree::as_structure(structure), leaves, count);
+  // Leaves that are not owned are only read.
+  return pytree::rebuild(*pytree::as_structure(structure), const_cast<PyObject**>(leaves), count,
+                         false);
 }
 
 bool is_structure(PyObject* object) { return Py_TYPE(object) == pytree::structure_type; }

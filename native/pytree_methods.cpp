@@ -18,10 +18,7 @@ Structure* checked_structure(PyObject* object) {
 }
 
 PyObject* method_unflatten(PyObject* self, PyObject* leaves) {
-  Ref items = Ref::steal(PySequence_Fast(leaves, "unflatten expects an iterable of leaves"));
-  if (!items) return nullptr;
-  return rebuild(*as_structure(self), PySequence_Fast_ITEMS(items.get()),
-                 static_cast<std::size_t>(PySequence_Fast_GET_SIZE(items.get())));
+  return rebuild_from(*as_structure(self), leaves);
 }
 
 PyObject* method_flatten_up_to(PyObject* self, PyObject* tree) {

@@ -204,11 +204,12 @@ PyObject* build_node(const Node& node, PyObject** children) {
   return built;
 }
 
-PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size_t count) {
+PyObject* rebuild(const Structure& structure, PyObject** leaves, std::size_t count, bool owned) {
   if (count != structure.root().leaves) {
-    PyErr_Format(PyExc_ValueError, "too %s leaves for a pytree structure: it has %u, got %zu",
-                 count < structure.root().leaves ? "few" : "many",
-                 static_cast<unsigned>(structure.root().leaves), count);
+    const bool few = count < structure.root().leaves;
+    PyErr_Format(PyExc_ValueError, "too %s leaves for a pytree structure: it has %u, got %s%zu",
+                 few ? "few" : "many", static_cast<unsigned>(structure.root().leaves),
+                 few ? "" : "at least ", count);
     return nullptr;
   }
   const Node* nodes = structure.nodes();
@@ -217,7 +218,8 @@ PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size
   for (std::size_t i = 0; i < structure.size(); ++i) {
     const Node& node = nodes[i];
     if (node.kind == Kind::leaf) {
-      built.push_back(Py_NewRef(*leaves++));
+      PyObject*& leaf = *leaves++;
+      built.push_back(owned ? std::exchange(leaf, nullptr) : Py_NewRef(leaf));
       continue;
     }
     const std::size_t first = built.size() - node.arity;
@@ -229,6 +231,30 @@ PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size
   PyObject* tree = built.back();
   built.pop_back();
   return tree;
+}
+
+PyObject* rebuild_from(const Structure& structure, PyObject* leaves) {
+  // A tuple cannot change while unflatten functions run, anything else may.
+  if (PyTuple_CheckExact(leaves))
+    return rebuild(structure, PySequence_Fast_ITEMS(leaves),
+                   static_cast<std::size_t>(PyTuple_GET_SIZE(leaves)), false);
+  ObjectList list;
+  std::vector<PyObject*>& items = list.items();
+  if (PyList_CheckExact(leaves)) {
+    PyObject** first = PySequence_Fast_ITEMS(leaves);
+    items.assign(first, first + PyList_GET_SIZE(leaves));
+    for (PyObject* item : items) Py_INCREF(item);
+  } else {
+    Ref iterator = Ref::steal(PyObject_GetIter(leaves));
+    if (!iterator) return nullptr;
+    while (items.size() <= structure.root().leaves) {
+      PyObject* item = PyIter_Next(iterator.get());
+      if (item == nullptr) break;
+      items.push_back(item);
+    }
+    if (PyErr_Occurred()) return nullptr;
+  }
+  return rebuild(structure, items.data(), items.size(), true);
 }
 
 bool flatten_up_to(const Structure& structure, PyObject* tree, std::vector<PyObject*>& out) {

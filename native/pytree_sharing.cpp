@@ -36,7 +36,6 @@ class InternTable {
   InternTable() : buckets_(1024, nullptr) {}
 
   Structure* first(std::uint64_t hash) { return buckets_[hash & (buckets_.size() - 1)]; }
-  std::uint64_t version() const { return version_; }
 
   void insert(Structure* structure) {
     if (count_ >= buckets_.size()) grow();
@@ -45,7 +44,6 @@ class InternTable {
     structure->interned = true;
     head = structure;
     ++count_;
-    ++version_;
   }
 
   void remove(Structure* structure) {
@@ -54,7 +52,6 @@ class InternTable {
     *link = structure->next;
     structure->interned = false;
     --count_;
-    ++version_;
   }
 
  private:
@@ -74,7 +71,6 @@ class InternTable {
 
   std::vector<Structure*> buckets_;
   std::size_t count_ = 0;
-  std::uint64_t version_ = 0;
 };
 
 auto* const intern_table = new InternTable;
@@ -142,25 +138,25 @@ int interchangeable(const Node* left, const Node* right, std::size_t count) {
 }
 
 // Sets `found` to a new reference when the table has these nodes. False on an error.
-bool look_up(const std::vector<Node>& nodes, std::uint64_t hash, PyObject*& found) {
-  InternTable& table = *intern_table;
-  for (bool restart = true; restart;) {
-    restart = false;
-    for (Structure* entry = table.first(hash); entry != nullptr; entry = entry->next) {
-      if (entry->hash != hash || entry->size() != nodes.size()) continue;
-      // Comparing may run user code, which may change the table under our feet.
-      const std::uint64_t version = table.version();
-      Ref keep = Ref::borrow(reinterpret_cast<PyObject*>(entry));
-      const int equal = interchangeable(entry->nodes(), nodes.data(), nodes.size());
-      if (equal < 0) return false;
-      if (equal == 1) {
-        found = keep.release();
-        return true;
-      }
-      if (table.version() != version) {
-        restart = true;
-        break;
-      }
+bool look_up(const std::vector<Node>& nodes, std::uint64_t hash, bool opaque, PyObject*& found) {
+  ObjectList candidates;
+  for (Structure* entry = intern_table->first(hash); entry != nullptr; entry = entry->next) {
+    if (entry->hash != hash || entry->size() != nodes.size()) continue;
+    PyObject* object = reinterpret_cast<PyObject*>(entry);
+    if (opaque) {
+      candidates.items().push_back(Py_NewRef(object));
+    } else if (interchangeable(entry->nodes(), nodes.data(), nodes.size()) == 1) {
+      found = Py_NewRef(object);
+      return true;
+    }
+  }
+  // An opaque == is user code, which may change the table, so the walk along it is over by now.
+  for (PyObject* candidate : candidates.items()) {
+    const int equal = interchangeable(as_structure(candidate)->nodes(), nodes.data(), nodes.size());
+    if (equal < 0) return false;
+    if (equal == 1) {
+      found = Py_NewRef(candidate);
+      return true;
     }
   }
   return true;
@@ -258,7 +254,7 @@ PyObject* make_structure(NodeList& list, Intern intern) {
   const bool share = intern == Intern::always || exactness != Exactness::opaque;
   if (share) {
     PyObject* found = nullptr;
-    if (!look_up(nodes, hash, found)) return nullptr;
+    if (!look_up(nodes, hash, exactness == Exactness::opaque, found)) return nullptr;
     if (found != nullptr) return found;
   }
   PyObject* object =

@@ -195,8 +195,10 @@ bool close_described(NodeList& list, PyObject* type, PyObject* data, std::size_t
                      std::size_t first_node);
 
 // pytree_rebuild.cpp
-PyObject* rebuild(const Structure& structure, PyObject* const* leaves, std::size_t count);
-PyObject* build_node(const Node& node, PyObject** children);  // steals the children
+// The tree with these leaves, which are taken over when `owned`. ValueError for a wrong count.
+PyObject* rebuild(const Structure& structure, PyObject** leaves, std::size_t count, bool owned);
+PyObject* rebuild_from(const Structure& structure, PyObject* leaves);  // any iterable
+PyObject* build_node(const Node& node, PyObject** children);           // steals the children
 bool flatten_up_to(const Structure& structure, PyObject* tree, std::vector<PyObject*>& out);
 
 // pytree_flatten.cpp
