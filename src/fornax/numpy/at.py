@@ -1,0 +1,423 @@
+"""Writing at an index: x.at[index].set(values) and its relatives, put_along_axis.
+
+Arrays never change: each of these gives a new array.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fornax import _native
+from fornax.errors import message
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.lax.gathering import scatter_apply
+from fornax.lax.shapes import canonical_axis
+from fornax.lax.slicing import normalized_index
+from fornax.numpy import creation, ufuncs
+from fornax.numpy.index_plan import Plan, Point, Points, Range, plan_of
+from fornax.numpy.indexing import index_dtype, index_vectors, rewriting_take
+from fornax.numpy.promotion import (
+    as_dtype,
+    broadcast_shapes,
+    broadcast_to,
+    check,
+    concrete_form,
+    is_arraylike,
+    joint_dtype,
+)
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.dynamic_slice import dynamic_update_slice
+from fornax.primitives.elementwise import neg_p
+from fornax.primitives.scatter import (
+    scatter,
+    scatter_add_p,
+    scatter_max_p,
+    scatter_min_p,
+    scatter_mul_p,
+    scatter_p,
+)
+from fornax.primitives.shape import expand_dims, reshape, rev
+from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
+from fornax.scalars import dtypes
+
+__all__ = ["IndexUpdateHelper", "IndexUpdateRef", "put_along_axis"]
+
+
+class IndexUpdateHelper:
+    """What `x.at` gives: index it to say where to write."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any):
+        self.array = array
+
+    def __getitem__(self, index: Any) -> IndexUpdateRef:
+        return IndexUpdateRef(self.array, index)
+
+    def __repr__(self) -> str:
+        return f"_IndexUpdateHelper({self.array!r})"
+
+
+class IndexUpdateRef:
+    """What `x.at[index]` gives: the operations at that place.
+
+    All of them take indices_are_sorted and unique_indices (promises), mode ("drop" is the default
+    for writing; "clip" moves indices inside; for reading also "fill") and wrap_negative_indices
+    (whether negative indices count from the end). Values are converted to the array's dtype and
+    broadcast to the shape of `x[index]`.
+    """
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Any, index: Any):
+        self.array = array
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"_IndexUpdateRef({self.array!r}, {self.index!r})"
+
+    def get(
+        self, *, indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None,
+        fill_value: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """`x[index]`, with a choice of what happens out of bounds."""
+        return rewriting_take(
+            self.array, self.index, indices_are_sorted, unique_indices, mode, fill_value,
+            wrap_negative_indices,
+        )  # fmt: skip
+
+    def set(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] = values. Of values for one place the last one stays."""
+        return _updated(
+            self.array, self.index, values, scatter_p, indices_are_sorted, unique_indices, mode,
+            wrap_negative_indices,
+        )  # fmt: skip
+
+    def add(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] += values. Values for one place add up."""
+        return _updated(
+            self.array, self.index, values, scatter_add_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices,
+        )  # fmt: skip
+
+    def subtract(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] -= values."""
+        return _updated(
+            self.array, self.index, values, scatter_add_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices, negate=True,
+        )  # fmt: skip
+
+    def multiply(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] *= values."""
+        return _updated(
+            self.array, self.index, values, scatter_mul_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices,
+        )  # fmt: skip
+
+    mul = multiply
+
+    def divide(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] /= values."""
+        return ufuncs.divide(
+            self.array,
+            _updated(
+                creation.ones_like(self.array), self.index, values, scatter_mul_p,
+                indices_are_sorted, unique_indices, mode, wrap_negative_indices,
+            ),
+        )  # fmt: skip
+
+    def power(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] **= values."""
+        return ufuncs.power(
+            self.array,
+            _updated(
+                creation.ones_like(self.array), self.index, values, scatter_mul_p,
+                indices_are_sorted, unique_indices, mode, wrap_negative_indices,
+            ),
+        )  # fmt: skip
+
+    def min(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] = minimum(x[index], values)."""
+        return _updated(
+            self.array, self.index, values, scatter_min_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices,
+        )  # fmt: skip
+
+    def max(
+        self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] = maximum(x[index], values)."""
+        return _updated(
+            self.array, self.index, values, scatter_max_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices,
+        )  # fmt: skip
+
+    def apply(
+        self, func: Callable[[Any], Any], *, indices_are_sorted: bool = False,
+        unique_indices: bool = False, mode: Any = None, wrap_negative_indices: bool = True,
+    ) -> Any:  # fmt: skip
+        """x with x[index] = func(x[index]), for a function of one element.
+
+        A place that is addressed several times is changed several times. Not differentiable.
+        """
+        x = self.array
+        place = _Place(x, plan_of(typeof(x).shape, self.index), wrap_negative_indices)
+        return place.finish(
+            scatter_apply(
+                place.operand, place.indices, func, place.numbers,
+                update_shape=place.update_shape, mode=mode,
+                indices_are_sorted=indices_are_sorted or place.single,
+                unique_indices=unique_indices or place.single,
+            )
+        )  # fmt: skip
+
+
+class _Place:
+    """Where a plan writes, in the terms of scatter."""
+
+    def __init__(self, x: Any, plan: Plan, wrap: bool):
+        self.shape = typeof(x).shape
+        self.plan = plan
+        self.operand = expand_dims(x, plan.new_axes)
+        shape = typeof(self.operand).shape
+        batch: list[int] = []  # sizes of the dimensions of the index array
+        window: list[int] = []  # which dimensions of the updates run inside a window
+        # operand dimension -> (index component, where its last dimension ends in `batch`)
+        columns: dict[int, tuple[Any, int]] = {}
+        rank = 0  # of the updates
+        #: dimensions of the updates that run against the order of the operand
+        self.backwards: list[int] = []
+        self.update_shape: tuple[int, ...] = ()
+        for place in plan.layout:
+            if place is None:
+                continue
+            if place == "points":
+                for d, entry in enumerate(plan.entries):
+                    if isinstance(entry, Points):
+                        columns[d] = (entry.value, len(batch) + len(plan.points_shape))
+                batch.extend(plan.points_shape)
+                self.update_shape += plan.points_shape
+                rank += len(plan.points_shape)
+                continue
+            entry = plan.entries[place]
+            if abs(entry.step) == 1:
+                first = entry.start if entry.step > 0 else entry.start - entry.size + 1
+                if entry.size != shape[place]:
+                    columns[place] = (np.int32(first), 0)
+                if entry.step < 0:
+                    self.backwards.append(rank)
+                window.append(rank)
+            else:
+                steps = entry.start + entry.step * np.arange(entry.size)
+                batch.append(entry.size)
+                columns[place] = (steps.astype(np.int32), len(batch))
+            self.update_shape += (entry.size,)
+            rank += 1
+        for d, entry in enumerate(plan.entries):
+            if isinstance(entry, Point):
+                columns[d] = (entry.value, 0)
+        dims = sorted(columns)
+        values = [columns[d][0] for d in dims]
+        dtype = index_dtype(shape, values)
+        aligned = []
+        for d, value in zip(dims, values, strict=True):
+            column = normalized_index(value, shape[d], dtype, wrap)
+            behind = len(batch) - columns[d][1]
+            if typeof(column).shape and behind:
+                column = reshape(column, (*typeof(column).shape, *[1] * behind))
+            aligned.append(column)
+        #: whether there is one index vector only, so that no two updates meet
+        self.single = not batch
+        self.indices = (
+            index_vectors(aligned, batch) if aligned else np.zeros((*batch, 0), np.int32)
+        )
+        inserted = tuple(
+            d for d, e in enumerate(plan.entries)
+            if not isinstance(e, Range) or abs(e.step) != 1
+        )  # fmt: skip
+        self.numbers = ScatterDimensionNumbers(tuple(window), inserted, tuple(dims))
+
+    def updates(self, values: Any) -> Any:
+        """Values of the shape of the result, as updates."""
+        return rev(reshape(values, self.update_shape), self.backwards)
+
+    def finish(self, x: Any) -> Any:
+        return reshape(x, self.shape)
+
+
+def _updated(
+    x: Any,
+    index: Any,
+    values: Any,
+    primitive: Any,
+    are_sorted: bool,
+    unique: bool,
+    mode: Any,
+    wrap: bool,
+    negate: bool = False,
+) -> Any:
+    """`x` with `values` combined into x[index]."""
+    type = typeof(x)
+    plan = plan_of(type.shape, index)
+    parsed = GatherScatterMode.from_any(mode)
+    values = concrete_form(values)
+    if not is_arraylike(values):
+        values = creation.asarray(values)
+    dtype, _ = joint_dtype(type, typeof(values))
+    if dtype != type.dtype:
+        warnings.warn(
+            "scatter inputs have incompatible types: cannot safely cast value from "
+            f"dtype={dtypes.short_name(typeof(values).dtype)} to "
+            f"dtype={dtypes.short_name(type.dtype)}. In a future release this will result in an "
+            "error.",
+            FutureWarning,
+            stacklevel=3,
+        )
+    values = as_dtype(values, dtype)
+    if negate:
+        values = neg_p(values)
+    shape = plan.result_shape()
+    if len(typeof(values).shape) > len(shape):
+        raise ValueError(
+            f"Cannot broadcast to shape with fewer dimensions: arr_shape={typeof(values).shape} "
+            f"shape={shape}"
+        )
+    values = broadcast_to(values, shape)
+    operand = x if dtype == type.dtype else convert_element_type(x, dtype, False)
+    if primitive is scatter_p:
+        result = _set_block(operand, plan, values, parsed, wrap)
+        if result is not None:
+            return _as_before(result, type)
+    place = _Place(operand, plan, wrap)
+    result = scatter(
+        primitive, place.operand, place.indices, place.updates(values), place.numbers, parsed,
+        unique or place.single, are_sorted or place.single,
+    )  # fmt: skip
+    return _as_before(place.finish(result), type)
+
+
+def _as_before(result: Any, type: Any) -> Any:
+    now = typeof(result)
+    if now.dtype == type.dtype and now.weak_type == type.weak_type:
+        return result
+    return convert_element_type(result, type.dtype, type.weak_type)
+
+
+def _set_block(x: Any, plan: Plan, values: Any, mode: GatherScatterMode, wrap: bool) -> Any:
+    """Writing to static positions that form a block, as a dynamic_update_slice; else None."""
+    shape = typeof(x).shape
+    starts, lengths, backwards = [], [], []
+    for d, (entry, n) in enumerate(zip(plan.entries, shape, strict=False)):
+        if isinstance(entry, Range):
+            if abs(entry.step) != 1:
+                return None
+            starts.append(entry.start if entry.step > 0 else entry.start - entry.size + 1)
+            lengths.append(entry.size)
+            if entry.step < 0:
+                backwards.append(d)
+        elif isinstance(entry, Point) and isinstance(entry.value, int):
+            place = entry.value + n if wrap and entry.value < 0 else entry.value
+            if not 0 <= place < n and mode is not CLIP:
+                return x
+            starts.append(min(max(place, 0), n - 1))
+            lengths.append(1)
+        else:
+            return None
+    if 0 in lengths:
+        return x
+    block = rev(reshape(values, lengths), backwards)
+    if tuple(lengths) == shape:
+        return block if isinstance(block, _native.Array | Tracer) else creation.asarray(block)
+    return dynamic_update_slice(x, block, [np.int32(s) for s in starts])
+
+
+def put_along_axis(
+    arr: Any,
+    indices: Any,
+    values: Any,
+    axis: int | None,
+    inplace: bool = True,
+    *,
+    mode: str | None = None,
+) -> Any:
+    """`arr` with result[i, indices[i, j, k], k] = values[i, j, k] for axis 1, and so on.
+
+    Args:
+      arr: array.
+      indices: integer array of as many dimensions.
+      values: array that broadcasts to the shape of `indices`.
+      axis: None for a vector of indices into all elements in row-major order.
+      inplace: must be False, for arrays do not change.
+      mode: out of bounds is dropped by default, or moved inside with "clip".
+    """
+    if inplace:
+        raise ValueError(
+            message(
+                "put_along_axis cannot modify arrays in-place, because arrays are immutable.",
+                attempt="pass inplace=False, which returns an updated array",
+            )
+        )
+    check("put_along_axis", arr, indices, values)
+    arr, indices, values = map(concrete_form, (arr, indices, values))
+    shape = typeof(arr).shape
+    if axis is None:
+        flat = reshape(arr, (math.prod(shape),))
+        return reshape(put_along_axis(flat, indices, values, 0, False, mode=mode), shape)
+    positions = typeof(indices)
+    if positions.ndim != len(shape):
+        raise ValueError(
+            "put_along_axis arguments 'arr' and 'indices' must have same ndim. Got "
+            f"arr.ndim={len(shape)} and indices.ndim={positions.ndim}."
+        )
+    if not dtypes.is_integer(positions.dtype):
+        raise TypeError(
+            f"Indexer must have integer or boolean type, got indexer with type {positions.dtype}"
+        )
+    try:
+        values = broadcast_to(values, positions.shape)
+    except ValueError:
+        raise ValueError(
+            "put_along_axis argument 'values' must be broadcastable to 'indices'. Got "
+            f"values.shape={typeof(values).shape} and indices.shape={positions.shape}."
+        ) from None
+    axis = canonical_axis(axis, len(shape))
+    full = broadcast_shapes(
+        positions.shape, tuple(1 if d == axis else n for d, n in enumerate(shape))
+    )
+    index: list[Any] = []
+    for d, n in enumerate(shape):
+        if d == axis:
+            index.append(indices)
+        else:
+            along = [1] * len(shape)
+            along[d] = n
+            index.append(np.arange(n, dtype=np.int32).reshape(along))
+    return IndexUpdateRef(arr, tuple(index)).set(broadcast_to(values, full), mode=mode)
