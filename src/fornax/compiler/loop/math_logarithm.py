@@ -1,0 +1,94 @@
+"""Logarithms: log, log2, log1p, and the inverse hyperbolic functions made of them.
+
+x = 2^k · (1 + f). In float32, 1 + f lies in [2/3, 4/3) and log(1 + f) is a polynomial in f; in
+float64 it lies in [sqrt(1/2), sqrt(2)) and the polynomial is one in s² with s = f / (2 + f).
+"""
+
+from __future__ import annotations
+
+import math
+
+from fornax.compiler.loop import math_coefficients as table
+from fornax.compiler.loop.math_arithmetic import (
+    Term,
+    copysign,
+    exponent_of,
+    fma,
+    horner,
+    where,
+)
+
+#: Bit patterns of the lower end of 1 + f.
+LOWEST = {"float32": 0x3F2AAAAB, "float64": 0x3FE6A09E667F3BCD}
+LOG2_E = 1.4426950408889634
+LOG2_E_REST = 2.0355273740931033e-17
+
+
+def exponent_and_bits(x: Term) -> tuple[Term, Term]:
+    """(k still biased, bits of 1 + f) of a positive normal number."""
+    form = x.format
+    u = x.bits + (form.one - LOWEST[x.dtype])
+    return exponent_of(u), (u & ((1 << form.mantissa) - 1)) + LOWEST[x.dtype]
+
+
+def decompose(x: Term) -> tuple[Term, Term]:
+    """(k, f) with x = 2^k (1 + f), for any positive finite x."""
+    form = x.format
+    tiny = x < form.smallest_normal
+    k, bits = exponent_and_bits(where(tiny, x * 2.0**form.digits, x))
+    k = k - where(tiny, x.like(float(form.bias + form.digits)), float(form.bias))
+    return k, bits.real - 1.0
+
+
+def log_of(k: Term, f: Term) -> Term:
+    """k ln 2 + log(1 + f)."""
+    high, low = table.LN2_PARTS[f.dtype]
+    if f.dtype == "float32":
+        total = fma(f * f, horner(f, table.LOG["float32"][1:]), f)
+        if k.target.fused:
+            return fma(k, math.log(2), total)
+        return fma(k, high, fma(k, low, total))
+    square, rest = ratio_parts(f)
+    return fma(k, high, f - (square - fma(k, low, rest)))
+
+
+def ratio_parts(f: Term) -> tuple[Term, Term]:
+    """(f²/2, q) with log(1 + f) = f - f²/2 + q."""
+    s = f / (f + 2.0)
+    z = s * s
+    square = f * f * 0.5
+    return square, s * fma(z, horner(z, table.LOG_RATIO["float64"]), square)
+
+
+def with_ends(x: Term, result: Term) -> Term:
+    """Logarithms at zero, infinity and below zero; NaN stays."""
+    ends = where(x == 0.0, -math.inf, where(x < 0.0, math.nan, x))
+    return where((x > 0.0) & (x < math.inf), result, ends)
+
+
+def log(x: Term) -> Term:
+    return with_ends(x, log_of(*decompose(x)))
+
+
+def log2(x: Term) -> Term:
+    k, f = decompose(x)
+    if x.dtype == "float32":
+        rest = fma(f, horner(f, table.LOG2["float32"]), f)
+        return with_ends(x, k + rest)
+    square, rest = ratio_parts(f)
+    high = f - square
+    low = ((f - high) - square) + rest
+    low = fma(low, LOG2_E, high * LOG2_E_REST)
+    return with_ends(x, k + fma(high, LOG2_E, low))
+
+
+def log1p(x: Term) -> Term:
+    """As `log` of 1 + x, but f = x·2^-k + (2^-k - 1) keeps the digits that 1 + x drops."""
+    form = x.format
+    u = (1.0 + x).bits + (form.one - LOWEST[x.dtype])
+    k = exponent_of(u) - float(form.bias)
+    quadruple = (x.bits.like(2 * form.one + (2 << form.mantissa)) - (u & form.exponent_mask)).real
+    inverse = quadruple * 0.25  # 2^-k, perhaps a denormal
+    result = copysign(log_of(k, fma(x, inverse, inverse - 1.0)), x)
+    ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, x))
+    return where((x > -1.0) & (x < math.inf), result, ends)

@@ -1,0 +1,342 @@
+"""Writes `compiler/loop/math_coefficients.py`: every polynomial of the mathematical functions.
+
+    python tools/coefficients.py            # all of them, some minutes
+    python tools/coefficients.py LOG SIN    # these; the others stay as they are
+
+A row gives the function, the powers of the polynomial, the interval, the weight of the error and
+the coefficients that are prescribed. `tools/minimax.py` finds the rest. The comment above each
+table states the largest weighted error that was reached, for float32 and float64.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minimax import fit, rounded
+from mpmath import mp, mpf
+
+mp.dps = 50
+HERE = Path(__file__).resolve().parent
+TARGET = HERE.parent / "src/fornax/compiler/loop/math_coefficients.py"
+BITS = {"float32": 24, "float64": 53}
+TINY = mpf("1e-9")  # stands for an end at 0 where the weight is 0/0
+
+
+@dataclass
+class Polynomial:
+    """One table: the same function for some formats, with the powers for each."""
+
+    text: str
+    f: Callable
+    powers: dict[str, Sequence[int]]
+    low: object
+    high: object
+    weight: Callable = lambda x: mpf(1)
+    fixed: dict = field(default_factory=dict)
+    split: bool = False  # the first coefficient is prescribed and takes two places: high, low
+
+    def rows(self) -> tuple[dict[str, list[float]], str]:
+        found, errors = {}, []
+        for dtype, powers in self.powers.items():
+            low, high = (e[dtype] if isinstance(e, dict) else e for e in (self.low, self.high))
+            values, error = fit(
+                self.f, powers, low, high, BITS[dtype[:7]], self.weight, self.fixed
+            )
+            if self.split:
+                high = rounded(values[0], BITS[dtype[:7]])
+                values[:1] = [high, rounded(values[0] - high, BITS[dtype[:7]])]
+            found[dtype] = [float(v) for v in values]
+            errors.append(f"2^{float(mp.log(error, 2)):.1f}")
+        return found, f"{self.text}; largest error {', '.join(errors)}."
+
+
+@dataclass
+class Parts:
+    """A constant as a sum of floats; each has `digits` binary digits (None: all)."""
+
+    text: str
+    value: object
+    digits: dict[str, Sequence[int | None]]
+
+    def rows(self) -> tuple[dict[str, list[float]], str]:
+        found = {}
+        for dtype, digits in self.digits.items():
+            rest, values = mpf(self.value), []
+            for count in digits:
+                part = rounded(rest, count or BITS[dtype[:7]])
+                values.append(float(part))
+                rest -= part
+            found[dtype] = values
+        return found, self.text
+
+
+def relative(f: Callable) -> Callable:
+    """The weight of relative errors."""
+    return lambda x: 1 / f(x)
+
+
+LN2 = mp.log(2)
+ROW: dict = {}  # name -> an object with `rows`
+ROW["EXP"] = Polynomial(
+    "exp(x), |x| <= 1.01 ln 2, relative",
+    mp.exp,
+    {"float32": range(8), "float64": range(14)},
+    -LN2 * mpf("1.01"),
+    LN2 * mpf("1.01"),
+    relative(mp.exp),
+    {0: 1, 1: 1},
+)
+ROW["EXP2"] = Polynomial(
+    "2^x, |x| <= 1.01, relative",
+    lambda x: mpf(2) ** x,
+    {"float32": range(8), "float64": range(14)},
+    mpf("-1.01"),
+    mpf("1.01"),
+    lambda x: mpf(2) ** -x,
+    {0: 1},
+)
+ROW["EXPM1"] = Polynomial(
+    "expm1(x), |x| <= 1.01 ln 2, relative; from x^1",
+    mp.expm1,
+    {"float32": range(1, 9), "float64": range(1, 15)},
+    -LN2 * mpf("1.01"),
+    LN2 * mpf("1.01"),
+    relative(mp.expm1),
+    {1: 1},
+)
+ROW["EXP_NARROW"] = Polynomial(
+    "exp(x), |x| <= 1.01 ln 2 / 2, relative",
+    mp.exp,
+    {"float32": range(7), "float64": range(12)},
+    -LN2 * mpf("0.505"),
+    LN2 * mpf("0.505"),
+    relative(mp.exp),
+    {0: 1},
+)
+ROW["EXP_DOUBLED"] = Polynomial(
+    "exp(2 x), |x| <= 1.01 ln 2 / 4, relative",
+    lambda x: mp.exp(2 * x),
+    {"float32": range(7), "float64": range(12)},
+    -LN2 * mpf("0.2525"),
+    LN2 * mpf("0.2525"),
+    lambda x: mp.exp(-2 * x),
+    {0: 1},
+)
+ROW["TANH"] = Polynomial(
+    "tanh(x), |x| <= 0.56, relative; odd powers",
+    mp.tanh,
+    {"float32": range(1, 10, 2), "float64": range(1, 24, 2)},
+    mpf("1e-6"),
+    mpf("0.56"),
+    relative(mp.tanh),
+    {1: 1},
+)
+ROW["SINH"] = Polynomial(
+    "sinh(x), |x| <= 1, relative; odd powers",
+    mp.sinh,
+    {"float32": range(1, 10, 2), "float64": range(1, 18, 2)},
+    mpf("1e-6"),
+    mpf(1),
+    relative(mp.sinh),
+    {1: 1},
+)
+ROW["EXPM1_NARROW"] = Polynomial(
+    "expm1(x), |x| <= 1.01 ln 2 / 2, relative; from x^1",
+    mp.expm1,
+    {"float32": range(1, 8), "float64": range(1, 13)},
+    -LN2 * mpf("0.505"),
+    LN2 * mpf("0.505"),
+    relative(mp.expm1),
+    {1: 1},
+)
+ROW["LN2_PARTS"] = Parts(
+    "ln 2; the first part times an integer of 9 (11) digits is exact",
+    LN2,
+    {"float32": (15, None), "float64": (42, None)},
+)
+ROW["LOG"] = Polynomial(
+    "log(1 + x), -1/3 <= x <= 1/3, relative; from x^1",
+    mp.log1p,
+    {"float32": range(1, 10)},
+    mpf(-1) / 3,
+    mpf(1) / 3,
+    relative(mp.log1p),
+    {1: 1},
+)
+ROW["LOG2"] = Polynomial(
+    "log2(1 + x) - x, -1/3 <= x <= 1/3, relative to log2(1 + x); from x^1",
+    lambda x: mp.log1p(x) / LN2 - x,
+    {"float32": range(1, 11)},
+    mpf(-1) / 3,
+    mpf(1) / 3,
+    lambda x: LN2 / mp.log1p(x),
+)
+
+
+def log_ratio(z: mpf) -> mpf:
+    """(log((1+s)/(1-s)) - 2 s) / s for z = s²: even in s."""
+    s = mp.sqrt(z)
+    return (mp.log1p(s) - mp.log1p(-s)) / s - 2
+
+
+ROW["LOG_RATIO"] = Polynomial(
+    "log((1+s)/(1-s))/s - 2 of z = s², |s| <= 0.1716 (mantissas from sqrt(1/2) to sqrt(2)); "
+    "from z^1",
+    log_ratio,
+    {"float64": range(1, 8)},
+    mpf("1e-12"),
+    mpf("0.02945"),
+)
+ROW["LOG2_RATIO"] = Polynomial(
+    "log2((1+s)/(1-s))/s of z = s², |s| <= 0.1716, for powers of float32 in float64",
+    lambda z: (log_ratio(z) + 2) / LN2,
+    {"float64": range(6)},
+    mpf("1e-12"),
+    mpf("0.02945"),
+)
+ROW["EXP2_SHORT"] = Polynomial(
+    "2^x, |x| <= 0.505, relative, for powers of float32 in float64",
+    lambda x: mpf(2) ** x,
+    {"float64": range(7)},
+    mpf("-0.505"),
+    mpf("0.505"),
+    lambda x: mpf(2) ** -x,
+    {0: 1},
+)
+ROW["SIN"] = Polynomial(
+    "sin(x), |x| <= pi/2 + 0.01, relative; odd powers",
+    mp.sin,
+    {"float32": range(1, 10, 2), "float64": range(1, 18, 2)},
+    mpf("1e-6"),
+    mp.pi / 2 + mpf("0.01"),
+    relative(mp.sin),
+    {1: 1},
+)
+ROW["TAN"] = Polynomial(
+    "tan(x), |x| <= pi/4 + 0.005, relative; odd powers",
+    mp.tan,
+    {"float32": range(1, 14, 2), "float64": range(1, 30, 2)},
+    mpf("1e-6"),
+    mp.pi / 4 + mpf("0.005"),
+    relative(mp.tan),
+    {1: 1},
+)
+ROW["PI_PARTS"] = Parts(
+    "pi",
+    mp.pi,
+    {"float32": (None, None, None), "float64": (None, None, None)},
+)
+ROW["PI_SHORT_PARTS"] = Parts(
+    "pi, the first part times an integer of 18 digits is exact", mp.pi, {"float64": (35, None)}
+)
+ROW["TWO_PI_PARTS"] = Parts("2 pi", 2 * mp.pi, {"float64": (None, None)})
+
+
+def digits_of(value: mpf, start: int, count: int) -> mpf:
+    """The binary digits of weight 2^-(start+1) … 2^-(start+count) of 0 <= value < 1."""
+    above = mp.floor(mp.ldexp(value, start))
+    return mp.ldexp(mp.floor(mp.ldexp(value, start + count)) - mp.ldexp(above, count), -start - count)
+
+
+class TurnWindows:
+    """1/(2 pi) without its first 27 w digits, w = 0 … 3: two parts of 29 digits and the rest."""
+
+    def rows(self) -> tuple[dict[str, list[float]], str]:
+        mp.prec = 400
+        turn, found = 1 / (2 * mp.pi), []
+        for window in range(4):
+            start = 27 * window
+            found += [float(digits_of(turn, start, 29)), float(digits_of(turn, start + 29, 29))]
+            found.append(float(digits_of(turn, start + 58, 150)))
+        mp.dps = 50
+        return {"float64": found}, self.__doc__
+
+
+class TurnDigits:
+    """Digits 53 k … 53 k + 52 of 1/(2 pi) as a number below 1, k = 0 … 22."""
+
+    def rows(self) -> tuple[dict[str, list[float]], str]:
+        mp.prec = 1400
+        turn = 1 / (2 * mp.pi)
+        found = [float(mp.ldexp(digits_of(turn, 53 * k, 53), 53 * k)) for k in range(23)]
+        mp.dps = 50
+        return {"float64": found}, self.__doc__
+
+
+ROW["TURN_WINDOWS"] = TurnWindows()
+ROW["TURN_DIGITS"] = TurnDigits()
+ROW["ERF_LOG"] = Polynomial(
+    "log(erfc(x)), 0 <= x <= 3.93 (5.95), error of erf; from x^1, which has two coefficients",
+    lambda x: mp.log(mp.erfc(x)),
+    {"float32": range(1, 10), "float64": range(1, 26)},
+    mpf("1e-7"),
+    {"float32": mpf("3.93"), "float64": mpf("5.95")},
+    lambda x: mp.erfc(x) / mp.erf(x),
+    {1: -2 / mp.sqrt(mp.pi)},
+    split=True,
+)
+
+
+def table(name: str, rows: dict[str, Sequence[float]], comment: str) -> str:
+    """One assignment, wrapped at 100 columns."""
+    lines = []
+    words = comment.split()
+    while words:
+        line = "#:"
+        while words and len(line) + len(words[0]) < 99:
+            line += " " + words.pop(0)
+        lines.append(line)
+    lines.append(f"{name}: Table = {{")
+    for dtype, values in rows.items():
+        lines.append(f'    "{dtype}": (')
+        line = "       "
+        for value in values:
+            text = f" {float(value)!r},"
+            if len(line) + len(text) > 100:
+                lines.append(line)
+                line = "       "
+            line += text
+        lines += [line, "    ),"]
+    return "\n".join([*lines, "}"])
+
+
+HEADER = '''"""Coefficients of the polynomials in the mathematical functions, lowest power first.
+
+Written by `tools/coefficients.py` (minimax fits in 50-digit arithmetic): change that, not this.
+"Relative" says that the error is relative to the function.
+"""
+
+Table = dict[str, tuple[float, ...]]
+'''
+
+
+def main(names: Sequence[str]) -> None:
+    """Fit the named rows (all without names) and write the file."""
+    old, comments = {}, {}
+    if names:
+        spec = importlib.util.spec_from_file_location("old", TARGET)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        old = {k: v for k, v in vars(module).items() if k in ROW}
+        for block in TARGET.read_text().split("\n\n"):
+            lines = block.strip().split("\n")
+            notes = [line[2:].strip() for line in lines if line.startswith("#:")]
+            title = next((line for line in lines if ": Table = {" in line), ":")
+            comments[title.split(":")[0]] = " ".join(notes)
+    texts = []
+    for name, row in ROW.items():
+        if names and name not in names and name in old:
+            rows, comment = old[name], comments[name]
+        else:
+            rows, comment = row.rows()
+            print(name, comment, flush=True)
+        texts.append(table(name, rows, comment))
+    TARGET.write_text(HEADER + "\n" + "\n\n".join(texts) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
