@@ -91,6 +91,8 @@ def test_metadata_without_a_truth_value():
         assert first == second
     with pytest.raises(ValueError, match="metadata of two pytree nodes of type Box"):
         first.flatten_up_to(Box(info=array.copy()))
+    with pytest.raises(ValueError, match="metadata of two pytree nodes of type Box"):
+        tree_map(lambda a, b: a, Box(info=array), Box(info=array.copy()))
 
 
 def test_mapping_keeps_keys_and_metadata_as_they_are():

@@ -32,7 +32,7 @@ class _Key:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return bool(self._value() == other._value())  # type: ignore[attr-defined]
+        return bool(self._value() == other._value())
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._value()))

@@ -91,9 +91,12 @@ def raise_prefix_error(
     `error` is what the native walk said; it is raised where no mismatch can be found again, for
     example because a user's flatten function failed.
     """
-    for other in others:
-        for make in prefix_errors(prefix, other, is_leaf):
-            raise make(name) from None
+    try:
+        found = [make for other in others for make in prefix_errors(prefix, other, is_leaf)]
+    except Exception:  # user code, such as an == of metadata, fails in this walk as it did before
+        found = []
+    if found:
+        raise found[0](name) from None
     raise error
 
 
@@ -129,8 +132,10 @@ def _mismatches(
             f"the prefix has a {type(prefix)} here, and the full tree has a {type(full)}",
         )
         return
+    full_level = native.flatten_one_level(full, True)
+    assert full_level is not None  # of the same type, so a node as well
     children, keys, metadata = level
-    full_children, full_keys, full_metadata = native.flatten_one_level(full, True)
+    full_children, full_keys, full_metadata = full_level
     if isinstance(prefix, (tuple, list)) and len(children) != len(full_children):
         yield _error(
             path,
