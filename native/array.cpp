@@ -352,7 +352,8 @@ PyObject* array_from_ndarray(PyArrayObject* source, const DType* dtype, bool wea
       dtype, {PyArray_DIMS(source), static_cast<size_t>(PyArray_NDIM(source))}, weak);
   if (!aval) return nullptr;
   auto bytes = static_cast<size_t>(aval->bytes);
-  bool fits = PyArray_IS_C_CONTIGUOUS(source) && PyArray_EquivTypes(PyArray_DESCR(source), dtype->descr);
+  bool fits = PyArray_IS_C_CONTIGUOUS(source) &&
+              PyArray_EquivTypes(PyArray_DESCR(source), dtype->descr);
   auto address = reinterpret_cast<uintptr_t>(PyArray_DATA(source));
   if (share && fits && address % static_cast<uintptr_t>(dtype->itemsize) == 0) {
     Buffer* buffer = wrap_buffer(PyArray_DATA(source), bytes, Py_NewRef(as_object(source)),

@@ -93,7 +93,8 @@ const DType* intern_descr(PyArray_Descr* descr) {
     if (dtype->descr == descr) return dtype;
   if (PyDataType_REFCHK(descr) || PyDataType_HASFIELDS(descr) || PyDataType_ELSIZE(descr) == 0 ||
       PyTypeNum_ISFLEXIBLE(descr->type_num) || PyTypeNum_ISDATETIME(descr->type_num) ||
-      descr->type_num == NPY_LONGDOUBLE || descr->type_num == NPY_CLONGDOUBLE) {
+      descr->type_num == NPY_LONGDOUBLE || descr->type_num == NPY_CLONGDOUBLE ||
+      PyDataType_ELSIZE(descr) > 16) {
     PyErr_Format(PyExc_TypeError,
                  "Array cannot hold elements of dtype %R: only booleans, integers, floats and "
                  "complex numbers are supported.",

@@ -10,6 +10,7 @@
 namespace fornax {
 
 PyTypeObject* call_key_type = nullptr;
+PyObject* leaf_structure = nullptr;
 
 namespace {
 
@@ -92,7 +93,12 @@ Reading Call::read_numpy_scalar(PyObject* leaf, Scalar& scalar, bool x64) {
     return Reading::unkeyed;
   }
   const DType* wanted = x64 ? dtype : dtype->narrow;
-  if (wanted == dtype) {
+  if (PyTypeNum_ISUSERDEF(dtype->descr->type_num)) {  // NumPy cannot see into these
+    Ref ndarray = Ref::steal(PyArray_FromScalar(leaf, nullptr));
+    if (!ndarray) return Reading::failed;
+    std::memcpy(scalar.bytes, PyArray_DATA(reinterpret_cast<PyArrayObject*>(ndarray.get())),
+                static_cast<size_t>(dtype->itemsize));
+  } else if (wanted == dtype) {
     PyArray_ScalarAsCtype(leaf, scalar.bytes);
   } else if (PyArray_CastScalarToCtype(leaf, scalar.bytes, wanted->descr) < 0) {
     return Reading::failed;
@@ -151,7 +157,8 @@ Reading Call::read_argument(PyObject* argument) {
   PyObject* structure = nullptr;
   if (!flatten_leaves(argument, leaves_, &structure)) return Reading::failed;
   objects_.push_back(structure);
-  words_.push_back(reinterpret_cast<uintptr_t>(structure));
+  words_.push_back(structure == leaf_structure ? leaf_marker
+                                               : reinterpret_cast<uintptr_t>(structure));
   return Reading::keyed;
 }
 
@@ -403,6 +410,9 @@ PyObject* describe_call(PyObject* args, PyObject* kwargs, const Statics& statics
 }
 
 bool register_call_keys(PyObject* module) {
+  std::vector<PyObject*> leaves;
+  if (!flatten_leaves(Py_True, leaves, &leaf_structure)) return false;
+  release_all(leaves);
   call_key_type = add_type(module, &key_spec);
   return call_key_type != nullptr;
 }

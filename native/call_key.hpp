@@ -22,6 +22,7 @@ struct CallKey {
 };
 
 extern PyTypeObject* call_key_type;
+extern PyObject* leaf_structure;  // of a tree that is a leaf
 
 // Which arguments are part of the key by value instead of being traced.
 struct Statics {

@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "call_key.hpp"
-#include "pytree.hpp"
+#include "entry.hpp"
 #include "slots.hpp"
 
 namespace fornax {
@@ -16,24 +16,6 @@ namespace {
 
 constexpr size_t most_entries = 4096;
 
-// What a compiled call needs: which leaves go in, and the tree to build from what comes out.
-struct Entry {
-  PyObject_HEAD
-  PyObject* program;
-  PyObject* kept;           // tuple of int
-  PyObject* extra;          // tuple of Array
-  PyObject* out_structure;
-  PyObject* donated;        // tuple of bool
-  std::vector<uint32_t>* leaves;
-  std::vector<bool>* donations;
-  bool returns_leaf;        // the result is the single output itself
-};
-
-PyTypeObject* entry_type = nullptr;
-PyTypeObject* jit_type = nullptr;
-PyObject* leaf_structure = nullptr;
-
-Entry* as_entry(PyObject* object) { return reinterpret_cast<Entry*>(object); }
 
 // Calls with known programs, most recently used first.
 class Cache {
@@ -157,38 +139,6 @@ class BorrowedCall {
   std::unique_ptr<Call> call_;
 };
 
-PyObject* run_entry(const Entry* entry, const Call& call) {
-  constexpr size_t few = 16;
-  const size_t kept = entry->leaves->size();
-  const size_t inputs = kept + static_cast<size_t>(PyTuple_GET_SIZE(entry->extra));
-  Program* program = as_program(entry->program);
-  const size_t outputs = program->plan->outputs.size();
-  Operand few_operands[few];
-  PyObject* few_results[few];
-  std::unique_ptr<Operand[]> many_operands;
-  std::unique_ptr<PyObject*[]> many_results;
-  Operand* operands = few_operands;
-  PyObject** results = few_results;
-  if (inputs > few) operands = (many_operands = std::make_unique<Operand[]>(inputs)).get();
-  if (outputs > few) results = (many_results = std::make_unique<PyObject*[]>(outputs)).get();
-
-  for (size_t i = 0; i < kept; ++i) {
-    operands[i] = call.operands[(*entry->leaves)[i]];
-    operands[i].donated = (*entry->donations)[i];
-  }
-  for (size_t i = kept; i < inputs; ++i) {
-    PyObject* array = PyTuple_GET_ITEM(entry->extra, static_cast<Py_ssize_t>(i - kept));
-    Buffer* buffer = live_buffer(as_array(array));
-    if (!buffer) return nullptr;
-    operands[i] = {buffer->data, as_array(array)->aval, array, (*entry->donations)[i]};
-  }
-  if (!run_program(program, operands, inputs, results)) return nullptr;
-  if (entry->returns_leaf && outputs == 1) return results[0];
-  PyObject* result = unflatten(entry->out_structure, results, outputs);
-  for (size_t i = 0; i < outputs; ++i) Py_DECREF(results[i]);
-  return result;
-}
-
 // Lets Python trace, compile or run the call. `key` is None when its outcome cannot be cached.
 PyObject* call_miss(JitFunction* self, const Arguments& arguments, PyObject* key) {
   Ref args = Ref::steal(PyTuple_New(arguments.positional));
@@ -244,111 +194,6 @@ PyObject* call_jit(PyObject* object, PyObject* const* values, size_t flagged, Py
   Ref key = Ref::steal(call->make_key(hash));
   return key ? call_miss(self, arguments, key.get()) : nullptr;
 }
-
-// --- Entry ------------------------------------------------------------------------------------
-
-PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
-  static const char* keywords[] = {"program", "kept", "extra", "out_structure", "donated", nullptr};
-  PyObject *program, *kept, *extra, *structure, *donated;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!OO!:Entry", const_cast<char**>(keywords),
-                                   program_type, &program, &PyTuple_Type, &kept, &PyTuple_Type,
-                                   &extra, &structure, &PyTuple_Type, &donated))
-    return nullptr;
-  if (!is_structure(structure)) {
-    PyErr_Format(PyExc_TypeError, "Entry: out_structure must be a PyTreeDef, got %s.",
-                 Py_TYPE(structure)->tp_name);
-    return nullptr;
-  }
-  Py_ssize_t inputs = PyTuple_GET_SIZE(kept) + PyTuple_GET_SIZE(extra);
-  if (PyTuple_GET_SIZE(donated) != inputs ||
-      static_cast<size_t>(inputs) != as_program(program)->plan->inputs.size()) {
-    PyErr_Format(PyExc_ValueError,
-                 "Entry: the program has %zu inputs, but %zd leaves are kept, %zd arrays added and "
-                 "%zd donation flags given.",
-                 as_program(program)->plan->inputs.size(), PyTuple_GET_SIZE(kept),
-                 PyTuple_GET_SIZE(extra), PyTuple_GET_SIZE(donated));
-    return nullptr;
-  }
-  auto leaves = std::make_unique<std::vector<uint32_t>>();
-  auto donations = std::make_unique<std::vector<bool>>();
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kept); ++i) {
-    Py_ssize_t leaf = PyLong_AsSsize_t(PyTuple_GET_ITEM(kept, i));
-    if (leaf < 0 || leaf > UINT32_MAX) {
-      if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "Entry: negative leaf index.");
-      return nullptr;
-    }
-    leaves->push_back(static_cast<uint32_t>(leaf));
-  }
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(extra); ++i)
-    if (!is_array(PyTuple_GET_ITEM(extra, i))) {
-      PyErr_SetString(PyExc_TypeError, "Entry: extra must be a tuple of Arrays.");
-      return nullptr;
-    }
-  for (Py_ssize_t i = 0; i < inputs; ++i) {
-    int truth = PyObject_IsTrue(PyTuple_GET_ITEM(donated, i));
-    if (truth < 0) return nullptr;
-    donations->push_back(truth);
-  }
-  PyObject* self = type->tp_alloc(type, 0);
-  if (!self) return nullptr;
-  Entry* entry = as_entry(self);
-  entry->program = Py_NewRef(program);
-  entry->kept = Py_NewRef(kept);
-  entry->extra = Py_NewRef(extra);
-  entry->out_structure = Py_NewRef(structure);
-  entry->donated = Py_NewRef(donated);
-  entry->leaves = leaves.release();
-  entry->donations = donations.release();
-  entry->returns_leaf = structure == leaf_structure;
-  return self;
-}
-
-int traverse_entry(PyObject* self, visitproc visit, void* arg) {
-  Entry* entry = as_entry(self);
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(entry->program);
-  Py_VISIT(entry->out_structure);
-  return 0;
-}
-
-void dealloc_entry(PyObject* self) {
-  Entry* entry = as_entry(self);
-  PyObject_GC_UnTrack(self);
-  Py_XDECREF(entry->program);
-  Py_XDECREF(entry->kept);
-  Py_XDECREF(entry->extra);
-  Py_XDECREF(entry->out_structure);
-  Py_XDECREF(entry->donated);
-  delete entry->leaves;
-  delete entry->donations;
-  PyTypeObject* type = Py_TYPE(self);
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
-PyMemberDef entry_members[] = {
-    {"program", T_OBJECT_EX, offsetof(Entry, program), READONLY, "The Program to run."},
-    {"kept", T_OBJECT_EX, offsetof(Entry, kept), READONLY, "Indices of the leaves it reads."},
-    {"extra", T_OBJECT_EX, offsetof(Entry, extra), READONLY, "Arrays passed after them."},
-    {"out_structure", T_OBJECT_EX, offsetof(Entry, out_structure), READONLY,
-     "The structure of the result."},
-    {"donated", T_OBJECT_EX, offsetof(Entry, donated), READONLY, "Per input: is it donated?"},
-    {nullptr, 0, 0, 0, nullptr},
-};
-
-PyType_Slot entry_slots[] = {
-    {Py_tp_new, reinterpret_cast<void*>(new_entry)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_entry)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse_entry)},
-    {Py_tp_members, entry_members},
-    {Py_tp_doc,
-     const_cast<char*>("Entry(program, kept, extra, out_structure, donated)\n\n"
-                       "A compiled call: which leaves go into which program, what comes out.")},
-    {0, nullptr},
-};
-
-PyType_Spec entry_spec = {"fornax._native.Entry", sizeof(Entry), 0,
-                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, entry_slots};
 
 // --- JitFunction ------------------------------------------------------------------------------
 
@@ -507,12 +352,7 @@ PyType_Spec jit_spec = {
 }  // namespace
 
 bool register_dispatch(PyObject* module) {
-  std::vector<PyObject*> leaves;
-  if (!flatten_leaves(Py_True, leaves, &leaf_structure)) return false;
-  for (PyObject* leaf : leaves) Py_DECREF(leaf);
-  entry_type = add_type(module, &entry_spec);
-  jit_type = entry_type ? add_type(module, &jit_spec) : nullptr;
-  return jit_type != nullptr;
+  return add_type(module, &jit_spec) != nullptr;
 }
 
 }  // namespace fornax

@@ -6,6 +6,7 @@
 #include "array.hpp"
 #include "call_key.hpp"
 #include "dispatch.hpp"
+#include "entry.hpp"
 #include "pytree.hpp"
 #include "python.hpp"
 #include "slots.hpp"
@@ -23,7 +24,7 @@ bool populate(PyObject* module) {
       PyModule_AddFunctions(module, array_functions) < 0)
     return false;
   return register_arrays(module) && register_pytree(module) == 0 && register_programs(module) &&
-         register_call_keys(module) && register_dispatch(module);
+         register_call_keys(module) && register_entries(module) && register_dispatch(module);
 }
 
 }  // namespace

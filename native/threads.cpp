@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -75,7 +76,7 @@ class Pool {
     return true;
   }
 
-  // Waits for a running range, then lets the workers end. The pool may be deleted afterwards.
+  // Waits for a running range, then ends the workers. Later ranges are refused.
   void stop() {
     std::lock_guard lock(busy_);
     stopping_.store(true, std::memory_order_release);
@@ -202,31 +203,29 @@ int quota() {
 }
 #endif
 
-std::mutex pool_mutex;             // guards replacing the pool, not using it
-std::atomic<Pool*> pool{nullptr};
-std::atomic<int> wanted{0};        // thread count once it is known, before and after forks
-std::atomic<int> users{0};         // calls that may hold a pointer to the pool
+std::mutex pool_mutex;       // guards the pointer, not the use of what it points to
+// Null before the first range and after a change of the count. Never destroyed: workers may
+// still sleep in the pool when the process ends.
+std::shared_ptr<Pool>& pool = *new std::shared_ptr<Pool>();
+std::atomic<int> wanted{0};  // thread count once it is known
 
 // The parent's threads do not exist in the child, and its pool may be in the middle of a range:
-// the child forgets it and starts over.
+// the child forgets it, without running its destructor, and starts over.
 void forget_pool() {
   new (&pool_mutex) std::mutex();
-  pool.store(nullptr);
-  users.store(0);
+  new (&pool) std::shared_ptr<Pool>();
   executing_worker = -1;
 }
 
-Pool& current_pool() {
-  Pool* current = pool.load(std::memory_order_acquire);
-  if (current) return *current;
+std::shared_ptr<Pool> current_pool() {
   std::lock_guard lock(pool_mutex);
   static bool watching = false;
   if (!watching) {
     pthread_atfork(nullptr, nullptr, forget_pool);
     watching = true;
   }
-  if (!pool.load()) pool.store(new Pool(thread_count()), std::memory_order_release);
-  return *pool.load();
+  if (!pool) pool = std::make_shared<Pool>(thread_count());
+  return pool;
 }
 
 }  // namespace
@@ -254,12 +253,12 @@ void set_thread_count(int count) noexcept {
   if (count <= 0) count = processor_count();
   count = std::min(count, Pool::most_threads);
   if (executing_worker >= 0 || wanted.exchange(count) == count) return;
-  std::lock_guard lock(pool_mutex);
-  Pool* old = pool.exchange(nullptr);
-  if (!old) return;
-  old->stop();
-  while (users.load() > 0) std::this_thread::yield();
-  delete old;
+  std::shared_ptr<Pool> old;
+  {
+    std::lock_guard lock(pool_mutex);
+    old.swap(pool);
+  }
+  if (old) old->stop();
 }
 
 void parallel_for(int64_t extent, int64_t grain, RangeFunction function, void* context) noexcept {
@@ -267,11 +266,9 @@ void parallel_for(int64_t extent, int64_t grain, RangeFunction function, void* c
   grain = std::max<int64_t>(grain, 1);
   int64_t parts = extent / grain;
   if (parts > 1 && executing_worker < 0 && thread_count() > 1) {
-    users.fetch_add(1);
-    Pool& current = current_pool();
-    bool ran = current.run(extent, std::min<int64_t>(parts, current.count()), function, context);
-    users.fetch_sub(1);
-    if (ran) return;
+    std::shared_ptr<Pool> current = current_pool();
+    if (current->run(extent, std::min<int64_t>(parts, current->count()), function, context))
+      return;
   }
   function(context, 0, extent, std::max<int64_t>(executing_worker, 0));
 }

@@ -1,11 +1,244 @@
-from collections.abc import Callable, Iterable
-from typing import Any
+"""The native core: arrays, memory, threads, the program executor, jit dispatch, pytrees."""
 
-def __getattr__(name: str) -> Any: ...
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Self, TypeAlias, TypeVar, final
 
-# --- pytrees (native/pytree*.cpp) ---
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+_Result = TypeVar("_Result")
+_Shape: TypeAlias = Sequence[int] | int
+
+# --- slots: thread-local state that transformations read on every operation -------------------
+
+def current_trace() -> Any | None:
+    """The trace of this thread; None means eager."""
+
+def swap_trace(new: Any | None, /) -> Any | None:
+    """Install `new` (None = eager) in this thread's trace slot; returns what was there."""
+
+def current_settings() -> Any:
+    """This thread's override, else the process-wide default."""
+
+def swap_settings(new: Any | None, /) -> Any | None:
+    """Override the settings of this thread (None: use the default); returns the old override."""
+
+def set_default_settings(settings: Any, /) -> None:
+    """Replace the process-wide settings object. Its attribute `x64` is read by jit dispatch."""
+
+# --- arrays -------------------------------------------------------------------------------------
+
+class Array:
+    """An immutable n-dimensional array in C order.
+
+    Operators and further methods are installed on the type by `fornax.numpy.methods`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def itemsize(self) -> int: ...
+    @property
+    def weak_type(self) -> bool:
+        """Whether the dtype yields to others in promotion."""
+    @property
+    def aval(self) -> Any:
+        """The abstract value, made by the function given to `set_aval_factory`."""
+    device: Any
+    committed: bool
+    @property
+    def is_fully_addressable(self) -> bool: ...
+    def is_deleted(self) -> bool: ...
+    def delete(self) -> None:
+        """Give up the memory now; later reads raise RuntimeError."""
+    def block_until_ready(self) -> Self: ...
+    def unsafe_buffer_pointer(self) -> int: ...
+    def numpy_view(self) -> NDArray[Any]:
+        """A read-only ndarray over the same memory, which it keeps alive."""
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+@final
+class Buffer:
+    """Memory shared by arrays and views of it."""
+
+def from_numpy(array: Any, weak_type: bool = False, copy: bool = False) -> Array:
+    """Wrap an ndarray without copying where its layout allows.
+
+    The caller must not write to it afterwards. Copies when it is not C-contiguous or not aligned
+    to its item size, or when `copy`. TypeError for dtypes that are not numbers.
+    """
+
+def empty(shape: _Shape, dtype: DTypeLike, weak_type: bool = False) -> Array:
+    """An uninitialised array. ValueError for impossible shapes, MemoryError without memory."""
+
+def with_weak_type(array: Array, weak_type: bool, /) -> Array:
+    """The same memory with another weak type."""
+
+def reshape_view(array: Array, shape: _Shape, /) -> Array:
+    """The same memory in another shape of equal size; ValueError for other sizes."""
+
+def from_dlpack(object: Any, /) -> Array:
+    """Wrap a CPU tensor of another library without copying it (other layouts are copied)."""
+
+def set_aval_factory(function: Callable[[tuple[int, ...], np.dtype[Any], bool], Any], /) -> None:
+    """function(shape, dtype, weak_type) makes `Array.aval`, once per distinct type."""
+
+def set_default_device(device: Any, /) -> None:
+    """The device object new arrays report."""
+
+def live_arrays() -> list[Array]:
+    """All arrays that hold memory, newest first."""
+
+# --- memory and threads -----------------------------------------------------------------------
+
+def memory_stats() -> dict[str, int]:
+    """bytes_live, bytes_cached and bytes_peak of the allocator, and arrays_live."""
+
+def trim_cache() -> int:
+    """Give cached memory back to the system; returns the number of bytes."""
+
+def set_cache_limit(bytes: int) -> None:
+    """Bound the bytes of freed large blocks kept for reuse."""
+
+def thread_count() -> int:
+    """Threads a kernel may use, the calling one included."""
+
+def set_thread_count(count: int) -> None:
+    """Set the number of threads; 0 means what affinity mask and cgroup quota allow.
+
+    Programs built for fewer threads run on one.
+    """
+
+# --- programs ---------------------------------------------------------------------------------
+
+class Program:
+    """A table of kernel calls and the memory they work on; native/README.md lists the steps."""
+
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        inputs: Sequence[tuple[int | None, DTypeLike, _Shape, bool]],
+        constants: Sequence[tuple[int | None, Array]],
+        arena_bytes: int,
+        arena_slots: Sequence[tuple[int, int]],
+        outputs: Sequence[tuple[Any, ...]],
+        steps: Sequence[tuple[Any, ...]],
+        callables: Sequence[Callable[..., Sequence[ArrayLike]]],
+    ) -> None: ...
+    owner: Any
+    @property
+    def name(self) -> str: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def calls(self) -> int: ...
+    @property
+    def seconds(self) -> float:
+        """Time spent in runs while profiling was on."""
+    @property
+    def step_seconds(self) -> list[tuple[float, int]]:
+        """Per step (seconds, calls) while profiling was on."""
+    def run(
+        self, arrays: Sequence[Array | NDArray[Any]], donated: Sequence[bool] = (), /
+    ) -> list[Array]:
+        """Run on arrays of the declared types; TypeError for others.
+
+        Inputs flagged in `donated` are deleted, and outputs may reuse their memory.
+        """
+
+def set_profiling(on: bool, /) -> None:
+    """Accumulate the time of programs and their steps."""
+
+# --- jit dispatch -----------------------------------------------------------------------------
+
+@final
+class CallKey:
+    """The key of one kind of call; hashable, compared by value."""
+
+class Entry:
+    """A compiled call: which leaves go into which program, and what comes out."""
+
+    def __init__(
+        self,
+        program: Program,
+        kept: tuple[int, ...],
+        extra: tuple[Array, ...],
+        out_structure: PyTreeDef,
+        donated: tuple[bool, ...],
+    ) -> None: ...
+    @property
+    def program(self) -> Program: ...
+    @property
+    def kept(self) -> tuple[int, ...]: ...
+    @property
+    def extra(self) -> tuple[Array, ...]: ...
+    @property
+    def out_structure(self) -> PyTreeDef: ...
+    @property
+    def donated(self) -> tuple[bool, ...]: ...
+
+_Miss: TypeAlias = Callable[
+    ["JitFunction[_Result]", tuple[Any, ...], dict[str, Any], CallKey | None],
+    tuple[_Result, Entry | None],
+]
+
+class JitFunction(Generic[_Result]):
+    """Runs the compiled program that fits a call.
+
+    Without one, or while a transformation traces, miss(self, args, kwargs, key) returns
+    (result, Entry | None); `key` is None when the call cannot be cached.
+    """
+
+    def __init__(
+        self,
+        miss: _Miss[_Result],
+        static_argnums: tuple[int, ...] = (),
+        static_argnames: tuple[str, ...] = (),
+    ) -> None: ...
+    @property
+    def miss(self) -> _Miss[_Result]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> _Result: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., _Result]: ...
+    def clear_cache(self) -> None: ...
+    def cache_size(self) -> int: ...
+    def key_description(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], /
+    ) -> tuple[
+        list[tuple[str, np.dtype[Any] | None, tuple[int, ...] | None, bool | None]],
+        PyTreeDef,
+        tuple[tuple[int | str, Any], ...],
+        Any,
+    ]:
+        """(leaves, structure, statics, settings): what the key of a call consists of."""
+
+# --- pytrees ----------------------------------------------------------------------------------
+
+@final
 class PyTreeDef:
+    """The structure of a pytree: its containers and their metadata, without the leaves."""
+
     @property
     def num_leaves(self) -> int: ...
     @property
@@ -15,68 +248,10 @@ class PyTreeDef:
     def compose(self, inner: PyTreeDef, /) -> PyTreeDef: ...
     def children(self) -> list[PyTreeDef]: ...
     def node_data(self) -> tuple[type, Any] | None: ...
-    def walk(
-        self,
-        on_node: Callable[[Any, Any], Any],
-        on_leaf: Callable[[Any], Any] | None,
-        leaves: Iterable[Any],
-        /,
-    ) -> Any: ...
-    def from_iterable_tree(self, tree: Any, /) -> Any: ...
+    def walk(self, *functions: Any) -> Any: ...
+    def from_iterable_tree(self, subtrees: Iterable[Any], /) -> Any: ...
     @staticmethod
-    def from_node_data_and_children(
-        registry: Any, node_data: tuple[type, Any] | None, children: Iterable[PyTreeDef], /
-    ) -> PyTreeDef: ...
-    def __hash__(self) -> int: ...
+    def from_node_data_and_children(*arguments: Any) -> PyTreeDef: ...
 
-class pytree:
-    """A namespace: the attribute `pytree` of the extension module."""
-
-    @staticmethod
-    def flatten(
-        tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False, /
-    ) -> tuple[list[Any], PyTreeDef]: ...
-    @staticmethod
-    def leaves(
-        tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False, /
-    ) -> list[Any]: ...
-    @staticmethod
-    def structure(
-        tree: Any, is_leaf: Callable[[Any], bool] | None = None, none_is_leaf: bool = False, /
-    ) -> PyTreeDef: ...
-    @staticmethod
-    def canonical_structure(tree: Any, /) -> PyTreeDef: ...
-    @staticmethod
-    def flatten_with_path(
-        tree: Any,
-        is_leaf: Callable[..., bool] | None = None,
-        none_is_leaf: bool = False,
-        is_leaf_takes_path: bool = False,
-        /,
-    ) -> tuple[list[tuple[Any, ...]], list[Any], PyTreeDef]: ...
-    @staticmethod
-    def flatten_one_level(
-        node: Any, want_keys: bool = False, none_is_leaf: bool = False, /
-    ) -> tuple[list[Any], Any, Any] | None: ...
-    @staticmethod
-    def all_leaves(items: Iterable[Any], /) -> bool: ...
-    @staticmethod
-    def is_node_type(type: type, /) -> bool: ...
-    @staticmethod
-    def register_node(
-        type: type,
-        to_iterable: Callable[[Any], Any],
-        from_iterable: Callable[[Any, Any], Any],
-        to_iterable_with_keys: Callable[[Any], Any] | None = None,
-        /,
-    ) -> None: ...
-    @staticmethod
-    def register_dataclass(
-        type: type, data_fields: tuple[str, ...], meta_fields: tuple[str, ...], /
-    ) -> None: ...
-    @staticmethod
-    def register_static(type: type, /) -> None: ...
-    @staticmethod
-    def treedef_tuple(structures: Iterable[PyTreeDef], /) -> PyTreeDef: ...
-    @staticmethod
-    def set_key_types(sequence: type, dict: type, attribute: type, flattened: type, /) -> None: ...
+#: the functions behind `fornax.pytree`; that package documents them
+pytree: Any
