@@ -17,12 +17,15 @@ from fornax.compiler.kernels import KERNELS
 from fornax.compiler.loop import check, interpret, schedule
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import COMPLEX, Buffer, Kernel, row_major
+from fornax.ir.basis import instantiate
+from fornax.ir.check import check as check_program
+from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime import eager  # noqa: F401  (fills the hook for operations on values)
 from fornax.runtime.values import to_numpy
 from fornax.scalars import dtypes
-from fornax.transforms.batch import batch_flat
+from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.linearize import linearize_flat
 from fornax.transforms.stage import stage
@@ -233,15 +236,9 @@ def jvp_equals_differences(row: Row) -> None:
             behind = function(*(p - step * t for p, t in zip(primals, chosen, strict=True)))
             for g, a, c in zip(got, ahead, behind, strict=True):
                 expected = (numpy(a) - numpy(c)) / (2 * step)
-                tangent = numpy(instantiated(g))
+                tangent = numpy(instantiate(g))
                 assert tangent.shape == expected.shape, where
                 np.testing.assert_allclose(tangent, expected, rtol=2e-6, atol=2e-6, err_msg=where)
-
-
-def instantiated(tangent: Any) -> Any:
-    from fornax.ir.basis import instantiate
-
-    return instantiate(tangent)
 
 
 def transpose_is_adjoint(row: Row) -> None:
@@ -252,7 +249,7 @@ def transpose_is_adjoint(row: Row) -> None:
         _, images = jvp_flat(function, primals, tangents)
         kept = [o for o, h in zip(outs, has_tangent, strict=True) if h]
         cts = directions([numpy(o) for o in kept], 3)
-        grads = [numpy(instantiated(g)) for g in backward(program, cts)]
+        grads = [numpy(instantiate(g)) for g in backward(program, cts)]
         for g, p in zip(grads, primals, strict=True):
             same = (g.shape, g.dtype) == (p.shape, p.dtype)
             assert same, f"{where}: cotangent {g.dtype}{g.shape}"
@@ -311,60 +308,63 @@ def mapped_dimensions(ranks: Sequence[int]) -> list[list[int | None]]:
 
 
 # --- compositions ------------------------------------------------------------------------------
+def gradient_of(function):
+    """The gradient of the sum of a function's results, by linearising and transposing."""
+
+    def gradient(*xs):
+        outs, program, has_tangent = linearize_flat(function, xs)
+        cts = [
+            np.ones(typeof(o).shape, typeof(o).dtype)
+            for o, h in zip(outs, has_tangent, strict=True)
+            if h
+        ]
+        return [instantiate(g) for g in backward(program, cts)]
+
+    return gradient
+
+
+def mapped_over(function, size: int):
+    """`function` mapped over the first axis of all arguments and results."""
+
+    def mapped(*xs):
+        outs, dims = batch_flat(function, size, xs, [0] * len(xs))
+        return [place(o, d, size, 0) for o, d in zip(outs, dims, strict=True)]
+
+    return mapped
+
+
 def orders_agree(row: Row) -> None:
     """Gradients of a batch: mapping before and after differentiating gives the same, also as a
-    staged program."""
+    staged program, which is well formed."""
     size = 2
     for function, primals, where in differentiable(row):
         stacked = [np.stack([perturbed(p, k) for k in range(size)]) for p in primals]
-
-        def gradient(*xs, function=function):
-            outs, program, has_tangent = linearize_flat(function, xs)
-            cts = [
-                np.ones(typeof(o).shape, typeof(o).dtype)
-                for o, h in zip(outs, has_tangent, strict=True)
-                if h
-            ]
-            return [instantiated(g) for g in backward(program, cts)]
-
-        def mapped(*xs, function=function):
-            outs, dims = batch_flat(function, size, xs, [0] * len(xs))
-            return [o for o, d in zip(outs, dims, strict=True) if d is not None]
-
-        def gradient_of_mapped(*xs, mapped=mapped):
-            outs, program, has_tangent = linearize_flat(mapped, xs)
-            cts = [
-                np.ones(typeof(o).shape, typeof(o).dtype)
-                for o, h in zip(outs, has_tangent, strict=True)
-                if h
-            ]
-            return [instantiated(g) for g in backward(program, cts)]
-
-        def mapped_gradient(*xs, gradient=gradient):
-            outs, dims = batch_flat(gradient, size, xs, [0] * len(xs))
-            return [
-                np.moveaxis(numpy(o), d, 0) if d is not None else np.stack([numpy(o)] * size)
-                for o, d in zip(outs, dims, strict=True)
-            ]
-
-        one_by_one = [
-            np.stack(parts)
-            for parts in zip(
-                *([numpy(g) for g in gradient(*(s[k] for s in stacked))] for k in range(size)),
-                strict=True,
-            )
-        ]
-        outside = [numpy(g) for g in gradient_of_mapped(*stacked)]
-        inside = mapped_gradient(*stacked)
-        program = stage(gradient_of_mapped, types_of(stacked), row.name)
-        from fornax.ir.check import check as check_program
-        from fornax.ir.evaluate import evaluate
-
+        gradient = gradient_of(function)
+        outside = gradient_of(mapped_over(function, size))
+        separate = [[numpy(g) for g in gradient(*(s[k] for s in stacked))] for k in range(size)]
+        expected = [np.stack(parts) for parts in zip(*separate, strict=True)]
+        program = stage(outside, types_of(stacked), row.name)
         check_program(program)
-        staged = [numpy(g) for g in evaluate(program, *stacked)]
-        for a, c, d, e in zip(one_by_one, outside, inside, staged, strict=True):
-            for other in (c, d, e):
-                np.testing.assert_allclose(other, a, rtol=1e-9, atol=1e-9, err_msg=where)
+        for results in (
+            outside(*stacked),
+            mapped_over(gradient, size)(*stacked),
+            evaluate(program, *stacked),
+        ):
+            for got, want in zip(results, expected, strict=True):
+                np.testing.assert_allclose(numpy(got), want, rtol=1e-9, atol=1e-9, err_msg=where)
+
+
+def compiled_gradient(row: Row) -> None:
+    """jit(grad(vmap(f))) gives what the evaluator gives."""
+    from fornax.runtime.compile import executable
+
+    size = 2
+    for function, primals, where in differentiable(row):
+        stacked = [np.stack([perturbed(p, k) for k in range(size)]) for p in primals]
+        program = stage(gradient_of(mapped_over(function, size)), types_of(stacked), row.name)
+        got = executable(program, row.name).call(stacked)
+        for g, e in zip(got, evaluate(program, *stacked), strict=True):
+            np.testing.assert_allclose(numpy(g), numpy(e), rtol=1e-8, atol=1e-9, err_msg=where)
 
 
 def wide_types():

@@ -59,3 +59,15 @@ def test_special_values(row):
 def test_compiled_equals_reference(row):
     pytest.importorskip("fornax.runtime.compile")
     laws.compiled_equals_reference(row)
+
+
+@special
+def test_special_values_compiled(row):
+    pytest.importorskip("fornax.runtime.compile")
+    laws.special_values(row, compiled=True)
+
+
+@smooth
+def test_compiled_gradient(row):
+    pytest.importorskip("fornax.runtime.compile")
+    laws.compiled_gradient(row)
