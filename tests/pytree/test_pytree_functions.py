@@ -8,7 +8,12 @@ from pytree_cases import PREFIXES, Box, Layer, Plain, Point, Tag
 
 import fornax.tree
 import fornax.tree_util as tree_util
-from fornax.pytree import broadcast_prefix, flatten_axes
+from fornax.pytree import (
+    broadcast_prefix,
+    equality_errors_pytreedef,
+    flatten_axes,
+    structure_paths,
+)
 from fornax.tree_util import (
     Partial,
     tree_broadcast,
@@ -138,6 +143,31 @@ def test_flatten_axes():
     assert flatten_axes("in_axes", call, ((0, 1), 0), kws=True) == [0, 1, 0]
     with pytest.raises(ValueError, match=r"at in_axes:"):
         flatten_axes("in_axes", call, ((0, 1, 2), 0), kws=True)
+
+
+def test_classes_that_refuse_placeholders():
+    class Strict:
+        def __init__(self, value):
+            if not isinstance(value, int):
+                raise TypeError("numbers only")
+            self.value = value
+
+    tree_util.register_pytree_with_keys(
+        Strict,
+        lambda s: ([(tree_util.GetAttrKey("value"), s.value)], None),
+        lambda _, children: Strict(*children),
+    )
+    structure = tree_structure((Strict(1), [2]))
+    assert flatten_axes("in_axes", structure, (Strict(0), None)) == [0, None]
+    assert flatten_axes("in_axes", structure, (0, 1)) == [0, 1]
+    with pytest.raises(ValueError, match="is not a prefix of"):
+        flatten_axes("in_axes", structure, [0, 1])
+    assert structure_paths(structure)[0] == (
+        tree_util.SequenceKey(0),
+        tree_util.FlattenedIndexKey(0),
+    )
+    [(_, *texts)] = equality_errors_pytreedef(structure, tree_structure((Strict(1), (2,))))
+    assert texts == ["<class 'list'>", "<class 'tuple'>", "their Python types differ"]
 
 
 def add(a, b, scale=1):

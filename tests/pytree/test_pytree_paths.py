@@ -103,7 +103,7 @@ def test_paths_of_a_structure():
     }
     paths = [path for path, _ in tree_leaves_with_path(tree)]
     assert structure_paths(tree_structure(tree)) == paths
-    assert structure_paths(tree_structure(KeyedBox(1))) == [(FlattenedIndexKey(0),)]
+    assert structure_paths(tree_structure(KeyedBox(1))) == [(GetAttrKey("part0"),)]
     assert structure_paths(tree_structure(0)) == [()]
 
 

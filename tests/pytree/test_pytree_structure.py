@@ -10,10 +10,10 @@ from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
-from fornax._native import pytree as native
 from pytree_cases import PREFIXES, TREES, Box, KeyedBox, Layer, Plain, Point, Tag
 
 import fornax.tree_util as tree_util
+from fornax._native import pytree as native
 from fornax.pytree import none_leaf_registry, reference, treedef_is_strict_leaf
 from fornax.tree_util import (
     PyTreeDef,

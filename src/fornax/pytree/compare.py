@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from fornax._native import PyTreeDef
 from fornax._native import pytree as native
 
 from .keys import KeyPath
+from .paths import child_keys
 
 __all__ = ["equality_errors", "equality_errors_pytreedef"]
 
@@ -17,11 +18,17 @@ IsLeaf = Callable[[Any], bool] | None
 Difference = tuple[KeyPath[Any], str, str, str]
 
 
-class _Leaf:
-    """Stands for a leaf of a bare structure."""
+class _Node(NamedTuple):
+    """One node of a tree or of a structure; a leaf has no children and `metadata` _no_node."""
+
+    nodetype: type | None  #: None for a leaf of a bare structure
+    children: list[Any]
+    keys: list[Any]
+    metadata: Any
 
 
-_leaf = _Leaf()
+_no_node = object()
+Open = Callable[[Any], _Node]
 
 
 def equality_errors(tree1: Any, tree2: Any, is_leaf: IsLeaf = None) -> Iterator[Difference]:
@@ -30,73 +37,66 @@ def equality_errors(tree1: Any, tree2: Any, is_leaf: IsLeaf = None) -> Iterator[
     Yields (key path, what `tree1` has there, what `tree2` has there, explanation). The explanation
     completes a sentence such as "... so {explanation}".
     """
-    yield from _differences((), tree1, tree2, is_leaf)
+
+    def open_tree(tree: Any) -> _Node:
+        cut = is_leaf is not None and is_leaf(tree)
+        level = None if cut else native.flatten_one_level(tree, True)
+        if level is None:
+            return _Node(type(tree), [], [], _no_node)
+        children, keys, metadata = level
+        return _Node(type(tree), children, keys, metadata)
+
+    yield from _differences((), tree1, tree2, open_tree)
 
 
 def equality_errors_pytreedef(treedef1: PyTreeDef, treedef2: PyTreeDef) -> Iterator[Difference]:
     """`equality_errors` for two structures."""
-    yield from equality_errors(
-        treedef1.unflatten([_leaf] * treedef1.num_leaves),
-        treedef2.unflatten([_leaf] * treedef2.num_leaves),
-    )
+    yield from _differences((), treedef1, treedef2, _open_structure)
 
 
-def _type_text(tree: Any) -> str:
-    return "pytree leaf" if isinstance(tree, _Leaf) else str(type(tree))
+def _open_structure(structure: PyTreeDef) -> _Node:
+    described = structure.node_data()
+    if described is None:
+        return _Node(None, [], [], _no_node)
+    nodetype, metadata = described
+    children = structure.children()
+    return _Node(nodetype, children, child_keys(nodetype, metadata, len(children)), metadata)
 
 
 def _count(number: int) -> str:
     return "1 child" if number == 1 else f"{number} children"
 
 
-def _differences(
-    path: KeyPath[Any], first: Any, second: Any, is_leaf: IsLeaf
-) -> Iterator[Difference]:
-    first_leaf = is_leaf is not None and is_leaf(first)
-    second_leaf = is_leaf is not None and is_leaf(second)
-    first_level = None if first_leaf else native.flatten_one_level(first, True)
-    second_level = None if second_leaf else native.flatten_one_level(second, True)
-    if first_level is None and second_level is None:
+def _name(node: _Node) -> str:
+    return "pytree leaf" if node.nodetype is None else str(node.nodetype)
+
+
+def _differences(path: KeyPath[Any], first: Any, second: Any, look: Open) -> Iterator[Difference]:
+    one, two = look(first), look(second)
+    leaves = [node.metadata is _no_node for node in (one, two)]
+    if all(leaves):
         return
-    if type(first) is not type(second) or first_level is None or second_level is None:
-        same = type(first) is type(second)
-        yield (
-            path,
-            "pytree leaf" if same and first_level is None else _type_text(first),
-            "pytree leaf" if same and second_level is None else _type_text(second),
-            "only one of them is a leaf" if same else "their Python types differ",
-        )
+    if one.nodetype is not two.nodetype:
+        yield path, _name(one), _name(two), "their Python types differ"
         return
-    children1, keys1, metadata1 = first_level
-    children2, keys2, metadata2 = second_level
-    if isinstance(first, (tuple, list)) and len(children1) != len(children2):
-        name = type(first).__name__
-        yield (
-            path,
-            f"{name} of length {len(children1)}",
-            f"{name} of length {len(children2)}",
-            "the lengths do not match",
-        )
+    if any(leaves):
+        left, right = ("pytree leaf" if leaf else _name(one) for leaf in leaves)
+        yield path, left, right, "only one of them is a leaf"
         return
-    if len(children1) != len(children2):
-        text = "the numbers of children do not match"
-        names1, names2 = set(map(str, keys1)), set(map(str, keys2))
-        if odd := sorted(names1 ^ names2):
-            text += f"; these keys are in one of them only: {' '.join(odd)}"
-        yield (
-            path,
-            f"{type(first)} with {_count(len(children1))}",
-            f"{type(second)} with {_count(len(children2))}",
-            text,
-        )
-        return
-    if metadata1 != metadata2:
-        yield (
-            path,
-            f"{type(first)} with pytree metadata {metadata1}",
-            f"{type(second)} with pytree metadata {metadata2}",
-            "the pytree node metadata does not match",
-        )
-        return
-    for key, child1, child2 in zip(keys1, children1, children2, strict=True):
-        yield from _differences((*path, key), child1, child2, is_leaf)
+    counts = len(one.children), len(two.children)
+    if counts[0] != counts[1] and issubclass(one.nodetype or object, (tuple, list)):
+        name = getattr(one.nodetype, "__name__", "")
+        left, right = (f"{name} of length {count}" for count in counts)
+        yield path, left, right, "the lengths do not match"
+    elif counts[0] != counts[1]:
+        why = "the numbers of children do not match"
+        if odd := sorted(set(map(str, one.keys)) ^ set(map(str, two.keys))):
+            why += f"; these keys are in one of them only: {' '.join(odd)}"
+        left, right = (f"{_name(one)} with {_count(count)}" for count in counts)
+        yield path, left, right, why
+    elif one.metadata != two.metadata:
+        left, right = (f"{_name(node)} with pytree metadata {node.metadata}" for node in (one, two))
+        yield path, left, right, "the pytree node metadata does not match"
+    else:
+        for key, child, other in zip(one.keys, one.children, two.children, strict=True):
+            yield from _differences((*path, key), child, other, look)

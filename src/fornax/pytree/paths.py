@@ -10,10 +10,11 @@ from fornax._native import PyTreeDef
 from fornax._native import pytree as native
 
 from .keys import DictKey, FlattenedIndexKey, GetAttrKey, KeyPath, SequenceKey
-from .prefix import raise_prefix_error
-from .registry import entries
+from .prefix import placeholder, raise_prefix_error
+from .registry import Registered, entries
 
 __all__ = [
+    "child_keys",
     "structure_paths",
     "tree_flatten_with_path",
     "tree_leaves_with_path",
@@ -65,7 +66,7 @@ def tree_map_with_path(
 def structure_paths(structure: PyTreeDef) -> list[KeyPath[Any]]:
     """The key path of every leaf of a structure, without a tree.
 
-    Children of a registered class that names them through an instance only are numbered.
+    Children of a registered class that cannot be built from placeholders are numbered.
     """
     paths: list[KeyPath[Any]] = []
     _collect_paths(structure, (), paths)
@@ -78,21 +79,33 @@ def _collect_paths(structure: PyTreeDef, path: KeyPath[Any], out: list[KeyPath[A
         out.append(path)
         return
     children = structure.children()
-    keys = _child_keys(*described, len(children))
-    for key, child in zip(keys, children, strict=True):
+    for key, child in zip(child_keys(*described, len(children)), children, strict=True):
         _collect_paths(child, (*path, key), out)
 
 
-def _child_keys(nodetype: type, metadata: Any, count: int) -> list[Any]:
+def child_keys(nodetype: type, metadata: Any, count: int) -> list[Any]:
+    """The keys of the `count` children of a node, from what `PyTreeDef.node_data` says of it."""
     if nodetype in (tuple, list):
         return [SequenceKey(i) for i in range(count)]
     if nodetype in (dict, OrderedDict):
         return [DictKey(key) for key in metadata]
     if nodetype is defaultdict:
         return [DictKey(key) for key in metadata[1]]
-    names = getattr(nodetype, "_fields", None)
     if nodetype in entries:
-        names = entries[nodetype].fields
-    if names is not None:
-        return [GetAttrKey(name) for name in names]
+        return _registered_keys(entries[nodetype], metadata, count)
+    return [GetAttrKey(name) for name in getattr(nodetype, "_fields", ())]
+
+
+def _registered_keys(entry: Registered, metadata: Any, count: int) -> list[Any]:
+    if entry.fields is not None:
+        return [GetAttrKey(name) for name in entry.fields]
+    if entry.flatten_with_keys is not None:
+        # Only an instance knows its keys. A class may well refuse to hold placeholders.
+        try:
+            node = entry.unflatten(metadata, (placeholder,) * count)
+            keys = [key for key, _ in entry.flatten_with_keys(node)[0]]
+        except Exception:
+            keys = []
+        if len(keys) == count:
+            return keys
     return [FlattenedIndexKey(i) for i in range(count)]

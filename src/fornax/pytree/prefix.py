@@ -29,24 +29,20 @@ def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -
         raise_prefix_error(
             "broadcast_prefix prefix_tree", prefix_tree, (full_tree,), is_leaf, error
         )
-    return _repeat(leaves, subtrees)
-
-
-def _repeat(leaves: list[Any], subtrees: list[Any]) -> list[Any]:
     result: list[Any] = []
     for leaf, subtree in zip(leaves, subtrees, strict=True):
         result.extend([leaf] * len(native.leaves(subtree)))
     return result
 
 
-class _Placeholder:
+class Placeholder:
     """Stands for a leaf where only the structure is known."""
 
     def __repr__(self) -> str:
         return "<leaf>"
 
 
-_placeholder = _Placeholder()
+placeholder = Placeholder()
 
 
 def flatten_axes(
@@ -64,23 +60,42 @@ def flatten_axes(
 
     Raises ValueError with the key path of every place where `axis_tree` is not a prefix.
     """
-    full = treedef.unflatten([_placeholder] * treedef.num_leaves)
     leaves, structure = native.flatten(axis_tree, None, True)
+    counts: list[int] = []
+    if _count_leaves(structure, treedef, counts):
+        return [leaf for leaf, count in zip(leaves, counts, strict=True) for _ in range(count)]
+    if kws:
+        treedef, axis_tree = treedef.children()[0], axis_tree[0]
+    advice = ""
+    if tupled_args:
+        advice = (
+            f" {name} has one entry per argument: wrap it in a tuple, so that it reads like the "
+            "argument list."
+        )
     try:
-        subtrees = structure.flatten_up_to(full)
-    except ValueError as error:
-        if kws:
-            full, axis_tree = full[0], axis_tree[0]
-        advice = ""
-        if tupled_args:
-            advice = (
-                f" {name} has one entry per argument: wrap it in a tuple, so that it reads like "
-                "the argument list."
-            )
-        details = [make(name) for make in prefix_errors(axis_tree, full, lambda x: x is None)]
-        text = "\n".join(str(detail) for detail in details) or str(error)
-        raise ValueError(f"{name} does not fit the value it describes.{advice}\n{text}") from None
-    return _repeat(leaves, subtrees)
+        full = treedef.unflatten([placeholder] * treedef.num_leaves)
+        found = prefix_errors(axis_tree, full, lambda node: node is None)
+        details = "\n".join(str(make(name)) for make in found)
+    except Exception:  # a class that refuses placeholders
+        details = f"  {structure}\n  is not a prefix of\n  {treedef}"
+    raise ValueError(f"{name} does not fit the value it describes.{advice}\n{details}")
+
+
+def _count_leaves(prefix: PyTreeDef, full: PyTreeDef, out: list[int]) -> bool:
+    """Appends the number of leaves of `full` under each leaf of `prefix`; False if it is none."""
+    described = prefix.node_data()
+    if described is None:
+        out.append(full.num_leaves)
+        return True
+    children, full_children = prefix.children(), full.children()
+    return (
+        described == full.node_data()
+        and len(children) == len(full_children)
+        and all(
+            _count_leaves(child, full_child, out)
+            for child, full_child in zip(children, full_children, strict=True)
+        )
+    )
 
 
 def raise_prefix_error(
