@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from fornax.compiler.kernels.arithmetic import (
     Arithmetic,
     Parts,
-    Tile,
     balanced,
     choose_tile,
 )
-from fornax.compiler.kernels.context import parts, weight
+from fornax.compiler.kernels.context import weight
 from fornax.compiler.kernels.panels import Cut, InPlace, Lines, Panels, Source
 from fornax.compiler.kernels.product import Product, Side, split, split_near
 from fornax.compiler.loop.builder import Builder
@@ -89,6 +88,7 @@ class Gemm:
         self.work = p.batch * p.rows * p.columns * p.depth
         self._choose_pieces()
         self._choose_sources()
+        self.light = self._is_light()
         self.spill: Buffer | None = None
 
     # --- decisions ---
@@ -107,8 +107,8 @@ class Gemm:
         tiny = p.rows * p.columns * p.depth <= TINY
         left = tiny or self._left_in_place()
         right = tiny or self._right_in_place()
-        most = max(target.l1 * 9 // 16 // (self.tile.columns * sums.bytes), 64)
-        blocks = 1 if p.depth <= most * 3 // 2 else -(-p.depth // most)
+        most = max(target.l1 // (self.tile.columns * sums.bytes), 64)
+        blocks = 1 if p.depth <= 2 * most else -(-p.depth // most)
         if left or right:
             even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
             if even:
@@ -162,6 +162,20 @@ class Gemm:
             return False
         small = p.depth * p.columns * self.sums.bytes <= self.k.target.l1 * 3 // 4
         return small or self.row_tiles == 2
+
+    def _is_light(self) -> bool:
+        """True when the epilogue is short enough to be repeated for every row of a tile."""
+        b, p = self.b, self.p
+
+        def place(extents: tuple[int, ...]) -> tuple[Expr, ...]:
+            return tuple(b.axis(Axis(max(n, 2), "i")) for n in extents)
+
+        sums = tuple(b.carry(Carry(self.sums.dtype)) for _ in range(self.sums.parts))
+        value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
+        probe = p.place(
+            place(p.batch_extents), place(p.row_extents), place(p.column_extents), value
+        )
+        return sum(weight(s.value) for s in probe if isinstance(s, Store)) <= LIGHT * len(probe)
 
     # --- nests ---
     def emit(self) -> None:
@@ -291,28 +305,29 @@ class Gemm:
                 for r, final in enumerate(finals)
                 for part, value in enumerate(final)
             )
-            row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
-            sums = tuple(
-                b.load(buffer, slot(part, b.axis(row_axis), b.axis(out_lane)))
-                for part in range(self.sums.parts)
-            )
-            finish = self._finish(batch, row, column, b.axis(row_axis), b.axis(out_lane), sums)
-            by_row = (For(row_axis, finish(out_lane)),)
+
+            def by_row() -> tuple[Statement, ...]:
+                row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
+                at = b.axis(row_axis), b.axis(out_lane)
+                sums = tuple(b.load(buffer, slot(p, *at)) for p in range(self.sums.parts))
+                finish = self._finish(batch, row, column, *at, sums, out_lane)
+                return (For(row_axis, finish),)
+
             if accumulator is not None:
                 done = b.eq(block, b.index(self.blocks - 1))
-                return For(lane, (loop, *saves), **kind), If(done, by_row)
+                return For(lane, (loop, *saves), **kind), If(done, by_row())
+            if not self.light:
+                return For(lane, (loop, *saves), **kind), *by_row()
             direct = tuple(
                 s
                 for r, final in enumerate(finals)
                 for s in self._place(batch, row, column, b.index(r), b.axis(lane), final, None)
             )
-            if sum(weight_of(s) for s in direct) > LIGHT * len(direct):
-                return (For(lane, (loop, *saves), **kind), *by_row)
             if partial.kind == "const" and not partial.data:
                 return (For(lane, (loop, *direct), **kind),)
             return (
                 For(lane, (loop, If(partial, saves, direct)), **kind),
-                If(partial, by_row),
+                If(partial, by_row()),
             )
 
         if self.right.packed or columns_whole:
@@ -350,35 +365,21 @@ class Gemm:
         value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
         return p.place(split(b, batch, p.batch_extents), row_index, column_index, value, mask)
 
-    def _finish(self, batch, row, column, r, lane, sums: Parts):
-        """Statements for row `r` of a tile whose sums wait in scratch, given the lanes' axis."""
+    def _finish(self, batch, row, column, r, lane, sums: Parts, axis: Axis):
+        """Write row `r` of a tile whose sums wait in scratch; `axis` is that of the lanes."""
         p, b, tile = self.p, self.b, self.tile
-
-        def statements(axis: Axis) -> tuple[Statement, ...]:
-            kind = {"kind": "vector", "lanes": tile.columns}
-            whole = For(axis, self._place(batch, row, column, r, lane, sums, None), **kind)
-            body: Statement = whole
-            if p.columns % tile.columns:
-                at = b.add(b.mul(column, b.index(tile.columns)), lane)
-                mask = b.lt(at, b.index(p.columns))
-                body = For(axis, self._place(batch, row, column, r, lane, sums, mask), **kind)
-            if p.rows % tile.rows:
-                at = b.add(b.mul(row, b.index(tile.rows)), r)
-                return (If(b.lt(at, b.index(p.rows)), (body,)),)
-            return (body,)
-
-        return statements
-
-
-def weight_of(statement: Statement) -> int:
-    """Operations that a store computes, its sum not counted."""
-    assert isinstance(statement, Store)
-    return sum(weight(part) for part in parts(statement.value))
+        mask = None
+        if p.columns % tile.columns:
+            at = b.add(b.mul(column, b.index(tile.columns)), lane)
+            mask = b.lt(at, b.index(p.columns))
+        stores = self._place(batch, row, column, r, lane, sums, mask)
+        body: tuple[Statement, ...] = (For(axis, stores, kind="vector", lanes=tile.columns),)
+        if p.rows % tile.rows:
+            at = b.add(b.mul(row, b.index(tile.rows)), r)
+            body = (If(b.lt(at, b.index(p.rows)), body),)
+        return body
 
 
 def tiled(p: Product, sums: Arithmetic) -> None:
     """Emit the tiled product."""
     Gemm(p, sums).emit()
-
-
-__all__ = ["Gemm", "Tile", "tiled"]

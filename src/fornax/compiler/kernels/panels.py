@@ -19,6 +19,9 @@ from fornax.compiler.kernels.product import Index, Side, split, split_near
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
 
+#: Steps of the depth that are transposed at once.
+CHUNK = 64
+
 Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
 
 
@@ -57,6 +60,13 @@ class Cut:
     def flat_depth(self, block: Expr, step: Expr) -> Expr:
         """The position in the whole depth of `step` in `block`."""
         return self.b.add(self.b.mul(block, self.b.index(self.depth)), step)
+
+
+def pieces(width: int, masked: bool) -> list[int]:
+    """Powers of two that add up to `width`: vectors without masks, where there is no mask yet."""
+    if masked:
+        return [width]
+    return [1 << bit for bit in reversed(range(width.bit_length())) if width >> bit & 1]
 
 
 class InPlace:
@@ -126,34 +136,73 @@ class Panels:
     def _fill(self, batch: Expr, tile: Expr, masked: bool) -> tuple[Statement, ...]:
         """Pack one tile; `masked` when it sticks out of the matrix."""
         cut, b = self.cut, self.cut.b
-        block, step, lane = Axis(cut.blocks, "block"), Axis(cut.depth, "step"), Axis(cut.width, "w")
-        base = b.mul(tile, b.index(cut.width))
-        depth = cut.flat_depth(b.axis(block), b.axis(step))
-        offset = b.axis(lane)
-        where = (self._batch(batch), b.axis(block), tile, b.axis(step))
-
-        def write(values: Parts, lane: Expr) -> tuple[Statement, ...]:
-            return tuple(
-                Store(self.buffer, (*where, b.index(part), lane), value)
-                for part, value in enumerate(values)
-            )
-
-        mask = b.lt(b.add(base, offset), b.index(cut.free)) if masked else None
-        index = split(b, batch, cut.batch_extents)
-        body = write(cut.element(index, base, offset, depth, mask), offset)
-        inside = b.lt(depth, b.index(cut.total))
-        whole = cut.blocks * cut.depth == cut.total
-        if self.along == "depth":  # read along the depth, write with a stride
-            if not whole:
-                body = (If(inside, body, write(cut.sums.zero(b), offset)),)
-            return (For(lane, (For(block, (For(step, body),)),)),)
-        lanes = min(power_of_two(cut.width), 4 * cut.side.k.target.lanes(cut.sums.dtype))
-        inner: tuple[Statement, ...] = (For(lane, body, kind="vector", lanes=lanes),)
-        if not whole:
-            blank = Axis(cut.width, "w")
-            zeros = write(cut.sums.zero(b), b.axis(blank))
-            inner = (If(inside, inner, (For(blank, zeros, kind="vector", lanes=lanes),)),)
+        block = Axis(cut.blocks, "block")
+        if self.along == "depth":
+            return (For(block, self._transpose(batch, tile, b.axis(block), masked)),)
+        step = Axis(cut.depth, "step")
+        write, zeros = [], []
+        base = 0
+        for width in pieces(cut.width, masked):
+            lane, blank = Axis(width, "w"), Axis(width, "w")
+            lanes = {"kind": "vector", "lanes": power_of_two(width)}
+            for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
+                offset = b.add(b.axis(axis), b.index(base))
+                body = self._write(batch, tile, b.axis(block), b.axis(step), offset, masked, blanks)
+                statements.append(For(axis, body, **lanes))
+            base += width
+        inner: tuple[Statement, ...] = tuple(write)
+        if cut.blocks * cut.depth != cut.total:
+            inside = b.lt(cut.flat_depth(b.axis(block), b.axis(step)), b.index(cut.total))
+            inner = (If(inside, inner, tuple(zeros)),)
         return (For(block, (For(step, inner),)),)
+
+    def _transpose(
+        self, batch: Expr, tile: Expr, block: Expr, masked: bool
+    ) -> tuple[Statement, ...]:
+        """Pack one block of a tile whose neighbours in memory are steps of the depth.
+
+        A few cache lines of every row at a time, so that what is written stays in L1. The last
+        chunk overlaps the one before it where the chunks do not fit.
+        """
+        cut, b = self.cut, self.cut.b
+        size = min(CHUNK, cut.depth)
+        unroll = next(n for n in (8, 4, 2, 1) if size % n == 0)
+        chunk, lane = Axis(-(-cut.depth // size), "chunk"), Axis(cut.width, "w")
+        group, one = Axis(size // unroll, "group"), Axis(unroll, "one")
+        first = b.min(b.mul(b.axis(chunk), b.index(size)), b.index(cut.depth - size))
+        step = b.add_index(first, b.mul(b.axis(group), b.index(unroll)), b.axis(one))
+        body = self._write(batch, tile, block, step, b.axis(lane), masked)
+        if cut.blocks * cut.depth != cut.total:
+            inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
+            blank = self._write(batch, tile, block, step, b.axis(lane), masked, True)
+            body = (If(inside, body, blank),)
+        inner = For(group, (For(one, body, kind="unroll"),))
+        return (For(chunk, (For(lane, (inner,)),)),)
+
+    def _write(
+        self,
+        batch: Expr,
+        tile: Expr,
+        block: Expr,
+        step: Expr,
+        offset: Expr,
+        masked: bool,
+        blank: bool = False,
+    ) -> tuple[Statement, ...]:
+        """Pack one element, or a zero."""
+        cut, b = self.cut, self.cut.b
+        base = b.mul(tile, b.index(cut.width))
+        mask = b.lt(b.add(base, offset), b.index(cut.free)) if masked else None
+        if blank:
+            values = cut.sums.zero(b)
+        else:
+            index = split(b, batch, cut.batch_extents)
+            values = cut.element(index, base, offset, cut.flat_depth(block, step), mask)
+        where = (self._batch(batch), block, tile, step)
+        return tuple(
+            Store(self.buffer, (*where, b.index(part), offset), value)
+            for part, value in enumerate(values)
+        )
 
 
 class Lines:
