@@ -21,6 +21,7 @@ from fornax.api.signature import (
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.runtime.values import wrap
 from fornax.scalars import dtypes
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.stage import stage
@@ -67,9 +68,7 @@ def value_and_grad(
         check_scalar(flat, outputs)
         (value,) = outputs
         check_output("grad", typeof(value), holomorphic)
-        one = np.ones((), typeof(value).dtype)[()]
-        if typeof(value).weak_type:
-            one = one.item()
+        one = wrap(np.ones((), typeof(value).dtype), typeof(value))
         found = as_arrays(map(instantiate, linear.pull(residuals, [one])))
         gradient = pytree.tree_unflatten(linear.in_structure, found)
         if isinstance(argnums, int):

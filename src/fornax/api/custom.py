@@ -1,0 +1,307 @@
+"""custom_jvp and custom_vjp: functions that bring the rules of their derivatives."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from fornax import pytree
+from fornax.api.rules import BackwardOnTrees, ForwardOnTrees, JVPOnTrees
+from fornax.api.signature import (
+    as_arrays,
+    as_indices,
+    as_names,
+    check_callable,
+    check_values,
+    function_name,
+    parameters,
+)
+from fornax.api.tracing import trace_types
+from fornax.errors import UnexpectedTracerError
+from fornax.ir.basis import instantiate
+from fornax.ir.evaluate import evaluate
+from fornax.ir.primitive import Zero
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.primitives.custom import call_custom, custom_jvp_call_p, custom_vjp_call_p
+
+__all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
+
+
+class _Custom:
+    """What both decorators share: arguments by position, some of them not differentiated."""
+
+    kind = ""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        nondiff_argnums: int | Sequence[int] = (),
+        nondiff_argnames: str | Iterable[str] = (),
+    ):
+        check_callable(fun)
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        numbers = as_indices(nondiff_argnums, "nondiff_argnums") or ()
+        names = as_names(nondiff_argnames, "nondiff_argnames") or ()
+        positions = [p.name for p in parameters(fun) or []]
+        numbers = tuple(i % len(positions) if i < 0 else i for i in numbers)
+        self.nondiff_argnums = (*numbers, *(positions.index(name) for name in names))
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def positional(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position. Raises TypeError where that is impossible."""
+        known = parameters(self.fun)
+        if known is None:
+            if kwargs:
+                raise TypeError(
+                    f"{self.kind}: the signature of {function_name(self.fun)} is unknown, so it "
+                    "can only be called with positional arguments"
+                )
+            return tuple(args)
+        try:
+            bound = inspect.signature(self.fun).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"The input arguments to the {self.kind}-decorated function "
+                f"{function_name(self.fun)} could not be resolved to positional-only arguments. "
+                f"Binding failed with the error:\n{error}"
+            ) from error
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"The following keyword arguments of the {self.kind}-decorated function "
+                f"{function_name(self.fun)} are keyword-only: {sorted(bound.kwargs)}; its rules "
+                "take positional arguments only\n  try:   make them positional"
+            )
+        return bound.args
+
+    def split(self, args: Sequence[Any]) -> tuple[list[tuple[int, Any]], list[Any]]:
+        """((position, value) of arguments that are not differentiated, the others)."""
+        fixed = [(i, a) for i, a in enumerate(args) if i in self.nondiff_argnums]
+        return fixed, [a for i, a in enumerate(args) if i not in self.nondiff_argnums]
+
+
+class _Call:
+    """One call of a custom function: flat to flat, with the trees on both sides."""
+
+    def __init__(self, fun: Callable[..., Any], fixed: Sequence[tuple[int, Any]], rest: list[Any]):
+        self.fun = fun
+        self.fixed = list(fixed)
+        self.count = len(fixed) + len(rest)
+        self.leaves, self.in_structure = pytree.tree_flatten(tuple(rest))
+        check_values(self.leaves, "Argument")
+        self.out_structure: pytree.PyTreeDef | None = None
+        self.out_types: list[Any] | None = None
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        values = iter(pytree.tree_unflatten(self.in_structure, leaves))
+        fixed = dict(self.fixed)
+        args = [fixed[i] if i in fixed else next(values) for i in range(self.count)]
+        outputs, self.out_structure = pytree.tree_flatten(self.fun(*args))
+        check_values(outputs, f"Output of {function_name(self.fun)}: value")
+        self.out_types = [typeof(x) for x in outputs]
+        return outputs
+
+    def take_leaves(self) -> list[Any]:
+        """The argument leaves, which the rules must not keep alive."""
+        leaves, self.leaves = self.leaves, []
+        return leaves
+
+    def tree(self, outputs: Sequence[Any]) -> Any:
+        return pytree.tree_unflatten(self.out_structure, as_arrays(outputs))
+
+
+class custom_jvp(_Custom):  # noqa: N801  (JAX's name)
+    """A function with a rule of its own for its tangents.
+
+    nondiff_argnums: positions of arguments that the rule gets first, as they are.
+
+        @custom_jvp
+        def f(x, y): ...
+
+        @f.defjvp
+        def f_jvp(primals, tangents):
+            ...
+            return output, output_tangent
+    """
+
+    kind = "custom_jvp"
+
+    def __init__(self, fun, nondiff_argnums=(), nondiff_argnames=()):
+        super().__init__(fun, nondiff_argnums, nondiff_argnames)
+        self.jvp: Callable[..., Any] | None = None
+        self.symbolic_zeros = False
+
+    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+        """Set the rule: (nondiff arguments, primals, tangents) -> (output, its tangent).
+
+        With symbolic_zeros, tangents that are known to be zero come as `SymbolicZero`.
+        Returns the rule, so that this can be a decorator.
+        """
+        self.jvp = jvp
+        self.symbolic_zeros = symbolic_zeros
+        return jvp
+
+    def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
+        """Set the rule by one function per argument: (tangent, output, *primals) -> contribution.
+
+        None stands for an argument without influence. Not for functions with nondiff arguments.
+        Raises TypeError for those.
+        """
+        if self.nondiff_argnums:
+            raise TypeError("Can't use ``defjvps`` with ``nondiff_argnums``.")
+
+        def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+            output = self(*primals)
+            total = None
+            for each, tangent in zip(jvps, tangents, strict=True):
+                if each is not None:
+                    part = each(tangent, output, *primals)
+                    total = part if total is None else pytree.tree_map(_add, total, part)
+            if total is None:
+                total = pytree.tree_map(_zero, output)
+            return output, total
+
+        self.defjvp(rule)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function. Raises AttributeError if it has no rule yet."""
+        if self.jvp is None:
+            name = function_name(self.fun)
+            raise AttributeError(
+                f"No JVP defined for custom_jvp function {name} using defjvp.\n"
+                f"  try:   @{name}.defjvp on a function of (primals, tangents)"
+            )
+        fixed, rest = self.split(self.positional(args, kwargs))
+        call = _Call(self.fun, fixed, rest)
+        rule = JVPOnTrees(self.fun, self.jvp, [v for _, v in fixed], call, self.symbolic_zeros)
+        outputs = call_custom(
+            custom_jvp_call_p, call, call.take_leaves(), name=function_name(self.fun), jvp=rule,
+            symbolic_zeros=self.symbolic_zeros,
+        )  # fmt: skip
+        return call.tree(outputs)
+
+
+def _add(x: Any, y: Any) -> Any:
+    return x + y
+
+
+def _zero(x: Any) -> Any:
+    return instantiate(Zero(typeof(x).tangent()))
+
+
+class custom_vjp(_Custom):  # noqa: N801  (JAX's name)
+    """A function with rules of its own for going backwards.
+
+    nondiff_argnums: positions of arguments that `bwd` gets first, as they are.
+
+        @custom_vjp
+        def f(x, y): ...
+
+        def f_fwd(x, y):
+            return output, residuals
+        def f_bwd(residuals, output_cotangent):
+            return x_cotangent, y_cotangent
+        f.defvjp(f_fwd, f_bwd)
+    """
+
+    kind = "custom_vjp"
+
+    def __init__(self, fun, nondiff_argnums=(), nondiff_argnames=()):
+        super().__init__(fun, nondiff_argnums, nondiff_argnames)
+        self.fwd: Callable[..., Any] | None = None
+        self.bwd: Callable[..., Any] | None = None
+        self.symbolic_zeros = False
+
+    def defvjp(
+        self,
+        fwd: Callable[..., Any],
+        bwd: Callable[..., Any],
+        symbolic_zeros: bool = False,
+        optimize_remat: bool = False,
+    ) -> None:
+        """Set the rules. fwd takes the function's arguments; bwd the nondiff arguments, the
+        residuals and the output's cotangent, and gives a tuple with a cotangent per argument, where
+        None means zero.
+
+        With symbolic_zeros, fwd gets each value as `CustomVJPPrimal` and bwd gets `SymbolicZero`
+        for cotangents known to be zero. optimize_remat has no effect.
+        """
+        del optimize_remat
+        self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function. Raises AttributeError if it has no rules yet."""
+        if self.fwd is None or self.bwd is None:
+            name = function_name(self.fun)
+            raise AttributeError(
+                f"No VJP defined for custom_vjp function {name} using defvjp.\n"
+                f"  try:   {name}.defvjp(fwd, bwd)"
+            )
+        fixed, rest = self.split(self.positional(args, kwargs))
+        for place, value in fixed:
+            if any(isinstance(leaf, Tracer) for leaf in pytree.tree_leaves(value)):
+                raise UnexpectedTracerError(
+                    f"Found a JAX Tracer object passed as argument {place} to the custom_vjp "
+                    f"function {function_name(self.fun)}, a position indicated by nondiff_argnums "
+                    "as non-differentiable.\n"
+                    "  why:   nondiff_argnums is for arguments that are no arrays, such as "
+                    "functions\n"
+                    "  try:   make it an ordinary argument, and return None for its cotangent"
+                )
+        call = _Call(self.fun, fixed, rest)
+        forward = ForwardOnTrees(self.fun, self.fwd, fixed, call, self.symbolic_zeros)
+        nondiff = [v for _, v in fixed]
+        types = [typeof(x) for x in call.leaves]
+        backward = BackwardOnTrees(self.bwd, nondiff, call.in_structure, types, self.symbolic_zeros)
+        outputs = call_custom(
+            custom_vjp_call_p, call, call.take_leaves(), name=function_name(self.fun), fwd=forward,
+            bwd=backward, symbolic_zeros=self.symbolic_zeros,
+        )  # fmt: skip
+        return call.tree(outputs)
+
+
+def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that gives (output, function from its cotangent to the arguments' cotangents).
+
+    The result is a function of the same arguments that gives the output alone, and is
+    differentiated with the other.
+    """
+
+    @custom_vjp
+    def wrapped(*args: Any) -> Any:
+        output, _ = fun(*args)
+        return output
+
+    def fwd(*args: Any) -> tuple[Any, Any]:
+        output, rule = fun(*args)
+        _, structure = pytree.tree_flatten(output)
+        cotangents = [typeof(x).tangent() for x in pytree.tree_leaves(output)]
+        tree = pytree.tree_unflatten(structure, cotangents)
+        traced = trace_types(rule, (tree,), "custom_gradient")
+        half = _Rule(traced.jaxpr.without_consts(), traced.out_tree)
+        return output, pytree.Partial(half, list(traced.jaxpr.consts))
+
+    def bwd(residuals: Any, cotangent: Any) -> Any:
+        found = residuals(cotangent)
+        return found if isinstance(found, tuple) else (found,)
+
+    wrapped.defvjp(fwd, bwd)
+    return functools.wraps(fun)(lambda *args: wrapped(*args))
+
+
+class _Rule:
+    """A traced rule without its constants, which come as its first argument."""
+
+    def __init__(self, jaxpr: Any, out_structure: pytree.PyTreeDef):
+        self.jaxpr = jaxpr
+        self.out_structure = out_structure
+
+    def __call__(self, constants: Sequence[Any], cotangent: Any) -> Any:
+        outputs = evaluate(self.jaxpr, *constants, *pytree.tree_leaves(cotangent))
+        return pytree.tree_unflatten(self.out_structure, outputs)

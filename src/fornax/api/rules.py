@@ -1,0 +1,291 @@
+"""Users' derivative rules, which are functions of trees, as the flat rules of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree
+from fornax.api.signature import check_values, function_name
+from fornax.ir.basis import instantiate
+from fornax.ir.primitive import Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.runtime.values import to_array
+from fornax.scalars import dtypes
+
+__all__ = ["BackwardOnTrees", "CustomVJPPrimal", "ForwardOnTrees", "JVPOnTrees", "SymbolicZero",
+           "zero_from_primal"]  # fmt: skip
+
+
+class SymbolicZero:
+    """A tangent or cotangent that is known to be zero; `aval` is its type."""
+
+    def __init__(self, aval: ArrayType):
+        self.aval = aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.aval.ndim
+
+    def __repr__(self) -> str:
+        return f"SymbolicZero({self.aval.short()})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymbolicZero) and other.aval is self.aval
+
+    def __hash__(self) -> int:
+        return hash((SymbolicZero, self.aval))
+
+
+@dataclass(frozen=True)
+class CustomVJPPrimal:
+    """An argument of a fwd rule with symbolic zeros: its value, and whether it has a tangent."""
+
+    value: Any
+    perturbed: bool
+
+
+def zero_from_primal(x: Any, symbolic_zeros: bool = False) -> Any:
+    """The zero tangent of a value, as a `SymbolicZero` if asked for."""
+    zero = Zero(typeof(x).tangent())
+    return SymbolicZero(zero.type) if symbolic_zeros else instantiate(zero)
+
+
+def visible(tangent: Any, symbolic: bool) -> Any:
+    """A tangent as the user's rule gets it."""
+    if isinstance(tangent, Zero):
+        if symbolic:
+            return SymbolicZero(tangent.type)
+        tangent = instantiate(tangent)
+    return array_like(tangent)
+
+
+def array_like(x: Any) -> Any:
+    """Numbers as Arrays, so that rules can rely on their methods."""
+    return to_array(x) if isinstance(x, bool | int | float | complex | np.generic) else x
+
+
+def internal(tangent: Any) -> Any:
+    """A tangent that the user's rule gave, as operations take it."""
+    return Zero(tangent.aval) if isinstance(tangent, SymbolicZero) else tangent
+
+
+def long(type: ArrayType) -> str:
+    """float32[3]"""
+    name = "float0" if type.dtype == dtypes.float0 else type.dtype.name
+    return f"{name}[{','.join(map(str, type.shape))}]"
+
+
+def type_of(x: Any) -> ArrayType:
+    return x.aval if isinstance(x, SymbolicZero) else typeof(x)
+
+
+class JVPOnTrees:
+    """The rule of a custom_jvp function."""
+
+    def __init__(self, fun, rule: Callable[..., Any], nondiff: Sequence[Any], call: Any,
+                 symbolic: bool):  # fmt: skip
+        self.fun = function_name(fun)
+        self.rule = rule
+        self.nondiff = list(nondiff)
+        self.call = call
+        self.symbolic = symbolic
+        self.__name__ = function_name(rule)
+
+    def __call__(self, primals: Sequence[Any], tangents: Sequence[Any]):
+        structure = self.call.in_structure
+        pair = self.rule(
+            *self.nondiff,
+            pytree.tree_unflatten(structure, map(array_like, primals)),
+            pytree.tree_unflatten(structure, [visible(t, self.symbolic) for t in tangents]),
+        )
+        head = f"Custom JVP rule {self.__name__} for function {self.fun} must produce a pair " \
+               "(list or tuple of length two)"  # fmt: skip
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"{head} representing primal and tangent outputs, but got {pair!r:.100}."
+            )
+        outs, out_structure = pytree.tree_flatten(pair[0])
+        out_tangents, tangent_structure = pytree.tree_flatten(pair[1])
+        if out_structure != tangent_structure:
+            raise TypeError(
+                f"Custom JVP rule {self.__name__} for function {self.fun} must produce primal and "
+                "tangent outputs with equal container (pytree) structures, but got "
+                f"{out_structure} and {tangent_structure} respectively."
+            )
+        check_values(outs, f"Output of the custom JVP rule {self.__name__}: value")
+        self._check_outputs(head, outs, out_structure)
+        results = []
+        for out, tangent in zip(outs, out_tangents, strict=True):
+            type = typeof(out)
+            expected, found = type.tangent(), type_of(tangent)
+            if found.shape != expected.shape or found.dtype != expected.dtype:
+                raise TypeError(
+                    "Custom JVP rule must produce primal and tangent outputs with corresponding "
+                    f"shapes and dtypes. Expected {long(expected)} (tangent type of "
+                    f"{long(type)}) but got {long(found)}.\n  where: rule {self.__name__} for "
+                    f"function {self.fun}"
+                )
+            tangent = internal(tangent)
+            results.append(Zero(expected) if expected.dtype == dtypes.float0 else tangent)
+        return outs, results
+
+    def _check_outputs(self, head: str, outs: Sequence[Any], structure: Any) -> None:
+        """The rule's output must be like the function's, where that is known."""
+        if self.call.out_structure is None:
+            self.call.out_structure = structure
+            return
+        if structure != self.call.out_structure:
+            raise TypeError(
+                f"{head} where the first element represents the primal output (equal in value to "
+                f"the output of the custom_jvp-decorated function {self.fun}, and in particular of "
+                "the same container/pytree structure), but instead the JVP rule output's first "
+                f"element had container/pytree structure:\n    {structure}\nwhile the custom_jvp-"
+                f"decorated function {self.fun} had output container/pytree structure:\n"
+                f"    {self.call.out_structure}"
+            )
+        if self.call.out_types is not None:
+            _check_types(head, "JVP", "custom_jvp", self.fun, outs, self.call.out_types)
+
+
+def _check_types(head, rule, kind, fun, outs, types) -> None:
+    found = [typeof(x) for x in outs]
+    if any(f.shape != t.shape or f.dtype != t.dtype for f, t in zip(found, types, strict=True)):
+        raise TypeError(
+            f"{head} where the first element represents the primal output (equal in value to the "
+            f"output of the {kind}-decorated function {fun}, and in particular with leaves of the "
+            f"same shape/dtype), but instead the {rule} rule output's first element had "
+            f"shapes/dtypes of:\n    {', '.join(map(long, found))}\nwhile the {kind}-decorated "
+            f"function {fun} had output shapes/dtypes of:\n    {', '.join(map(long, types))}"
+        )
+
+
+class ForwardOnTrees:
+    """The fwd rule of a custom_vjp function: its token is the structure of the residuals."""
+
+    def __init__(self, fun, rule: Callable[..., Any], fixed: Sequence[tuple[int, Any]], call: Any,
+                 symbolic: bool):  # fmt: skip
+        self.fun = function_name(fun)
+        self.rule = rule
+        self.fixed = dict(fixed)
+        self.call = call
+        self.symbolic = symbolic
+        self.__name__ = function_name(rule)
+
+    def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]):
+        primals = list(map(array_like, primals))
+        if self.symbolic:
+            primals = [
+                CustomVJPPrimal(p, flag) for p, flag in zip(primals, nonzero, strict=True)
+            ]
+        values = iter(pytree.tree_unflatten(self.call.in_structure, primals))
+        args = [self.fixed[i] if i in self.fixed else next(values) for i in range(self.call.count)]
+        pair = self.rule(*args)
+        head = (
+            f"Custom VJP fwd rule {self.__name__} for function {self.fun} must produce a pair "
+            "(list or tuple of length two)"
+        )
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"{head} where the first element represents the primal output and the second "
+                "element represents residuals (i.e. values stored from the forward pass for use on "
+                f"the backward pass), but instead of a pair the fwd rule produced {pair!r:.100}."
+            )
+        outs, out_structure = pytree.tree_flatten(pair[0])
+        residuals, residual_structure = pytree.tree_flatten(pair[1])
+        check_values(outs, f"Output of the custom VJP fwd rule {self.__name__}: value")
+        check_values(residuals, f"Residual of the custom VJP fwd rule {self.__name__}: value")
+        if self.call.out_structure is None:
+            self.call.out_structure = out_structure
+        elif out_structure != self.call.out_structure:
+            raise TypeError(
+                f"{head} where the first element represents the primal output (equal to the output "
+                f"of the custom_vjp-decorated function {self.fun}, and in particular of the same "
+                "container/pytree structure), but instead the fwd rule output's first element had "
+                f"container/pytree structure:\n    {out_structure}\nwhile the custom_vjp-decorated "
+                f"function {self.fun} had output container/pytree structure:\n"
+                f"    {self.call.out_structure}"
+            )
+        elif self.call.out_types is not None:
+            _check_types(head, "fwd", "custom_vjp", self.fun, outs, self.call.out_types)
+        token = residual_structure, out_structure, tuple(typeof(x).tangent() for x in outs)
+        return outs, residuals, token
+
+
+class BackwardOnTrees:
+    """The bwd rule of a custom_vjp function."""
+
+    def __init__(self, rule: Callable[..., Any], nondiff: Sequence[Any], structure: Any,
+                 types: Sequence[ArrayType], symbolic: bool):  # fmt: skip
+        self.rule = rule
+        self.nondiff = list(nondiff)
+        self.structure = structure
+        self.types = list(types)
+        self.symbolic = symbolic
+        self.__name__ = function_name(rule)
+
+    def __call__(self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any]):
+        residual_structure, out_structure, out_types = token
+        shown = [
+            visible(Zero(t) if isinstance(c, Zero) else c, self.symbolic)
+            for c, t in zip(cotangents, out_types, strict=True)
+        ]
+        result = self.rule(
+            *self.nondiff,
+            pytree.tree_unflatten(residual_structure, residuals),
+            pytree.tree_unflatten(out_structure, shown),
+        )
+        if isinstance(result, list):
+            result = tuple(result)
+        grads = []
+        for path, found, type in zip(
+            pytree.structure_paths(self.structure), self._leaves(result), self.types, strict=True
+        ):
+            expected = type.tangent()
+            if found is None or expected.dtype == dtypes.float0:
+                grads.append(Zero(expected))
+                continue
+            given = type_of(found)
+            if given.shape != expected.shape or given.dtype != expected.dtype:
+                raise ValueError(
+                    "Custom VJP bwd rule must produce an output with the same type as the args "
+                    f"tuple of the primal function, but at output{pytree.keystr(path)} the bwd "
+                    f"rule {self.__name__} produced an output of type {long(given)} corresponding "
+                    f"to an input of type {long(type)}"
+                )
+            grads.append(internal(found))
+        return grads
+
+    def _leaves(self, result: Any) -> list[Any]:
+        """One cotangent or None per input leaf. Raises TypeError if the structure is another."""
+        whole = pytree.tree_unflatten(self.structure, [0] * self.structure.num_leaves)
+        found, structure = pytree.tree_flatten(result, lambda x: x is None)
+        try:
+            parts = structure.flatten_up_to(whole)
+            counts = [len(pytree.tree_leaves(part)) for part in parts]
+            fits = all(
+                f is None or (n == 1 and pytree.all_leaves([part]))
+                for f, n, part in zip(found, counts, parts, strict=True)
+            )
+        except ValueError:
+            fits = False
+        if not fits:
+            raise TypeError(
+                "Custom VJP bwd rule must produce an output with the same container (pytree) "
+                "structure as the args tuple of the primal function, and in particular must "
+                "produce a tuple of length equal to the number of arguments to the primal "
+                f"function, but got bwd output structure {pytree.tree_structure(result)} for "
+                f"primal input structure {self.structure}."
+            )
+        return [f for f, n in zip(found, counts, strict=True) for _ in range(n)]
