@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -181,8 +180,9 @@ def _children_text(nodetype: type, keys: list[Any], full_keys: list[Any]) -> str
 
 
 def _metadata_text(nodetype: type, metadata: Any, full_metadata: Any) -> str:
-    before, after = repr(metadata).splitlines(), repr(full_metadata).splitlines()
-    lines = "\n".join(f"    {line.rstrip()}" for line in difflib.ndiff(before, after))
+    before = [f"    - {line}" for line in repr(metadata).splitlines()]
+    after = [f"    + {line}" for line in repr(full_metadata).splitlines()]
+    lines = "\n".join(before + after)
     return (
         f"both have a {nodetype} here, but their metadata differ "
         f"(- in the prefix, + in the full tree):\n{lines}"
