@@ -127,6 +127,8 @@ class Collapser(Rewriter):
             yield from super().statement(old)
             return
         b, size = self.b, 1
+        # an axis may be the variable of other loops, too: what is known of it here ends here
+        before, self.memo = self.memo, {}
         for loop in group:
             size *= loop.axis.extent
         first, last = group[0], group[-1]
@@ -146,6 +148,9 @@ class Collapser(Rewriter):
             Carried(carry, start, self(inner.next), inner.combiner)
             for inner, (carry, start) in zip(last.carries, starts, strict=True)
         )
+        for loop in group:
+            del self.bound["axis", loop.axis]
+        self.memo = before
         yield For(axis, body, carries)
 
 
