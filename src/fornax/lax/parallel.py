@@ -1,0 +1,224 @@
+"""Functions across named axes, inside `vmap(..., axis_name=...)`.
+
+`axis_name` is a name or a tuple of names; the first varies slowest. Trees of arrays go in and out.
+All raise NameError for a name that is not in scope.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax import pytree
+from fornax.ir.trace import named_axis_size
+from fornax.ir.types import typeof
+from fornax.primitives import collectives
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.elementwise import add_p, div_p, mul_p
+from fornax.primitives.family import constant
+from fornax.primitives.shape import reshape
+from fornax.scalars import dtypes
+
+__all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
+           "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]  # fmt: skip
+
+
+def _names(axis_name: Any) -> tuple:
+    names = tuple(axis_name) if isinstance(axis_name, tuple | list) else (axis_name,)
+    for name in names:
+        named_axis_size(name)
+    return names
+
+
+def _one(name: str, axis_name: Any) -> Any:
+    """A single axis name."""
+    names = _names(axis_name)
+    if len(names) != 1:
+        raise TypeError(f"{name} takes a single axis name, got {axis_name!r}")
+    return names[0]
+
+
+def axis_size(axis_name: Any) -> int:
+    """The number of examples along an axis, or along several together."""
+    return math.prod(named_axis_size(name) for name in _names(axis_name))
+
+
+def axis_index(axis_name: Any) -> Any:
+    """The position of this example along the axis, int32."""
+    names = _names(axis_name)
+    index = None
+    for name in names:
+        (part,) = collectives.axis_index_p.bind(axis_name=name)
+        if index is None:
+            index = part
+        else:
+            index = add_p(mul_p(index, constant(index, named_axis_size(name))), part)
+    return index
+
+
+def _reduced(primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
+    names = _names(axis_name)
+    groups = None if groups is None else tuple(map(tuple, groups))
+    return pytree.tree_map(
+        lambda leaf: primitive.bind(leaf, axes=names, axis_index_groups=groups)[0], x
+    )
+
+
+def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
+    """The sum over all examples. Numbers are multiplied at once, so `psum(1, name)` is the size."""
+    size = axis_size(axis_name)
+
+    def total(leaf: Any) -> Any:
+        if axis_index_groups is None and isinstance(leaf, int | float | complex):
+            return size * leaf
+        if typeof(leaf).dtype == dtypes.bool_:
+            leaf = convert_element_type(leaf, dtypes.int32)
+        return _reduced(collectives.psum_p, leaf, axis_name, axis_index_groups)
+
+    return pytree.tree_map(total, x)
+
+
+def pmean(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
+    """The mean over all examples; integers become floats."""
+    size = axis_size(axis_name)
+
+    def mean(leaf: Any) -> Any:
+        if not dtypes.is_inexact(typeof(leaf).dtype):
+            leaf = convert_element_type(leaf, dtypes.canonical(np.float64))
+        total = _reduced(collectives.psum_p, leaf, axis_name, axis_index_groups)
+        return div_p(total, constant(total, size))
+
+    return pytree.tree_map(mean, x)
+
+
+def pmax(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
+    """The maximum over all examples. It has no derivative."""
+    return _reduced(collectives.pmax_p, x, axis_name, axis_index_groups)
+
+
+def pmin(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
+    """The minimum over all examples. It has no derivative."""
+    return _reduced(collectives.pmin_p, x, axis_name, axis_index_groups)
+
+
+def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
+    """Values move from example `source` to `destination` for each pair in `perm`.
+
+    Examples that get nothing get zeros. Raises ValueError if a source or destination repeats or is
+    out of range.
+    """
+    name = _one("ppermute", axis_name)
+    size = named_axis_size(name)
+    pairs = tuple((int(a), int(b)) for a, b in perm)
+    for what, ends in (("sources", [a for a, _ in pairs]), ("destinations", [b for _, b in pairs])):
+        if len(set(ends)) != len(ends) or any(not 0 <= e < size for e in ends):
+            raise ValueError(
+                f"ppermute {what} must be distinct examples of 0 … {size - 1}, got {ends}"
+            )
+    return pytree.tree_map(
+        lambda leaf: collectives.ppermute_p.bind(leaf, axis_name=name, perm=pairs)[0], x
+    )
+
+
+def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
+    """Example i gets the value of example `perm[i]`. Raises ValueError for no permutation."""
+    size = axis_size(axis_name)
+    if sorted(perm) != list(range(size)):
+        raise ValueError(f"`perm` does not represent a permutation: {perm}")
+    return ppermute(x, axis_name, list(zip(perm, range(len(perm)), strict=True)))
+
+
+def _canonical(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for array of dimension {ndim}")
+    return axis % ndim
+
+
+def all_gather(
+    x: Any,
+    axis_name: Any,
+    *,
+    axis_index_groups: Any = None,
+    axis: int = 0,
+    tiled: bool = False,
+    to: str = "varying",
+) -> Any:
+    """The values of all examples: along a new dimension `axis`, or joined along it if `tiled`."""
+    del to
+    names = _names(axis_name)
+
+    def gathered(leaf: Any) -> Any:
+        place = _canonical(axis, typeof(leaf).ndim + (not tiled))
+        for name in reversed(names):
+            (leaf,) = collectives.all_gather_p.bind(
+                leaf, all_gather_dimension=place, axis_index_groups=axis_index_groups,
+                axis_name=name, axis_size=named_axis_size(name), tiled=tiled,
+            )  # fmt: skip
+        if len(names) > 1 and not tiled:
+            shape = typeof(leaf).shape
+            count = len(names)
+            leaf = reshape(
+                leaf, (*shape[:place], math.prod(shape[place : place + count]),
+                       *shape[place + count :])
+            )  # fmt: skip
+        return leaf
+
+    return pytree.tree_map(gathered, x)
+
+
+def psum_scatter(
+    x: Any,
+    axis_name: Any,
+    *,
+    scatter_dimension: int = 0,
+    axis_index_groups: Any = None,
+    tiled: bool = False,
+) -> Any:
+    """The sum over all examples, of which example i keeps part i of `scatter_dimension`."""
+    name = _one("psum_scatter", axis_name)
+
+    def scattered(leaf: Any) -> Any:
+        return collectives.reduce_scatter_p.bind(
+            leaf, scatter_dimension=_canonical(scatter_dimension, typeof(leaf).ndim),
+            axis_index_groups=axis_index_groups, axis_name=name, axis_size=named_axis_size(name),
+            tiled=tiled,
+        )[0]  # fmt: skip
+
+    return pytree.tree_map(scattered, x)
+
+
+def all_to_all(
+    x: Any,
+    axis_name: Any,
+    split_axis: int,
+    concat_axis: int,
+    *,
+    axis_index_groups: Any = None,
+    tiled: bool = False,
+) -> Any:
+    """Part i of every example's `split_axis` goes to example i, which puts them on `concat_axis`.
+
+    Without `tiled` the split dimension has the size of the mapped axis and disappears; with it,
+    it is cut into that many pieces, which are joined.
+    """
+    name = _one("all_to_all", axis_name)
+
+    def exchanged(leaf: Any) -> Any:
+        ndim = typeof(leaf).ndim
+        return collectives.all_to_all_p.bind(
+            leaf, axis_index_groups=axis_index_groups, axis_name=name,
+            split_axis=_canonical(split_axis, ndim), concat_axis=_canonical(concat_axis, ndim),
+            tiled=tiled,
+        )[0]  # fmt: skip
+
+    return pytree.tree_map(exchanged, x)
+
+
+def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Any = None) -> Any:
+    """Swap the mapped axis with dimension `axis`, which has the same size."""
+    return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
+
+
