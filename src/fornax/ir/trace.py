@@ -142,13 +142,13 @@ def named_axis_size(name: Any) -> int:
 class Tracer:
     """A stand-in for an array while a function is being transformed.
 
-    `type` is its type, `trace` the trace it belongs to. Arithmetic and array methods are added by
+    `type` is its type, `_trace` the trace it belongs to. Arithmetic and array methods are added by
     `numpy.methods`.
     """
 
-    __slots__ = ("__weakref__", "trace", "type")
+    __slots__ = ("__weakref__", "_trace", "type")
     __array_priority__ = 1000
-    trace: Trace
+    _trace: Trace
     type: ArrayType
 
     @property
@@ -199,7 +199,7 @@ class Tracer:
             message(
                 f"{what} on a traced array with shape {self.type.short()}",
                 where=str(source.here() or "unknown"),
-                why=f"inside {self.trace.purpose} this value has a type but no concrete value"
+                why=f"inside {self._trace.purpose} this value has a type but no concrete value"
                 + (f"; it was made by {origin}" if origin else ""),
                 attempt=attempt,
             )
@@ -278,7 +278,7 @@ class Tracer:
 
 def check_alive(tracer: Tracer) -> None:
     """Raise UnexpectedTracerError if the tracer's transformation has ended."""
-    if not tracer.trace.alive:
+    if not tracer._trace.alive:
         origin = tracer.origin()
         raise UnexpectedTracerError(
             message(
@@ -286,7 +286,7 @@ def check_alive(tracer: Tracer) -> None:
                 f"{tracer.type.short()} was used after its transformation had ended (a leaked "
                 "tracer)",
                 where=str(source.here() or "unknown"),
-                why=f"it escaped from {tracer.trace.purpose} through a side effect such as a "
+                why=f"it escaped from {tracer._trace.purpose} through a side effect such as a "
                 "global, an attribute or a list" + (f"; it was made by {origin}" if origin else ""),
                 attempt="return the value from the function instead of storing it elsewhere",
             )
@@ -300,7 +300,7 @@ def unexpected(tracer: Tracer) -> Exception:
         message(
             f"Encountered an unexpected tracer of type {tracer.type.short()}",
             where=str(source.here() or "unknown"),
-            why=f"it belongs to {tracer.trace.purpose}, which is not running here",
+            why=f"it belongs to {tracer._trace.purpose}, which is not running here",
             attempt="pass it as an argument instead of closing over it across threads or callbacks",
         )
     )

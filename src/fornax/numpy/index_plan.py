@@ -114,7 +114,7 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
             dimension += 1
             place += 1
         elif isinstance(part, Point):
-            if isinstance(part.value, int) and shape[dimension] == 0:
+            if isinstance(part.value, int) and shape[dimension] == 0 and not has_points:
                 raise IndexError(f"index is out of bounds for axis {dimension} with size 0")
             entries.append(part)
             if has_points:

@@ -102,6 +102,8 @@ def read(
     eager = _read_eagerly(x, plan, fills or not wrap)
     if eager is not None:
         return eager
+    if 0 in plan.result_shape():  # so that indices into an empty dimension do no harm
+        return zeros(typeof(x).update(shape=plan.result_shape()))
     x = expand_dims(x, plan.new_axes)
     shape = typeof(x).shape
     # ranges and static points become a slice; those that may be outside and are not to be clipped
@@ -118,7 +120,7 @@ def read(
                 backwards.append(d)
         elif isinstance(entry, Point) and isinstance(entry.value, int):
             place = entry.value + n if wrap and entry.value < 0 else entry.value
-            if 0 <= place < n or not fills:
+            if 0 <= place < n or (n and not fills):
                 starts[d] = min(max(place, 0), n - 1)
                 limits[d] = starts[d] + 1
                 gone.append(d)
@@ -209,12 +211,6 @@ def _gathered(
     rank = len(batch) + type.ndim - len(dims)
     offset_dims = tuple(d for d in range(rank) if not first <= d < first + len(batch))
     lengths = tuple(1 if d in dims else n for d, n in enumerate(type.shape))
-    if 0 in batch and any(type.shape[d] == 0 for d in dims):
-        rest = iter(n for d, n in enumerate(type.shape) if d not in dims)
-        shape = [next(rest) if d in offset_dims else 0 for d in range(rank)]
-        for k, n in enumerate(batch):
-            shape[first + k] = n
-        return zeros(type.update(shape=shape))
     dtype = index_dtype(type.shape, values)
     columns = [
         normalized_index(v, type.shape[d], dtype, wrap) for d, v in zip(dims, values, strict=True)

@@ -129,14 +129,14 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
     """
     started = time.perf_counter()
     current = settings.current()
-    target = cpu.target(current.target)
+    target = cpu.find(current.target)
     threads = current.threads or _native.thread_count()
     kernel_seconds = 0.0
 
     def compile_kernel(kernel: Any) -> Any:
         nonlocal kernel_seconds
         before = time.perf_counter()
-        compiled = cpu.compile_kernel(kernel, target)
+        compiled = cpu.compile_kernel(kernel, target, stages=bool(current.dump))
         kernel_seconds += time.perf_counter() - before
         return compiled
 

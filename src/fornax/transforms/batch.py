@@ -17,7 +17,7 @@ class BatchTracer(Tracer):
     __slots__ = ("dim", "value")
 
     def __init__(self, trace: Batch, value: Any, dim: int):
-        self.trace = trace
+        self._trace = trace
         self.value = value
         self.dim = dim
         type = typeof(value)
@@ -38,7 +38,7 @@ class Batch(Trace):
         self.axis_name = axis_name
 
     def pair(self, x: Any) -> tuple[Any, int | None]:
-        if isinstance(x, BatchTracer) and x.trace is self:
+        if isinstance(x, BatchTracer) and x._trace is self:
             return x.value, x.dim
         if isinstance(x, Tracer):
             check_alive(x)

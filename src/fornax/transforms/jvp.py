@@ -17,7 +17,7 @@ class JVPTracer(Tracer):
     __slots__ = ("primal", "tangent")
 
     def __init__(self, trace: JVP, primal: Any, tangent: Any):
-        self.trace = trace
+        self._trace = trace
         self.type = typeof(primal)
         self.primal = primal
         self.tangent = tangent
@@ -40,7 +40,7 @@ class JVP(Trace):
         self.parent = parent
 
     def pair(self, x: Any) -> tuple[Any, Any]:
-        if isinstance(x, JVPTracer) and x.trace is self:
+        if isinstance(x, JVPTracer) and x._trace is self:
             return x.primal, x.tangent
         if isinstance(x, Tracer):
             check_alive(x)

@@ -20,7 +20,7 @@ class LinearizeTracer(Tracer):
     __slots__ = ("primal", "tangent")
 
     def __init__(self, trace: Linearize, primal: Any, tangent: Any):
-        self.trace = trace
+        self._trace = trace
         self.type = typeof(primal)
         self.primal = primal
         self.tangent = tangent
@@ -49,7 +49,7 @@ class Linearize(Trace):
         self.recorder = recorder
 
     def pair(self, x: Any) -> tuple[Any, Any]:
-        if isinstance(x, LinearizeTracer) and x.trace is self:
+        if isinstance(x, LinearizeTracer) and x._trace is self:
             return x.primal, x.tangent
         if isinstance(x, Tracer):
             check_alive(x)

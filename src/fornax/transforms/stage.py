@@ -20,12 +20,12 @@ class StageTracer(Tracer):
     __slots__ = ("atom",)
 
     def __init__(self, trace: Stage, atom: Atom):
-        self.trace = trace
+        self._trace = trace
         self.type = atom.type
         self.atom = atom
 
     def origin(self) -> str:
-        return self.trace.origin(self.atom)
+        return self._trace.origin(self.atom)
 
 
 class Stage(Trace):
@@ -57,15 +57,15 @@ class Stage(Trace):
         return StageTracer(self, var)
 
     def knows(self, x: Any) -> bool:
-        return isinstance(x, StageTracer) and x.trace is self
+        return isinstance(x, StageTracer) and x._trace is self
 
     def lift(self, x: Any) -> Atom:
         """The atom for a value: its variable, a literal for a scalar, else a constant."""
-        if isinstance(x, StageTracer) and x.trace is self:
+        if isinstance(x, StageTracer) and x._trace is self:
             return x.atom
         if isinstance(x, Tracer):
             check_alive(x)
-            if isinstance(x, StageTracer) and not self._encloses(x.trace):
+            if isinstance(x, StageTracer) and not self._encloses(x._trace):
                 raise unexpected(x)
         elif isinstance(x, bool | int | float | complex | np.generic):
             type = typeof(x)

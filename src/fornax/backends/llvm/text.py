@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fornax.backends.llvm import memory
-from fornax.backends.llvm.instructions import splat, type_of
-from fornax.backends.llvm.scope import Scope, Value, Vector
-from fornax.backends.llvm.values import Values, steps
-from fornax.compiler.loop import affine
-from fornax.compiler.loop.builder import Builder
+from fornax.backends.llvm.instructions import type_of
+from fornax.backends.llvm.scope import Scope, Value
+from fornax.backends.llvm.values import Values
+from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.ir import (
     WIDTH,
     Alloc,
@@ -31,7 +30,6 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import expressions, reachable, walk
-from fornax.compiler.loop.schedule import merge, start_values
 from fornax.compiler.target import Target
 
 
@@ -369,13 +367,13 @@ class Emitter(Values):
         if condition.lanes == 1:
             then, after = self.fresh("L"), self.fresh("L")
             orelse = self.fresh("L") if branch.orelse else after
-            lines = self.scopes[-1].lines
-            lines.append(f"  br i1 {condition.name}, label %{then}, label %{orelse}")
-            self.side(then, branch.body, after)
+            sides = self.side(then, branch.body, after)
             if branch.orelse:
-                self.side(orelse, branch.orelse, after)
-            self.scopes[-1].lines.append(f"{after}:")
-            self.scopes[-1].block = after
+                sides += self.side(orelse, branch.orelse, after)
+            scope = self.scopes[-1]
+            scope.lines.append(f"  br i1 {condition.name}, label %{then}, label %{orelse}")
+            scope.lines += [*sides, f"{after}:"]
+            scope.block = after
             return
         outer, lanes, depth = self.mask, condition.lanes, self.scopes[-1].depth
         for body, wanted in ((branch.body, True), (branch.orelse, False)):
@@ -392,22 +390,22 @@ class Emitter(Values):
                 depth, f"call i1 @llvm.vector.reduce.or.v{lanes}i1({kind} {active.name})"
             )
             then, after = self.fresh("L"), self.fresh("L")
-            lines = self.scopes[-1].lines
-            lines.append(f"  br i1 {test}, label %{then}, label %{after}")
             self.mask = active
-            self.side(then, body, after)
+            side = self.side(then, body, after)
             self.mask = outer
-            self.scopes[-1].lines.append(f"{after}:")
-            self.scopes[-1].block = after
+            scope = self.scopes[-1]
+            scope.lines.append(f"  br i1 {test}, label %{then}, label %{after}")
+            scope.lines += [*side, f"{after}:"]
+            scope.block = after
 
-    def side(self, label: str, body: tuple[Statement, ...], after: str) -> None:
-        """One side of a branch."""
-        parent = self.scopes[-1]
+    def side(self, label: str, body: tuple[Statement, ...], after: str) -> list[str]:
+        """The lines of one side of a branch. What it hoists goes to the enclosing scope at once,
+        so the branch itself must be appended after this."""
         scope = self.enter(body, guarded=True, branch=True)
         scope.block = label
         self.body(body)
         closed = self.leave()
-        parent.lines += [f"{label}:", *closed.lines, f"  br label %{after}"]
+        return [f"{label}:", *closed.lines, f"  br label %{after}"]
 
     def when(self, condition: Value, lines: list[str]) -> None:
         """Run `lines` where a scalar condition holds."""
@@ -445,185 +443,3 @@ class Finish:
 
 def is_parallel(statement: Statement) -> bool:
     return isinstance(statement, For) and statement.kind == "parallel"
-
-
-class VectorLoop:
-    """A vector loop: whole vectors, then the rest, then its reductions across lanes.
-
-    The rest runs in masked vectors of the machine's width where all its memory accesses can be
-    masked, else one by one. Carries hold one partial result per lane.
-    """
-
-    def __init__(self, e: Emitter, loop: For):
-        self.e = e
-        self.loop = loop
-        self.b = Builder()  # for nodes that stand for partial results
-
-    def emit(self) -> None:
-        e, loop = self.e, self.loop
-        extent, lanes = loop.axis.extent, loop.lanes
-        starts = [e.value(c.start) for c in loop.carries]
-        depth = e.scopes[-1].depth
-        dynamic = not isinstance(extent, int)
-        if dynamic:
-            count = e.value(extent).name
-            whole = e.put(depth, f"and i64 {count}, {-lanes}")
-            rest = lanes  # at most
-        else:
-            count, whole = str(extent), str(extent - extent % lanes)
-            rest = extent % lanes
-        partial = self.identities(lanes)
-        if dynamic or extent >= lanes:
-            once = not dynamic and extent < 2 * lanes
-            if once:
-                partial = e.straight(
-                    loop.axis, loop.body, loop.carries, "0", partial, self.vector(lanes)
-                )
-            else:
-                partial = e.counted(
-                    loop.axis, loop.body, loop.carries, "0", whole, lanes, partial, not dynamic,
-                    vector=self.vector(lanes),
-                )  # fmt: skip
-        narrow = self.tail_lanes(rest) if rest else 0
-        if narrow > 1:
-            partial = self.halve(partial, narrow)
-            partial = self.masked(whole, count, narrow, partial, rest, dynamic)
-        finals = self.include(self.halve(partial, 1), starts)
-        if narrow == 1:
-            finals = e.counted(
-                loop.axis, loop.body, loop.carries, whole, count, 1, finals, not dynamic
-            )
-        e.bind("final", loop.carries, finals)
-
-    def vector(self, lanes: int, partial: bool = False) -> Callable[[str, int], Vector]:
-        return lambda base, depth: Vector(self.loop.axis, lanes, base, depth, partial)
-
-    # --- the rest ---
-    def tail_lanes(self, rest: int) -> int:
-        """Lanes of the masked vectors of the rest, or 1 where masks do not work."""
-        e, loop = self.e, self.loop
-        widest = 8
-        e.vector = Vector(loop.axis, loop.lanes, "0", len(e.scopes))
-        e.varies = {}
-        try:
-            for offset, buffer, is_store in accesses(loop.body, loop.carries):
-                found = memory.access(e, offset)
-                width = WIDTH[buffer.dtype]
-                widest = max(widest, width)
-                if width not in e.target.masked_bits and (found.stride or found.lanes):
-                    return 1
-                if is_store and (found.lanes or found.stride != 1):
-                    return 1
-        finally:
-            e.vector, e.varies = None, {}
-        if not e.target.masked_bits:
-            return 1
-        native = e.target.vector_bits // max(widest, 32)
-        return min(native, loop.lanes)
-
-    def masked(
-        self, whole: str, count: str, lanes: int, partial: list[Value], rest: int, dynamic: bool
-    ) -> list[Value]:
-        e, loop = self.e, self.loop
-
-        def mask(base: str, depth: int) -> Value:
-            if not dynamic and not base.startswith("%"):
-                left = min(int(count) - int(base), lanes)
-                flags = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(lanes))
-                return Value(f"<{flags}>", lanes, 0)
-            left = e.put(depth, f"sub nsw i64 {count}, {base}")
-            short = Value(e.put(depth, f"trunc i64 {left} to i32"), 1, depth)
-            wide = e.widened(short, "int32", lanes)
-            numbers = steps(lanes, "i32", 1, 32)
-            name = e.put(depth, f"icmp slt <{lanes} x i32> {numbers}, {wide}")
-            return Value(name, lanes, depth)
-
-        vector = self.vector(lanes, True)
-        if not dynamic and rest <= lanes:
-            return e.straight(loop.axis, loop.body, loop.carries, whole, partial, vector, mask)
-        return e.counted(
-            loop.axis, loop.body, loop.carries, whole, count, lanes, partial, not dynamic,
-            vector=vector, mask=mask,
-        )  # fmt: skip
-
-    # --- reductions ---
-    def groups(self) -> list[tuple[str, list[int]]]:
-        """Combiners with the positions of their components among the carries."""
-        found, position = [], 0
-        carries = self.loop.carries
-        while position < len(carries):
-            combiner = carries[position].combiner
-            size = 2 if combiner in ("argmax", "argmin", "cmul") else 1
-            found.append((combiner, list(range(position, position + size))))
-            position += size
-        return found
-
-    def identities(self, lanes: int) -> list[Value]:
-        values = []
-        for combiner, members in self.groups():
-            nodes = tuple(self.loop.carries[k].start for k in members)
-            for node in start_values(self.b, combiner, nodes):
-                values.append(Value(splat(node.data, node.dtype, lanes), lanes))
-        return values
-
-    def merged(self, first: list[Value], second: list[Value]) -> list[Value]:
-        """Two sets of partial results as one."""
-        e, results = self.e, []
-        for combiner, members in self.groups():
-            nodes = []
-            for values in (first, second):
-                for k in members:
-                    node = self.b.carry(Carry(self.loop.carries[k].carry.dtype))
-                    e.known[node] = values[k]
-                    nodes.append(node)
-            half = len(members)
-            for root in merge(self.b, combiner, tuple(nodes[:half]), tuple(nodes[half:])):
-                results.append(e.value(root))
-        return results
-
-    def halve(self, values: list[Value], lanes: int) -> list[Value]:
-        """Combine lanes of partial results until `lanes` are left."""
-        e = self.e
-        if not values:
-            return values
-        depth = e.scopes[-1].depth
-        while values[0].lanes > lanes:
-            width = values[0].lanes
-            halves: list[list[Value]] = [[], []]
-            for carried, value in zip(self.loop.carries, values, strict=True):
-                dtype = carried.carry.dtype
-                for side, begin in zip(halves, (0, width // 2), strict=True):
-                    if width == 2:
-                        kind = type_of(dtype, 2)
-                        name = e.put(depth, f"extractelement {kind} {value.name}, i64 {begin}")
-                    else:
-                        order = range(begin, begin + width // 2)
-                        name = memory.shuffle(e, value.name, dtype, width, order, depth)
-                    side.append(Value(name, width // 2, depth))
-            values = self.merged(*halves)
-        return values
-
-    def include(self, values: list[Value], starts: list[Value]) -> list[Value]:
-        """Combine what the lanes found with what the carries started from."""
-        carries = self.loop.carries
-        neutral = all(
-            node.kind == "const" and repr(node.data) == repr(identity.data)
-            for combiner, members in self.groups()
-            for node, identity in zip(
-                [carries[k].start for k in members],
-                start_values(self.b, combiner, tuple(carries[k].start for k in members)),
-                strict=True,
-            )
-        )
-        return values if neutral else self.merged(starts, values)
-
-
-def accesses(body, carries) -> Iterable[tuple[Expr, Buffer, bool]]:
-    """(offset, buffer, is a store) of all memory accesses of a loop body."""
-    roots = [*expressions(body), *(c.next for c in carries)]
-    for node in reachable(roots):
-        if node.kind == "load":
-            yield node.args[0], node.data, False
-    for statement in walk(body):
-        if isinstance(statement, Store):
-            yield statement.index[0], statement.buffer, True

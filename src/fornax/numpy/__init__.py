@@ -1,0 +1,12 @@
+"""NumPy's functions on Fornax arrays, with JAX's promotion and semantics."""
+
+from fornax.numpy.methods import Array as ndarray  # noqa: N813  (also installs operators)
+from fornax.numpy.at import put_along_axis
+from fornax.numpy.creation import *
+from fornax.numpy.indexing import take, take_along_axis
+from fornax.numpy.products import *
+from fornax.numpy.reductions import *
+from fornax.numpy.scalar_types import *
+from fornax.numpy.selection import *
+from fornax.numpy.shaping import *
+from fornax.numpy.ufuncs import *

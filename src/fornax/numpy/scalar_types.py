@@ -1,0 +1,164 @@
+"""Dtypes and constants: `float32` both names a dtype and makes arrays of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.types import typeof
+from fornax.numpy.creation import array
+from fornax.scalars import dtypes
+from fornax.scalars.promotion import promote
+
+__all__ = [
+    "bfloat16", "bool_", "bool", "can_cast", "complex128", "complex64", "complexfloating",
+    "complex_", "dtype", "e", "euler_gamma", "finfo", "float16", "float32", "float64", "float8_e4m3fn",
+    "float8_e5m2", "float_", "floating", "generic", "iinfo", "inexact", "inf", "int16", "int32",
+    "int4", "int64", "int8", "int_", "integer", "iscomplex", "iscomplexobj", "isdtype", "isreal",
+    "isrealobj", "isscalar", "issubdtype", "nan", "newaxis", "number", "object_", "pi",
+    "promote_types", "result_type", "signedinteger", "uint", "uint16", "uint32", "uint4", "uint64",
+    "uint8", "unsignedinteger",
+]  # fmt: skip
+
+pi, e, euler_gamma = math.pi, math.e, float(np.euler_gamma)
+inf, nan, newaxis = math.inf, math.nan, None
+dtype = np.dtype
+number, integer, inexact, generic = np.number, np.integer, np.inexact, np.generic
+signedinteger, unsignedinteger = np.signedinteger, np.unsignedinteger
+floating, complexfloating, object_ = np.floating, np.complexfloating, np.object_
+
+
+class _ScalarType(type):
+    """A scalar type: `float32(3)` is an array, `float32` is accepted wherever a dtype is."""
+
+    dtype: np.dtype
+
+    def __call__(cls, x: Any = 0) -> Any:
+        return array(x, dtype=cls.dtype)
+
+    def __eq__(cls, other: Any) -> Any:
+        if isinstance(other, _ScalarType):
+            return cls.dtype == other.dtype
+        try:
+            return cls.dtype == dtypes.as_dtype(other)
+        except TypeError:
+            return NotImplemented
+
+    def __hash__(cls) -> int:
+        return hash(cls.dtype.type)
+
+    def __repr__(cls) -> str:
+        return f"<class 'fornax.numpy.{cls.__name__}'>"
+
+    def __instancecheck__(cls, instance: Any) -> Any:
+        return isinstance(instance, cls.dtype.type)
+
+
+def _scalar_type(name: str, of: np.dtype) -> _ScalarType:
+    return _ScalarType(name, (), {"dtype": of, "__doc__": f"The dtype {of.name}."})
+
+
+bool_ = _scalar_type("bool_", dtypes.bool_)
+uint4, int4 = _scalar_type("uint4", dtypes.uint4), _scalar_type("int4", dtypes.int4)
+int8, int16 = _scalar_type("int8", dtypes.int8), _scalar_type("int16", dtypes.int16)
+int32, int64 = _scalar_type("int32", dtypes.int32), _scalar_type("int64", dtypes.int64)
+uint8, uint16 = _scalar_type("uint8", dtypes.uint8), _scalar_type("uint16", dtypes.uint16)
+uint32, uint64 = _scalar_type("uint32", dtypes.uint32), _scalar_type("uint64", dtypes.uint64)
+float16, bfloat16 = _scalar_type("float16", dtypes.float16), _scalar_type("bfloat16", dtypes.bfloat16)
+float32, float64 = _scalar_type("float32", dtypes.float32), _scalar_type("float64", dtypes.float64)
+float8_e4m3fn = _scalar_type("float8_e4m3fn", dtypes.float8_e4m3fn)
+float8_e5m2 = _scalar_type("float8_e5m2", dtypes.float8_e5m2)
+complex64 = _scalar_type("complex64", dtypes.complex64)
+complex128 = _scalar_type("complex128", dtypes.complex128)
+bool = bool_  # noqa: A001
+int_, uint, float_, complex_ = int64, uint64, float64, complex128
+
+
+def issubdtype(arg1, arg2):
+    """Whether one dtype is (a kind of) another. See `numpy.issubdtype`."""
+    return dtypes.issubdtype(*(t.dtype if isinstance(t, _ScalarType) else t for t in (arg1, arg2)))
+
+
+def finfo(dtype):
+    """Limits of a floating dtype."""
+    return dtypes.finfo(dtype)
+
+
+def iinfo(dtype):
+    """Limits of an integer dtype."""
+    return dtypes.iinfo(dtype)
+
+
+def _type(x: Any) -> Any:
+    if isinstance(x, _ScalarType | np.dtype | type | str | dtypes.ExtendedDtype):
+        python = {bool_: False, int: True, float: True, complex: True}
+        weak = isinstance(x, type) and x in (int, float, complex) and python.get(x, False)
+        return dtypes.as_dtype(x), weak
+    return typeof(x).dtype, typeof(x).weak_type
+
+
+def result_type(*args):
+    """The dtype that the arguments (arrays, numbers, dtypes) promote to."""
+    if not args:
+        raise ValueError("at least one array or dtype is required")
+    return promote([_type(x) for x in args])[0]
+
+
+def promote_types(a, b):
+    """The dtype that two dtypes promote to."""
+    return dtypes.as_dtype(promote([_type(a), _type(b)])[0])
+
+
+def can_cast(from_, to, casting="safe"):
+    """Whether NumPy may cast one dtype to another."""
+    return np.can_cast(dtypes.as_dtype(from_), dtypes.as_dtype(to), casting)
+
+
+def isdtype(dtype, kind):
+    """Whether a dtype is of a kind, as the array API defines it."""
+    dtype = dtypes.as_dtype(dtype)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    tests = {
+        "bool": lambda t: t == dtypes.bool_,
+        "signed integer": dtypes.is_signed_integer,
+        "unsigned integer": dtypes.is_unsigned_integer,
+        "integral": dtypes.is_integer,
+        "real floating": dtypes.is_floating,
+        "complex floating": dtypes.is_complex,
+        "numeric": lambda t: dtypes.is_integer(t) or dtypes.is_inexact(t),
+    }
+    for k in kinds:
+        if isinstance(k, str) and k not in tests:
+            raise ValueError(f"Unrecognized kind {k!r}: one of {sorted(tests)}")
+        if tests[k](dtype) if isinstance(k, str) else dtype == dtypes.as_dtype(k):
+            return True
+    return False
+
+
+def iscomplexobj(x):
+    """Whether the dtype is complex."""
+    return dtypes.is_complex(x.dtype if hasattr(x, "dtype") else typeof(array(x)).dtype)
+
+
+def isrealobj(x):
+    """Whether the dtype is not complex."""
+    return not iscomplexobj(x)
+
+
+def iscomplex(x):
+    """Whether each element has an imaginary part."""
+    x = array(x)
+    return x.imag != 0
+
+
+def isreal(x):
+    """Whether each element has no imaginary part."""
+    x = array(x)
+    return x.imag == 0
+
+
+def isscalar(element):
+    """Whether `element` is a number or a 0-d array."""
+    return np.isscalar(element) or (hasattr(element, "ndim") and element.ndim == 0)

@@ -1,0 +1,545 @@
+"""Shapes: reshaping, reordering, joining, splitting, repeating; conversions of dtype."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir import basis
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.types import typeof
+from fornax.numpy import ufuncs
+from fornax.numpy.creation import array, asarray
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes
+from fornax.numpy.promotion import broadcast_shapes as _broadcast_shapes
+from fornax.numpy.promotion import broadcast_to as _broadcast_to
+from fornax.numpy.indexing import take
+from fornax.numpy.reductions import canonical_axes, canonical_axis, cumsum, sum
+from fornax.primitives import shape as _shape
+from fornax.primitives.concatenate import concatenate as _concatenate
+from fornax.primitives.slice import slice_p
+from fornax.scalars import dtypes
+
+__all__ = [
+    "append", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
+    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "column_stack", "concat",
+    "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip", "fliplr", "flipud",
+    "hsplit", "hstack", "matrix_transpose", "moveaxis", "ndim", "permute_dims", "ravel", "repeat",
+    "reshape", "resize", "roll", "rollaxis", "rot90", "shape", "size", "split", "squeeze", "stack",
+    "swapaxes", "tile", "transpose", "unstack", "view", "vsplit", "vstack",
+]  # fmt: skip
+
+
+def shape(a):
+    """The shape of an array or nested sequence."""
+    return typeof(asarray(a)).shape
+
+
+def ndim(a):
+    """The number of dimensions."""
+    return len(shape(a))
+
+
+def size(a, axis=None):
+    """The number of elements, along `axis` if given."""
+    full = shape(a)
+    if axis is None:
+        return math.prod(full)
+    return math.prod(full[k] for k in canonical_axes(axis, len(full)))
+
+
+def reshape(a, shape, order="C", *, copy=None):
+    """The same elements in another shape; one dimension may be -1.
+
+    Raises TypeError if the number of elements differs.
+    """
+    check("reshape", a)
+    a = concrete_form(a)
+    old = typeof(a).shape
+    new = [operator.index(n) for n in shape] if isinstance(shape, Sequence | np.ndarray) else [
+        operator.index(shape)
+    ]  # fmt: skip
+    total = math.prod(old)
+    if new.count(-1) > 1:
+        raise ValueError("can only specify one unknown dimension (-1) in reshape")
+    if -1 in new:
+        known = math.prod(n for n in new if n != -1)
+        if known == 0 or total % known:
+            raise TypeError(
+                f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)}: the "
+                f"size is no multiple of {known}"
+            )
+        new[new.index(-1)] = total // known
+    if math.prod(new) != total or builtins.any(n < 0 for n in new):
+        raise TypeError(
+            f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)} "
+            f"(size {math.prod(new)})"
+        )
+    a = asarray(a)
+    if order in ("F", "fortran"):
+        flipped = basis.transpose(a, tuple(reversed(range(len(old)))))
+        result = _shape.reshape(flipped, tuple(reversed(new)))
+        return basis.transpose(result, tuple(reversed(range(len(new)))))
+    if order != "C":
+        raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
+    return _shape.reshape(a, tuple(new))
+
+
+def ravel(a, order="C", *, out_sharding=None):
+    """The elements in one dimension."""
+    return reshape(a, (size(a),), order)
+
+
+def squeeze(a, axis=None):
+    """Without the dimensions of 1 (all of them, or `axis`). Raises ValueError for others."""
+    check("squeeze", a)
+    a = asarray(concrete_form(a))
+    old = typeof(a).shape
+    if axis is None:
+        axes = tuple(k for k, n in enumerate(old) if n == 1)
+    else:
+        axes = canonical_axes(axis, len(old))
+        for k in axes:
+            if old[k] != 1:
+                raise ValueError(
+                    f"cannot select an axis to squeeze out which has size not equal to one, got "
+                    f"shape={old} and dimensions={axes}"
+                )
+    return _shape.squeeze(a, tuple(sorted(axes)))
+
+
+def expand_dims(a, axis):
+    """With new dimensions of 1 at the positions `axis` of the result."""
+    check("expand_dims", a)
+    a = asarray(concrete_form(a))
+    axes = axis if isinstance(axis, Sequence) else (axis,)
+    rank = typeof(a).ndim + len(axes)
+    positions = canonical_axes(tuple(axes), rank)
+    return _shape.expand_dims(a, tuple(sorted(positions)))
+
+
+def transpose(a, axes=None):
+    """Dimensions in another order; reversed by default."""
+    check("transpose", a)
+    a = asarray(concrete_form(a))
+    rank = typeof(a).ndim
+    order = tuple(reversed(range(rank))) if axes is None else tuple(
+        canonical_axis(k, rank) for k in axes
+    )  # fmt: skip
+    if sorted(order) != list(range(rank)):
+        raise ValueError(f"axes {tuple(axes)} do not match an array of {rank} dimensions")
+    return basis.transpose(a, order)
+
+
+permute_dims = transpose
+
+
+def matrix_transpose(x, /):
+    """The last two dimensions exchanged."""
+    rank = typeof(x).ndim
+    if rank < 2:
+        raise ValueError(f"x must be at least two-dimensional for matrix_transpose; got ndim={rank}")
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(a, axis1, axis2):
+    """Two dimensions exchanged."""
+    check("swapaxes", a)
+    a = asarray(concrete_form(a))
+    order = list(range(typeof(a).ndim))
+    i, j = canonical_axis(axis1, len(order)), canonical_axis(axis2, len(order))
+    order[i], order[j] = order[j], order[i]
+    return basis.transpose(a, order)
+
+
+def moveaxis(a, source, destination):
+    """Dimensions `source` moved to the positions `destination`, the others in order."""
+    check("moveaxis", a)
+    a = asarray(concrete_form(a))
+    rank = typeof(a).ndim
+    sources = canonical_axes(source, rank)
+    targets = canonical_axes(destination, rank)
+    if len(sources) != len(targets):
+        raise ValueError(
+            f"Inconsistent number of elements: {len(sources)} vs {len(targets)} in moveaxis"
+        )
+    order = [k for k in range(rank) if k not in sources]
+    for target, source_axis in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, source_axis)
+    return basis.transpose(a, order)
+
+
+def rollaxis(a, axis, start=0):
+    """Dimension `axis` moved before `start`."""
+    rank = ndim(a)
+    axis = canonical_axis(axis, rank)
+    start = start + rank if start < 0 else start
+    return moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+def broadcast_to(array, shape, *, out_sharding=None):
+    """`array` repeated to `shape`. Raises ValueError if it does not fit."""
+    shape = (shape,) if isinstance(shape, int) else tuple(operator.index(n) for n in shape)
+    return _broadcast_to(asarray(array), shape)
+
+
+def broadcast_shapes(*shapes):
+    """The shape that arrays of these shapes broadcast to."""
+    return _broadcast_shapes(*((s,) if isinstance(s, int) else s for s in shapes))
+
+
+def broadcast_arrays(*args):
+    """All arguments repeated to their common shape."""
+    args = [asarray(a) for a in args]
+    common = _broadcast_shapes(*(typeof(a).shape for a in args))
+    return [_broadcast_to(a, common) for a in args]
+
+
+def _parts(name: str, arrays: Any) -> list[Any]:
+    if hasattr(arrays, "shape") and hasattr(arrays, "dtype"):
+        if not arrays.shape:
+            raise TypeError(f"{name} needs a sequence of arrays, got a scalar")
+        return unstack(asarray(arrays))
+    arrays = list(arrays)
+    if not arrays:
+        raise ValueError(f"Need at least one array to {name}.")
+    for a in arrays:
+        check(name, a)
+    return [asarray(concrete_form(a)) for a in arrays]
+
+
+def concatenate(arrays, axis=0, dtype=None):
+    """The arrays joined along an existing dimension (flattened first for axis=None)."""
+    parts = _parts("concatenate", arrays)
+    if axis is None:
+        parts, axis = [ravel(p) for p in parts], 0
+    rank = typeof(parts[0]).ndim
+    if rank == 0:
+        raise ValueError("Zero-dimensional arrays cannot be concatenated.")
+    axis = canonical_axis(axis, rank)
+    for p in parts:
+        if typeof(p).ndim != rank:
+            raise TypeError(
+                "Cannot concatenate arrays with different numbers of dimensions: got "
+                f"{[typeof(q).shape for q in parts]}"
+            )
+    if dtype is not None:
+        parts = [as_dtype(p, dtypes.canonical(dtype)) for p in parts]
+    else:
+        parts = promote_dtypes(*parts)
+    return _concatenate(parts, axis)
+
+
+def concat(arrays, /, *, axis=0):
+    """`concatenate`, the array API's name."""
+    return concatenate(arrays, axis)
+
+
+def stack(arrays, axis=0, out=None, dtype=None):
+    """The arrays, of equal shapes, along a new dimension."""
+    parts = _parts("stack", arrays)
+    shapes = {typeof(p).shape for p in parts}
+    if len(shapes) > 1:
+        raise ValueError(f"All input arrays must have the same shape, got {sorted(shapes)}")
+    axis = canonical_axis(axis, len(shapes.pop()) + 1)
+    return concatenate([_shape.expand_dims(p, (axis,)) for p in parts], axis, dtype)
+
+
+def unstack(x, /, *, axis=0):
+    """The slices along `axis`, as a tuple."""
+    x = asarray(x)
+    if not typeof(x).shape:
+        raise ValueError("unstack requires arrays with rank > 0, however a scalar array was passed.")
+    axis = canonical_axis(axis, typeof(x).ndim)
+    return tuple(
+        _shape.squeeze(_piece(x, axis, k, k + 1), (axis,)) for k in range(typeof(x).shape[axis])
+    )
+
+
+def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
+    full = typeof(x).shape
+    starts = tuple(start if k == axis else 0 for k in range(len(full)))
+    stops = tuple(stop if k == axis else n for k, n in enumerate(full))
+    if starts == (0,) * len(full) and stops == full:
+        return x
+    return slice_p.bind(x, start_indices=starts, limit_indices=stops, strides=None)[0]
+
+
+def atleast_1d(*arys):
+    """The arguments with at least one dimension."""
+    return _at_least(1, arys)
+
+
+def atleast_2d(*arys):
+    """The arguments with at least two dimensions, new ones in front."""
+    return _at_least(2, arys)
+
+
+def atleast_3d(*arys):
+    """The arguments with at least three dimensions, as `numpy.atleast_3d` places them."""
+    return _at_least(3, arys)
+
+
+def _at_least(rank: int, arys: Sequence[Any]) -> Any:
+    results = []
+    for a in map(asarray, arys):
+        old = typeof(a).shape
+        if len(old) < rank:
+            new = {(0, 1): (1,), (0, 2): (1, 1), (0, 3): (1, 1, 1), (1, 2): (1, *old),
+                   (1, 3): (1, *old, 1), (2, 3): (*old, 1)}[len(old), rank]  # fmt: skip
+            a = _shape.reshape(a, new)
+        results.append(a)
+    return results[0] if len(results) == 1 else results
+
+
+def vstack(tup, dtype=None):
+    """The arrays, of at least two dimensions, joined along the first."""
+    return concatenate([atleast_2d(p) for p in _parts("vstack", tup)], 0, dtype)
+
+
+def hstack(tup, dtype=None):
+    """The arrays joined along the second dimension (the first for 1-D arrays)."""
+    parts = [atleast_1d(p) for p in _parts("hstack", tup)]
+    return concatenate(parts, 0 if typeof(parts[0]).ndim == 1 else 1, dtype)
+
+
+def dstack(tup, dtype=None):
+    """The arrays, of at least three dimensions, joined along the third."""
+    return concatenate([atleast_3d(p) for p in _parts("dstack", tup)], 2, dtype)
+
+
+def column_stack(tup):
+    """1-D arrays as columns of a matrix."""
+    parts = _parts("column_stack", tup)
+    return concatenate([atleast_2d(p).T if typeof(p).ndim < 2 else p for p in parts], 1)
+
+
+def append(arr, values, axis=None):
+    """`values` joined to the end of `arr`."""
+    return concatenate([asarray(arr), asarray(values)], axis)
+
+
+def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[Any]:
+    check(name, ary)
+    ary = asarray(concrete_form(ary))
+    axis = canonical_axis(axis, typeof(ary).ndim)
+    n = typeof(ary).shape[axis]
+    if isinstance(sections, Sequence | np.ndarray) or hasattr(sections, "shape") and sections.shape:
+        points = [operator.index(p) for p in np.asarray(sections)]
+        points = [builtins.min(builtins.max(p + n if p < 0 else p, 0), n) for p in points]
+        edges = [0, *points, n]
+    else:
+        count = operator.index(sections)
+        if exact and n % count:
+            raise ValueError("array split does not result in an equal division")
+        base, more = divmod(n, count)
+        lengths = [base + 1] * more + [base] * (count - more)
+        edges = [0, *np.cumsum(lengths).tolist()]
+    pairs = zip(edges, edges[1:], strict=False)
+    return [_piece(ary, axis, low, builtins.max(low, high)) for low, high in pairs]
+
+
+def split(ary, indices_or_sections, axis=0):
+    """Pieces along `axis`: equal ones, or cut at the given indices."""
+    return _split("split", ary, indices_or_sections, axis, exact=True)
+
+
+def array_split(ary, indices_or_sections, axis=0):
+    """`split` that also takes a number of pieces that does not divide the dimension."""
+    return _split("array_split", ary, indices_or_sections, axis, exact=False)
+
+
+def vsplit(ary, indices_or_sections):
+    """`split` along dimension 0."""
+    return split(ary, indices_or_sections, 0)
+
+
+def hsplit(ary, indices_or_sections):
+    """`split` along dimension 1 (0 for 1-D arrays)."""
+    return split(ary, indices_or_sections, 0 if ndim(ary) == 1 else 1)
+
+
+def dsplit(ary, indices_or_sections):
+    """`split` along dimension 2."""
+    return split(ary, indices_or_sections, 2)
+
+
+def tile(A, reps):
+    """The array repeated `reps` times along each dimension."""
+    A = asarray(A)
+    reps = (reps,) if isinstance(reps, int | np.integer) else tuple(operator.index(r) for r in reps)
+    old = typeof(A).shape
+    rank = builtins.max(len(old), len(reps))
+    old = (1,) * (rank - len(old)) + old
+    reps = (1,) * (rank - len(reps)) + reps
+    mixed = [n for pair in zip(reps, old, strict=True) for n in pair]
+    wide = basis.broadcast_in_dim(_shape.reshape(A, old), mixed, range(1, 2 * rank, 2))
+    return _shape.reshape(wide, tuple(r * n for r, n in zip(reps, old, strict=True)))
+
+
+def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None):
+    """Every element (slice along `axis`) `repeats` times: a number, or one per element."""
+    check("repeat", a)
+    a = asarray(concrete_form(a))
+    if axis is None:
+        a, axis = ravel(a), 0
+    axis = canonical_axis(axis, typeof(a).ndim)
+    n = typeof(a).shape[axis]
+    if isinstance(repeats, int | np.integer) and total_repeat_length is None:
+        count = operator.index(repeats)
+        wide = basis.broadcast_in_dim(
+            a, (*typeof(a).shape[: axis + 1], count, *typeof(a).shape[axis + 1 :]),
+            [k + (k > axis) for k in range(typeof(a).ndim)],
+        )  # fmt: skip
+        new = (*typeof(a).shape[:axis], n * count, *typeof(a).shape[axis + 1 :])
+        return _shape.reshape(wide, new)
+    if total_repeat_length is None:
+        counts = np.broadcast_to(np.asarray(repeats), (n,))
+        source = asarray(np.repeat(np.arange(n), counts))
+    else:
+        counts = broadcast_to(repeats, (n,))
+        ends = cumsum(counts)
+        positions = asarray(np.arange(total_repeat_length))
+        later = ufuncs.greater_equal(expand_dims(positions, 1), expand_dims(ends, 0))
+        source = ufuncs.minimum(sum(later, 1), n - 1)
+    return take(a, source, axis)
+
+
+def flip(m, axis=None):
+    """The elements in reverse order along `axis` (all by default)."""
+    check("flip", m)
+    m = asarray(concrete_form(m))
+    return _shape.rev(m, canonical_axes(axis, typeof(m).ndim))
+
+
+def fliplr(m):
+    """Reversed along dimension 1."""
+    return flip(m, 1)
+
+
+def flipud(m):
+    """Reversed along dimension 0."""
+    return flip(m, 0)
+
+
+def rot90(m, k=1, axes=(0, 1)):
+    """Rotated by k quarter turns in the plane of `axes`."""
+    first, second = canonical_axes(axes, ndim(m))
+    k = operator.index(k) % 4
+    if k == 0:
+        return asarray(m)
+    if k == 2:
+        return flip(m, (first, second))
+    if k == 1:
+        return swapaxes(flip(m, second), first, second)
+    return flip(swapaxes(m, first, second), second)
+
+
+def roll(a, shift, axis=None):
+    """The elements moved `shift` places along `axis`, those pushed out entering at the other end."""
+    check("roll", a)
+    a = asarray(concrete_form(a))
+    if axis is None:
+        return reshape(roll(ravel(a), shift, 0), typeof(a).shape)
+    axes = axis if isinstance(axis, Sequence) else (axis,)
+    shifts = np.broadcast_to(np.asarray(shift), (len(axes),)) if isinstance(
+        shift, int | np.integer | Sequence | np.ndarray
+    ) else None  # fmt: skip
+    for position, k in enumerate(axes):
+        k = canonical_axis(k, typeof(a).ndim)
+        n = typeof(a).shape[k]
+        if n == 0:
+            continue
+        if shifts is None:  # a traced shift
+            by = shift if not typeof(shift).shape else unstack(shift)[position]
+            start = ufuncs.remainder(ufuncs.negative(by), n)
+            twice = _concatenate([a, a], k)
+            begin = [start if d == k else 0 for d in range(typeof(a).ndim)]
+            a = REGISTRY["dynamic_slice"].bind(
+                twice, *(as_dtype(b, dtypes.canonical(int)) for b in begin),
+                slice_sizes=typeof(a).shape,
+            )[0]  # fmt: skip
+            continue
+        offset = int(shifts[position]) % n
+        if offset:
+            a = _concatenate([_piece(a, k, n - offset, n), _piece(a, k, 0, n - offset)], k)
+    return a
+
+
+def resize(a, new_shape):
+    """The elements, repeated as often as needed, in `new_shape`."""
+    new_shape = (new_shape,) if isinstance(new_shape, int) else tuple(new_shape)
+    flat = ravel(a)
+    wanted, have = math.prod(new_shape), size(flat)
+    if wanted == 0 or have == 0:
+        return array(np.zeros(new_shape, typeof(flat).dtype))
+    flat = tile(flat, -(-wanted // have))
+    return reshape(_piece(flat, 0, 0, wanted), new_shape)
+
+
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    """The diagonal in the plane of two dimensions, as the last dimension of the result."""
+    check("diagonal", a)
+    a = asarray(concrete_form(a))
+    rank = typeof(a).ndim
+    if rank < 2:
+        raise ValueError("diagonal requires an array of at least two dimensions.")
+    first, second = canonical_axis(axis1, rank), canonical_axis(axis2, rank)
+    a = moveaxis(a, (first, second), (rank - 2, rank - 1))
+    *lead, n, m = typeof(a).shape
+    low = builtins.max(-offset, 0)
+    high = builtins.max(offset, 0)
+    length = builtins.max(builtins.min(n - low, m - high), 0)
+    flat = _shape.reshape(a, (*lead, n * m))
+    start = low * m + high
+    if length == 0:
+        return _piece(flat, rank - 2, 0, 0)
+    stop = start + (length - 1) * (m + 1) + 1
+    return slice_p.bind(
+        flat,
+        start_indices=(*(0,) * (rank - 2), start),
+        limit_indices=(*lead, stop),
+        strides=(*(1,) * (rank - 2), m + 1),
+    )[0]
+
+
+def astype(x, dtype, /, *, copy=False, device=None):
+    """The same numbers in another dtype."""
+    check("astype", x)
+    x = asarray(concrete_form(x))
+    wanted = dtypes.canonical(float if dtype is None else dtype)
+    if dtypes.is_complex(typeof(x).dtype) and not dtypes.is_complex(wanted):
+        if wanted == dtypes.bool_:
+            return ufuncs.not_equal(x, 0)
+        x = ufuncs.real(x)
+    return as_dtype(x, wanted)
+
+
+def view(x, dtype=None):
+    """The same bits as another dtype; the last dimension changes with its size."""
+    old = typeof(x)
+    new = dtypes.canonical(old.dtype if dtype is None else dtype)
+    bitcast = REGISTRY["bitcast_convert_type"]
+    if new == old.dtype:
+        return x
+    if new.itemsize == old.dtype.itemsize:
+        return bitcast.bind(x, new_dtype=new)[0]
+    if not old.shape:
+        raise ValueError("view: a 0-d array cannot change the size of its dtype")
+    if new.itemsize < old.dtype.itemsize:
+        cast = bitcast.bind(x, new_dtype=new)[0]
+        return _shape.reshape(cast, (*old.shape[:-1], _last(cast)))
+    ratio = new.itemsize // old.dtype.itemsize
+    if old.shape[-1] % ratio:
+        raise ValueError("view: the last dimension is no multiple of the ratio of the item sizes")
+    grouped = _shape.reshape(x, (*old.shape[:-1], old.shape[-1] // ratio, ratio))
+    return bitcast.bind(grouped, new_dtype=new)[0]
+
+
+def _last(cast: Any) -> int:
+    return typeof(cast).shape[-1] * typeof(cast).shape[-2]

@@ -1,0 +1,141 @@
+"""Plans: the executor of plans in Python, machine code and evaluation without either agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+from fornax import lax, settings
+from fornax.backends import reference
+from fornax.backends.llvm.target import find
+from fornax.ir.basis import broadcast_in_dim, reduce_sum
+from fornax.ir.evaluate import evaluate
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.types import ArrayType, typeof
+from fornax.runtime.compile import executable, plan
+from fornax.transforms.stage import stage
+
+from fornax.primitives import cond, scan as _scan, while_  # noqa: F401  (fill the registry)
+
+
+def program(*types, body):
+    staged = stage(body, types)
+    assert not staged.consts
+    return staged
+
+
+def f32(*shape):
+    return ArrayType(shape, "float32")
+
+
+def scan(body, consts, carry, length, *operands, reverse=False):
+    types = [typeof(x) for x in operands]
+    types = [t if i < consts + carry else t.update(shape=t.shape[1:]) for i, t in enumerate(types)]
+    return REGISTRY["scan"].bind(
+        *operands, jaxpr=program(*types, body=body), length=length, num_consts=consts,
+        num_carry=carry, reverse=reverse, unroll=1,
+    )  # fmt: skip
+
+
+def while_loop(test, body, x):
+    return REGISTRY["while"].bind(
+        x, cond_jaxpr=program(typeof(x), body=test), body_jaxpr=program(typeof(x), body=body),
+        cond_nconsts=0, body_nconsts=0,
+    )  # fmt: skip
+
+
+def branches(index, x):
+    first = program(typeof(x), body=lambda x: [lax.sin(x), x])
+    second = program(typeof(x), body=lambda x: [lax.mul(x, x), lax.neg(x)])
+    return REGISTRY["cond"].bind(index, x, branches=(first, second))
+
+
+random = np.random.default_rng(0)
+square = random.standard_normal((9, 9)).astype(np.float32) * 0.3
+rows = random.standard_normal((4, 8, 9)).astype(np.float32)
+vector = random.standard_normal(100).astype(np.float32)
+series = random.standard_normal((5, 100)).astype(np.float32)
+table = random.standard_normal((6, 7)).astype(np.float32)
+
+
+def point(c, x):
+    return [lax.sin(lax.add(c, x)), lax.mul(c, x)]
+
+
+def softmax(x):
+    e = lax.exp(lax.sub(x, broadcast_in_dim(lax.reduce_max(x, (1,)), x.shape, (0,))))
+    return [lax.div(e, broadcast_in_dim(reduce_sum(e, (1,)), x.shape, (0,)))]
+
+
+def exchange(a, b, xs):
+    return scan(lambda a, b, x: [b, lax.add(a, lax.dot(x, x)), a], 0, 2, 3, a, b, xs)
+
+
+CASES = {
+    "scalar scan": (lambda xs: scan(point, 0, 1, 5, np.float32(1), xs), series[:, 0]),
+    "vector scan": (lambda c, xs: scan(point, 0, 1, 5, c, xs), vector, series),
+    "reverse scan": (lambda c, xs: scan(point, 0, 1, 5, c, xs, reverse=True), vector, series),
+    "matrix scan": (
+        lambda w, c, xs: scan(
+            lambda w, c, x: [lax.tanh(lax.add(lax.dot(c, w), x)), c], 1, 1, 4, w, c, xs
+        ),
+        square, rows[0], rows,
+    ),
+    "exchanged carries": (exchange, square, square + 1, np.stack([square] * 3)),
+    "empty scan": (lambda c, xs: scan(point, 0, 1, 0, c, xs), vector, series[:0]),
+    "while": (
+        lambda x: while_loop(
+            lambda x: [lax.lt(x, np.float32(100))], lambda x: [lax.mul(x, np.float32(2))], x
+        ),
+        np.float32(1.5),
+    ),
+    "large while": (
+        lambda x: while_loop(
+            lambda x: [lax.lt(reduce_sum(x, (0, 1)), np.float32(1000))],
+            lambda x: [lax.add(lax.dot(x, x), np.float32(2))], x,
+        ),
+        np.abs(square),
+    ),
+    "cond 0": (branches, np.int32(0), square),
+    "cond 1": (branches, np.int32(1), square),
+    "concatenate": (lambda x: [lax.concatenate([x, lax.sin(x)], 1)], table),
+    "update of a temporary": (
+        lambda x, u: [lax.dynamic_update_slice(lax.sin(x), u, (np.int32(1), np.int32(2)))],
+        table, table[:2, :3],
+    ),
+    "update of an input": (
+        lambda x, u: [lax.dynamic_update_slice(x, u, (np.int32(1), np.int32(2))), lax.sin(x)],
+        table, table[:2, :3],
+    ),
+    "pad": (lambda x: [lax.pad(x, np.float32(0), ((1, 2, 0), (0, 1, 1)))], table),
+    "argmax and cumsum": (lambda x: [lax.argmax(x, 1, np.int32), lax.cumsum(x, 1)], table),
+    "softmax": (softmax, table),
+    "product with epilogue": (lambda x: [lax.tanh(lax.dot(x, x)), lax.dot(x, x)], square),
+    "forwarded outputs": (lambda x: [x, x, lax.sin(x), np.float32(3)], table),
+    "no elements": (lambda x: [lax.sin(x), reduce_sum(x, (0,))], table[:0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("target", ["interpreter", "native", "avx2", "sse2"])
+def test_plan(name, target):
+    function, *arrays = CASES[name]
+    staged = stage(function, [typeof(a) for a in arrays])
+    with settings.override(disable_jit=True):
+        expected = evaluate(staged, *arrays)
+    if target == "interpreter":
+        _, description = plan(staged, find("avx2"), 2, reference.compile_kernel)
+        results = reference.run(description, arrays)
+    else:
+        with settings.override(target=target):
+            results = executable(staged).call(arrays)
+    for got, wanted in zip(results, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=3e-5, atol=1e-5)
+
+
+def test_softmax_is_one_kernel():
+    staged = stage(softmax, [f32(6, 7)])
+    _, description = plan(staged, find("avx2"), 2, reference.compile_kernel)
+    assert [step[0] for step in description["steps"]] == ["kernel"]
+    assert description["arena_bytes"] == 0
