@@ -55,7 +55,7 @@ class Memory:
     def fresh(self, shape, dtype):
         """An array full of 0xA5 with margins of the same."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        raw = np.full(size + 2 * MARGIN, 0xA5 if dtype != bool else 1, np.uint8)
+        raw = np.full(size + 2 * MARGIN, 1 if np.dtype(dtype).kind == "b" else 0xA5, np.uint8)
         self.guarded.append((raw, size))
         return raw[MARGIN : MARGIN + size].view(dtype).reshape(shape)
 
@@ -107,7 +107,7 @@ def apply(name, params, arrays, outputs, how="interpret", **options):
 def random(generator, shape, dtype):
     """Values of moderate size of any dtype."""
     dtype = np.dtype(dtype)
-    if dtype == bool:
+    if dtype.kind == "b":
         return generator.random(shape) < 0.3
     if dtype.kind in "iu":
         return generator.integers(-100 if dtype.kind == "i" else 0, 100, shape).astype(dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import dot, gemm
+from fornax.compiler.kernels import gemm, lines
 
 MATMUL = (((1,), (0,)), ((), ()))
 LAYOUTS = {
@@ -53,8 +53,8 @@ def eager_threads(monkeypatch):
     """Sizes so small that every choice of the planner is reached by small arrays."""
     monkeypatch.setattr(gemm, "WORTH_A_THREAD", 64)
     monkeypatch.setattr(gemm, "TINY", 8)
-    monkeypatch.setattr(dot, "WORTH_A_THREAD", 64)
-    monkeypatch.setattr(dot, "WORTH_A_SPLIT", 16)
+    monkeypatch.setattr(lines, "WORTH_A_THREAD", 64)
+    monkeypatch.setattr(lines, "WORTH_A_SPLIT", 16)
 
 
 def einsum(x, y, numbers, dtype):
@@ -125,7 +125,16 @@ def test_matrices(layout, size, how):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     "size",
-    [(14, 37, 90), (20, 40, 17), (1, 3, 100), (1, 1, 100), (2, 100, 10), (13, 21, 200)],
+    [
+        (14, 37, 90),
+        (20, 40, 17),
+        (1, 3, 100),
+        (1, 1, 100),
+        (2, 100, 10),
+        (13, 21, 200),
+        (1, 100, 70),
+        (3, 75, 41),
+    ],
     ids=str,
 )
 def test_packed_and_shared(layout, size, threads, how, eager_threads):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from fornax.compiler.kernels.context import KernelContext
-from fornax.compiler.kernels.update import WORTH_A_THREAD, emit_nest
-from fornax.compiler.loop.ir import Axis, Expr, For, Statement
+from fornax.compiler.kernels.update import around
+from fornax.compiler.loop.ir import Axis, Expr, Statement
 
 #: A result of at most this many elements is written by one kernel, piece after piece.
 SMALL = 1 << 14
@@ -24,7 +24,6 @@ def concatenate(k: KernelContext) -> None:
     if 0 in shape:
         return
     outer = [Axis(n, "i") for n in shape[:dimension]]
-    around = prod(shape[:dimension])
     pieces: list[tuple[list[Axis], tuple[Statement, ...]]] = []
     position = 0
     for i, operand in enumerate(k.inputs):
@@ -36,21 +35,9 @@ def concatenate(k: KernelContext) -> None:
         position += extents[0]
         if 0 not in extents:
             pieces.append((axes, k.store(0, place, k.operand(i, at))))
-    if around == 1 and prod(shape) > SMALL:
+    if prod(shape[:dimension]) == 1 and prod(shape) > SMALL:
         for axes, stores in pieces:
-            emit_nest(k, axes, stores)
+            k.emit(around(axes, stores))
         return
-    body: tuple[Statement, ...] = ()
-    for axes, stores in pieces:
-        inner: tuple[Statement, ...] = stores
-        for axis in reversed([a for a in axes if a.extent != 1]):
-            inner = (For(axis, inner),)
-        body += inner
-    loops = [a for a in outer if a.extent != 1]
-    for axis in reversed(loops[1:]):
-        body = (For(axis, body),)
-    if not loops:
-        k.emit(body)
-        return
-    grain = max(1, WORTH_A_THREAD * loops[0].extent // prod(shape))
-    k.emit((For(loops[0], body, kind="parallel"),), loops[0].extent, grain)
+    body = tuple(s for axes, stores in pieces for s in around(axes, stores))
+    k.emit(around(outer, body))

@@ -104,9 +104,10 @@ class Gemm:
 
     def _choose_sources(self) -> None:
         p, sums, target = self.p, self.sums, self.k.target
-        tiny = p.rows * p.columns * p.depth <= TINY
-        left = tiny or self._left_in_place()
-        right = tiny or self._right_in_place()
+        size = p.rows * p.columns * p.depth
+        left = size <= TINY or self._left_in_place()
+        right = size <= (TINY if p.right.runs_along == "free" else TINY // 8)
+        right = right or self._right_in_place()
         most = max(target.l1 // (self.tile.columns * sums.bytes), 64)
         blocks = 1 if p.depth <= 2 * most else -(-p.depth // most)
         if left or right:

@@ -14,7 +14,7 @@ from functools import partial
 from math import prod
 
 from fornax.compiler.kernels.context import KernelContext, stores
-from fornax.compiler.kernels.update import clamp_start
+from fornax.compiler.kernels.update import around, clamp_start
 from fornax.compiler.loop.builder import Value
 from fornax.compiler.loop.ir import Alloc, Axis, Buffer, Expr, For, If, Pair, Statement, Store
 
@@ -113,12 +113,10 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
     if isinstance(value, Pair) and not plain and combiner not in ("add", "sub"):
         value, body = held(k, value)  # each part depends on both: read both, then write
     body += stores(b, k.output_buffer(0), index, value)
-    for axis in reversed(loops.inside):
-        body = (For(axis, body),)
+    body = around(loops.inside, body)
     if not (inside.kind == "const" and inside.data):
         body = (If(inside, body),)
-    for axis in reversed(loops.outside):
-        body = (For(axis, body),)
+    body = around(loops.outside, body)
     if loops.parallel is None:
         k.emit(body)
         return

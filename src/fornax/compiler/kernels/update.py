@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fornax.compiler.kernels.context import KernelContext, stores
 from fornax.compiler.loop.builder import Value
 from fornax.compiler.loop.ir import Axis, Expr, For, Statement
-
-#: Elements worth a thread of their own.
-WORTH_A_THREAD = 1 << 15
 
 
 def dynamic_update_slice(k: KernelContext) -> None:
@@ -26,8 +25,7 @@ def dynamic_update_slice(k: KernelContext) -> None:
     axes = [Axis(n, "i") for n in extents]
     inside = [b.axis(a) for a in axes]
     index = [b.add(start, i) for start, i in zip(starts, inside, strict=True)]
-    body: tuple[Statement, ...] = stores(b, k.output_buffer(0), index, k.operand(1, inside))
-    emit_nest(k, axes, body)
+    k.emit(around(axes, stores(b, k.output_buffer(0), index, k.operand(1, inside))))
 
 
 def clamp_start(k: KernelContext, start: Value, most: int) -> Expr:
@@ -38,17 +36,12 @@ def clamp_start(k: KernelContext, start: Value, most: int) -> Expr:
     return k.b.clamp_index(start, 0, most)
 
 
-def emit_nest(k: KernelContext, axes: list[Axis], body: tuple[Statement, ...]) -> None:
-    """Emit loops over `axes` around `body`, the outermost long one in parallel."""
-    total = 1
-    for axis in axes:
-        total *= axis.extent
-    loops = [a for a in axes if a.extent != 1]
-    for axis in reversed(loops[1:]):
-        body = (For(axis, body),)
-    if not loops:
-        k.emit(body)
-        return
-    outer = loops[0]
-    grain = max(1, WORTH_A_THREAD * outer.extent // max(total, 1))
-    k.emit((For(outer, body, kind="parallel"),), outer.extent, grain)
+def around(axes: Sequence[Axis], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Loops over `axes`, outermost first, around `body`; none for extents of 1.
+
+    They are left serial: such nests are plain enough for `vectorize` and `parallelize`.
+    """
+    for axis in reversed(axes):
+        if axis.extent != 1:
+            body = (For(axis, body),)
+    return body

@@ -1,0 +1,216 @@
+"""Products of a matrix with few rows, limited by reading the matrix once.
+
+`lines` puts the lanes of vectors along the depth and sums them at the end: for operands that both
+run along the depth. `stream` puts them along the columns and reads the matrix row by row, in the
+order of memory, several rows at a time, with the sums in L1: for matrices too large for the caches.
+Both cut the depth into shares where there are too few results for all threads.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, balanced
+from fornax.compiler.kernels.gemm import WORTH_A_THREAD
+from fornax.compiler.kernels.product import Product, Side, split
+from fornax.compiler.loop.ir import (
+    Axis,
+    Buffer,
+    Carried,
+    Carry,
+    Expr,
+    For,
+    If,
+    Statement,
+    Store,
+)
+
+#: Fewest steps of the depth worth a share of their own.
+WORTH_A_SPLIT = 1 << 14
+#: Columns whose sums are kept in L1 while rows stream by.
+STREAM_COLUMNS = 2048
+#: Rows of the matrix that are read side by side.
+STREAM_ROWS = 8
+
+
+def shares_of(p: Product, tasks: int) -> int:
+    """How many shares to cut the depth into, given the tasks there are without."""
+    threads = p.k.threads
+    work = p.batch * p.rows * p.columns * p.depth
+    if tasks >= threads or work < 2 * WORTH_A_THREAD:
+        return 1
+    return max(1, min(2 * threads, p.depth // WORTH_A_SPLIT))
+
+
+def lines(p: Product, sums: Arithmetic) -> None:
+    """Every element of the result is a dot product with lanes along the depth.
+
+    Small tiles of the result are summed at once, so that an operand in cache is reused and several
+    streams of memory are read. A long sum with few results is cut into a share for each thread.
+    """
+    k, b = p.k, p.k.b
+    room = 12 if k.target.registers >= 32 else 8
+    columns = balanced(p.columns, 4 if p.rows > 1 else room)
+    rows = balanced(p.rows, room // columns)
+    row_tiles, column_tiles = -(-p.rows // rows), -(-p.columns // columns)
+    tiles = p.batch * row_tiles * column_tiles
+    shares = shares_of(p, tiles)
+    steps = -(-p.depth // shares)
+    shares = -(-p.depth // steps)
+    task = Axis(tiles * shares, "task")
+    share = b.imod(b.axis(task), b.index(shares))
+    flat = b.idiv(b.axis(task), b.index(shares))
+    column = b.imod(flat, b.index(column_tiles))
+    flat = b.idiv(flat, b.index(column_tiles))
+    row = b.imod(flat, b.index(row_tiles))
+    matrix = b.idiv(flat, b.index(row_tiles))
+    batch = split(b, matrix, p.batch_extents)
+
+    first = b.mul(share, b.index(steps))
+    length = b.min(b.index(steps), b.sub(b.index(p.depth), first))
+    step = Axis(length.data if length.kind == "const" else length, "depth")
+    depth = split(b, b.add(first, b.axis(step)), p.depth_extents)
+    row_at = [b.add(b.mul(row, b.index(rows)), b.index(r)) for r in range(rows)]
+    column_at = [b.add(b.mul(column, b.index(columns)), b.index(c)) for c in range(columns)]
+
+    def read(side: Side, at: Expr, extent: int, extents: tuple[int, ...]) -> Parts:
+        here = split(b, b.min(at, b.index(extent - 1)), extents)
+        return sums.widen(b, side.value(batch, here, depth))
+
+    x = [read(p.left, at, p.rows, p.row_extents) for at in row_at]
+    y = [read(p.right, at, p.columns, p.column_extents) for at in column_at]
+    carries = [[Carry(sums.dtype, f"s{r}_{c}") for c in range(columns)] for r in range(rows)]
+    carried = tuple(
+        Carried(carry, sums.zero(b)[0], b.add(b.carry(carry), b.mul(x[r][0], y[c][0])), "add")
+        for r, group in enumerate(carries)
+        for c, carry in enumerate(group)
+    )
+    loop = For(step, (), carried, kind="vector", lanes=k.target.lanes(sums.dtype))
+    partial = None
+    if shares > 1:
+        partial = k.workspace("partial", sums.dtype, (shares, p.batch, p.rows, p.columns))
+    stores: list[Statement] = []
+    for r, group in enumerate(carries):
+        for c, carry in enumerate(group):
+            at = row_at[r], column_at[c]
+            write = finish(p, sums, partial, share, matrix, *at, b.final(carry))
+            whole = b.and_(b.lt(at[0], b.index(p.rows)), b.lt(at[1], b.index(p.columns)))
+            stores += write if whole.kind == "const" else (If(whole, write),)
+    work = p.batch * p.rows * p.columns * p.depth
+    grain = max(1, WORTH_A_THREAD * tiles * shares // work)
+    k.emit((For(task, (loop, *stores), kind="parallel"),), tiles * shares, grain)
+    if partial is not None:
+        add_shares(p, sums, partial)
+
+
+def add_shares(p: Product, sums: Arithmetic, partial: Buffer) -> None:
+    """Sum the shares of every element, in order, and store it."""
+    k, b = p.k, p.k.b
+    batch, row, column = Axis(p.batch, "batch"), Axis(p.rows, "row"), Axis(p.columns, "column")
+    share = Axis(partial.shape[0], "share")
+    carry = Carry(sums.dtype, "sum")
+    at = tuple(b.axis(a) for a in (share, batch, row, column))
+    total = b.add(b.carry(carry), b.load(partial, at))
+    loop = For(share, (), (Carried(carry, sums.zero(b)[0], total),))
+    value = sums.result(b, (b.final(carry),), k.outputs[0].dtype.name)
+    store = p.place(
+        split(b, b.axis(batch), p.batch_extents),
+        split(b, b.axis(row), p.row_extents),
+        split(b, b.axis(column), p.column_extents),
+        value,
+    )
+    k.emit((For(batch, (For(row, (For(column, (loop, *store)),)),)),))
+
+
+def stream(p: Product, sums: Arithmetic) -> None:
+    """Sums of a chunk of columns stay in L1 while rows of the matrix stream by."""
+    k, b = p.k, p.k.b
+    lanes = 4 * k.target.lanes(sums.dtype)
+    width = balanced(
+        p.columns, max(lanes, min(STREAM_COLUMNS // p.rows, -(-p.columns // k.threads)))
+    )
+    width = min(-(-width // lanes) * lanes, p.columns)
+    chunks = -(-p.columns // width)
+    shares = shares_of(p, p.batch * chunks)
+    steps = -(-p.depth // shares)
+    shares = -(-p.depth // steps)
+    task = Axis(p.batch * chunks * shares, "task")
+    share = b.imod(b.axis(task), b.index(shares))
+    flat = b.idiv(b.axis(task), b.index(shares))
+    chunk = b.imod(flat, b.index(chunks))
+    matrix = b.idiv(flat, b.index(chunks))
+    batch = split(b, matrix, p.batch_extents)
+    first = b.mul(share, b.index(steps))
+    # the last chunk overlaps the one before it; what they share is computed twice, stored once
+    begin = b.min(b.mul(chunk, b.index(width)), b.index(p.columns - width))
+    totals = k.scratch("totals", sums.dtype, (p.rows, width))
+
+    def rows_at_once(depth: Expr, count: int) -> For:
+        """Add `count` rows of the matrix, from `depth` on, to the totals."""
+        lane = Axis(width, "lane")
+        column = split(b, b.add(begin, b.axis(lane)), p.column_extents)
+        total = [(b.load(totals, (b.index(r), b.axis(lane))),) for r in range(p.rows)]
+        for n in range(count):
+            at = split(b, b.add(depth, b.index(n)), p.depth_extents)
+            y = sums.widen(b, p.right.value(batch, column, at))
+            for r in range(p.rows):
+                row = split(b, b.index(r), p.row_extents)
+                x = sums.widen(b, p.left.value(batch, row, at))
+                total[r] = sums.accumulate(b, total[r], x, y)
+        body: tuple[Statement, ...] = tuple(
+            Store(totals, (b.index(r), b.axis(lane)), t[0]) for r, t in enumerate(total)
+        )
+        return For(lane, body, kind="vector", lanes=lanes)
+
+    clear, r_axis = Axis(width, "lane"), Axis(p.rows, "r")
+    zero = Store(totals, (b.axis(r_axis), b.axis(clear)), sums.zero(b)[0])
+    body: list[Statement] = [For(r_axis, (For(clear, (zero,), kind="vector", lanes=lanes),))]
+
+    length = b.min(b.index(steps), b.sub(b.index(p.depth), first))
+    groups = b.idiv(length, b.index(STREAM_ROWS))
+    done = b.mul(groups, b.index(STREAM_ROWS))
+    for count, extent, start in (
+        (STREAM_ROWS, groups, first),
+        (1, b.sub(length, done), b.add(first, done)),
+    ):
+        axis = Axis(extent.data if extent.kind == "const" else extent, "rows")
+        if axis.extent != 0:
+            depth = b.add(start, b.mul(b.axis(axis), b.index(count)))
+            body.append(For(axis, (rows_at_once(depth, count),)))
+
+    partial = None
+    if shares > 1:
+        partial = k.workspace("partial", sums.dtype, (shares, p.batch, p.rows, p.columns))
+    row, lane = Axis(p.rows, "r"), Axis(width, "lane")
+    column = b.add(begin, b.axis(lane))
+    total = b.load(totals, (b.axis(row), b.axis(lane)))
+    mine = b.ge(column, b.mul(chunk, b.index(width))) if p.columns % width else None
+    store = finish(p, sums, partial, share, matrix, b.axis(row), column, total, mine)
+    body.append(For(row, (For(lane, store, kind="vector", lanes=lanes),)))
+    grain = max(1, WORTH_A_THREAD * task.extent // (p.batch * p.rows * p.columns * p.depth))
+    k.emit((For(task, tuple(body), kind="parallel"),), task.extent, grain)
+    if partial is not None:
+        add_shares(p, sums, partial)
+
+
+def finish(
+    p: Product,
+    sums: Arithmetic,
+    partial: Buffer | None,
+    share: Expr,
+    matrix: Expr,
+    row: Expr,
+    column: Expr,
+    total: Expr,
+    mask: Expr | None = None,
+) -> tuple[Statement, ...]:
+    """Store a sum as an element of the result, or as what `share` contributes to it."""
+    b = p.k.b
+    if partial is not None:
+        return (Store(partial, (share, matrix, row, column), total, mask),)
+    value = sums.result(b, (total,), p.k.outputs[0].dtype.name)
+    return p.place(
+        split(b, matrix, p.batch_extents),
+        split(b, row, p.row_extents),
+        split(b, column, p.column_extents),
+        value,
+        mask,
+    )
