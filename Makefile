@@ -1,10 +1,64 @@
-# Development commands. `make native` builds the extension module in place.
-PYTHON ?= $(firstword $(wildcard $(CURDIR)/.venv/bin/python) python3)
+# Every target makes what it needs: virtual environment, dependencies, native module.
+#   make demo    train two networks on handwritten digits
+#   make test    all tests
+#   make bench   measure against jax (installs it into an environment of its own)
+PYTHON ?= $(CURDIR)/.venv/bin/python
 BUILD ?= build/native
+RUN = $(CURDIR)/.venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test test-all lint format types bench bench-smoke fuzz sweep clean setup
+.DEFAULT_GOAL := test
+
+setup: .venv/ready-test native
+
+# One stamp per extra; each names what it installed from pyproject.toml.
+.venv/ready-%: pyproject.toml tools/requirements.py
+	@test -x .venv/bin/python || { echo "== making .venv"; python3 -m venv .venv; }
+	@echo "== installing dependencies ($*)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$(.venv/bin/python tools/requirements.py build $*)
+	@touch $@
+
+demo: .venv/ready-demo native
+	@PYTHONPATH=src $(RUN) examples/digits.py
+
+test: .venv/ready-test native
+	$(RUN) -m pytest -q
+
+# Also what is marked slow or sweep: minutes to hours.
+test-all: .venv/ready-test native
+	$(RUN) -m pytest -q -m ""
+
+fuzz: .venv/ready-test native
+	PYTHONPATH=src:. $(RUN) -m tests.fuzz $(ARGS)
+
+sweep: .venv/ready-test native
+	$(RUN) -m pytest -q -m sweep
+
+lint: .venv/ready-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: .venv/ready-dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+types: .venv/ready-dev native
+	$(RUN) -m mypy
+
+bench: .venv/ready-oracle native
+	PYTHONPATH=src $(RUN) -m benchmarks.run $(ARGS)
+
+bench-smoke: .venv/ready-test native
+	PYTHONPATH=src $(RUN) -m benchmarks.run --smoke
+
+clean:
+	rm -rf build .venv src/fornax/_native*.so
 
 .PHONY: native
 # The new module replaces the old one in one step, and only if it can be loaded.
-native:
+native: .venv/ready-build
 	@mkdir -p $(BUILD)
 	@cmake -S . -B $(BUILD) -G Ninja -DPython_EXECUTABLE=$$(command -v $(PYTHON)) > $(BUILD).log 2>&1 \
 	  || { cat $(BUILD).log; exit 1; }

@@ -23,7 +23,6 @@ mp.dps = 50
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "src/fornax/compiler/loop/math_coefficients.py"
 BITS = {"float32": 24, "float64": 53}
-TINY = mpf("1e-9")  # stands for an end at 0 where the weight is 0/0
 
 
 @dataclass
@@ -239,7 +238,8 @@ ROW["TWO_PI_PARTS"] = Parts("2 pi", 2 * mp.pi, {"float64": (None, None)})
 def digits_of(value: mpf, start: int, count: int) -> mpf:
     """The binary digits of weight 2^-(start+1) … 2^-(start+count) of 0 <= value < 1."""
     above = mp.floor(mp.ldexp(value, start))
-    return mp.ldexp(mp.floor(mp.ldexp(value, start + count)) - mp.ldexp(above, count), -start - count)
+    both = mp.floor(mp.ldexp(value, start + count))
+    return mp.ldexp(both - mp.ldexp(above, count), -start - count)
 
 
 class TurnWindows:
@@ -281,6 +281,50 @@ ROW["ERF_LOG"] = Polynomial(
 )
 
 
+ROW["POW_LOG"] = Polynomial(
+    "(log((1+s)/(1-s)) - 2 s - 2/3 s³) / s^5 of z = s², |s| <= 0.1716, for powers",
+    lambda z: (log_ratio(z) / z - mpf(2) / 3) / z,
+    {"float64": range(8)},
+    mpf("1e-9"),
+    mpf("0.02945"),
+)
+ROW["INVERSE_CBRT"] = Polynomial(
+    "x^(-1/3), 1 <= x <= 8, relative",
+    lambda x: 1 / mp.cbrt(x),
+    {"float32": range(5), "float64": range(5)},
+    mpf(1),
+    mpf(8),
+    mp.cbrt,
+)
+ROW["ATAN"] = Polynomial(
+    "atan(x), |x| <= 1, relative; odd powers",
+    mp.atan,
+    {"float32": range(1, 18, 2), "float64": range(1, 42, 2)},
+    mpf("1e-6"),
+    mpf(1),
+    relative(mp.atan),
+    {1: 1},
+)
+ROW["ASIN"] = Polynomial(
+    "asin(x), |x| <= 1/2, relative; odd powers",
+    mp.asin,
+    {"float32": range(1, 12, 2), "float64": range(1, 28, 2)},
+    mpf("1e-6"),
+    mpf("0.5"),
+    relative(mp.asin),
+    {1: 1},
+)
+ROW["ATANH"] = Polynomial(
+    "atanh(x), |x| <= 0.21, relative; odd powers",
+    mp.atanh,
+    {"float32": range(1, 8, 2), "float64": range(1, 20, 2)},
+    mpf("1e-6"),
+    mpf("0.21"),
+    relative(mp.atanh),
+    {1: 1},
+)
+
+
 def table(name: str, rows: dict[str, Sequence[float]], comment: str) -> str:
     """One assignment, wrapped at 100 columns."""
     lines = []
@@ -301,7 +345,7 @@ def table(name: str, rows: dict[str, Sequence[float]], comment: str) -> str:
                 line = "       "
             line += text
         lines += [line, "    ),"]
-    return "\n".join([*lines, "}"])
+    return "\n".join([*lines, "}  # fmt: skip"])
 
 
 HEADER = '''"""Coefficients of the polynomials in the mathematical functions, lowest power first.
