@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -165,20 +166,31 @@ def compiled_equals_reference(row: Row) -> None:
             assert_close(g, e, row.tolerance(out_dtype(e, dtype)), where)
 
 
+#: params that say where in an array an operation works: vectors of special values do not fit it
+PLACED = {"axes", "axis"}
+
+
 def special_operands(row: Row, dtype: np.dtype, variant: Variant) -> list[np.ndarray]:
-    """Vectors of all combinations of the edges of the operands' dtypes."""
+    """Vectors of all combinations of the edges of the operands' dtypes; or one array that is
+    filled with edges, for operations along axes."""
+    if PLACED & set(variant.params):
+        random = np.random.default_rng(7)
+        return [
+            np.asarray(random.choice(span.specials(dtype), shape))
+            for span, shape in zip(row.spans, variant.shapes, strict=True)
+        ]
     edges = np.meshgrid(*(span.specials(dtype) for span in row.spans), indexing="ij")
     return [np.ascontiguousarray(e.ravel()) for e in edges]
 
 
 def special_values(row: Row, compiled: bool = False) -> None:
     """At infinities, NaN, zeros and limits, compiled code and reference agree."""
-    variant = row.variants[0]
-    for dtype in row.dtypes:
+    variants = row.variants if PLACED & set(row.variants[0].params) else row.variants[:1]
+    for dtype, variant in product(row.dtypes, variants):
         arrays = special_operands(row, dtype, variant)
         where = f"special {describe(row, arrays, variant.params)}"
         expected = reference(row.primitive, arrays, variant.params)
-        if compiled:
+        if compiled or not row.primitive.has_element:
             got = compiled_results(row, arrays, variant.params)
         else:
             got = element_results(row.primitive, arrays, variant.params)
@@ -239,6 +251,25 @@ def jvp_equals_differences(row: Row) -> None:
                 tangent = numpy(instantiate(g))
                 assert tangent.shape == expected.shape, where
                 np.testing.assert_allclose(tangent, expected, rtol=2e-6, atol=2e-6, err_msg=where)
+
+
+def second_derivative(row: Row) -> None:
+    """The derivative of the derivative agrees with differences of the derivative."""
+    step = 1e-5
+    for function, primals, where in differentiable(row):
+        along, again = directions(primals, 4), directions(primals, 5)
+
+        def slope(*xs, function=function, along=along):
+            return [instantiate(t) for t in jvp_flat(function, xs, along)[1]]
+
+        _, got = jvp_flat(slope, primals, again)
+        ahead = slope(*(p + step * t for p, t in zip(primals, again, strict=True)))
+        behind = slope(*(p - step * t for p, t in zip(primals, again, strict=True)))
+        for g, a, c in zip(got, ahead, behind, strict=True):
+            expected = (numpy(a) - numpy(c)) / (2 * step)
+            np.testing.assert_allclose(
+                numpy(instantiate(g)), expected, rtol=1e-5, atol=1e-5, err_msg=where
+            )
 
 
 def transpose_is_adjoint(row: Row) -> None:

@@ -11,13 +11,9 @@ def wide_types():
         yield
 
 
-#: params that say where in an array an operation works, which vectors of special values do not fit
-PLACED = {"axes", "axis"}
 every = pytest.mark.parametrize("row", all_rows, ids=str)
 smooth = pytest.mark.parametrize("row", [r for r in all_rows if r.smooth], ids=str)
-special = pytest.mark.parametrize(
-    "row", [r for r in all_rows if r.special and not PLACED & set(r.variants[0].params)], ids=str
-)
+special = pytest.mark.parametrize("row", [r for r in all_rows if r.special], ids=str)
 
 
 @every
@@ -38,6 +34,11 @@ def test_vmap_equals_loop(row):
 @smooth
 def test_jvp_equals_differences(row):
     laws.jvp_equals_differences(row)
+
+
+@smooth
+def test_second_derivative(row):
+    laws.second_derivative(row)
 
 
 @smooth

@@ -19,6 +19,7 @@ SHIFT = Span(integers=(0, 70))
 for name in ("add", "sub", "mul"):
     row(name, [ANY, ANY], "iu")
     row(name, [ANY, ANY], "fc")
+row("mulhi", [Span(integers=(-(2**62), 2**62))] * 2, "iu")
 row("div", [ANY, ANY], "iu")
 row("div", [ANY, POSITIVE], "fc")
 row("rem", [ANY, ANY], "iu")
@@ -27,7 +28,7 @@ for name in ("neg", "sign", "square"):
     row(name, [ANY], "iufc", smooth=name != "sign")
 row("abs", [ANY], "ifc")
 for name in ("max", "min"):
-    row(name, [DISTINCT, DISTINCT], "biuf")
+    row(name, [DISTINCT, Span(-2.87, 3.11, distinct=True)], "biuf")
     row(name, [ANY, ANY], "c", special=False)
 row("pow", [POSITIVE, ANY], "fc", loose=8)
 row("pow", [ANY, Span(integers=(-3, 4), dtype="int32")], "fc", loose=8, special=False)
@@ -82,7 +83,7 @@ for name in ("population_count", "clz"):
 # comparisons, choice
 for name in ("eq", "ne"):
     row(name, [ANY, ANY], "biufc")
-for name in ("lt", "le", "gt", "ge"):
+for name in ("lt", "le", "gt", "ge", "eq_to", "lt_to", "le_to"):
     row(name, [ANY, ANY], "biuf")
 WHICH = Span(dtype="bool")
 row("select_n", [WHICH, ANY, ANY], "biufc", [

@@ -62,8 +62,9 @@ class Span:
             return random.integers(0, 2, shape).astype(bool)
         if dtype.kind in "iu":
             low, high = self.integers
-            low = max(low, 0) if dtype.kind == "u" else low
-            return random.integers(low, high + 1, shape).astype(dtype)
+            info = np.iinfo(dtype)
+            low, high = max(low, int(info.min)), min(high, int(info.max))
+            return random.integers(low, high, shape, np.int64, endpoint=True).astype(dtype)
         if dtype.kind == "c":
             real, imag = (random.uniform(self.low, self.high, shape) for _ in "ri")
             return (real + 1j * imag).astype(dtype)

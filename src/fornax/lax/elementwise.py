@@ -78,6 +78,7 @@ abs = _unary(table.abs_p, "|x|: signed integers, floats, or the real size of com
 add = _binary(table.add_p, "x + y of numbers.")
 sub = _binary(table.sub_p, "x - y of numbers.")
 mul = _binary(table.mul_p, "x * y of numbers.")
+mulhi = _binary(table.mulhi_p, "The upper half of the bits of the product of integers.")
 div = _binary(table.div_p, "x / y of numbers; truncated for integers, all ones where y is 0.")
 rem = _binary(table.rem_p, "Remainder with the sign of x, of integers or floats.")
 max = _binary(table.max_p, "The larger of x and y; NaN where either is NaN.")
@@ -146,7 +147,18 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
 # --- complex numbers ---------------------------------------------------------------------------
 real = _unary(complex_family.real_p, "Real part of complex numbers.")
 imag = _unary(complex_family.imag_p, "Imaginary part of complex numbers.")
-complex = _binary(complex_family.complex_p, "x + i y of float32 or float64 numbers.")
+
+
+def complex(x: Any, y: Any) -> Any:
+    """x + i y of float32 or float64 numbers. Raises TypeError for other dtypes."""
+    for position, operand in enumerate((x, y)):
+        dtype = typeof(operand).dtype
+        if dtype not in (dtypes.float32, dtypes.float64):
+            raise TypeError(
+                f"complex does not accept dtype {dtype.name} at position {position}. Accepted "
+                f"dtypes at position {position} are subtypes of float32, float64."
+            )
+    return complex_family.complex_p.bind(*together("complex", x, y))[0]
 
 
 def conj(x: Any) -> Any:

@@ -55,6 +55,29 @@ def _extreme_operation(name, logical):
     return operation
 
 
+def _multiply_high_operation(b, x, y):
+    dtype = x.dtype
+    width = int(dtype.lstrip("uint"))
+    if width < 64:
+        wide = "uint64" if dtype[0] == "u" else "int64"
+        product = b.mul(b.cast(x, wide), b.cast(y, wide))
+        return b.cast(b.shr_logical(product, b.const(width, wide)), dtype)
+    # four products of halves; signed numbers count 2^64 too much of the other where negative
+    raw, half, mask = "uint64", b.const(32, "uint64"), b.const(0xFFFFFFFF, "uint64")
+    u, v = b.cast(x, raw), b.cast(y, raw)
+    u0, u1 = b.and_(u, mask), b.shr_logical(u, half)
+    v0, v1 = b.and_(v, mask), b.shr_logical(v, half)
+    low, cross = b.mul(u0, v0), b.mul(u1, v0)
+    middle = b.add(cross, b.shr_logical(low, half))
+    other = b.add(b.mul(u0, v1), b.and_(middle, mask))
+    high = b.add(b.mul(u1, v1), b.add(b.shr_logical(middle, half), b.shr_logical(other, half)))
+    if dtype[0] == "u":
+        return high
+    zero = b.const(0, dtype)
+    high = b.sub(b.cast(high, dtype), b.select(b.lt(x, zero), y, zero))
+    return b.sub(high, b.select(b.lt(y, zero), x, zero))
+
+
 def _power_operation(b, x, y):
     if "int" in getattr(y, "dtype", ""):
         y = b.cast(y, getattr(x, "real", x).dtype)
@@ -144,6 +167,9 @@ mul_p = Elementwise(
     (lambda g, out, x, y: mul_p(g, y), lambda g, out, x, y: mul_p(x, g)),
     transposes=(lambda ct, x, y: mul_p(ct, y), lambda ct, x, y: mul_p(x, ct)),
 )  # fmt: skip
+mulhi_p = Elementwise(
+    "mulhi", meaning.multiply_high, (INTEGER, INTEGER), operation=_multiply_high_operation, cost=8
+)
 div_p = Elementwise(
     "div", meaning.divide, (NUMBER, NUMBER),
     (

@@ -30,6 +30,16 @@ def remainder(x, y):
     return np.where(y == 0, x, np.fmod(x, usual.astype(y.dtype)))
 
 
+def multiply_high(x, y):
+    """The upper half of the bits of the exact product of integers."""
+    width = x.dtype.itemsize * 8
+    if width < 64:
+        wide = x.astype(np.int64) * y.astype(np.int64)  # exact modulo 2^64, which is enough
+        return (wide >> width).astype(x.dtype)
+    product = np.asarray(np.multiply(x.astype(object), y.astype(object)), object)
+    return np.asarray(product // 2**width, x.dtype)  # objects: Python's integers do not wrap
+
+
 def sign(x):
     """-1, 0 or 1; of a complex number the number of size 1 in its direction."""
     if x.dtype.kind != "c":
