@@ -2,12 +2,154 @@
 
 from __future__ import annotations
 
+import math
 
+from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     Term,
+    at_least,
+    clamp,
+    copysign,
+    exponent_of,
+    fma,
+    from_low_bits,
+    horner,
+    nearest,
+    quick_two_sum,
     sqrt,
+    two_product,
+    two_sum,
+    where,
 )
+from fornax.compiler.loop.math_exponential import RANGE, RANGE2, halves
+from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits
 
 
 def rsqrt(x: Term) -> Term:
     return 1.0 / sqrt(x)
+
+
+# --- pow --------------------------------------------------------------------------------------
+def pow_(x: Term, y: Term) -> Term:
+    """|x|^y by logarithm and exponential with spare digits, then C99's special cases."""
+    size = abs(x)
+    bounded = clamp(y, -1e30, 1e30)  # as good as infinite, without making 0 · inf
+    power = (pow_float32 if x.dtype == "float32" else pow_float64)(size, bounded)
+    whole = y == y.op("trunc")
+    half = y * 0.5
+    odd = whole & (half != half.op("trunc"))
+    flip = where(odd, x.bits & x.format.sign, 0)
+    power = (power.bits | flip).real
+    undefined = (x < 0.0) & (x > -math.inf) & ~whole
+    return where((x == 1.0) | (y == 0.0), 1.0, where(undefined, math.nan, power))
+
+
+def log_ends(size: Term, logarithm: Term) -> Term:
+    """The logarithm of a size, right for zero, infinity and NaN too."""
+    return where(size == 0.0, -math.inf, where(size < math.inf, logarithm, size))
+
+
+def pow_float32(size: Term, y: Term) -> Term:
+    """In float64, by powers of two. No float32 is a denormal there."""
+    wide = size.cast("float64")
+    k, bits = exponent_and_bits(wide)
+    f = bits.real - 1.0
+    s = f / (f + 2.0)
+    log2 = fma(s, horner(s * s, table.LOG2_RATIO["float64"]), k - float(wide.format.bias))
+    w = clamp(log_ends(wide, log2) * y.cast("float64"), *RANGE2["float32"])
+    shift = wide.format.magic + wide.format.bias
+    t = w + shift
+    power = horner(w - (t - shift), table.EXP2_SHORT["float64"]) * from_low_bits(t)
+    return power.cast("float32")
+
+
+def pow_float64(size: Term, y: Term) -> Term:
+    """e^(y log(size)), the logarithm as a sum of two floats, good to 2^-64."""
+    high, low = precise_log(size)
+    high, low = log_ends(size, high), where((size > 0.0) & (size < math.inf), low, 0.0)
+    w, rest = two_product(y, high)
+    rest = fma(y, low, rest)
+    rest = where(abs(w) < 800.0, rest, 0.0)
+    w = clamp(w, *RANGE["float64"])
+    r, scale, t = halves(w)
+    h = t - (w.format.magic + w.format.bias)
+    high_ln2, low_ln2 = table.LN2_PARTS["float64"]
+    exact = fma(h, -2 * high_ln2, w)
+    if h.target.fused:
+        rest = fma(h, -2 * low_ln2, exact - r) + rest
+    else:
+        product, error = two_product(h, -2 * low_ln2)
+        rest = ((exact - r) + product) + (error + rest)
+    square, tail = r * r, horner(r, table.EXP["float64"][2:])
+    rest = fma(fma(square, tail, r), rest, rest)  # rest · e^r
+    series = fma(square, tail, rest)
+    return (1.0 + (r + series)) * scale * scale
+
+
+def precise_log(x: Term) -> tuple[Term, Term]:
+    """log x as a sum of two float64, for positive finite x.
+
+    With s = f / (2 + f): 2 s + 2/3 s³ + s^5 G(s²), the first two terms to twice the digits.
+    """
+    k, f = decompose(x)
+    bottom, bottom_low = quick_two_sum(f.like(2.0), f)
+    inverse = 1.0 / bottom
+    s = f * inverse
+    product, error = two_product(s, bottom)
+    s_low = (((f - product) - error) - s * bottom_low) * inverse
+    z, z_low = two_product(s, s)
+    z_low = fma(s + s, s_low, z_low)
+    cube, cube_low = two_product(z, s)
+    cube_low = fma(z_low, s, fma(z, s_low, cube_low))
+    third, third_low = two_product(cube, 2 / 3)
+    third_low = fma(cube, TWO_THIRDS_REST, fma(cube_low, 2 / 3, third_low))
+    tail = fma(cube * z, horner(z, table.POW_LOG["float64"]), third_low)
+    high_ln2, low_ln2 = table.LN2_PARTS["float64"]
+    total, low = two_sum(k * high_ln2, s + s)
+    total, error = two_sum(total, third)
+    low = (low + error) + fma(k, low_ln2, fma(s_low, 2.0, tail))
+    return quick_two_sum(total, low)
+
+
+TWO_THIRDS_REST = 3.700743415417188e-17  # 2/3 - float(2/3)
+
+
+# --- roots ------------------------------------------------------------------------------------
+def cbrt(x: Term) -> Term:
+    """By iteration on 1/cbrt (no division), then one step with the exact remainder."""
+    form = x.format
+    size = abs(x)
+    tiny = size < form.smallest_normal
+    lift = 24.0 if x.dtype == "float32" else 54.0
+    bits = where(tiny, size * 2.0**lift, size).bits
+    k = exponent_of(bits) - where(tiny, size.like(form.bias + lift), float(form.bias))
+    third = nearest((k - 1.0) * (1 / 3))  # floor(k / 3)
+    power = k - 3.0 * third + (form.magic + form.bias)
+    m = ((bits & ((1 << form.mantissa) - 1)) | from_low_bits(power).bits).real  # in [1, 8)
+    r = horner(m, table.INVERSE_CBRT[x.dtype])
+    e = 1.0 - m * r * (r * r)
+    r = fma(r * e, fma(e, fma(e, 14 / 81, x.like(2 / 9)), 1 / 3), r)
+    if x.dtype == "float64":
+        e = 1.0 - m * r * (r * r)
+        r = fma(r * e, fma(e, 2 / 9, x.like(1 / 3)), r)
+    y = m * (r * r)
+    square, square_low = two_product(y, y)
+    product, product_low = two_product(square, y)
+    rest = ((m - product) - product_low) - square_low * y
+    y = fma(rest, r * r * (1 / 3), y) * from_low_bits(third + (form.magic + form.bias))
+    return where((size > 0.0) & (size < math.inf), copysign(y, x), x)
+
+
+def hypot(x: Term, y: Term) -> Term:
+    """sqrt(x² + y²) of the operands scaled by a power of two so that nothing overflows."""
+    form = x.format
+    x, y = abs(x), abs(y)
+    larger = x > y
+    a, b = where(larger, x, y), where(larger, y, x)
+    field = at_least((a.bits & form.exponent_mask).real, form.smallest_normal)
+    scale = (field.bits.like(2 * form.one + (1 << form.mantissa)) - field.bits).real
+    a, b = a * scale, b * scale  # in [2, 4) and below
+    root = sqrt(fma(a, a, b * b)) * 0.5 * field
+    return where((x == math.inf) | (y == math.inf), math.inf, root)
+
+

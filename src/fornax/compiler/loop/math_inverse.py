@@ -1,0 +1,88 @@
+"""Inverse trigonometric and inverse hyperbolic functions."""
+
+from __future__ import annotations
+
+import math
+
+from fornax.compiler.loop import math_coefficients as table
+from fornax.compiler.loop.math_arithmetic import (
+    Term,
+    copysign,
+    fma,
+    horner,
+    sqrt,
+    two_product,
+    where,
+)
+
+#: pi - float(pi) relative to float(pi): what is missing from float(pi), float(pi / 2) and 0.
+PI_REST = {"float32": -2.7827534e-08, "float64": 3.8981718325193755e-17}
+
+
+def arc_of_ratio(top: Term, bottom: Term, base: Term, negative: Term) -> Term:
+    """base ± atan(top / bottom) for 0 <= top <= bottom; base is 0, pi/2 or pi."""
+    q = top / bottom
+    z = q * q
+    a = fma(q * z, horner(z, table.ATAN[q.dtype][1:]), q)
+    a = (a.bits ^ where(negative, a.bits.like(a.format.sign), 0)).real
+    return base + fma(base, PI_REST[q.dtype], a)
+
+
+def atan(x: Term) -> Term:
+    size = abs(x)
+    inverted = size > 1.0
+    top = where(inverted, 1.0, size)
+    bottom = where(inverted, size, 1.0)
+    base = where(inverted, x.like(math.pi / 2), 0.0)
+    return copysign(arc_of_ratio(top, bottom, base, inverted), x)
+
+
+def atan2(y: Term, x: Term) -> Term:
+    """The angle of the point (x, y), with C99's answers at the origin and at infinity."""
+    height, width = abs(y), abs(x)
+    steep = height > width
+    top, bottom = where(steep, width, height), where(steep, height, width)
+    equal = top == bottom  # also 0/0 and inf/inf
+    level = where((top == 0.0), 0.0, x.like(1.0))
+    top, bottom = where(equal, level, top), where(equal, 1.0, bottom)
+    left = (x.bits & x.format.sign) != 0
+    base = where(steep, x.like(math.pi / 2), where(left, x.like(math.pi), 0.0))
+    angle = copysign(arc_of_ratio(top, bottom, base, steep ^ left), y)
+    return where((x != x) | (y != y), x + y, angle)
+
+
+# --- arcs of a half chord ---------------------------------------------------------------------
+def half_arc(x: Term) -> tuple[Term, Term, Term, Term]:
+    """(is |x| > 1/2, s, a, rest): asin(s) = s + a + rest with s = |x| up to 1/2, beyond it
+    s = sqrt((1 - |x|)/2), whose rounding error is in `rest`."""
+    size = abs(x)
+    large = size > 0.5
+    z = where(large, fma(size, -0.5, x.like(0.5)), size * size)
+    root = sqrt(z)
+    product, error = two_product(root, root)
+    # 1/(2 sqrt) to a few digits from the bits, which is enough for a correction
+    magic = 0x5F3759DF if x.dtype == "float32" else 0x5FE6EB50C7B537A9
+    rough = (z.bits.like(magic) - (z.bits >> 1)).real * 0.5
+    rest = where(large, ((z - product) - error) * rough, 0.0)
+    s = where(large, root, size)
+    return large, s, s * z * horner(z, table.ASIN[x.dtype][1:]), rest
+
+
+def asin(x: Term) -> Term:
+    """x + x³ P(x²) up to 1/2, then pi/2 - 2 asin(sqrt((1 - |x|)/2))."""
+    large, s, a, rest = half_arc(x)
+    half_pi = math.pi / 2
+    low = PI_REST[x.dtype] * half_pi
+    beyond = (half_pi - 2.0 * s) - (2.0 * (a + rest) - low)
+    return copysign(where(large, beyond, s + a), x)
+
+
+def acos(x: Term) -> Term:
+    """2 asin(sqrt((1 - x)/2)) from 1/2 on, pi minus that below -1/2, pi/2 - asin x between."""
+    large, s, a, rest = half_arc(x)
+    negative = x < 0.0
+    twice = 2.0 * (s + (a + rest))
+    pi_low = PI_REST[x.dtype] * math.pi
+    beyond = where(negative, math.pi - (twice - pi_low), twice)
+    arc = copysign(s + a, x)
+    return where(large, beyond, math.pi / 2 - (arc - 0.5 * pi_low))
