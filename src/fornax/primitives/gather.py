@@ -115,7 +115,7 @@ class Gather(Primitive):
         full = (*batch, *(slice_sizes[window[k]] for k in windows_left))
         source = np.transpose(x, (*moving, *whole))
         if picked:
-            result = source[tuple(np.broadcast_to(p, full) for p in picked)]
+            result = np.asarray(source[tuple(np.broadcast_to(p, full) for p in picked)])
         else:
             result = np.broadcast_to(source, (*full, *source.shape))
         if not np.all(valid):

@@ -197,6 +197,8 @@ def gather_like(x: Any, indices: Any, updates: ArrayType, params: dict[str, Any]
         sizes[d] = updates.shape[u]
     for d in dn.operand_batching_dims:
         sizes[d] = min(1, typeof(x).shape[d])
+    if any(size > n for size, n in zip(sizes, typeof(x).shape, strict=True)):
+        return zeros(ArrayType(updates.shape, typeof(x).dtype))  # nothing is ever inside
     numbers = GatherDimensionNumbers(
         dn.update_window_dims,
         dn.inserted_window_dims,

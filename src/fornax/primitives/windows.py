@@ -189,7 +189,7 @@ def window_index(
         position = np.zeros([1] * rank, np.int64)
         if d in index_map:
             start = starts[..., list(index_map).index(d)]
-            position = position + start.reshape(*batch, *[1] * len(window_dims))
+            position = position + start.reshape((*batch, *[1] * len(window_dims)))
         if d in batching:
             shape = [1] * rank
             shape[batching[d]] = -1
