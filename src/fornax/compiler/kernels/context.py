@@ -170,8 +170,14 @@ def steps_of(b: Builder, load: Expr) -> dict[Axis, int | None]:
     """How far one step of each axis moves a load, in elements; None where that is not constant."""
     rank = len(load.data.shape)
     offset = affine.sum_of(b, *zip(load.args[:rank], load.data.strides, strict=True))
-    axes = [e for e in reachable((offset,)) if e.kind == "axis"]
-    return {e.data: affine.coefficient(offset, e) for e in axes}
+    terms, _ = affine.linear(offset)
+    steps: dict[Axis, int | None] = {}
+    for part, factor in terms:
+        if part.kind == "axis":
+            steps.setdefault(part.data, factor)
+        else:
+            steps.update((e.data, None) for e in reachable((part,)) if e.kind == "axis")
+    return steps
 
 
 def guard(b: Builder, value: Value, mask: Expr) -> Value:

@@ -1,0 +1,270 @@
+"""Differential fuzzing: random programs, evaluated in NumPy and compiled for every target.
+
+    make fuzz ARGS="--programs 1000 --seed 7"
+
+A program is a list of instructions over a growing list of values; shapes broadcast, values are
+shared, sliced, updated in place, reduced, multiplied, looped over and branched on. The expected
+result is evaluation by the references with jit disabled. A failing program is shrunk by leaving
+out instructions while it still fails, and printed with its seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random as python_random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+import fornax as fx
+import fornax.numpy as fnp
+from fornax import lax, settings
+
+Value = object
+SHAPES = ((), (1,), (3,), (8,), (17,), (3, 4), (1, 5), (4, 1), (5, 6), (2, 3, 4), (16, 33), (0, 3))
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`operation` applied to earlier values (by position, modulo how many there are)."""
+
+    operation: str
+    operands: tuple[int, ...]
+    choice: int
+
+
+def _align(x, y):
+    """Make two values fit: the second one is reduced or repeated to the shape of the first."""
+    if x.shape == y.shape or not y.shape or not x.shape:
+        return x, y
+    return x, fnp.full(x.shape, 1, x.dtype) * fnp.sum(y)
+
+
+def _two(function: Callable) -> Callable:
+    return lambda x, y, choice: function(*_align(x, y))
+
+
+def _rows(x):
+    columns = int(np.prod(x.shape[1:]))
+    return x.reshape(x.shape[0], columns) if x.ndim else x.reshape(1, 1)
+
+
+def _matmul(x, y, choice):
+    a, b = _rows(x), _rows(y)
+    k = min(a.shape[1], b.shape[1])
+    return a[:, :k] @ b[:, :k].T
+
+
+def _scan(x, y, choice):
+    if not x.ndim or not x.shape[0]:
+        return x
+    start = fnp.zeros(x.shape[1:], x.dtype)
+
+    def body(carry, row):
+        new = fnp.tanh(carry * 0.5 + row)
+        return new, (new * row if choice % 2 else carry)
+
+    last, stacked = lax.scan(body, start, x, reverse=bool(choice % 3 == 0))
+    return stacked + last
+
+
+def _while(x, y, choice):
+    limit = choice % 4
+
+    def body(state):
+        count, value = state
+        return count + 1, fnp.sin(value) + 0.1
+
+    return lax.while_loop(lambda s: s[0] < limit, body, (0, x))[1]
+
+
+def _cond(x, y, choice):
+    test = fnp.sum(x) > 0
+    return lax.cond(test, lambda v: v * 2 + 1, lambda v: fnp.abs(v) - v, x)
+
+
+def _update(x, y, choice):
+    if not x.ndim or not x.shape[0]:
+        return x
+    k = choice % x.shape[0]
+    kinds = (
+        lambda: x.at[k].set(0.5), lambda: x.at[k].add(x[0]), lambda: x.at[::2].multiply(2.0),
+        lambda: x.at[fnp.array([0, k])].add(1.0),
+    )  # fmt: skip
+    return kinds[choice % len(kinds)]()
+
+
+def _pad(x, y, choice):
+    if not x.ndim:
+        return x
+    config = [(choice % 3, (choice // 3) % 2, 0)] + [(0, 0, 0)] * (x.ndim - 1)
+    return lax.pad(x, fnp.zeros((), x.dtype), config)
+
+
+def _reduce(x, y, choice):
+    axis = None if not x.ndim else choice % x.ndim
+    kind = (fnp.sum, fnp.mean, fnp.max, fnp.min, fnp.prod)[choice % 5]
+    if x.size == 0:
+        kind = fnp.sum
+    return kind(fnp.tanh(x), axis=axis, keepdims=bool(choice % 2))
+
+
+def _softmax(x, y, choice):
+    if not x.ndim or not x.size:
+        return x
+    e = fnp.exp(x - fnp.max(x, -1, keepdims=True))
+    return e / fnp.sum(e, -1, keepdims=True)
+
+
+def _take(x, y, choice):
+    if not x.ndim or not x.shape[0]:
+        return x
+    index = fnp.array([choice % x.shape[0], 0, -1])
+    return fnp.take(x, index, axis=0)
+
+
+def _grad(x, y, choice):
+    return fx.grad(lambda v: fnp.sum(fnp.sin(v) * fnp.cumsum(v.reshape(-1)).reshape(v.shape)))(x)
+
+
+def _vmap(x, y, choice):
+    if not x.ndim or not x.shape[0]:
+        return x
+    return fx.vmap(lambda row: fnp.sum(row * row) + row)(x)
+
+
+def _custom(x, y, choice):
+    @fx.custom_vjp
+    def f(v):
+        return fnp.sin(v)
+
+    f.defvjp(lambda v: (f(v), v), lambda v, g: (g * fnp.cos(v) * 2,))
+    return fx.grad(lambda v: fnp.sum(f(v)))(x) + f(x)
+
+
+OPERATIONS: dict[str, Callable] = {
+    "add": _two(lambda x, y: x + y),
+    "sub": _two(lambda x, y: x - y),
+    "mul": _two(lambda x, y: x * y * 0.5),
+    "div": _two(lambda x, y: x / (1.5 + y * y)),
+    "max": _two(fnp.maximum),
+    "where": _two(lambda x, y: fnp.where(x > y, x, y * 0.25)),
+    "sin": lambda x, y, c: fnp.sin(x),
+    "tanh": lambda x, y, c: fnp.tanh(x),
+    "exp": lambda x, y, c: fnp.exp(-fnp.abs(x)),
+    "sqrt": lambda x, y, c: fnp.sqrt(fnp.abs(x) + 0.1),
+    "reshape": lambda x, y, c: x.reshape(-1) if c % 2 else x.reshape((*x.shape, 1)),
+    "transpose": lambda x, y, c: x.T,
+    "slice": lambda x, y, c: x[c % max(x.shape[0], 1) :] if x.ndim and x.shape[0] > 1 else x,
+    "stride": lambda x, y, c: x[:: 1 + c % 3] if x.ndim else x,
+    "reverse": lambda x, y, c: x[::-1] if x.ndim else x,
+    "broadcast": lambda x, y, c: fnp.broadcast_to(x, (2, *x.shape)),
+    "concatenate": lambda x, y, c: fnp.concatenate([x, x * 2], 0) if x.ndim else x,
+    "cumsum": lambda x, y, c: fnp.cumsum(fnp.tanh(x), axis=c % x.ndim) if x.ndim else x,
+    "argmax": lambda x, y, c: fnp.argmax(x, -1).astype(x.dtype) if x.ndim and x.size else x,
+    "reduce": _reduce, "softmax": _softmax, "matmul": _matmul, "scan": _scan, "while": _while,
+    "cond": _cond, "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
+    "custom_vjp": _custom,
+}  # fmt: skip
+MAX_SIZE = 4000
+
+
+def make(seed: int) -> tuple[list[np.ndarray], list[Instruction]]:
+    """The inputs and instructions of program number `seed`."""
+    choose = python_random.Random(seed)
+    numbers = np.random.default_rng(seed)
+    inputs = [
+        numbers.standard_normal(choose.choice(SHAPES)).astype(np.float32)
+        for _ in range(choose.randint(1, 3))
+    ]
+    names = sorted(OPERATIONS)
+    instructions = [
+        Instruction(
+            choose.choice(names), (choose.randrange(64), choose.randrange(64)), choose.randrange(64)
+        )
+        for _ in range(choose.randint(2, 14))
+    ]
+    return inputs, instructions
+
+
+def run(instructions: list[Instruction], *inputs: Value) -> list[Value]:
+    """All values of a program (the last few are what is compared)."""
+    values = [fnp.asarray(x) for x in inputs]
+    for instruction in instructions:
+        x, y = (values[-1 - k % len(values)] for k in instruction.operands)
+        result = OPERATIONS[instruction.operation](x, y, instruction.choice)
+        if result.size <= MAX_SIZE and result.ndim <= 5:
+            values.append(result)
+    return values[-3:]
+
+
+def difference(inputs: list[np.ndarray], instructions: list[Instruction], targets) -> str | None:
+    """What is wrong with a program, or None."""
+    with fx.disable_jit():
+        expected = [np.asarray(v) for v in run(instructions, *inputs)]
+    for target in targets:
+        try:
+            with settings.override(target=target):
+                got = fx.jit(lambda *xs: run(instructions, *xs))(*inputs)
+        except Exception:
+            return f"{target}: {traceback.format_exc(limit=-4)}"
+        for k, (a, b) in enumerate(zip(got, expected, strict=True)):
+            a = np.asarray(a)
+            if a.shape != b.shape or a.dtype != b.dtype:
+                return f"{target}: output {k} is {a.dtype}{a.shape}, expected {b.dtype}{b.shape}"
+            if not np.allclose(a, b, rtol=2e-3, atol=2e-4, equal_nan=True):
+                worst = np.nanmax(np.abs(a - b))
+                return f"{target}: output {k} differs by {worst}"
+    return None
+
+
+def shrink(inputs, instructions, targets) -> tuple[list[Instruction], str]:
+    """The shortest sub-list of instructions found that still fails."""
+    problem = difference(inputs, instructions, targets)
+    k = 0
+    while k < len(instructions):
+        fewer = instructions[:k] + instructions[k + 1 :]
+        found = difference(inputs, fewer, targets)
+        if found is not None:
+            instructions, problem = fewer, found
+        else:
+            k += 1
+    return instructions, problem
+
+
+def check(seed: int, targets=("native",)) -> None:
+    """Raise AssertionError with a shrunk program if program `seed` is compiled wrongly."""
+    inputs, instructions = make(seed)
+    if difference(inputs, instructions, targets) is not None:
+        short, problem = shrink(inputs, instructions, targets)
+        lines = "\n".join(f"  {i}" for i in short)
+        shapes = [x.shape for x in inputs]
+        raise AssertionError(f"seed {seed}, inputs {shapes}:\n{lines}\n{problem}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--targets", default="native,sse2")
+    options = parser.parse_args()
+    failures = 0
+    began = time.perf_counter()
+    for seed in range(options.seed, options.seed + options.programs):
+        try:
+            check(seed, options.targets.split(","))
+        except AssertionError as error:
+            failures += 1
+            print(error, flush=True)
+    seconds = time.perf_counter() - began
+    print(f"{options.programs} programs from seed {options.seed}: {failures} mismatches, "
+          f"{seconds:.0f} s")  # fmt: skip
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
