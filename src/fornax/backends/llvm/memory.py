@@ -403,14 +403,66 @@ def perform(e: Values, pending: list[Pending]) -> None:
     """Store, several interleaved stores together."""
     rest = list(pending)
     while rest:
-        group = interleaved(e, rest)
-        if group:
+        if group := interleaved(e, rest):
             store_window(e, group)
-            rest = [p for p in rest if p not in group]
+        elif group := square(e, rest):
+            store_square(e, group)
         else:
-            store_one(e, rest.pop(0))
+            group = [rest[0]]
+            store_one(e, rest[0])
+        done = {id(p) for p in group}
+        rest = [p for p in rest if id(p) not in done]
     for one in pending:
         e.forget(one.store.buffer)
+
+
+def square(e: Values, rest: list[Pending]) -> list[Pending] | None:
+    """As many stores to neighbouring elements as there are lanes, whose lanes are far apart."""
+    first = rest[0]
+    stride, lanes = first.found.stride, e.vector.lanes if e.vector else 1
+    if e.mask is not None or lanes < 4 or abs(stride) < lanes or len(rest) < lanes:
+        return None
+    group = rest[:lanes]
+    start = first.found.constant
+    for k, one in enumerate(group):
+        found = one.found
+        same = one.store.buffer is first.store.buffer and found.scalar == first.found.scalar
+        if not same or found.lanes or found.stride != stride or one.mask is not None:
+            return None
+        if found.constant != start + k or one.store.buffer.dtype == "bool":
+            return None
+    return group
+
+
+def store_square(e: Values, group: list[Pending]) -> None:
+    """Transpose a square of values in registers and store it row by row."""
+    first = group[0]
+    buffer, lanes = first.store.buffer, e.vector.lanes
+    depth = e.scopes[-1].depth
+    names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
+    kind = names[0][0]
+    rows = [name for _, name in names]
+    size = 1
+    while size < lanes:  # swap blocks of `size` across the diagonal of blocks twice as large
+        low = [k if not k & size else lanes + k - size for k in range(lanes)]
+        high = [k + size if not k & size else lanes + k for k in range(lanes)]
+        swapped = list(rows)
+        for k in range(lanes):
+            if not k & size:
+                for target, order in ((k, low), (k + size, high)):
+                    picked = ", ".join(f"i32 {n}" for n in order)
+                    swapped[target] = e.put(
+                        depth,
+                        f"shufflevector {kind} {rows[k]}, {kind} {rows[k + size]}, "
+                        f"<{lanes} x i32> <{picked}>",
+                    )
+        rows = swapped
+        size *= 2
+    align = max(WIDTH[buffer.dtype] // 8, 1)
+    for lane, name in enumerate(rows):
+        found = first.found
+        pointer = address(e, buffer, found.scalar, found.constant + lane * found.stride)
+        e.scopes[-1].lines.append(f"  store {kind} {name}, ptr {pointer.name}, align {align}")
 
 
 def interleaved(e: Values, rest: list[Pending]) -> list[Pending] | None:

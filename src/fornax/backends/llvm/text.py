@@ -204,12 +204,13 @@ class Emitter(Values):
     def counted(
         self, axis, body, carries, begin: str, end: str, step: int, starts: list[Value],
         nonempty: bool, reverse: bool = False, vector: Callable | None = None,
-        mask: Callable | None = None,
+        mask: Callable | None = None, parts: int = 1,
     ) -> list[Value]:  # fmt: skip
         """The code of `for axis in range(begin, end, step)`; the values of the carries after it.
 
         `vector(base, depth)` describes the vector loop this is; `mask(base, depth)` computes which
-        lanes are active.
+        lanes are active. With several `parts`, the body is there that often, each time for the
+        next step / parts iterations and with carries of its own.
         """
         parent = self.scopes[-1]
         scope = self.enter(body, guarded=not nonempty)
@@ -223,9 +224,10 @@ class Emitter(Values):
             position = self.put(depth, f"sub nsw i64 {flipped}, 1")
         self.bound["axis", axis] = Value(position, 1, depth)
         phis = [Value(self.fresh("%c"), s.lanes, depth) for s in starts]
-        self.bind("carry", carries, phis)
         outer = self.vector, self.mask
-        if vector is not None:
+        if parts == 1:
+            self.bind("carry", carries, phis)
+        if vector is not None and parts == 1:
             self.vector = vector(position, depth)
             self.mask = mask(position, depth) if mask else None
         inner_head = scope.block
@@ -236,7 +238,13 @@ class Emitter(Values):
             scope.lines.append(opening)
             scope.lines.append(f"{inner_head}:")
             scope.block = inner_head
-        nexts = self.body(body, Finish(self, carries, phis))
+        if parts == 1:
+            nexts = self.body(body, Finish(self, carries, phis))
+        else:
+            nexts = self.repeated(
+                axis, body, carries, position, step // parts, parts, phis, vector
+            )
+            carries = tuple(carries) * parts
         self.vector, self.mask = outer
         closed = self.leave()
         tail, leave = closed.block, self.fresh("L")
@@ -263,6 +271,18 @@ class Emitter(Values):
         parent.block = leave
         names = nexts if nonempty else [phi.name for phi in phis]
         return [Value(n, p.lanes, parent.depth) for n, p in zip(names, phis, strict=True)]
+
+    def repeated(
+        self, axis, body, carries, base: str, step: int, parts: int, starts: list[Value], vector
+    ) -> list[str]:
+        """The body several times, `step` iterations apart; names of the values of all carries."""
+        depth, count = self.scopes[-1].depth, len(carries)
+        names = []
+        for part in range(parts):
+            at = base if part == 0 else self.put(depth, f"add nsw i64 {base}, {part * step}")
+            mine = starts[part * count : (part + 1) * count]
+            names += [v.name for v in self.straight(axis, body, carries, at, mine, vector)]
+        return names
 
     def straight(
         self, axis, body, carries, base: str, starts: list[Value], vector=None, mask=None

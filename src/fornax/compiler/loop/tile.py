@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Axis, Carried, Expr, For, Kernel, Statement, Store
+from fornax.compiler.loop.ir import (
+    STORAGE,
+    WIDTH,
+    Alloc,
+    Axis,
+    Buffer,
+    Carried,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+)
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.target import Target
 
 #: side of the blocks in which a transposed array is read
 BLOCK = 32
 #: strides, in bytes per step, from which neighbours are in different cache lines
 FAR = 64
+#: reads that are transposed into local memory; more would not fit the first cache
+MOST_STAGED = 3
 
 
 # --- collapsing -------------------------------------------------------------------------------
@@ -154,63 +170,31 @@ class Collapser(Rewriter):
         yield For(axis, body, carries)
 
 
-# --- splitting --------------------------------------------------------------------------------
-class Splitter(Rewriter):
-    """Splits loops into blocks: `order` lists, outermost first, the loops that replace a perfect
-    nest, each as (old loop, block size or None, kind); a loop split in two is listed twice, first
-    for its blocks (size set) and then for the inside of a block (size 0)."""
+# --- transposes -------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Transpose:
+    """An element-wise nest that reads along one axis (`across`) and writes along another
+    (`along`); `loads` are the reads that run along `across`."""
 
-    def __init__(self, nest: list[For], order: list[tuple[For, int | None]]):
-        super().__init__(Builder())
-        self.nest = nest
-        self.order = order
-
-    def statement(self, old: Statement) -> Iterator[Statement]:
-        if old is not self.nest[0]:
-            if isinstance(old, For):
-                self.b.axis(old.axis)
-            yield from super().statement(old)
-            return
-        b = self.b
-        loops: list[Axis] = []
-        blocks: dict[For, tuple[Expr, int]] = {}
-        for loop, size in self.order:
-            extent, name = loop.axis.extent, loop.axis.name
-            if size:
-                axis = Axis(-(-extent // size), name + "_block")
-                blocks[loop] = b.axis(axis), size
-            elif size == 0:
-                block, size = blocks[loop]
-                begin = b.mul(block, b.index(size))
-                if extent % size == 0:
-                    axis = Axis(size, name)
-                else:
-                    left = b.min(b.sub(b.index(extent), begin), b.index(size))
-                    axis = Axis(left.data if left.kind == "const" else left, name)
-                self.bound["axis", loop.axis] = b.add(begin, b.axis(axis))
-            else:
-                axis = Axis(extent, name)
-                self.bound["axis", loop.axis] = b.axis(axis)
-            loops.append(axis)
-        body = self.statements(self.nest[-1].body)
-        for axis in reversed(loops):
-            if axis.extent != 1:
-                body = (For(axis, body),)
-        yield from body
+    nest: tuple[For, ...]
+    across: For
+    along: For
+    loads: tuple[Expr, ...]
 
 
-def tile_transposes(kernel: Kernel) -> Kernel:
-    """Tile element-wise nests that read along one axis and write along another, so that both
-    sides use whole cache lines."""
+def tile_transposes(kernel: Kernel, target: Target) -> Kernel:
+    """Tile element-wise nests that read along one axis and write along another: block by block,
+    what is read across is first transposed into local memory, register by register, so that both
+    sides use whole cache lines and whole vectors."""
     for statement in kernel.body:
         found = transposed(statement)
         if found is not None:
-            kernel = Splitter(*found).kernel(kernel)
+            kernel = Transposer(found, target).kernel(kernel)
     return kernel
 
 
-def transposed(statement: Statement) -> tuple[list[For], list[tuple[For, int | None]]] | None:
-    """The nest and the loop order to tile it with, if it is a transposing one."""
+def transposed(statement: Statement) -> Transpose | None:
+    """How to tile a nest, if it is a transposing one."""
     if not isinstance(statement, For):
         return None
     nest = [statement]
@@ -229,13 +213,109 @@ def transposed(statement: Statement) -> tuple[list[For], list[tuple[For, int | N
     if any(n.data in written for n in loads):
         return None
     along = next((loop for loop in nest if coefficient(body[0].index[0], loop.axis) == 1), None)
-    if along is None or along.axis.extent < BLOCK:
+    if along is None or along.axis.extent < BLOCK // 2:
         return None
+    by_loop: dict[For, list[Expr]] = {}
     for load in loads:
-        step = coefficient(load.args[0], along.axis)
-        across = next((loop for loop in nest if coefficient(load.args[0], loop.axis) == 1), None)
-        if abs(step) * 4 < FAR or across is None or across.axis.extent < BLOCK:
+        offset = load.args[0]
+        step = coefficient(offset, along.axis) * WIDTH[load.data.dtype] // 8
+        across = next((loop for loop in nest if coefficient(offset, loop.axis) == 1), None)
+        if across is None or across is along or across.axis.extent < BLOCK // 2:
             continue
-        rest = [(loop, None) for loop in nest if loop is not along and loop is not across]
-        return nest, [*rest, (across, BLOCK), (along, BLOCK), (across, 0), (along, 0)]
-    return None
+        if not load.masked and abs(step) >= FAR and not linear_parts([offset]):
+            by_loop.setdefault(across, []).append(load)
+    if not by_loop:
+        return None
+    across = max(by_loop, key=lambda loop: len(by_loop[loop]))
+    return Transpose(tuple(nest), across, along, tuple(by_loop[across][:MOST_STAGED]))
+
+
+class Transposer(Rewriter):
+    """Rebuilds one nest in blocks."""
+
+    def __init__(self, found: Transpose, target: Target):
+        super().__init__(Builder())
+        self.found = found
+        self.target = target
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        found, b = self.found, self.b
+        if old is not found.nest[0]:
+            if isinstance(old, For):
+                b.axis(old.axis)
+            yield from super().statement(old)
+            return
+        outer = [loop.axis for loop in found.nest if loop not in (found.across, found.along)]
+        for axis in outer:
+            b.axis(axis)
+        across, rows = self.block(found.across)
+        along, columns = self.block(found.along)
+        body: tuple[Statement, ...] = ()
+        staged = {}
+        for number, load in enumerate(found.loads):
+            size = BLOCK * BLOCK
+            dtype = load.data.dtype
+            local = Buffer(f"tile{number}", dtype, (size,), (1,), "local")
+            staged[load] = local
+            body += (Alloc(local), self.fill(load, local, across, along, rows, columns))
+        row, column = Axis(rows, found.across.axis.name), Axis(columns, found.along.axis.name)
+        place = b.add(b.mul(b.axis(row), b.index(BLOCK)), b.axis(column))
+        copy = self.at(across, b.axis(row), along, b.axis(column))
+        for load, local in staged.items():
+            copy.memo[load] = b.node("load", load.dtype, local, (place,))
+        inner = For(column, copy.statements(found.nest[-1].body))
+        body += (For(row, (inner,)),)
+        for axis in reversed([*outer, across, along]):
+            body = (For(axis, body),) if axis.extent != 1 else body
+        yield from body
+
+    def block(self, loop: For) -> tuple[Axis, int | Expr]:
+        """The axis over blocks of a loop, and the extent of one block."""
+        b, extent = self.b, loop.axis.extent
+        blocks = Axis(-(-extent // BLOCK), loop.axis.name + "_block")
+        if extent % BLOCK == 0:
+            b.axis(blocks)
+            return blocks, BLOCK
+        left = b.sub(b.index(extent), b.mul(b.axis(blocks), b.index(BLOCK)))
+        size = b.min(left, b.index(BLOCK))
+        return blocks, size.data if size.kind == "const" else size
+
+    def at(self, across: Axis, row: Expr, along: Axis, column: Expr) -> Rewriter:
+        """A rewriter for one point of a block."""
+        b, found, size = self.b, self.found, self.b.index(BLOCK)
+        copy = Rewriter(b)
+        copy.bound["axis", found.across.axis] = b.add(b.mul(b.axis(across), size), row)
+        copy.bound["axis", found.along.axis] = b.add(b.mul(b.axis(along), size), column)
+        return copy
+
+    def fill(
+        self, load: Expr, local: Buffer, across: Axis, along: Axis, rows: int | Expr,
+        columns: int | Expr,
+    ) -> For:  # fmt: skip
+        """local[row, column] = load: as many columns at once as a register has lanes, so that the
+        back end can transpose squares of them in registers."""
+        b = self.b
+        lanes = self.target.lanes(local.dtype)
+        row = Axis(rows, "row")
+        dtype = f"uint{WIDTH[local.dtype]}" if local.dtype in STORAGE else load.dtype
+
+        def store(column: Expr) -> Store:
+            place = b.add(b.mul(b.axis(row), b.index(BLOCK)), column)
+            offset = self.at(across, b.axis(row), along, column)(load.args[0])
+            return Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
+
+        count = b.idiv(b.index(columns), b.index(lanes))
+        rest = b.imod(b.index(columns), b.index(lanes))
+        group = Axis(count.data if count.kind == "const" else count, "group")
+        left = Axis(rest.data if rest.kind == "const" else rest, "left")
+        step = Axis(lanes, "step")
+        first = b.mul(b.axis(group), b.index(lanes))
+        squares = For(step, (store(b.add(first, b.axis(step))),), kind="unroll")
+        body: tuple[Statement, ...] = ()
+        if group.extent != 0:
+            body = (For(group, (squares,)),) if group.extent != 1 else (squares,)
+        if left.extent != 0:
+            offset = b.mul(count, b.index(lanes))
+            column = b.add(offset, b.axis(left))
+            body += (For(left, (store(column),)),) if left.extent != 1 else (store(column),)
+        return For(row, body, kind="vector", lanes=lanes)

@@ -38,7 +38,7 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
     if any(isinstance(s, For) and s.kind in ("vector", "unroll") for s in walk(kernel.body)):
         return kernel
     kernel = collapse(kernel)
-    kernel = tile_transposes(kernel)
+    kernel = tile_transposes(kernel, target)
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
     for loop in estimate.children[None]:
@@ -56,8 +56,8 @@ def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statemen
     def mark(statement: Statement) -> Statement:
         if isinstance(statement, For):
             inner = marked(statement.body, lanes)
-            width = lanes.get(statement, 1)
-            kind = "vector" if width > 1 else statement.kind
+            width = lanes.get(statement, statement.lanes)
+            kind = "vector" if statement in lanes else statement.kind
             return For(statement.axis, inner, statement.carries, kind, width, statement.reverse)
         if isinstance(statement, While):
             inner = marked(statement.body, lanes)
@@ -72,6 +72,8 @@ def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statemen
 
 def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
     """The least cost of a loop, adding the loops to vectorize for it to `chosen`."""
+    if isinstance(loop, For) and loop.kind in ("vector", "unroll"):
+        return estimate.loop_cost(loop)
     inner: set[For] = set()
     below = sum(choose(estimate, child, inner) for child in estimate.children[loop])
     count = trips(loop)
@@ -97,6 +99,8 @@ def is_legal(estimate: Estimate, loop: For) -> bool:
     written: dict = {}
     for statement in walk(loop.body):
         if isinstance(statement, Alloc):
+            return False
+        if isinstance(statement, For) and statement.kind != "serial":
             return False
         if isinstance(statement, For) and isinstance(statement.axis.extent, Expr):
             if statement.axis.extent in estimate.varying(loop):
