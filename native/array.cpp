@@ -136,9 +136,9 @@ PyMethodDef array_methods[] = {
     {"numpy_view", numpy_view_method, METH_NOARGS,
      "A read-only ndarray over the same memory, which it keeps alive."},
     {"__array__", method(array_protocol), METH_FASTCALL | METH_KEYWORDS,
-     "__array__(dtype=None, copy=None)\n\nThe elements as an ndarray, read-only unless copied."},
+     "__array__($self, dtype=None, copy=None)\n--\n\nThe elements as an ndarray, read-only unless copied."},
     {"__dlpack__", method(to_dlpack), METH_FASTCALL | METH_KEYWORDS,
-     "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n\n"
+     "__dlpack__($self, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
      "A DLPack capsule over the same memory."},
     {"__dlpack_device__", dlpack_device, METH_NOARGS, "The DLPack device pair: (1, 0), the CPU."},
     {nullptr, nullptr, 0, nullptr},
@@ -171,13 +171,13 @@ PyType_Spec buffer_spec = {"fornax._native.Buffer", sizeof(Buffer), 0,
 
 // --- module functions -------------------------------------------------------------------------
 
-PyObject* from_numpy(PyObject*, PyObject* args, PyObject* names) {
-  static const char* keywords[] = {"array", "weak_type", "copy", nullptr};
-  PyObject* source = nullptr;
-  int weak = 0, copy = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "O|pp:from_numpy", const_cast<char**>(keywords),
-                                   &source, &weak, &copy))
+PyObject* from_numpy(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  PyObject* values[] = {nullptr, Py_False, Py_False};
+  if (!read_arguments("from_numpy", {"array", "weak_type", "copy"}, 1, args, count, names, values))
     return nullptr;
+  PyObject* source = values[0];
+  int weak = PyObject_IsTrue(values[1]), copy = PyObject_IsTrue(values[2]);
+  if (weak < 0 || copy < 0) return nullptr;
   Ref converted = Ref::borrow(source);
   if (!PyArray_Check(source)) {
     if (!PyArray_IsScalar(source, Generic)) {
@@ -193,14 +193,13 @@ PyObject* from_numpy(PyObject*, PyObject* args, PyObject* names) {
   return dtype ? array_from_ndarray(ndarray, dtype, weak, !copy) : nullptr;
 }
 
-PyObject* empty(PyObject*, PyObject* args, PyObject* names) {
-  static const char* keywords[] = {"shape", "dtype", "weak_type", nullptr};
-  PyObject *shape = nullptr, *dtype = nullptr;
-  int weak = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "OO|p:empty", const_cast<char**>(keywords), &shape,
-                                   &dtype, &weak))
+PyObject* empty(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  PyObject* values[] = {nullptr, nullptr, Py_False};
+  if (!read_arguments("empty", {"shape", "dtype", "weak_type"}, 2, args, count, names, values))
     return nullptr;
-  Aval* aval = intern_aval(dtype, shape, weak);
+  int weak = PyObject_IsTrue(values[2]);
+  if (weak < 0) return nullptr;
+  Aval* aval = intern_aval(values[1], values[0], weak);
   return aval ? empty_array(aval) : nullptr;
 }
 
@@ -221,7 +220,7 @@ PyObject* share(Array* array, Aval* aval) {
 
 PyObject* with_weak_type(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 2) {
-    PyErr_SetString(PyExc_TypeError, "with_weak_type(array, weak_type) takes two arguments.");
+    PyErr_SetString(PyExc_TypeError, "with_weak_type(array, weak_type, /) takes two arguments.");
     return nullptr;
   }
   Array* array = array_argument("with_weak_type", args[0]);
@@ -423,26 +422,26 @@ PyObject* numpy_view(Array* array) {
 }
 
 PyMethodDef array_functions[] = {
-    {"from_numpy", method(from_numpy), METH_VARARGS | METH_KEYWORDS,
-     "from_numpy(array, weak_type=False, copy=False) -> Array\n\n"
+    {"from_numpy", method(from_numpy), METH_FASTCALL | METH_KEYWORDS,
+     "from_numpy(array, weak_type=False, copy=False)\n--\n\n"
      "Wrap an ndarray without copying where its layout allows; the caller must not write to it\n"
      "afterwards. Copies when it is not C-contiguous or not aligned, or when copy=True.\n"
      "TypeError for dtypes that are not numbers."},
-    {"empty", method(empty), METH_VARARGS | METH_KEYWORDS,
-     "empty(shape, dtype, weak_type=False) -> Array\n\nAn uninitialised array."},
+    {"empty", method(empty), METH_FASTCALL | METH_KEYWORDS,
+     "empty(shape, dtype, weak_type=False)\n--\n\nAn uninitialised array."},
     {"with_weak_type", method(with_weak_type), METH_FASTCALL,
-     "with_weak_type(array, weak_type) -> Array\n\nThe same memory with another weak type."},
+     "with_weak_type(array, weak_type, /)\n--\n\nThe same memory with another weak type."},
     {"reshape_view", method(reshape_view), METH_FASTCALL,
-     "reshape_view(array, shape) -> Array\n\nThe same memory in another shape of equal size."},
+     "reshape_view(array, shape, /)\n--\n\nThe same memory in another shape of equal size."},
     {"from_dlpack", from_dlpack, METH_O,
-     "from_dlpack(object) -> Array\n\nWrap a CPU tensor of another library without copying it."},
+     "from_dlpack(object, /)\n--\n\nWrap a CPU tensor of another library without copying it."},
     {"set_aval_factory", set_aval_factory, METH_O,
-     "set_aval_factory(function)\n\nfunction(shape, dtype, weak_type) makes Array.aval."},
+     "set_aval_factory(function, /)\n--\n\nfunction(shape, dtype, weak_type) makes Array.aval."},
     {"set_default_device", set_default_device, METH_O,
-     "set_default_device(device)\n\nThe device object new arrays report."},
-    {"live_arrays", live_arrays, METH_NOARGS, "live_arrays() -> list[Array]\n\nNewest first."},
+     "set_default_device(device, /)\n--\n\nThe device object new arrays report."},
+    {"live_arrays", live_arrays, METH_NOARGS, "live_arrays()\n--\n\nNewest first."},
     {"memory_stats", memory_stats_method, METH_NOARGS,
-     "memory_stats() -> dict\n\nbytes_live, bytes_cached, bytes_peak and arrays_live."},
+     "memory_stats()\n--\n\nbytes_live, bytes_cached, bytes_peak and arrays_live."},
     {nullptr, nullptr, 0, nullptr},
 };
 

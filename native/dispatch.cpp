@@ -304,8 +304,8 @@ PyMethodDef jit_methods[] = {
     {"clear_cache", clear_cache, METH_NOARGS, "Forget all compiled calls."},
     {"cache_size", cache_size, METH_NOARGS, "The number of compiled calls."},
     {"key_description", key_description, METH_VARARGS,
-     "key_description(args, kwargs) -> (leaves, structure, statics, settings)\n\n"
-     "What the key of a call consists of: per leaf (kind, dtype, shape, weak_type) in the order\n"
+     "key_description($self, args, kwargs, /)\n--\n\n"
+     "(leaves, structure, statics, settings): what the key of a call consists of: per leaf (kind, dtype, shape, weak_type) in the order\n"
      "in which (args, kwargs) without the static arguments flatten, that structure, the static\n"
      "arguments as (position or name, value), and the settings. dtype, shape and weak_type are\n"
      "None for leaves that cannot be part of a key."},

@@ -185,20 +185,18 @@ PyObject* import_capsule(PyObject* capsule, const char* name, const char* used_n
 
 PyObject* to_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   Array* array = as_array(self);
-  PyObject *max_version = Py_None, *device = Py_None, *copy = Py_None;
+  PyObject* values[] = {Py_None, Py_None, Py_None, Py_None};
   if (count) {
     PyErr_SetString(PyExc_TypeError, "__dlpack__() takes keyword arguments only.");
     return nullptr;
   }
-  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
-    PyObject* name = PyTuple_GET_ITEM(names, i);
-    if (PyUnicode_CompareWithASCIIString(name, "max_version") == 0) max_version = args[i];
-    else if (PyUnicode_CompareWithASCIIString(name, "dl_device") == 0) device = args[i];
-    else if (PyUnicode_CompareWithASCIIString(name, "copy") == 0) copy = args[i];
-    else if (PyUnicode_CompareWithASCIIString(name, "stream") != 0) {
-      PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument %R.", name);
-      return nullptr;
-    }
+  if (!read_arguments("__dlpack__", {"stream", "max_version", "dl_device", "copy"}, 0, args, count,
+                      names, values))
+    return nullptr;
+  auto [stream, max_version, device, copy] = values;
+  if (stream != Py_None) {
+    PyErr_SetString(PyExc_BufferError, "__dlpack__(): the CPU has no streams; pass stream=None.");
+    return nullptr;
   }
   if (!live_buffer(array)) return nullptr;
   if (!array->aval->dtype->dlpack_bits) {
@@ -314,28 +312,17 @@ void release_buffer(PyObject*, Py_buffer* view) {
 
 PyObject* array_protocol(PyObject* self, PyObject* const* args, Py_ssize_t count,
                          PyObject* names) {
-  PyObject* slots[2] = {Py_None, Py_None};  // dtype, copy
-  if (count > 2) {
-    PyErr_SetString(PyExc_TypeError, "__array__(dtype=None, copy=None) takes two arguments.");
+  PyObject* values[] = {Py_None, Py_None};
+  if (!read_arguments("__array__", {"dtype", "copy"}, 0, args, count, names, values))
     return nullptr;
-  }
-  std::copy(args, args + count, slots);
-  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
-    PyObject* name = PyTuple_GET_ITEM(names, i);
-    bool is_copy = PyUnicode_CompareWithASCIIString(name, "copy") == 0;
-    if (!is_copy && PyUnicode_CompareWithASCIIString(name, "dtype") != 0) {
-      PyErr_Format(PyExc_TypeError, "__array__() got an unexpected keyword argument %R.", name);
-      return nullptr;
-    }
-    slots[is_copy] = args[count + i];
-  }
+  auto [dtype, copy] = values;
   Ref view = Ref::steal(numpy_view(as_array(self)));
   if (!view) return nullptr;
   auto* ndarray = reinterpret_cast<PyArrayObject*>(view.get());
   PyArray_Descr* descr = nullptr;
-  if (slots[0] != Py_None && !PyArray_DescrConverter(slots[0], &descr)) return nullptr;
+  if (dtype != Py_None && !PyArray_DescrConverter(dtype, &descr)) return nullptr;
   bool converts = descr && !PyArray_EquivTypes(descr, PyArray_DESCR(ndarray));
-  int copies = slots[1] == Py_None ? converts : PyObject_IsTrue(slots[1]);
+  int copies = copy == Py_None ? converts : PyObject_IsTrue(copy);
   if (copies > 0) {
     if (!descr) {
       descr = PyArray_DESCR(ndarray);

@@ -152,7 +152,7 @@ PyObject* set_profiling(PyObject*, PyObject* value) {
 
 PyMethodDef program_methods[] = {
     {"run", method(run_method), METH_FASTCALL,
-     "run(arrays, donated=()) -> list[Array]\n\n"
+     "run($self, arrays, donated=(), /)\n--\n\n"
      "Run on Arrays or ndarrays of the declared types; TypeError for others. Inputs whose flag\n"
      "in `donated` is true are deleted, and outputs may reuse their memory."},
     {nullptr, nullptr, 0, nullptr},
@@ -194,7 +194,7 @@ PyType_Spec program_spec = {"fornax._native.Program", sizeof(Program), 0,
 
 PyMethodDef program_functions[] = {
     {"set_profiling", set_profiling, METH_O,
-     "set_profiling(on)\n\nAccumulate the time of programs and their steps."},
+     "set_profiling(on, /)\n--\n\nAccumulate the time of programs and their steps."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -47,9 +47,35 @@ class Ref {
 
 inline PyObject* as_object(void* pointer) { return static_cast<PyObject*>(pointer); }
 
-using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t);
-using FastKeywordFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*);
-using KeywordFunction = PyObject* (*)(PyObject*, PyObject*, PyObject*);
+// Spreads the arguments of a METH_FASTCALL | METH_KEYWORDS function over `values`, one per keyword,
+// leaving those not given as they are. False with TypeError set.
+template <size_t count>
+bool read_arguments(const char* function, const char* const (&keywords)[count], size_t required,
+                    PyObject* const* args, Py_ssize_t positional, PyObject* names,
+                    PyObject* (&values)[count]) {
+  if (positional > static_cast<Py_ssize_t>(count)) {
+    PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd.", function, count,
+                 positional);
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < positional; ++i) values[i] = args[i];
+  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    size_t slot = 0;
+    while (slot < count && PyUnicode_CompareWithASCIIString(name, keywords[slot]) != 0) ++slot;
+    if (slot == count || static_cast<Py_ssize_t>(slot) < positional) {
+      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R.", function, name);
+      return false;
+    }
+    values[slot] = args[positional + i];
+  }
+  for (size_t i = 0; i < required; ++i)
+    if (!values[i]) {
+      PyErr_Format(PyExc_TypeError, "%s() needs the argument '%s'.", function, keywords[i]);
+      return false;
+    }
+  return true;
+}
 
 // The method table stores every calling convention behind one pointer type.
 template <class Function>

@@ -36,16 +36,17 @@ PyObject* current_settings() { return slots.settings ? slots.settings : default_
 
 PyMethodDef slot_methods[] = {
     {"current_trace", current_trace, METH_NOARGS,
-     "current_trace() -> object | None\n\nThe trace of this thread; None means eager."},
+     "current_trace()\n--\n\nThe trace of this thread; None means eager."},
     {"swap_trace", swap_trace, METH_O,
-     "swap_trace(new) -> previous\n\nInstall `new` (None = eager) in this thread's trace slot."},
+     "swap_trace(new, /)\n--\n\nInstall `new` (None = eager) for this thread; returns the trace before."},
     {"current_settings", get_settings, METH_NOARGS,
-     "current_settings() -> object\n\nThis thread's override, else the process-wide default."},
+     "current_settings()\n--\n\nThis thread's override, else the process-wide default."},
     {"swap_settings", swap_settings, METH_O,
-     "swap_settings(new) -> previous override | None\n\n"
-     "Override the settings of this thread; None returns to the process-wide default."},
+     "swap_settings(new, /)\n--\n\n"
+     "Override the settings of this thread (None: the process-wide default); returns the\n"
+     "override that was there, or None."},
     {"set_default_settings", set_default_settings, METH_O,
-     "set_default_settings(settings)\n\nReplace the process-wide settings object."},
+     "set_default_settings(settings, /)\n--\n\nReplace the process-wide settings object."},
     {nullptr, nullptr, 0, nullptr},
 };
 

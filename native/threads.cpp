@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <string>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -181,25 +184,48 @@ class Pool {
 };
 
 #if defined(__linux__)
-// The cgroup's processor quota, rounded up; 0 when there is none.
+// The first two numbers of a small file; false when there are none ("max" is none).
+bool read_numbers(const std::string& path, long long& first, long long* second) {
+  FILE* file = std::fopen(path.c_str(), "r");
+  if (!file) return false;
+  int fields = second ? std::fscanf(file, "%lld %lld", &first, second)
+                      : std::fscanf(file, "%lld", &first);
+  std::fclose(file);
+  return fields == (second ? 2 : 1);
+}
+
+// This process's folder below the root of cgroup version 2, "" when unknown.
+std::string cgroup_folder() {
+  FILE* file = std::fopen("/proc/self/cgroup", "r");
+  if (!file) return "";
+  char line[512];
+  std::string folder;
+  while (std::fgets(line, sizeof line, file))
+    if (std::strncmp(line, "0::/", 4) == 0)
+      folder.assign(line + 3, std::strcspn(line + 3, "\n"));
+  std::fclose(file);
+  return folder == "/" ? "" : folder;
+}
+
+// Processors the control groups allow, rounded up; 0 when they set no limit. A limit may sit on
+// any folder on the way up.
 int quota() {
   long long used = 0, period = 0;
-  if (FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {  // version 2: "max 100000"
-    int fields = std::fscanf(file, "%lld %lld", &used, &period);
-    std::fclose(file);
-    return fields == 2 && period > 0 ? static_cast<int>((used + period - 1) / period) : 0;
+  double least = 0;
+  std::string folder = cgroup_folder();
+  for (;;) {
+    if (read_numbers("/sys/fs/cgroup" + folder + "/cpu.max", used, &period) && period > 0) {
+      double processors = static_cast<double>(used) / static_cast<double>(period);
+      least = least > 0 ? std::min(least, processors) : processors;
+    }
+    if (folder.empty()) break;
+    folder.resize(folder.rfind('/'));
   }
-  auto read = [](const char* path, long long& value) {
-    FILE* file = std::fopen(path, "r");
-    if (!file) return false;
-    int fields = std::fscanf(file, "%lld", &value);
-    std::fclose(file);
-    return fields == 1 && value > 0;
-  };
-  if (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", used) &&
-      read("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period))
-    return static_cast<int>((used + period - 1) / period);
-  return 0;
+  if (least == 0 && read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", used, nullptr) &&
+      read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, nullptr) && used > 0 &&
+      period > 0)
+    least = static_cast<double>(used) / static_cast<double>(period);
+  return static_cast<int>(std::ceil(least));
 }
 #endif
 

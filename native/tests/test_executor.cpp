@@ -58,6 +58,24 @@ void test_parallel_kernel() {
   for (int32_t value : out) CHECK(value == 5);
 }
 
+void test_copies() {
+  set_thread_count(3);
+  std::vector<int32_t> memory(2'000'003);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<int32_t>(i);
+  std::vector<int32_t> target(memory.size());
+  const auto bytes = static_cast<int64_t>(memory.size() * sizeof(int32_t));
+  Run run;
+  run.slots = {target.data(), memory.data(), memory.data() + 3};
+  run.table.steps = {{Operation::copy, 0, 1, 0, bytes},        // apart
+                     {Operation::copy, 1, 1, 0, bytes},        // the same
+                     {Operation::copy, 1, 2, 0, bytes - 12}};  // overlapping
+  CHECK(run());
+  for (size_t i = 0; i < memory.size(); ++i) {
+    CHECK(target[i] == static_cast<int32_t>(i));
+    CHECK(i + 3 >= memory.size() || memory[i] == static_cast<int32_t>(i + 3));
+  }
+}
+
 void test_counted_loop() {
   int32_t value = 0, other = 0;
   std::vector<int32_t> trace(10);
@@ -115,6 +133,7 @@ void test_endless_loop_is_abandoned() {
 
 int main() {
   test_parallel_kernel();
+  test_copies();
   test_counted_loop();
   test_while_and_branch();
   test_endless_loop_is_abandoned();
