@@ -100,7 +100,9 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
         return _inside(options, traced, prepared.leaves), None
     compiled = _compiled(traced)
     result = pytree.tree_unflatten(traced.out_tree, compiled.run(prepared.leaves))
-    return result, compiled.entry if key is not None else None
+    # the native dispatch makes Arrays, not arrays of keys
+    fast = key is not None and not compiled.executable.keys
+    return result, compiled.entry if fast else None
 
 
 def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:

@@ -18,7 +18,7 @@ from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
 from fornax.primitives.arrange import prune
-from fornax.runtime.values import to_array
+from fornax.runtime.values import stored
 from fornax.scalars.dtypes import Dtype, as_dtype
 
 __all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "ShapeDtypeStruct", "Traced",
@@ -147,7 +147,7 @@ class Traced:
 
     def alive(self) -> bool:
         """Whether the program may be used again: what it closed over still exists."""
-        return all(c.trace.alive for c in self.jaxpr.consts if isinstance(c, Tracer))
+        return all(c._trace.alive for c in self.jaxpr.consts if isinstance(c, Tracer))
 
     def lower(self, **_: Any) -> Lowered:
         """The program prepared for this machine."""
@@ -195,7 +195,7 @@ class Lowered(_Stage):
         self.jaxpr, used = prune(program, [True] * len(jaxpr.outputs), keep)
         self.kept = tuple(i for i in range(arguments) if used[i])
         self.constants = [
-            to_array(c) for c, u in zip(jaxpr.consts, used[arguments:], strict=True) if u
+            stored(c) for c, u in zip(jaxpr.consts, used[arguments:], strict=True) if u
         ]
         self.donated = tuple(
             [bool(traced.donated) and traced.donated[i] for i in self.kept]
@@ -245,7 +245,7 @@ class Compiled(_Stage):
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """The output leaves for the argument leaves (all of them)."""
-        arrays = [to_array(leaves[i]) for i in self.lowered.kept]
+        arrays = [stored(leaves[i]) for i in self.lowered.kept]
         results = self.executable.call([*arrays, *self.lowered.constants])
         for array, donated in zip(arrays, self.lowered.donated, strict=False):
             if donated and not array.is_deleted():

@@ -21,6 +21,7 @@ from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
 from fornax.primitives.shape import expand_dims
+from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 
@@ -58,6 +59,8 @@ def asarray(a, dtype=None, order=None, *, copy=None, device=None):
 
 
 def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
+    if isinstance(x, KeyArray):
+        return x
     if isinstance(x, Array | Tracer):
         type = typeof(x)
         if dtype is not None and (dtype != type.dtype or type.weak_type):

@@ -18,6 +18,7 @@ from fornax.numpy import creation, indexing, products, reductions, selection, sh
 from fornax.numpy.at import IndexUpdateHelper
 from fornax.numpy.promotion import is_arraylike
 from fornax.runtime import eager  # noqa: F401  (sets the eager hook)
+from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
 
 _CONCRETE = _native.Array
@@ -27,10 +28,10 @@ class _ArrayMeta(type):
     """`isinstance(x, Array)` holds for concrete arrays and tracers alike."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, _CONCRETE | Tracer)
+        return isinstance(instance, _CONCRETE | Tracer | KeyArray)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, _CONCRETE | Tracer) or subclass is cls
+        return issubclass(subclass, _CONCRETE | Tracer | KeyArray) or subclass is cls
 
 
 class Array(metaclass=_ArrayMeta):
@@ -86,7 +87,7 @@ _COMPARISONS = {
 def _iterate(self) -> Iterator[Any]:
     if not self.shape:
         raise TypeError("iteration over a 0-d array")
-    if isinstance(self, _CONCRETE):
+    if isinstance(self, _CONCRETE | KeyArray):
         return iter([indexing.rewriting_take(self, i) for i in range(self.shape[0])])
     return iter(shaping.unstack(self))
 
@@ -263,6 +264,34 @@ _CONCRETE_METHODS: dict[str, Callable] = {
 }
 
 
+# --- random keys ------------------------------------------------------------------------------
+_KEY_METHODS = (
+    "flatten", "ravel", "reshape", "repeat", "squeeze", "swapaxes", "take", "transpose",
+)  # fmt: skip
+
+
+def _compare_keys(combine: Callable, compare: Callable) -> Callable:
+    def method(self, other):
+        if not isinstance(other, KeyArray):
+            return NotImplemented
+        return combine(compare(self.words, other.words), axis=-1)
+
+    return method
+
+
+def _install_on_keys() -> None:
+    """What arrays of keys can do: all that moves elements, and equality."""
+    for name in _KEY_METHODS:
+        setattr(KeyArray, name, _as_method(name, _METHODS[name]))
+    for name in ("T", "mT", "at"):
+        setattr(KeyArray, name, property(_PROPERTIES[name]))
+    KeyArray.__getitem__ = lambda self, index: indexing.rewriting_take(self, index)
+    KeyArray.__setitem__ = _refuse_assignment
+    KeyArray.__iter__ = _iterate
+    KeyArray.__eq__ = _compare_keys(reductions.all, ufuncs.equal)
+    KeyArray.__ne__ = _compare_keys(reductions.any, ufuncs.not_equal)
+
+
 def _length(self) -> int:
     if not self.shape:
         raise TypeError("len() of unsized object")
@@ -296,6 +325,7 @@ def install() -> None:
     for name, function in _CONCRETE_METHODS.items():
         setattr(_CONCRETE, name, function)
     Tracer.block_until_ready = lambda self: self
+    _install_on_keys()
     Tracer.__array_namespace__ = _CONCRETE.__array_namespace__ = _namespace
 
 

@@ -15,6 +15,7 @@ from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type
+from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.scalars.promotion import inexact, promote
@@ -38,10 +39,10 @@ def check(name: str, *args: Any) -> None:
 
 
 def is_arraylike(x: Any) -> bool:
-    """Array, tracer, NumPy array or scalar, Python number, or an object that gives an array."""
-    return isinstance(x, Array | Tracer | np.ndarray | np.generic | bool | int | float | complex) or (
-        hasattr(x, "__jax_array__")
-    )
+    """Array, keys, tracer, NumPy array or scalar, number, or an object that gives an array."""
+    return isinstance(
+        x, Array | Tracer | KeyArray | np.ndarray | np.generic | bool | int | float | complex
+    ) or hasattr(x, "__jax_array__")
 
 
 def concrete_form(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from fornax.compiler.plan import Next, Planner, nbytes
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.observe import events
 from fornax.runtime import dump
-from fornax.runtime.values import to_array, wrap
+from fornax.runtime.key_array import KeyArray
+from fornax.runtime.values import stored, to_array, wrap
+from fornax.transforms.physical import key_dtype_of, physical
 
 
 @dataclass(eq=False)
@@ -29,7 +32,16 @@ class Executable:
 
     def call(self, arrays: Sequence[Any]) -> list[Any]:
         """Run on arrays (one per input of the jaxpr that is no constant); returns Arrays."""
-        return self.program.run([to_array(x) for x in arrays])
+        results = self.program.run([stored(x) for x in arrays])
+        for k, dtype in self.keys:
+            results[k] = KeyArray(results[k], dtype)
+        return results
+
+    @functools.cached_property
+    def keys(self) -> list[tuple[int, Any]]:
+        """(position, dtype) of the outputs that are random keys."""
+        dtypes = enumerate(map(key_dtype_of, self.jaxpr.out_types))
+        return [(k, dtype) for k, dtype in dtypes if dtype is not None]
 
     @property
     def shared_kernels(self) -> int:
@@ -41,6 +53,7 @@ def plan(
     jaxpr: Jaxpr, target: Any, threads: int, compile_kernel: Any, donated: Sequence[bool] = ()
 ) -> tuple[Planner, dict[str, Any]]:
     """(the planned steps, the description of inputs and outputs that `_native.Program` takes)."""
+    jaxpr = physical(jaxpr)
     canonical = canonicalize(jaxpr)
     planner = Planner(compile_kernel, target, threads)
     n_consts = len(jaxpr.consts)

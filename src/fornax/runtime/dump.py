@@ -9,6 +9,7 @@ from typing import Any
 
 from fornax.compiler.canonical import canonicalize
 from fornax.ir.jaxpr import Jaxpr
+from fornax.transforms.physical import physical
 
 _count = itertools.count()
 
@@ -35,7 +36,7 @@ def write(
             out.write(text + "\n")
 
     put("jaxpr.txt", str(jaxpr))
-    put("canonical.txt", str(canonicalize(jaxpr)))
+    put("canonical.txt", str(canonicalize(physical(jaxpr))))
     steps = "\n".join(f"{i:4d} {step}" for i, step in enumerate(description["steps"]))
     places = "\n".join(f"slot {s}: arena + {o}" for s, o in description["arena_slots"])
     outputs = "\n".join(map(str, description["outputs"]))

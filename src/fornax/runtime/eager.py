@@ -19,7 +19,10 @@ from fornax.ir import trace
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
-from fornax.runtime.values import to_array, to_numpy, wrap
+from fornax.runtime.key_array import KeyArray
+from fornax.runtime.values import stored, to_array, to_numpy, wrap
+from fornax.scalars.dtypes import ExtendedDtype
+from fornax.transforms.physical import bind_on_words
 
 #: seconds of reference time after which a compiled kernel takes over
 PROMOTE_AFTER = 0.02
@@ -50,6 +53,8 @@ def clear() -> None:
 def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
     """The results of an operation on concrete values."""
     types = [typeof(x) for x in operands]
+    if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
+        return _on_keys(primitive, operands, types, params)
     current = settings.current()
     key = (primitive, current, *types, *params.items())
     entry = _entries.get(key)
@@ -69,6 +74,19 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
     return wrapped
 
 
+def _on_keys(
+    primitive: Primitive, operands: Sequence[Any], types: list[ArrayType], params: dict
+) -> list[Any]:
+    """An operation that knows nothing of keys, on the words of keys."""
+    words = [stored(x) if isinstance(x, KeyArray) else x for x in operands]
+    results = bind_on_words(primitive, words, types, params)
+    out_types = primitive.type(*types, **params)
+    return [
+        KeyArray(stored(x), t.dtype) if isinstance(t.dtype, ExtendedDtype) else x
+        for x, t in zip(results, out_types, strict=True)
+    ]
+
+
 def _new_entry(
     primitive: Primitive, types: list[ArrayType], params: dict, key: tuple
 ) -> _Entry:
@@ -85,7 +103,7 @@ def _new_entry(
 
 
 def _compilable(primitive: Primitive, types: list[ArrayType]) -> bool:
-    plain = all(isinstance(t.dtype, np.dtype) and t.dtype.names is None for t in types)
+    plain = all(isinstance(t.dtype, ExtendedDtype) or t.dtype.names is None for t in types)
     return plain and primitive.name not in _ALWAYS_REFERENCE
 
 

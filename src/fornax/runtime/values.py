@@ -9,25 +9,26 @@ import numpy as np
 from fornax import _native
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
+from fornax.runtime.key_array import KeyArray
+from fornax.scalars.dtypes import ExtendedDtype
 
 Array = _native.Array
 
 
 def to_numpy(x: Any, type: ArrayType) -> np.ndarray:
-    """The value as a read-only or fresh NumPy array of exactly `type`'s dtype."""
+    """The value as a read-only or fresh NumPy array of exactly `type`'s dtype; keys as words."""
     if isinstance(x, Array):
         return x.numpy_view()
     if isinstance(x, Tracer):
         raise unexpected(x)
-    converted = getattr(x, "__fornax_base__", None)
-    if converted is not None:
-        return converted().numpy_view()
+    if isinstance(x, KeyArray):
+        return x.words.numpy_view()
     return np.asarray(x, dtype=type.dtype)
 
 
 def to_array(x: Any) -> Any:
-    """The value as an Array; NumPy data is copied, for its owner may change it."""
-    if isinstance(x, Array):
+    """The value as an Array; NumPy data is copied, for its owner may change it. Keys stay keys."""
+    if isinstance(x, Array | KeyArray):
         return x
     type = typeof(x)
     return _native.from_numpy(
@@ -35,8 +36,16 @@ def to_array(x: Any) -> Any:
     )
 
 
+def stored(x: Any) -> Any:
+    """The Array that holds a value: the words of keys, else the value itself."""
+    return x.words if isinstance(x, KeyArray) else to_array(x)
+
+
 def wrap(result: Any, type: ArrayType) -> Any:
-    """An Array around a NumPy result that nobody else will write to."""
+    """An Array around a NumPy result that nobody else will write to; keys around their words."""
+    if isinstance(type.dtype, ExtendedDtype):
+        words = ArrayType((*type.shape, *type.dtype.base_shape), type.dtype.base_dtype)
+        return KeyArray(wrap(result, words), type.dtype)
     result = np.asarray(result)
     if result.dtype != type.dtype:
         result = result.astype(type.dtype)

@@ -1,0 +1,359 @@
+"""Random keys and the bits made from them: random_seed, random_wrap, random_split, ….
+
+A key is an element of a dtype of its own, stored as two 32-bit words. The operations here are the
+only ones that look into keys. Each says in `words` what it does to the arrays of words, which is
+what is compiled; on key operands every other operation moves whole keys around (`physical`).
+
+Split, fold_in and bits encrypt a counter with threefry2x32, so that element i depends on the key
+and on i alone, whatever the shape, and fuses into what uses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.basis import broadcast_in_dim, move_to_front
+from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.compare import eq_p
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.elementwise import (
+    or_p,
+    shift_left_p,
+    shift_right_logical_p,
+    xor_p,
+)
+from fornax.primitives.iota import iota_p
+from fornax.primitives.select import where
+from fornax.primitives.shape import reshape, squeeze
+from fornax.primitives.slice import slice_in
+from fornax.primitives.threefry import threefry2x32_p
+from fornax.scalars import dtypes
+from fornax.transforms.physical import key_dtype_of, storage_type
+
+__all__ = [
+    "THREEFRY", "Generator", "random_bits", "random_clone_p", "random_fold_in", "random_seed",
+    "random_split", "random_unwrap", "random_wrap",
+]  # fmt: skip
+
+_WORD = dtypes.uint32
+
+
+class Generator:
+    """A way to make random bits from keys. There is one: threefry2x32."""
+
+    def __init__(self, name: str, tag: str, key_shape: tuple[int, ...]):
+        self.name = name
+        self.tag = tag
+        self.key_shape = key_shape
+        self.dtype = dtypes.ExtendedDtype(f"key<{tag}>", _WORD, key_shape, dtypes.prng_key)
+
+    def __repr__(self) -> str:
+        return self.tag
+
+    def __reduce__(self):
+        return generator_named, (self.name,)
+
+
+THREEFRY = Generator("threefry2x32", "fry", (2,))
+
+
+def generator_named(name: str) -> Generator:
+    """The generator of that name. Raises ValueError if there is none."""
+    if name != THREEFRY.name:
+        raise ValueError(
+            f'unrecognized PRNG implementation "{name}". Did you mean one of: "{THREEFRY.name}"?'
+        )
+    return THREEFRY
+
+
+# --- words and counters ------------------------------------------------------------------------
+def _word(words: Any, position: int, shape: tuple[int, ...]) -> Any:
+    """One of the two words of every key, repeated along new trailing dimensions to `shape`."""
+    rank = typeof(words).ndim
+    word = squeeze(slice_in(words, rank - 1, position, position + 1), (rank - 1,))
+    if rank == 1:
+        return word  # a scalar serves all elements
+    return broadcast_in_dim(word, shape, range(rank - 1))
+
+
+def _pair(first: Any, second: Any) -> Any:
+    """Keys made of first and second words."""
+    shape = typeof(first).shape
+    full = (*shape, 2)
+    kept = range(len(shape))
+    position = iota_p.bind(dtype=_WORD, shape=full, dimension=len(shape), sharding=None)[0]
+    return where(
+        eq_p(position, _WORD.type(0)),
+        broadcast_in_dim(first, full, kept),
+        broadcast_in_dim(second, full, kept),
+    )
+
+
+def _counters(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[Any, Any]:
+    """High and low words of 0, 1, 2, … laid out as `shape`, repeated in front to `full`."""
+    size = math.prod(shape)
+    dims = range(len(full) - len(shape), len(full))
+
+    def count(dtype: Any) -> Any:
+        if not shape:
+            return dtype.type(0)
+        line = iota_p.bind(dtype=dtype, shape=(size,), dimension=0, sharding=None)[0]
+        return reshape(line, shape)
+
+    if size <= 1 << 32:
+        return _WORD.type(0), broadcast_in_dim(count(_WORD), full, dims) if full else count(_WORD)
+    number = count(dtypes.uint64)
+    high = shift_right_logical_p(number, dtypes.uint64.type(32))
+    return (
+        broadcast_in_dim(convert_element_type(high, _WORD), full, dims),
+        broadcast_in_dim(convert_element_type(number, _WORD), full, dims),
+    )
+
+
+def _blocks(words: Any, shape: tuple[int, ...]) -> list[Any]:
+    """The two words of random bits for every key and every position in `shape`."""
+    full = (*typeof(words).shape[:-1], *shape)
+    return threefry2x32_p.bind(
+        _word(words, 0, full), _word(words, 1, full), *_counters(shape, full)
+    )
+
+
+def _blocks_reference(words: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
+    full = (*words.shape[:-1], *shape)
+    numbers = np.arange(math.prod(shape), dtype=np.uint64).reshape(shape)
+    ones = (1,) * len(shape)
+    keys = [words[..., k].reshape(*words.shape[:-1], *ones) for k in range(2)]
+    high, low = (numbers >> np.uint64(32)).astype(_WORD), numbers.astype(_WORD)
+    return [np.broadcast_to(b, full) for b in threefry2x32_p.reference(*keys, high, low)]
+
+
+# --- operations --------------------------------------------------------------------------------
+class _KeyPrimitive(Primitive):
+    """An operation on keys that maps over leading dimensions of its first operand."""
+
+    def words(self, *operands: Any, **params: Any) -> list[Any]:
+        """The operation on words instead of keys, in operations on words."""
+        raise NotImplementedError(self.name)
+
+    def expand(self, *operands, **params):
+        types = self.type(*map(typeof, operands), **params)
+        given = [
+            random_unwrap(x) if key_dtype_of(typeof(x)) is not None else x for x in operands
+        ]
+        outs = self.words(*given, **params)
+        return [
+            random_wrap(x, THREEFRY) if key_dtype_of(t) is not None else x
+            for x, t in zip(outs, types, strict=True)
+        ]
+
+    def jvp(self, primals, tangents, **params):
+        outs = self.bind(*primals, **params)
+        return outs, [Zero(typeof(out).tangent()) for out in outs]
+
+    def batch(self, size, operands, dims, **params):
+        fronted = [move_to_front(x, d, size) for x, d in zip(operands, dims, strict=True)]
+        return self.bind(*fronted, **params), [0]
+
+
+class RandomSeed(_KeyPrimitive):
+    """Keys from integers: the number's upper and lower 32 bits."""
+
+    def type(self, seeds, *, impl):
+        if not dtypes.is_integer(seeds.dtype):
+            raise TypeError(f"PRNG key seed must be an integer; got {seeds.short()}")
+        return [ArrayType(seeds.shape, impl.dtype)]
+
+    def reference(self, seeds, *, impl):
+        seeds = np.asarray(seeds)
+        high = seeds >> seeds.dtype.type(32) if seeds.dtype.itemsize == 8 else np.zeros_like(seeds)
+        with np.errstate(all="ignore"):
+            return [np.stack([high.astype(_WORD), seeds.astype(_WORD)], axis=-1)]
+
+    def words(self, seeds, *, impl):
+        type = typeof(seeds)
+        low = convert_element_type(seeds, _WORD)
+        if type.dtype.itemsize < 8:
+            return [_pair(broadcast_in_dim(_WORD.type(0), type.shape, ()), low)]
+        high = shift_right_logical_p(seeds, type.dtype.type(32))
+        return [_pair(convert_element_type(high, _WORD), low)]
+
+
+class RandomWrap(_KeyPrimitive):
+    """Keys out of an array of their words, in the last dimension."""
+
+    def type(self, words, *, impl):
+        if words.dtype != _WORD or words.shape[-1:] != impl.key_shape:
+            raise TypeError(
+                "JAX encountered invalid PRNG key data: expected an array of dtype uint32 whose "
+                f"shape ends with {impl.key_shape}; got {words.short()}"
+            )
+        return [ArrayType(words.shape[:-1], impl.dtype)]
+
+    def reference(self, words, *, impl):
+        return [words]
+
+    def words(self, words, *, impl):
+        return [words]
+
+
+class RandomUnwrap(_KeyPrimitive):
+    """The words of keys, in a new last dimension."""
+
+    def type(self, keys):
+        _check_keys(self.name, keys)
+        return [storage_type(keys)]
+
+    def reference(self, keys):
+        return [keys]
+
+    def words(self, keys):
+        return [keys]
+
+
+class RandomSplit(_KeyPrimitive):
+    """Independent keys from every key, in new trailing dimensions of `shape`."""
+
+    def type(self, keys, *, shape):
+        _check_keys(self.name, keys)
+        return [keys.update(shape=(*keys.shape, *shape))]
+
+    def reference(self, keys, *, shape):
+        return [np.stack(_blocks_reference(keys, shape), axis=-1)]
+
+    def words(self, keys, *, shape):
+        return [_pair(*_blocks(keys, shape))]
+
+
+class RandomFoldIn(_KeyPrimitive):
+    """A new key from a key and a 32-bit number; either may be a scalar that serves the other."""
+
+    def type(self, keys, numbers):
+        _check_keys(self.name, keys)
+        if numbers.dtype != _WORD:
+            raise TypeError(f"random_fold_in takes uint32 data, got {numbers.short()}")
+        shapes = {s for s in (keys.shape, numbers.shape) if s}
+        if len(shapes) > 1:
+            raise TypeError(
+                f"random_fold_in got incompatible shapes for broadcasting: {keys.shape}, "
+                f"{numbers.shape}."
+            )
+        return [keys.update(shape=shapes.pop() if shapes else ())]
+
+    def reference(self, keys, numbers):
+        numbers = np.asarray(numbers)
+        zero = np.zeros_like(numbers)
+        return [np.stack(
+            threefry2x32_p.reference(keys[..., 0], keys[..., 1], zero, numbers), axis=-1
+        )]  # fmt: skip
+
+    def words(self, keys, numbers):
+        shape = typeof(keys).shape[:-1]
+        first, second = _word(keys, 0, shape), _word(keys, 1, shape)
+        return [_pair(*threefry2x32_p.bind(first, second, _WORD.type(0), numbers))]
+
+    def batch(self, size, operands, dims):
+        keys, numbers = operands
+        scalar = [
+            d is None and not typeof(x).shape for x, d in zip(operands, dims, strict=True)
+        ]
+        if not any(scalar):
+            keys, numbers = (
+                move_to_front(x, d, size) for x, d in zip(operands, dims, strict=True)
+            )
+            ranks = typeof(keys).ndim, typeof(numbers).ndim
+            if ranks[0] < ranks[1]:
+                keys = broadcast_in_dim(keys, typeof(numbers).shape, (0,))
+            elif ranks[1] < ranks[0]:
+                numbers = broadcast_in_dim(numbers, typeof(keys).shape, (0,))
+            return self.bind(keys, numbers), [0]
+        dim = dims[1] if scalar[0] else dims[0]
+        return self.bind(keys, numbers), [dim]
+
+
+class RandomBits(_KeyPrimitive):
+    """Unsigned integers of `bit_width` random bits, `shape` of them from every key."""
+
+    def type(self, keys, *, bit_width, shape):
+        _check_keys(self.name, keys)
+        if bit_width not in (8, 16, 32, 64):
+            raise TypeError(f"requires 8-, 16-, 32- or 64-bit field width, got {bit_width}.")
+        return [ArrayType((*keys.shape, *shape), np.dtype(f"uint{bit_width}"))]
+
+    def reference(self, keys, *, bit_width, shape):
+        first, second = _blocks_reference(keys, shape)
+        if bit_width == 64:
+            return [(first.astype(np.uint64) << np.uint64(32)) | second]
+        return [(first ^ second).astype(f"uint{bit_width}")]
+
+    def words(self, keys, *, bit_width, shape):
+        first, second = _blocks(keys, shape)
+        dtype = np.dtype(f"uint{bit_width}")
+        if bit_width < 64:
+            return [convert_element_type(xor_p(first, second), dtype)]
+        high = shift_left_p(convert_element_type(first, dtype), dtype.type(32))
+        return [or_p(high, convert_element_type(second, dtype))]
+
+
+class RandomClone(_KeyPrimitive):
+    """The same keys, said to be new ones."""
+
+    def type(self, keys):
+        return [keys]
+
+    def reference(self, keys):
+        return [keys]
+
+    def words(self, keys):
+        return [keys]
+
+
+def _check_keys(name: str, type: ArrayType) -> None:
+    if key_dtype_of(type) is None:
+        raise TypeError(
+            f"{name} takes random keys, got {type.short()}\n"
+            "  try:   fornax.random.key(seed), or wrap_key_data for an array of uint32 words"
+        )
+
+
+random_seed_p = RandomSeed("random_seed")
+random_wrap_p = RandomWrap("random_wrap")
+random_unwrap_p = RandomUnwrap("random_unwrap")
+random_split_p = RandomSplit("random_split")
+random_fold_in_p = RandomFoldIn("random_fold_in")
+random_bits_p = RandomBits("random_bits")
+random_clone_p = RandomClone("random_clone")
+
+
+def random_seed(seeds: Any, impl: Generator) -> Any:
+    """Keys of the shape of the integers `seeds`."""
+    return random_seed_p.bind(seeds, impl=impl)[0]
+
+
+def random_wrap(words: Any, impl: Generator) -> Any:
+    """Keys whose words are the last dimension of a uint32 array."""
+    return random_wrap_p.bind(words, impl=impl)[0]
+
+
+def random_unwrap(keys: Any) -> Any:
+    """The uint32 words of keys, in a new last dimension."""
+    return random_unwrap_p.bind(keys)[0]
+
+
+def random_split(keys: Any, shape: Sequence[int]) -> Any:
+    """Keys of shape `(*keys.shape, *shape)`."""
+    return random_split_p.bind(keys, shape=tuple(shape))[0]
+
+
+def random_fold_in(keys: Any, numbers: Any) -> Any:
+    """Keys from keys and uint32 numbers, of one shape or scalar."""
+    return random_fold_in_p.bind(keys, numbers)[0]
+
+
+def random_bits(keys: Any, bit_width: int, shape: Sequence[int]) -> Any:
+    """Random unsigned integers of shape `(*keys.shape, *shape)`."""
+    return random_bits_p.bind(keys, bit_width=bit_width, shape=tuple(shape))[0]

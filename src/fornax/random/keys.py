@@ -1,0 +1,203 @@
+"""Making keys and making more keys of them.
+
+A key is a value of dtype `key<fry>` (`key`) or, in the older style, an array of two uint32 words
+(`PRNGKey`). All functions take both, and give keys of the kind they were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.trace import current
+from fornax.ir.types import is_value, typeof
+from fornax.numpy.creation import asarray
+from fornax.primitives import random as operations
+from fornax.primitives.random import THREEFRY, Generator, generator_named
+from fornax.runtime.key_array import KeyArray
+from fornax.scalars import dtypes
+from fornax.transforms.physical import key_dtype_of
+
+__all__ = [
+    "PRNGKey", "PRNGSpec", "clone", "default_prng_impl", "fold_in", "key", "key_data", "key_dtype",
+    "key_impl", "random_clone_p", "resolve_prng_impl", "split", "wrap_key_data",
+]  # fmt: skip
+
+random_clone_p = operations.random_clone_p
+
+
+class PRNGSpec:
+    """Names a generator of random bits."""
+
+    __slots__ = ("_impl",)
+
+    def __init__(self, impl: Generator):
+        self._impl = impl
+
+    def __repr__(self) -> str:
+        return f"PRNGSpec({self._impl.name!r})"
+
+    def __str__(self) -> str:
+        return str(self._impl)
+
+    def __hash__(self) -> int:
+        return hash(self._impl)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PRNGSpec) and self._impl is other._impl
+
+
+def default_prng_impl() -> Generator:
+    """The generator used where none is named."""
+    return THREEFRY
+
+
+def resolve_prng_impl(impl_spec: Any) -> Generator:
+    """The generator of a name, PRNGSpec or key dtype; the default one for None.
+
+    Raises ValueError for an unknown name, TypeError for anything else.
+    """
+    if impl_spec is None or impl_spec == THREEFRY.dtype:
+        return THREEFRY
+    if isinstance(impl_spec, Generator):
+        return impl_spec
+    if isinstance(impl_spec, PRNGSpec):
+        return impl_spec._impl
+    if isinstance(impl_spec, str):
+        return generator_named(impl_spec)
+    raise TypeError(
+        f"unrecognized type {type(impl_spec)} for specifying PRNG implementation."
+    )
+
+
+def _chosen(name: str, impl: Any, dtype: Any) -> Generator:
+    if dtype is not None and impl is not None:
+        raise ValueError(
+            f"Cannot specify both `impl` and `dtype` arguments to fornax.random.{name}"
+        )
+    return resolve_prng_impl(impl if dtype is None else dtype)
+
+
+def key_dtype(impl_spec: Any = None) -> dtypes.ExtendedDtype:
+    """The dtype of keys of a generator."""
+    return resolve_prng_impl(impl_spec).dtype
+
+
+# --- both kinds of keys ------------------------------------------------------------------------
+def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
+    """(keys as a key-typed value, whether they were given as an array of words).
+
+    Raises TypeError for what is no key, ValueError for an array of keys unless `batched`.
+    """
+    if hasattr(key, "__jax_array__"):
+        key = key.__jax_array__()
+    if isinstance(key, bool | int | float | complex) or not is_value(key):
+        raise TypeError(f"unexpected PRNG key type {type(key)}")
+    raw = key_dtype_of(typeof(key)) is None
+    keys = wrapped(key, THREEFRY) if raw else key
+    shape = typeof(keys).shape
+    if shape and not batched:
+        raise ValueError(
+            f"{name} accepts a single key, but was given a key array of shape {shape} != (). Use "
+            "fornax.vmap for batching."
+        )
+    return keys, raw
+
+
+def wrapped(words: Any, impl: Generator) -> Any:
+    """Keys around words; a plain object where nothing is traced."""
+    type = typeof(words)
+    if current() is None and type.dtype == dtypes.uint32 and type.shape[-1:] == impl.key_shape:
+        return KeyArray(asarray(words), impl.dtype)
+    return operations.random_wrap(words, impl)
+
+
+def unwrapped(keys: Any) -> Any:
+    """The words of keys."""
+    return keys.words if isinstance(keys, KeyArray) else operations.random_unwrap(keys)
+
+
+def _as_given(keys: Any, raw: bool) -> Any:
+    return unwrapped(keys) if raw else keys
+
+
+# --- making keys -------------------------------------------------------------------------------
+def _seeded(name: str, seed: Any, impl: Generator) -> Any:
+    if hasattr(seed, "__jax_array__"):
+        seed = seed.__jax_array__()
+    if isinstance(getattr(seed, "dtype", None), dtypes.ExtendedDtype):
+        raise TypeError(f"{name} accepts a scalar seed, but was given a PRNG key.")
+    if isinstance(seed, int) and not isinstance(seed, bool):
+        # more than 32 bits of a Python integer are cut off, not refused, unless x64 is enabled
+        seed = np.int64(seed).astype(dtypes.canonical(np.int64))
+    type = typeof(seed)
+    if type.shape:
+        raise TypeError(
+            f"{name} accepts a scalar seed, but was given an array of shape {type.shape} != (). "
+            "Use fornax.vmap for batching"
+        )
+    return operations.random_seed(seed, impl)
+
+
+def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
+    """A key from a seed, an integer scalar.
+
+    impl: the generator ("threefry2x32"), or dtype: a key dtype. Raises TypeError for seeds that are
+    no integer scalars.
+    """
+    return _seeded("key", seed, _chosen("key", impl, dtype))
+
+
+def PRNGKey(seed: Any, *, impl: Any = None) -> Any:  # noqa: N802
+    """A key of the older kind from a seed: an array of two uint32 words. See `key`."""
+    return unwrapped(_seeded("PRNGKey", seed, resolve_prng_impl(impl)))
+
+
+def split(key: Any, num: int | Sequence[int] = 2) -> Any:
+    """Independent keys from one key.
+
+    num: how many, or the shape of the array of keys. Raises ValueError for an array of keys.
+    """
+    keys, raw = typed("split", key)
+    shape = tuple(num) if isinstance(num, Sequence) else (num,)
+    shape = tuple(n.__index__() for n in shape)
+    return _as_given(operations.random_split(keys, shape), raw)
+
+
+def fold_in(key: Any, data: Any) -> Any:
+    """A key from a key and an integer scalar, which is taken modulo 2³².
+
+    Raises TypeError for data that is no scalar, ValueError for an array of keys.
+    """
+    keys, raw = typed("fold_in", key)
+    shape = typeof(data).shape
+    if shape:
+        raise TypeError(
+            f"fold_in accepts a scalar, but was given an array of shape {shape} != (). Use "
+            "fornax.vmap for batching."
+        )
+    return _as_given(operations.random_fold_in(keys, asarray(data, dtypes.uint32)), raw)
+
+
+def key_data(keys: Any) -> Any:
+    """The uint32 words of keys, in a new last dimension."""
+    return unwrapped(typed("key_data", keys, batched=True)[0])
+
+
+def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Any:
+    """Keys out of a uint32 array whose last dimension has their words; undoes `key_data`."""
+    return wrapped(key_bits_array, _chosen("wrap_key_data", impl, dtype))
+
+
+def key_impl(keys: Any) -> str:
+    """The name of the generator that keys are for."""
+    typed("key_impl", keys, batched=True)
+    return THREEFRY.name
+
+
+def clone(key: Any) -> Any:
+    """The same key, said to be used on purpose once more."""
+    keys, raw = typed("clone", key, batched=True)
+    return _as_given(random_clone_p.bind(keys)[0], raw)
