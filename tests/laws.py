@@ -11,8 +11,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from cases.row import Row, Variant
 
+from cases.row import Row, Variant
 from fornax import settings
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.loop import check, interpret, schedule

@@ -1,7 +1,8 @@
 """Every primitive of the case tables obeys the laws."""
 
-import laws
 import pytest
+
+import laws
 from cases import all_rows, conversions, elementwise, reductions  # noqa: F401  (fill the tables)
 
 

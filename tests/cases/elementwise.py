@@ -5,6 +5,7 @@ import numpy as np
 from cases.row import Span, Variant, row
 from fornax.primitives import (  # noqa: F401  (registers the primitives)
     elementwise,
+    gamma,
     special,
     threefry,
 )
@@ -64,6 +65,12 @@ row("polygamma", [Span(2.0, 2.0), POSITIVE], "f", loose=64, special=False, smoot
 row("zeta", [Span(1.5, 4.0), POSITIVE], "f", loose=64, special=False, smooth=False)
 for name in ("bessel_i0e", "bessel_i1e"):
     row(name, [ANY], "f", loose=16, special=False)
+row("igamma", [Span(0.3, 4), Span(0.1, 7)], "f", loose=200, special=False, smooth=False)
+row("igammac", [Span(0.3, 4), Span(0.1, 7)], "f", loose=200, special=False, smooth=False)
+row("igamma_grad_a", [Span(0.3, 4), Span(0.1, 7)], "f", loose=999, special=False, smooth=False)
+row("random_gamma_grad", [Span(0.3, 4), Span(0.5, 3)], "f", loose=999, special=False, smooth=False)
+BETA = [Span(0.5, 4), Span(0.5, 4), Span(0.1, 0.9)]
+row("regularized_incomplete_beta", BETA, "f", loose=200, special=False, smooth=False)
 
 # rounding and bits
 for name in ("floor", "ceil"):

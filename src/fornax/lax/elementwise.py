@@ -12,7 +12,7 @@ from typing import Any
 
 from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.types import typeof
-from fornax.primitives import compare, special
+from fornax.primitives import compare, gamma, special
 from fornax.primitives import complex as complex_family
 from fornax.primitives import elementwise as table
 from fornax.primitives.family import Elementwise
@@ -129,6 +129,19 @@ lgamma = _unary(special.lgamma_p, "Logarithm of the size of the gamma function."
 digamma = _unary(special.digamma_p, "Derivative of lgamma.")
 polygamma = _binary(special.polygamma_p, "Derivative number m of digamma at x, m a whole float.")
 zeta = _binary(special.zeta_p, "Hurwitz zeta function: the sum of (k + q) to the power -x.")
+igamma = _binary(gamma.igamma_p, "Regularized lower incomplete gamma function of order a at x.")
+igammac = _binary(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
+igamma_grad_a = _binary(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
+random_gamma_grad = _binary(
+    gamma.random_gamma_grad_p, "Derivative in a of a sample of the gamma distribution of order a."
+)
+
+
+def betainc(a: Any, b: Any, x: Any) -> Any:
+    """Regularized incomplete beta function of a and b at x in [0, 1]."""
+    return gamma.regularized_incomplete_beta_p.bind(*together("betainc", a, b, x))[0]
+
+
 bessel_i0e = _unary(special.bessel_i0e_p, "exp(-|x|) I0(x), the modified Bessel function.")
 bessel_i1e = _unary(special.bessel_i1e_p, "exp(-|x|) I1(x), the modified Bessel function.")
 

@@ -11,6 +11,7 @@ from fornax.primitives import (
     dot,
     dynamic_slice,
     elementwise,
+    gamma,
     gather,
     iota,
     pad,
@@ -25,7 +26,7 @@ from fornax.primitives import (
 __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
     argreduce, compare, complex, concatenate, convert, cumulative, dot, dynamic_slice,
-    elementwise, gather, iota, pad, reduce, scatter, select, shape, slice, special,
+    elementwise, gamma, gather, iota, pad, reduce, scatter, select, shape, slice, special,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):
