@@ -1,9 +1,11 @@
 """Running sums, products, extremes and log-sums of exponentials along one axis.
 
-Three shapes of loop, all with the running values in registers:
+Three shapes of loop:
 
 * the axis is not innermost: lanes run along the innermost axis, the serial loop along `axis`;
-* it is innermost: several lines run side by side, which hides the latency of the operation;
+* it is innermost: several lines run side by side, which hides the latency of the operation. They
+  go through a buffer on the stack, a chunk at a time, so that what is fused into the operand or
+  the result is computed in vectors, and lines that share cache sets do not evict each other;
 * few long lines: every line is cut into segments. One nest reduces each segment, one combines the
   totals, one runs through the segments, side by side, each from the total before it.
 """
@@ -14,14 +16,16 @@ import math
 from collections.abc import Callable
 from functools import partial
 from math import prod
+from typing import NamedTuple
 
+from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.context import KernelContext, parts, weight
 from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.loop.builder import Builder, Value, identity
 from fornax.compiler.loop.ir import (
-    COMBINERS,
     COMPLEX,
     STORAGE,
+    Alloc,
     Axis,
     Buffer,
     Carried,
@@ -32,10 +36,15 @@ from fornax.compiler.loop.ir import (
     Pair,
     Statement,
     Store,
+    row_major,
 )
 
 #: Lines that run side by side when the axis is innermost.
 ABREAST = 8
+#: Elements of each line that are in the buffer at once.
+CHUNK = 64
+#: Most columns whose running values are kept in L1 when the axis is not innermost.
+COLUMNS = 1024
 #: Shortest segment worth cutting a line for.
 SEGMENT = 1 << 9
 #: Elements worth a thread of their own.
@@ -64,6 +73,7 @@ class Scan:
         if self.dtype == "bool":
             combiner = {"add": "or", "mul": "and", "max": "or", "min": "and"}[combiner]
         self.combiner = combiner
+        self.parts = 2 if self.complex else 1
 
     @property
     def length(self) -> int:
@@ -92,27 +102,35 @@ class Scan:
         return self.b.const(start, self.part)
 
     def carries(self, name: str) -> tuple[Carry, ...]:
-        return tuple(Carry(self.part, name) for _ in range(2 if self.complex else 1))
+        return tuple(Carry(self.part, name) for _ in range(self.parts))
 
     def value(self, expressions: tuple[Expr, ...]) -> Value:
         return Pair(*expressions) if self.complex else expressions[0]
+
+    def read(self, index: Index) -> Value:
+        return self.k.operand(0, index)
+
+    def write(self, index: Index, value: Value) -> tuple[Statement, ...]:
+        return self.k.store(0, index, self.b.cast(value, self.dtype))
 
     def along(self, position: Expr) -> Expr:
         """The index along the axis of the `position`-th element to combine."""
         return self.b.sub(self.b.index(self.length - 1), position) if self.reverse else position
 
-    def step(
-        self, index: Callable[[Expr], Index], axis: Axis, first: Expr, start: Value, name: str
-    ) -> tuple[tuple[Carried, ...], tuple[Statement, ...]]:
-        """The carries and stores that run through elements first + axis of one line."""
+    def load(self, buffer: Buffer, *index: Expr) -> Value:
+        """A value from a buffer whose first dimension is the part."""
         b = self.b
-        carries = self.carries(name)
-        old = self.value(tuple(b.carry(c) for c in carries))
-        at = index(self.along(b.add(first, b.axis(axis))))
-        new = self.combine(old, self.k.operand(0, at))
-        stores = self.k.store(0, at, b.cast(new, self.dtype))
-        carried = zip(carries, parts(start), parts(new), strict=True)
-        return tuple(Carried(c, s, n) for c, s, n in carried), stores
+        return self.value(tuple(b.load(buffer, (b.index(p), *index)) for p in range(self.parts)))
+
+    def save(self, buffer: Buffer, value: Value, *index: Expr) -> tuple[Statement, ...]:
+        b = self.b
+        return tuple(Store(buffer, (b.index(p), *index), v) for p, v in enumerate(parts(value)))
+
+    def carried(
+        self, carries: tuple[Carry, ...], start: Value, after: Value
+    ) -> tuple[Carried, ...]:
+        fields = zip(carries, parts(start), parts(after), strict=True)
+        return tuple(Carried(c, s, n) for c, s, n in fields)
 
 
 def logaddexp(b: Builder, x: Value, y: Value) -> Value:
@@ -137,7 +155,8 @@ def cumulative(k: KernelContext, combiner: str) -> None:
         return
     lines = prod(scan.shape[: scan.axis])
     segments = min(ABREAST * k.threads, scan.length // SEGMENT)
-    if lines < ABREAST and segments > 1 and scan.combiner != "logaddexp" and is_cheap(scan):
+    scalar = scan.complex and scan.combiner == "logaddexp"
+    if lines < ABREAST and segments > 1 and not scalar and is_cheap(scan):
         in_segments(scan, lines, segments)
     else:
         abreast(scan, lines)
@@ -154,70 +173,55 @@ def is_cheap(scan: Scan) -> bool:
 def across(scan: Scan) -> None:
     """Lanes along the innermost axis, a serial loop along the scanned one."""
     k, b, shape = scan.k, scan.b, scan.shape
-    outer = tuple(n for d, n in enumerate(shape[:-1]) if d != scan.axis)
-    lanes = k.target.lanes(scan.part)
-    last = next(d for d in reversed(range(len(shape))) if shape[d] > 1)
+    last = max(d for d, n in enumerate(shape) if n > 1)
     outer = tuple(1 if d == last else n for d, n in enumerate(shape) if d != scan.axis)
-    width = shape[last]
-    chunk = min(4 * lanes, 1 << (width - 1).bit_length())
-    chunks = width // chunk
-    lines = prod(outer)
-
-    def nest(line: Expr, base: Expr, extent: int) -> tuple[Statement, ...]:
-        lane, step = Axis(extent, "lane"), Axis(scan.length, "step")
-
-        def index(along: Expr) -> Index:
-            at = list(split(b, line, outer))
-            at.insert(scan.axis, along)
-            at[last] = b.add(base, b.axis(lane))
-            return tuple(at)
-
-        carried, stores = scan.step(index, step, b.index(0), scan.start(), "total")
-        loop = For(step, stores, carried)
-        return (For(lane, (loop,), kind="vector", lanes=min(chunk, extent_lanes(extent))),)
-
-    pieces = chunks + (width % chunk > 0)
-    task = Axis(lines * pieces, "task")
+    width, lines = shape[last], prod(outer)
+    lanes = 4 * k.target.lanes(scan.part)
+    share = -(-width // max(1, 2 * k.threads // lines))
+    chunk = min(width, max(lanes, min(COLUMNS, -(-share // lanes) * lanes)))
+    pieces = -(-width // chunk)
+    task, step = Axis(lines * pieces, "task"), Axis(scan.length, "step")
     line = b.idiv(b.axis(task), b.index(pieces))
-    piece = b.imod(b.axis(task), b.index(pieces))
-    base = b.mul(piece, b.index(chunk))
-    if width % chunk == 0:
-        body = nest(line, base, chunk)
-    elif chunks == 0:
-        body = nest(line, base, width)
+    base = b.mul(b.imod(b.axis(task), b.index(pieces)), b.index(chunk))
+    left = b.min(b.index(chunk), b.sub(b.index(width), base))
+    extent = left.data if left.kind == "const" else left
+    kind = {"kind": "vector", "lanes": min(lanes, power_of_two(chunk))}
+
+    def index(lane: Axis) -> Index:
+        at = list(split(b, line, outer))
+        at.insert(scan.axis, scan.along(b.axis(step)))
+        at[last] = b.add(base, b.axis(lane))
+        return tuple(at)
+
+    lane = Axis(extent, "lane")
+    if chunk <= lanes:
+        carries = scan.carries("total")
+        old = scan.value(tuple(b.carry(c) for c in carries))
+        new = scan.combine(old, scan.read(index(lane)))
+        loop = For(step, scan.write(index(lane), new), scan.carried(carries, scan.start(), new))
+        body: tuple[Statement, ...] = (For(lane, (loop,), **kind),)
     else:
-        body = (
-            If(
-                b.lt(piece, b.index(chunks)),
-                nest(line, base, chunk),
-                nest(line, b.index(chunks * chunk), width % chunk),
-            ),
-        )
+        totals = k.scratch("totals", scan.part, (scan.parts, chunk))
+        clear = Axis(chunk, "lane")
+        new = scan.combine(scan.load(totals, b.axis(lane)), scan.read(index(lane)))
+        write = scan.write(index(lane), new) + scan.save(totals, new, b.axis(lane))
+        start = scan.save(totals, scan.start(), b.axis(clear))
+        body = (For(clear, start, **kind), For(step, (For(lane, write, **kind),)))
     grain = max(1, WORTH_A_THREAD // (scan.length * chunk))
     k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
 
-def extent_lanes(extent: int) -> int:
-    """Lanes for a loop of `extent` iterations: the power of two that covers it."""
-    return 1 << (extent - 1).bit_length()
-
-
 def abreast(scan: Scan, lines: int) -> None:
-    """Several lines side by side, the scanned axis being innermost."""
+    """Several whole lines side by side, the scanned axis being innermost."""
     k, b = scan.k, scan.b
     group = min(ABREAST, lines)
     task = Axis(-(-lines // group), "task")
     first = b.mul(b.axis(task), b.index(group))
+    zero = b.index(0)
 
     def nest(count: int) -> tuple[Statement, ...]:
-        step = Axis(scan.length, "step")
-        runs = [
-            scan.step(
-                line_index(scan, b.add(first, b.index(n))), step, b.index(0), scan.start(), "t"
-            )
-            for n in range(count)
-        ]
-        return (run_together(step, runs),)
+        return run(scan, [Line(b.add(first, b.index(n)), zero, scan.start()) for n in range(count)],
+                   scan.length)  # fmt: skip
 
     body = nest(group)
     if lines % group:
@@ -226,103 +230,179 @@ def abreast(scan: Scan, lines: int) -> None:
     k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
 
-def line_index(scan: Scan, line: Expr) -> Callable[[Expr], Index]:
+class Line(NamedTuple):
+    """A run of elements of a line: which line, its first element in scan order, where it starts
+    from."""
+
+    line: Expr
+    base: Expr
+    start: Value
+
+
+def place(scan: Scan, line: Expr, along: Expr) -> Index:
     """The index of an element of a line, given its index along the axis."""
-    outer = split(scan.b, line, scan.shape[: scan.axis])
     after = (scan.b.index(0),) * (len(scan.shape) - scan.axis - 1)
-    return lambda along: (*outer, along, *after)
+    return (*split(scan.b, line, scan.shape[: scan.axis]), along, *after)
 
 
-def run_together(step: Axis, runs: list) -> For:
-    """One loop that steps several lines."""
-    stores = tuple(s for _, statements in runs for s in statements)
-    return For(step, stores, tuple(c for carried, _ in runs for c in carried))
+def run(scan: Scan, lines: list[Line], length: int) -> tuple[Statement, ...]:
+    """Scan `length` elements of every line, side by side, through a buffer."""
+    k, b, count = scan.k, scan.b, len(lines)
+    chunk = Axis(-(-length // CHUNK), "chunk")
+    done = b.mul(b.axis(chunk), b.index(CHUNK))
+    size = b.min(b.index(CHUNK), b.sub(b.index(length), done))
+    extent = size.data if size.kind == "const" else size
+    width = min(CHUNK, length)
+    lanes = min(2 * k.target.lanes(scan.part), power_of_two(width))
+    in_lanes = scan.combiner == "logaddexp" and not scan.complex  # lanes along the lines
+    shape = (scan.parts, width, power_of_two(count)) if in_lanes else (scan.parts, count, width)
+    source = Buffer("source", scan.part, shape, row_major(shape), "local")
+    result = Buffer("result", scan.part, shape, row_major(shape), "local")
+
+    def slot(n: Expr, at: Expr) -> tuple[Expr, Expr]:
+        return (at, n) if in_lanes else (n, at)
+
+    def copies(out: bool) -> tuple[Statement, ...]:
+        statements = []
+        for n, one in enumerate(lines):
+            lane = Axis(extent, "lane")
+            low = b.add(one.base, done)
+            if scan.reverse:
+                low = b.sub(b.index(scan.length), b.add(low, size))
+            index = place(scan, one.line, b.add(low, b.axis(lane)))
+            where = slot(b.index(n), b.axis(lane))
+            if out:
+                body = scan.write(index, scan.load(result, *where))
+            else:
+                body = scan.save(source, scan.read(index), *where)
+            statements.append(For(lane, body, kind="vector", lanes=lanes))
+        return tuple(statements)
+
+    step = Axis(extent, "step")
+    at = b.sub(b.sub(size, b.index(1)), b.axis(step)) if scan.reverse else b.axis(step)
+    outside = [scan.carries("total") for _ in lines]
+    if in_lanes:
+        carries, body = lanes_along_lines(scan, lines, (source, result), step, at)
+        inner: tuple[Statement, ...] = (*copies(False), *body, *copies(True))
+        return (Alloc(source), Alloc(result), *carries, For(chunk, inner))
+    inside = [scan.carries("run") for _ in lines]
+    carried: list[Carried] = []
+    saves: list[Statement] = []
+    for n, (before, now) in enumerate(zip(outside, inside, strict=True)):
+        old = scan.value(tuple(b.carry(c) for c in now))
+        new = scan.combine(old, scan.load(source, b.index(n), at))
+        saves += scan.save(result, new, b.index(n), at)
+        carried += scan.carried(now, scan.value(tuple(b.carry(c) for c in before)), new)
+    loop = For(step, tuple(saves), tuple(carried))
+    kept = [
+        c
+        for one, before, now in zip(lines, outside, inside, strict=True)
+        for c in scan.carried(before, one.start, scan.value(tuple(b.final(c) for c in now)))
+    ]
+    inner = (*copies(False), loop, *copies(True))
+    return Alloc(source), Alloc(result), For(chunk, inner, tuple(kept))
+
+
+def lanes_along_lines(
+    scan: Scan, lines: list[Line], buffers: tuple[Buffer, Buffer], step: Axis, at: Expr
+) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """For costly operations: every line is a lane. Statements before all chunks, and for one."""
+    b, count = scan.b, len(lines)
+    source, result = buffers
+    shape = (1, power_of_two(count))
+    totals = Buffer("totals", scan.part, shape, row_major(shape), "local")
+    before: tuple[Statement, ...] = (Alloc(totals),)
+    for n, one in enumerate(lines):
+        before += scan.save(totals, one.start, b.index(n))
+    lane, carries = Axis(count, "lane"), scan.carries("run")
+    new = scan.combine(b.carry(carries[0]), scan.load(source, at, b.axis(lane)))
+    start = scan.load(totals, b.axis(lane))
+    loop = For(step, scan.save(result, new, at, b.axis(lane)), scan.carried(carries, start, new))
+    keep = scan.save(totals, b.final(carries[0]), b.axis(lane))
+    return before, (For(lane, (loop, *keep), kind="vector", lanes=shape[1]),)
 
 
 def in_segments(scan: Scan, lines: int, segments: int) -> None:
     """Cut every line into segments that run side by side and in parallel."""
     k, b = scan.k, scan.b
     length = scan.length // segments
-    count = 2 if scan.complex else 1
-    totals = k.workspace("totals", scan.part, (lines, segments, count))
-    before = k.workspace("before", scan.part, (lines, segments + 1, count))
+    totals = k.workspace("totals", scan.part, (scan.parts, lines, segments))
+    before = k.workspace("before", scan.part, (scan.parts, lines, segments + 1))
     emit_totals(scan, totals, length)
     emit_before(scan, totals, before)
 
-    def start(line: Expr, segment: Expr) -> Value:
-        at = (line, segment)
-        return scan.value(tuple(b.load(before, (*at, b.index(p))) for p in range(count)))
-
-    tasks = -(-segments // ABREAST)
-    group = -(-segments // tasks)
-    while segments % group:  # at most ABREAST steps: a group of one always fits
-        group -= 1
+    group = next(n for n in range(min(ABREAST, segments), 0, -1) if segments % n == 0)
     tasks = segments // group
-    task, step = Axis(lines * tasks, "task"), Axis(length, "step")
+    task = Axis(lines * tasks, "task")
     line = b.idiv(b.axis(task), b.index(tasks))
     first = b.mul(b.imod(b.axis(task), b.index(tasks)), b.index(group))
     runs = []
     for n in range(group):
         segment = b.add(first, b.index(n))
         base = b.mul(segment, b.index(length))
-        runs.append(scan.step(line_index(scan, line), step, base, start(line, segment), "t"))
+        runs.append(Line(line, base, scan.load(before, line, segment)))
     grain = max(1, WORTH_A_THREAD // (length * group))
-    k.emit((For(task, (run_together(step, runs),), kind="parallel"),), task.extent, grain)
+    k.emit((For(task, run(scan, runs, length), kind="parallel"),), task.extent, grain)
 
     rest = scan.length - length * segments
     if rest:
-        line, step = Axis(lines, "line"), Axis(rest, "step")
-        index = line_index(scan, b.axis(line))
-        begin = start(b.axis(line), b.index(segments))
-        run = scan.step(index, step, b.index(length * segments), begin, "t")
-        k.emit((For(line, (run_together(step, [run]),)),))
+        line_axis = Axis(lines, "line")
+        line, end = b.axis(line_axis), b.index(segments)
+        one = Line(line, b.index(length * segments), scan.load(before, line, end))
+        k.emit((For(line_axis, run(scan, [one], rest)),))
 
 
 def emit_totals(scan: Scan, totals: Buffer, length: int) -> None:
     """totals[line, segment]: everything in the segment, combined."""
     k, b = scan.k, scan.b
-    lines, segments, count = totals.shape
-    task, step = Axis(lines * segments, "task"), Axis(length, "step")
+    _, lines, segments = totals.shape
+    task = Axis(lines * segments, "task")
     line = b.idiv(b.axis(task), b.index(segments))
     segment = b.imod(b.axis(task), b.index(segments))
-    at = scan.along(b.add(b.mul(segment, b.index(length)), b.axis(step)))
-    x = k.operand(0, line_index(scan, line)(at))
-    carries = scan.carries("total")
-    old = scan.value(tuple(b.carry(c) for c in carries))
-    new = scan.combine(old, x)
-    free = count == 1 and scan.combiner in COMBINERS  # lanes may combine in any order
-    carried = tuple(
-        Carried(c, s, n, scan.combiner if free else None)
-        for c, s, n in zip(carries, parts(scan.start()), parts(new), strict=True)
-    )
-    stores = tuple(
-        Store(totals, (line, segment, b.index(p)), b.final(c)) for p, c in enumerate(carries)
-    )
+
+    def element(step: Axis) -> Value:
+        at = b.add(b.mul(segment, b.index(length)), b.axis(step))
+        return scan.read(place(scan, line, scan.along(at)))
+
+    def reduce(combiner: str, step: Axis, x: Expr) -> tuple[Statement, Expr]:
+        carry = Carry(x.dtype, combiner)
+        start = b.const(identity(combiner, x.dtype), x.dtype)
+        following = b.op(combiner, b.carry(carry), x)
+        return For(step, (), (Carried(carry, start, following, combiner),)), b.final(carry)
+
+    steps = Axis(length, "step"), Axis(length, "step")
+    if scan.combiner == "logaddexp":  # the maximum first, then the sum of what is left
+        loop, top = reduce("max", steps[0], element(steps[0]))
+        infinite = b.eq(b.abs(top), b.const(math.inf, top.dtype))
+        shift = b.select(infinite, b.const(0.0, top.dtype), top)
+        more, total = reduce("add", steps[1], b.exp(b.sub(element(steps[1]), shift)))
+        body: tuple[Statement, ...] = (loop, more)
+        value: Value = b.add(shift, b.log(total))
+    elif scan.complex:
+        carries = scan.carries("total")
+        new = scan.combine(scan.value(tuple(b.carry(c) for c in carries)), element(steps[0]))
+        body = (For(steps[0], (), scan.carried(carries, scan.start(), new)),)
+        value = scan.value(tuple(b.final(c) for c in carries))
+    else:
+        loop, value = reduce(scan.combiner, steps[0], element(steps[0]))
+        body = (loop,)
+    body += scan.save(totals, value, line, segment)
     grain = max(1, WORTH_A_THREAD // length)
-    loop = For(step, (), carried)
-    k.emit((For(task, (loop, *stores), kind="parallel"),), task.extent, grain)
+    k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
 
 def emit_before(scan: Scan, totals: Buffer, before: Buffer) -> None:
     """before[line, segment]: everything before the segment, combined."""
     k, b = scan.k, scan.b
-    lines, segments, count = totals.shape
+    _, lines, segments = totals.shape
     line, step = Axis(lines, "line"), Axis(segments, "segment")
     carries = scan.carries("total")
     at = (b.axis(line), b.axis(step))
-    x = scan.value(tuple(b.load(totals, (*at, b.index(p))) for p in range(count)))
-    old = tuple(b.carry(c) for c in carries)
-    new = scan.combine(scan.value(old), x)
-    carried = zip(carries, parts(scan.start()), parts(new), strict=True)
-    loop = For(
-        step,
-        tuple(Store(before, (*at, b.index(p)), value) for p, value in enumerate(old)),
-        tuple(Carried(c, s, n) for c, s, n in carried),
-    )
-    end = tuple(
-        Store(before, (b.axis(line), b.index(segments), b.index(p)), b.final(c))
-        for p, c in enumerate(carries)
-    )
+    old = scan.value(tuple(b.carry(c) for c in carries))
+    new = scan.combine(old, scan.load(totals, *at))
+    loop = For(step, scan.save(before, old, *at), scan.carried(carries, scan.start(), new))
+    last = scan.value(tuple(b.final(c) for c in carries))
+    end = scan.save(before, last, b.axis(line), b.index(segments))
     k.emit((For(line, (loop, *end)),))
 
 

@@ -38,8 +38,12 @@ from fornax.compiler.loop.ir import (
     Store,
 )
 
-#: Fewer multiplications than this are not worth a second thread.
-WORTH_A_THREAD = 1 << 18
+#: Fewer multiplications than this are not worth a thread.
+WORTH_A_THREAD = 1 << 20
+#: Most elements that every thread packs for itself rather than wait for the others.
+PACKED_ALONE = 1 << 15
+#: Pieces for each thread where there is enough work: one that is held up takes fewer.
+SPARE_PIECES = 4
 #: Matrices of at most this many multiplications are always read in place.
 TINY = 1 << 12
 #: Most columns of a block whose sums wait in scratch for the next block of the depth.
@@ -94,9 +98,12 @@ class Gemm:
     # --- decisions ---
     def _choose_pieces(self) -> None:
         """Cut each matrix so that the pieces of all matrices keep the threads equally busy."""
+        p = self.p
         threads = self.k.threads if self.work >= 2 * WORTH_A_THREAD else 1
-        batch = self.p.batch
-        pieces = 1 if batch % threads == 0 or batch >= 8 * threads else threads
+        pieces = 1 if p.batch % threads == 0 or p.batch >= 8 * threads else threads
+        self.alone = pieces == 1 or p.depth * (p.rows + p.columns) <= PACKED_ALONE
+        if not self.alone:
+            pieces *= max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
         by_row = -(-self.row_tiles // pieces) * pieces / self.row_tiles
         by_column = -(-self.column_tiles // pieces) * pieces / self.column_tiles
         self.along_rows = by_row <= by_column
@@ -117,8 +124,8 @@ class Gemm:
             else:
                 left = right = False
         self.blocks, self.block = blocks, -(-p.depth // blocks)
-        allocate = self.k.scratch if self.pieces == 1 else self.k.workspace
-        copies = 1 if self.pieces == 1 else p.batch
+        allocate = self.k.scratch if self.alone else self.k.workspace
+        copies = 1 if self.alone else p.batch
         left_cut = self._cut(p.left, p.row_extents, p.rows, self.tile.rows)
         right_cut = self._cut(p.right, p.column_extents, p.columns, self.tile.columns)
         self.left: Source
@@ -188,16 +195,18 @@ class Gemm:
         task = Axis(tasks, "task")
         batch = b.idiv(b.axis(task), b.index(self.pieces))
         piece = b.imod(b.axis(task), b.index(self.pieces))
+        whole = b.index(0)
+        rows = Range.piece(b, self.row_tiles, *(
+            (self.pieces, piece) if self.along_rows else (1, whole)
+        ))  # fmt: skip
+        columns = Range.piece(b, self.column_tiles, *(
+            (1, whole) if self.along_rows else (self.pieces, piece)
+        ))  # fmt: skip
         body: tuple[Statement, ...] = ()
-        if self.pieces == 1:
-            for source in sources:
-                body += self._fill(source, batch, 1, b.index(0))
+        if self.alone:
+            body += self._fill(self.left, batch, rows) + self._fill(self.right, batch, columns)
         elif sources:
             self._emit_packing(sources, grain)
-        rows = Range.piece(b, self.row_tiles, self.pieces if self.along_rows else 1,
-                           piece if self.along_rows else b.index(0))  # fmt: skip
-        columns = Range.piece(b, self.column_tiles, 1 if self.along_rows else self.pieces,
-                              b.index(0) if self.along_rows else piece)  # fmt: skip
         body += self._blocks(batch, rows, columns)
         self.k.emit((For(task, body, kind="parallel"),), tasks, grain)
 
@@ -210,11 +219,14 @@ class Gemm:
         share = b.imod(b.axis(task), b.index(shares))
         body: tuple[Statement, ...] = ()
         for source in sources:
-            body += self._fill(source, batch, shares, share)
+            tiles = Range.piece(b, source.cut.tiles, shares, share)
+            body += self._fill(source, batch, tiles)
         self.k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
-    def _fill(self, source: Source, batch: Expr, shares: int, share: Expr) -> tuple[Statement, ...]:
-        tiles = Range.piece(self.b, source.cut.tiles, shares, share)
+    def _fill(self, source: Source, batch: Expr, tiles: Range) -> tuple[Statement, ...]:
+        """Pack a range of tiles."""
+        if not source.packed:
+            return ()
         return (tiles.loop(self.b, 1, lambda r: source.fill(batch, r.first), "pack"),)
 
     def _blocks(self, batch: Expr, rows: Range, columns: Range) -> tuple[Statement, ...]:

@@ -9,7 +9,6 @@ Both cut the depth into shares where there are too few results for all threads.
 from __future__ import annotations
 
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, balanced
-from fornax.compiler.kernels.gemm import WORTH_A_THREAD
 from fornax.compiler.kernels.product import Product, Side, split
 from fornax.compiler.loop.ir import (
     Axis,
@@ -23,6 +22,8 @@ from fornax.compiler.loop.ir import (
     Store,
 )
 
+#: Fewer multiplications than this are not worth a thread: they wait for memory.
+WORTH_A_THREAD = 1 << 17
 #: Fewest steps of the depth worth a share of their own.
 WORTH_A_SPLIT = 1 << 14
 #: Columns whose sums are kept in L1 while rows stream by.
