@@ -88,7 +88,7 @@ def is_independent(loop: For) -> bool:
 def distinct(offset: Expr, loop: For, inside: set[Axis]) -> bool:
     """True when different iterations of `loop` store to different elements: its step exceeds all
     that the loops inside of it can move."""
-    step, reach = 0, 0
+    step, moves = 0, {}
     for part, coefficient in affine.linear(offset)[0]:
         if part.kind != "axis":
             if affine.depends_on_axis(part, {loop.axis, *inside}):
@@ -96,8 +96,31 @@ def distinct(offset: Expr, loop: For, inside: set[Axis]) -> bool:
         elif part.data is loop.axis:
             step = coefficient
         elif part.data in inside:
-            reach += abs(coefficient) * (part.high - part.low)
+            moves[part.data] = coefficient
+    reach = 0
+    for axis in list(moves):
+        found = ragged(axis)
+        if found is not None:  # blocks and their insides together cover the extent once
+            blocks, size, extent = found
+            if moves.get(blocks) == size * moves.get(axis, 0):
+                reach += abs(moves.pop(axis)) * (extent - 1)
+                del moves[blocks]
+    reach += sum(abs(c) * affine.last_value(axis) for axis, c in moves.items())
     return abs(step) > reach or (step != 0 and not inside)
+
+
+def ragged(axis: Axis) -> tuple[Axis, int, int] | None:
+    """(axis over blocks, block size, extent of both) where `axis` counts min(size, what is left)
+    inside of a block."""
+    extent = axis.extent
+    if not isinstance(extent, Expr) or extent.kind != "op" or extent.data != "min":
+        return None
+    left, size = extent.args
+    terms, constant = affine.linear(left)
+    if size.kind != "const" or len(terms) != 1 or terms[0][0].kind != "axis":
+        return None
+    part, coefficient = terms[0]
+    return (part.data, size.data, constant) if coefficient == -size.data else None
 
 
 class Marked(Rewriter):

@@ -23,8 +23,9 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.compiler.target import Target
 
-#: side of the blocks in which a transposed array is read
-BLOCK = 32
+#: side of the blocks in which a transposed array is read; half of it for 8-byte elements. Long
+#: sides save translation of addresses where pages are small, two blocks should fit the first cache
+BLOCK = 64
 #: strides, in bytes per step, from which neighbours are in different cache lines
 FAR = 64
 #: reads that are transposed into local memory; more would not fit the first cache
@@ -180,6 +181,7 @@ class Transpose:
     across: For
     along: For
     loads: tuple[Expr, ...]
+    size: int  #: of a block
 
 
 def tile_transposes(kernel: Kernel, target: Target) -> Kernel:
@@ -227,7 +229,12 @@ def transposed(statement: Statement) -> Transpose | None:
     if not by_loop:
         return None
     across = max(by_loop, key=lambda loop: len(by_loop[loop]))
-    return Transpose(tuple(nest), across, along, tuple(by_loop[across][:MOST_STAGED]))
+    staged = tuple(by_loop[across][:MOST_STAGED])
+    wide = any(WIDTH[load.data.dtype] > 32 for load in staged)
+    sizes = (BLOCK // 2, BLOCK // 4) if wide else (BLOCK, BLOCK // 2)
+    extents = (across.axis.extent, along.axis.extent)
+    even = (size for size in sizes if all(extent % size == 0 for extent in extents))
+    return Transpose(tuple(nest), across, along, staged, next(even, sizes[0]))
 
 
 class Transposer(Rewriter):
@@ -253,13 +260,13 @@ class Transposer(Rewriter):
         body: tuple[Statement, ...] = ()
         staged = {}
         for number, load in enumerate(found.loads):
-            size = BLOCK * BLOCK
+            size = found.size * found.size
             dtype = load.data.dtype
             local = Buffer(f"tile{number}", dtype, (size,), (1,), "local")
             staged[load] = local
-            body += (Alloc(local), self.fill(load, local, across, along, rows, columns))
+            body += (Alloc(local), *self.fill(load, local, across, along, rows, columns))
         row, column = Axis(rows, found.across.axis.name), Axis(columns, found.along.axis.name)
-        place = b.add(b.mul(b.axis(row), b.index(BLOCK)), b.axis(column))
+        place = b.add(b.mul(b.axis(row), b.index(self.found.size)), b.axis(column))
         copy = self.at(across, b.axis(row), along, b.axis(column))
         for load, local in staged.items():
             copy.memo[load] = b.node("load", load.dtype, local, (place,))
@@ -271,18 +278,18 @@ class Transposer(Rewriter):
 
     def block(self, loop: For) -> tuple[Axis, int | Expr]:
         """The axis over blocks of a loop, and the extent of one block."""
-        b, extent = self.b, loop.axis.extent
-        blocks = Axis(-(-extent // BLOCK), loop.axis.name + "_block")
-        if extent % BLOCK == 0:
+        b, extent, size = self.b, loop.axis.extent, self.found.size
+        blocks = Axis(-(-extent // size), loop.axis.name + "_block")
+        if extent % size == 0:
             b.axis(blocks)
-            return blocks, BLOCK
-        left = b.sub(b.index(extent), b.mul(b.axis(blocks), b.index(BLOCK)))
-        size = b.min(left, b.index(BLOCK))
+            return blocks, size
+        left = b.sub(b.index(extent), b.mul(b.axis(blocks), b.index(size)))
+        size = b.min(left, b.index(size))
         return blocks, size.data if size.kind == "const" else size
 
     def at(self, across: Axis, row: Expr, along: Axis, column: Expr) -> Rewriter:
         """A rewriter for one point of a block."""
-        b, found, size = self.b, self.found, self.b.index(BLOCK)
+        b, found, size = self.b, self.found, self.b.index(self.found.size)
         copy = Rewriter(b)
         copy.bound["axis", found.across.axis] = b.add(b.mul(b.axis(across), size), row)
         copy.bound["axis", found.along.axis] = b.add(b.mul(b.axis(along), size), column)
@@ -291,18 +298,23 @@ class Transposer(Rewriter):
     def fill(
         self, load: Expr, local: Buffer, across: Axis, along: Axis, rows: int | Expr,
         columns: int | Expr,
-    ) -> For:  # fmt: skip
+    ) -> tuple[Statement, ...]:  # fmt: skip
         """local[row, column] = load: as many columns at once as a register has lanes, so that the
-        back end can transpose squares of them in registers."""
+        back end can transpose squares of them in registers. Few columns are open at a time, each
+        read over its whole length: large powers of two as strides put them all in one cache set."""
         b = self.b
         lanes = self.target.lanes(local.dtype)
-        row = Axis(rows, "row")
         dtype = f"uint{WIDTH[local.dtype]}" if local.dtype in STORAGE else load.dtype
 
-        def store(column: Expr) -> Store:
-            place = b.add(b.mul(b.axis(row), b.index(BLOCK)), column)
+        def along_rows(column: Expr, *unrolled: Axis) -> For:
+            row = Axis(rows, "row")
+            place = b.add(b.mul(b.axis(row), b.index(self.found.size)), column)
             offset = self.at(across, b.axis(row), along, column)(load.args[0])
-            return Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
+            store = Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
+            body: Statement = store
+            for axis in unrolled:
+                body = For(axis, (body,), kind="unroll")
+            return For(row, (body,), kind="vector", lanes=lanes)
 
         count = b.idiv(b.index(columns), b.index(lanes))
         rest = b.imod(b.index(columns), b.index(lanes))
@@ -310,12 +322,11 @@ class Transposer(Rewriter):
         left = Axis(rest.data if rest.kind == "const" else rest, "left")
         step = Axis(lanes, "step")
         first = b.mul(b.axis(group), b.index(lanes))
-        squares = For(step, (store(b.add(first, b.axis(step))),), kind="unroll")
         body: tuple[Statement, ...] = ()
         if group.extent != 0:
+            squares = along_rows(b.add(first, b.axis(step)), step)
             body = (For(group, (squares,)),) if group.extent != 1 else (squares,)
         if left.extent != 0:
-            offset = b.mul(count, b.index(lanes))
-            column = b.add(offset, b.axis(left))
-            body += (For(left, (store(column),)),) if left.extent != 1 else (store(column),)
-        return For(row, body, kind="vector", lanes=lanes)
+            single = along_rows(b.add(b.mul(count, b.index(lanes)), b.axis(left)))
+            body += (For(left, (single,)),) if left.extent != 1 else (single,)
+        return body
