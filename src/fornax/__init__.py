@@ -20,10 +20,11 @@ __version_info__ = (0, 1, 0)
 _ATTRIBUTES = {
     **dict.fromkeys(("jit",), "fornax.api.jit"),
     **dict.fromkeys(
-        ("grad", "value_and_grad", "vjp", "jvp", "linearize", "jacfwd", "jacrev", "jacobian",
-         "hessian", "linear_transpose"), "fornax.api.grad"),
+        ("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"),
+        "fornax.api.grad"),
+    **dict.fromkeys(("jacfwd", "jacrev", "jacobian", "hessian"), "fornax.api.jacobian"),
     "vmap": "fornax.api.vmap",
-    **dict.fromkeys(("custom_jvp", "custom_vjp"), "fornax.api.custom"),
+    **dict.fromkeys(("custom_gradient", "custom_jvp", "custom_vjp"), "fornax.api.custom"),
     **dict.fromkeys(("checkpoint", "remat", "checkpoint_policies"), "fornax.api.checkpoint"),
     **dict.fromkeys(
         ("make_jaxpr", "eval_shape", "ShapeDtypeStruct", "block_until_ready", "device_put",
@@ -34,14 +35,14 @@ _ATTRIBUTES = {
                      "live_arrays", "clear_caches"), "fornax.api.device"),
     "explain_misses": "fornax.observe.events",
     "config": "fornax.api.configuration",
-    **dict.fromkeys(("enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans",
-                     "debug_infs", "checking_leaks", "default_matmul_precision"),
+    **dict.fromkeys(("enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
+                     "default_matmul_precision"),
                     "fornax.api.configuration"),
     "Array": "fornax.numpy.methods",
 }  # fmt: skip
 _MODULES = (
-    "numpy", "lax", "nn", "random", "tree", "tree_util", "dtypes", "errors", "core", "observe",
-    "flatten_util", "stages", "typing", "scipy", "ops", "custom_derivatives", "debug", "ad_checkpoint",
+    "numpy", "lax", "nn", "random", "tree", "tree_util", "dtypes", "errors", "observe", "scipy",
+    "flatten_util", "stages", "typing",
 )  # fmt: skip
 
 __all__ = ["__version__", *_ATTRIBUTES, *_MODULES]

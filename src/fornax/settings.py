@@ -23,17 +23,12 @@ class Settings:
 
     enable_x64: bool = False
     disable_jit: bool = False
-    debug_nans: bool = False
-    debug_infs: bool = False
-    check_tracer_leaks: bool = False
-    enable_checks: bool = False
     log_compiles: bool = False
     numpy_dtype_promotion: str = "standard"
     numpy_rank_promotion: str = "allow"
     default_matmul_precision: str | None = None
     default_prng_impl: str = "threefry2x32"
     threefry_partitionable: bool = True
-    traceback_filtering: str = "auto"
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
     #: threads a kernel may use; 0 means as many as the process may run on

@@ -1,0 +1,86 @@
+"""Devices: there is one, the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fornax import _native
+from fornax.runtime import eager
+
+__all__ = [
+    "Device", "clear_caches", "default_backend", "device_count", "devices", "live_arrays",
+    "local_device_count", "local_devices", "process_count", "process_index",
+]  # fmt: skip
+
+
+class Device:
+    """A place where arrays live and programs run."""
+
+    platform = "cpu"
+    device_kind = "cpu"
+    id = 0
+    process_index = 0
+    host_id = 0
+    local_hardware_id = 0
+
+    def __repr__(self) -> str:
+        return "CpuDevice(id=0)"
+
+    def memory_stats(self) -> dict[str, int]:
+        """Bytes live, cached and at most used, and the number of live arrays."""
+        return _native.memory_stats()
+
+
+_cpu = Device()
+_native.set_default_device(_cpu)
+
+
+def devices(backend: str | None = None) -> list[Device]:
+    """All devices. Raises RuntimeError for a backend other than "cpu"."""
+    if backend not in (None, "cpu"):
+        raise RuntimeError(f"Unknown backend {backend!r}: only 'cpu' is present")
+    return [_cpu]
+
+
+def local_devices(
+    process_index: int | None = None, backend: str | None = None, host_id: int | None = None
+) -> list[Device]:
+    """The devices of this process."""
+    return devices(backend)
+
+
+def device_count(backend: str | None = None) -> int:
+    """How many devices there are."""
+    return len(devices(backend))
+
+
+local_device_count = device_count
+
+
+def default_backend() -> str:
+    """The name of the backend: "cpu"."""
+    return "cpu"
+
+
+def process_index(backend: str | None = None) -> int:
+    """The number of this process: 0."""
+    return 0
+
+
+def process_count(backend: str | None = None) -> int:
+    """How many processes there are: 1."""
+    return 1
+
+
+def live_arrays(platform: str | None = None) -> list[Any]:
+    """The arrays that are alive."""
+    return _native.live_arrays()
+
+
+def clear_caches() -> None:
+    """Forget traced programs, eager counters and cached memory."""
+    from fornax.api.jit import clear_caches as clear_traces  # jit imports this room
+
+    clear_traces()
+    eager.clear()
+    _native.trim_cache()

@@ -1,0 +1,40 @@
+"""Dtypes: JAX's `jax.dtypes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fornax.ir.types import typeof
+from fornax.numpy.scalar_types import finfo, iinfo, issubdtype, result_type
+from fornax.scalars import dtypes as _dtypes
+from fornax.scalars.dtypes import (
+    bfloat16,
+    extended,
+    float0,
+    float8_e4m3fn,
+    float8_e5m2,
+    int4,
+    prng_key,
+    uint4,
+)
+
+__all__ = [
+    "bfloat16", "canonicalize_dtype", "extended", "finfo", "float0", "float8_e4m3fn",
+    "float8_e5m2", "iinfo", "int4", "issubdtype", "prng_key", "result_type", "scalar_type_of",
+    "uint4",
+]  # fmt: skip
+
+
+def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> Any:
+    """The dtype that arrays of `dtype` get: 64-bit ones are narrowed unless x64 is enabled."""
+    return _dtypes.canonical(dtype)
+
+
+def scalar_type_of(x: Any) -> type:
+    """bool, int, float or complex: the Python type of the elements of `x`."""
+    dtype = typeof(x).dtype
+    if dtype == _dtypes.bool_:
+        return bool
+    if _dtypes.is_integer(dtype):
+        return int
+    return complex if _dtypes.is_complex(dtype) else float
