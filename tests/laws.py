@@ -215,10 +215,10 @@ def directions(arrays: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     return [draw(a) for a in arrays]
 
 
-def differentiable(row: Row):
-    """Runs in float64 and complex128 whose result has derivatives, as functions of the operands
-    that have tangents."""
-    wide = [d for d in row.precise if dtypes.is_inexact(d)]
+def differentiable(row: Row, chosen: Sequence[np.dtype] | None = None):
+    """Runs whose result has derivatives (in float64 and complex128 unless dtypes are `chosen`), as
+    functions of the operands that have tangents."""
+    wide = chosen or [d for d in row.precise if dtypes.is_inexact(d)]
     for arrays, params, _, where in runs(row, wide if row.smooth else ()):
         where_inexact = inexact_positions(arrays)
 
@@ -251,6 +251,22 @@ def jvp_equals_differences(row: Row) -> None:
                 tangent = numpy(instantiate(g))
                 assert tangent.shape == expected.shape, where
                 np.testing.assert_allclose(tangent, expected, rtol=2e-6, atol=2e-6, err_msg=where)
+
+
+def derivatives_keep_types(row: Row) -> None:
+    """Tangents and cotangents have the types of what they belong to, in every dtype."""
+    narrow = [d for d in row.dtypes if dtypes.is_inexact(d)]
+    for function, primals, where in differentiable(row, narrow):
+        outs, program, has_tangent = linearize_flat(function, primals)
+        kept = [o for o, h in zip(outs, has_tangent, strict=True) if h]
+        for type, out in zip(program.out_types, kept, strict=True):
+            expected = typeof(out).tangent()
+            assert (type.shape, type.dtype) == (expected.shape, expected.dtype), where
+        grads = backward(program, directions([numpy(o) for o in kept], 6))
+        for grad, primal in zip(grads, primals, strict=True):
+            found = instantiate(grad)
+            assert typeof(found).dtype == primal.dtype, f"{where}: {typeof(found)}"
+            assert typeof(found).shape == primal.shape, f"{where}: {typeof(found)}"
 
 
 def second_derivative(row: Row) -> None:

@@ -38,6 +38,11 @@ def test_jvp_equals_differences(row):
 
 
 @smooth
+def test_derivatives_keep_types(row):
+    laws.derivatives_keep_types(row)
+
+
+@smooth
 def test_second_derivative(row):
     laws.second_derivative(row)
 

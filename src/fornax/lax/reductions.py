@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax import pytree
+from fornax.api.tracing import trace_types
 from fornax.ir.basis import reduce_sum_p
-from fornax.ir.types import typeof
-from fornax.primitives import argreduce, cumulative, reduce
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.primitive import Primitive
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import argreduce, cumulative
+from fornax.primitives import reduce as family
+from fornax.primitives.combine import reduce_p
 from fornax.primitives.family import LOGICAL, category
 from fornax.scalars import dtypes
 
@@ -22,6 +28,7 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "reduce",
     "reduce_and",
     "reduce_max",
     "reduce_min",
@@ -41,7 +48,7 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -
     return reduce_sum_p.bind(operand, axes=_axes(axes))[0]
 
 
-def _reduction(primitive: reduce.Reduction, line: str) -> Callable:
+def _reduction(primitive: family.Reduction, line: str) -> Callable:
     def function(operand: Any, axes: Sequence[int]) -> Any:
         return primitive.bind(operand, axes=_axes(axes))[0]
 
@@ -50,7 +57,7 @@ def _reduction(primitive: reduce.Reduction, line: str) -> Callable:
     return function
 
 
-def _logical(primitive: reduce.Reduction, line: str) -> Callable:
+def _logical(primitive: family.Reduction, line: str) -> Callable:
     def function(operand: Any, axes: Sequence[int]) -> Any:
         dtype = typeof(operand).dtype
         if (category(dtype) or "?") not in LOGICAL:
@@ -64,16 +71,75 @@ def _logical(primitive: reduce.Reduction, line: str) -> Callable:
     return function
 
 
-reduce_prod = _reduction(reduce.reduce_prod_p, "Product over `axes`, of numbers.")
+reduce_prod = _reduction(family.reduce_prod_p, "Product over `axes`, of numbers.")
 reduce_max = _reduction(
-    reduce.reduce_max_p, "Largest element over `axes`; NaN if there is one, -inf if empty."
+    family.reduce_max_p, "Largest element over `axes`; NaN if there is one, -inf if empty."
 )
 reduce_min = _reduction(
-    reduce.reduce_min_p, "Smallest element over `axes`; NaN if there is one, inf if empty."
+    family.reduce_min_p, "Smallest element over `axes`; NaN if there is one, inf if empty."
 )
-reduce_and = _logical(reduce.reduce_and_p, "Bitwise (or logical) and over `axes`.")
-reduce_or = _logical(reduce.reduce_or_p, "Bitwise (or logical) or over `axes`.")
-reduce_xor = _logical(reduce.reduce_xor_p, "Bitwise (or logical) exclusive or over `axes`.")
+reduce_and = _logical(family.reduce_and_p, "Bitwise (or logical) and over `axes`.")
+reduce_or = _logical(family.reduce_or_p, "Bitwise (or logical) or over `axes`.")
+reduce_xor = _logical(family.reduce_xor_p, "Bitwise (or logical) exclusive or over `axes`.")
+
+
+#: operation of a computation of one step -> the reduction that does the same
+_MONOIDS = {
+    "add": reduce_sum_p, "mul": family.reduce_prod_p, "max": family.reduce_max_p,
+    "min": family.reduce_min_p, "and": family.reduce_and_p, "or": family.reduce_or_p,
+    "xor": family.reduce_xor_p,
+}  # fmt: skip
+
+
+def reduce(
+    operands: Any,
+    init_values: Any,
+    computation: Callable[[Any, Any], Any],
+    dimensions: Sequence[int],
+    out_sharding: Any = None,
+) -> Any:
+    """Combine elements along `dimensions` with an associative function.
+
+    operands: a tree of arrays of one shape. init_values: scalars of the same structure and dtypes,
+    combined first. computation: two trees of scalars to one. Raises TypeError for dtypes that do
+    not match.
+    """
+    leaves, structure = pytree.tree_flatten(operands)
+    starts, start_structure = pytree.tree_flatten(init_values)
+    if not leaves:
+        raise ValueError("reduce must have at least one operand.")
+    if structure != start_structure:
+        raise ValueError(
+            "Operands must have the same tree structure as init_values: "
+            f"{structure} vs. {start_structure}"
+        )
+    dimensions = _axes(dimensions)
+    types = [ArrayType((), typeof(x).dtype) for x in leaves]
+    scalars = pytree.tree_unflatten(structure, types)
+    program = trace_types(computation, (scalars, scalars), "reduce").jaxpr
+    whole = _whole_reduction(program)
+    if whole is not None and typeof(starts[0]).dtype == types[0].dtype:
+        primitive, combine = whole
+        total = primitive.bind(leaves[0], axes=dimensions)[0]
+        return pytree.tree_unflatten(structure, [combine.bind(starts[0], total)[0]])
+    params = {"jaxpr": program.without_consts(), "dimensions": dimensions}
+    if program.consts:
+        raise TypeError("lax.reduce: the computation may not close over traced values or arrays")
+    outs = reduce_p.bind(*leaves, *starts, **params)
+    return pytree.tree_unflatten(structure, outs)
+
+
+def _whole_reduction(program: Jaxpr) -> tuple[Primitive, Primitive] | None:
+    """(reduction, operation) for a program that is one operation on its two inputs."""
+    if len(program.equations) != 1 or len(program.inputs) != 2:
+        return None
+    (equation,) = program.equations
+    primitive = _MONOIDS.get(equation.primitive.name)
+    if primitive is None or tuple(program.outputs) != tuple(equation.outputs):
+        return None
+    if set(equation.inputs) != set(program.inputs):
+        return None
+    return primitive, equation.primitive
 
 
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:
