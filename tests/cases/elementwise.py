@@ -106,7 +106,7 @@ row("clamp", [Span(-2, -1), ANY, Span(1, 2)], "biuf", special=False)
 for name in ("real", "imag"):
     row(name, [ANY], "c")
 row("conj", [ANY], "c", params={"input_dtype": np.dtype("complex128")})
-row("complex", [ANY, ANY], "f", special=False)
+row("complex", [ANY, ANY], "F", special=False)
 
 # random bits
 WORD = Span(dtype="uint32", integers=(0, 2**32 - 1))

@@ -25,6 +25,7 @@ FAMILIES = {
     "i": ("int8", "int16", "int32", "int64"),
     "u": ("uint8", "uint16", "uint32", "uint64"),
     "f": ("bfloat16", "float16", "float32", "float64"),
+    "F": ("float32", "float64"),
     "c": ("complex64", "complex128"),
 }
 #: relative error allowed in one operation, per dtype

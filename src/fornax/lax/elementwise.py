@@ -160,18 +160,7 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
 # --- complex numbers ---------------------------------------------------------------------------
 real = _unary(complex_family.real_p, "Real part of complex numbers.")
 imag = _unary(complex_family.imag_p, "Imaginary part of complex numbers.")
-
-
-def complex(x: Any, y: Any) -> Any:
-    """x + i y of float32 or float64 numbers. Raises TypeError for other dtypes."""
-    for position, operand in enumerate((x, y)):
-        dtype = typeof(operand).dtype
-        if dtype not in (dtypes.float32, dtypes.float64):
-            raise TypeError(
-                f"complex does not accept dtype {dtype.name} at position {position}. Accepted "
-                f"dtypes at position {position} are subtypes of float32, float64."
-            )
-    return complex_family.complex_p.bind(*together("complex", x, y))[0]
+complex = _binary(complex_family.complex_p, "x + i y of float32 or float64 numbers.")
 
 
 def conj(x: Any) -> Any:

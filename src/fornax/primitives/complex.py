@@ -54,7 +54,20 @@ imag_p = Elementwise(
     transposes=(lambda ct, x: _conjugated(complex_p(constant(ct, 0), ct)),),
     operation=lambda b, x: x.imag, result=dtypes.real_dtype,
 )  # fmt: skip
-complex_p = Elementwise(
+class Combination(Elementwise):
+    """x + i y of the two floats that complex numbers are made of."""
+
+    def check(self, types):
+        for position, type in enumerate(types):
+            if type.dtype not in (dtypes.float32, dtypes.float64):
+                raise TypeError(
+                    f"complex does not accept dtype {type.dtype.name} at position {position}. "
+                    f"Accepted dtypes at position {position} are subtypes of float32, float64."
+                )
+        self.check_equal(types)
+
+
+complex_p = Combination(
     "complex", _combine, (FLOAT, FLOAT),
     (
         lambda g, out, x, y: complex_p(g, constant(g, 0)),
