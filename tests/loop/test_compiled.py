@@ -7,6 +7,7 @@ from agreement import agree, target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_kernels import make
+from written_kernels import CASES
 
 from fornax.backends import cpu
 from fornax.backends.llvm.target import find
@@ -39,3 +40,9 @@ def test_random_kernels(name, kind, small_blocks):
 def test_kernels_compile_for_a_target_that_cannot_run_here(kind, seed):
     compiled = cpu.compile_kernel(make(kind, seed).kernel, find("avx512"), load=False)
     assert compiled.object[:4] == b"\x7fELF" or compiled.object
+
+
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+@pytest.mark.parametrize("case", CASES)
+def test_written_kernels(name, case):
+    agree(CASES[case](), target(name))

@@ -241,9 +241,7 @@ class Emitter(Values):
         if parts == 1:
             nexts = self.body(body, Finish(self, carries, phis))
         else:
-            nexts = self.repeated(
-                axis, body, carries, position, step // parts, parts, phis, vector
-            )
+            nexts = self.repeated(axis, body, carries, position, step // parts, parts, phis, vector)
             carries = tuple(carries) * parts
         self.vector, self.mask = outer
         closed = self.leave()

@@ -38,115 +38,134 @@ class VectorLoop:
         e, loop = self.e, self.loop
         extent, lanes = loop.axis.extent, loop.lanes
         starts = [e.value(c.start) for c in loop.carries]
-        depth = e.scopes[-1].depth
         dynamic = not isinstance(extent, int)
-        if dynamic:
-            count = e.value(extent).name
-            whole = e.put(depth, f"and i64 {count}, {-lanes}")
-            rest = lanes  # at most
-        else:
-            count, whole = str(extent), str(extent - extent % lanes)
-            rest = extent % lanes
-        parts = self.parts()
-        width = lanes // parts
-        partial = self.identities(width) * parts
-        if dynamic or extent >= lanes:
-            once = not dynamic and extent < 2 * lanes
-            if once:
-                partial = self.once(width, parts, partial)
-            else:
-                partial = e.counted(
-                    loop.axis, loop.body, loop.carries, "0", whole, lanes, partial, not dynamic,
-                    vector=self.vector(width), parts=parts,
-                )  # fmt: skip
-        count_carries = len(loop.carries)
-        while len(partial) > count_carries:  # combine the parts
-            half = len(partial) // 2
-            pairs = range(0, half, count_carries)
-            partial = [
-                value
-                for k in pairs
-                for value in self.merged(
-                    partial[k : k + count_carries], partial[half + k : half + k + count_carries]
-                )
-            ]
-        narrow = self.tail_lanes(width) if rest else 0
-        if narrow > 1:
-            partial = self.halve(partial, narrow)
-            partial = self.masked(whole, count, narrow, partial, rest, dynamic)
+        self.count = e.value(extent).name if dynamic else str(extent)
+        width = lanes // self.parts()
+        partial = self.identities(width) * (lanes // width)
+        at, partial = self.whole("0", lanes, width, partial)
+        partial = self.joined(partial)
+        rest = lanes if dynamic else extent % lanes  # at most
+        masks, native = self.masks(), self.native(width)
+        if native < width and rest >= native and (not masks or rest % native == 0):
+            at, partial = self.whole(at, native, native, self.halve(partial, native))
+            rest = native if dynamic else rest % native
+        if rest and masks:
+            partial = self.masked(at, native, self.halve(partial, native), rest)
         finals = self.include(self.halve(partial, 1), starts)
-        if narrow == 1:
+        if rest and not masks:
             finals = e.counted(
-                loop.axis, loop.body, loop.carries, whole, count, 1, finals, not dynamic
+                loop.axis, loop.body, loop.carries, at, self.count, 1, finals, not dynamic
             )
         e.bind("final", loop.carries, finals)
+
+    def whole(
+        self, begin: str, lanes: int, width: int, partial: list[Value]
+    ) -> tuple[str, list[Value]]:
+        """Full steps of `lanes` from `begin`, each in vectors of `width`; where they end."""
+        e, loop = self.e, self.loop
+        if not self.count.startswith("%"):
+            first, last = int(begin), int(self.count)
+            last -= (last - first) % lanes
+            if last == first:
+                return begin, partial
+            if last == first + lanes:
+                return str(last), self.once(first, width, lanes // width, partial)
+            end = str(last)
+        else:
+            end = e.put(e.scopes[-1].depth, f"and i64 {self.count}, {-lanes}")
+        partial = e.counted(
+            loop.axis, loop.body, loop.carries, begin, end, lanes, partial, end[0] != "%",
+            vector=self.vector(width), parts=lanes // width,
+        )  # fmt: skip
+        return end, partial
 
     def vector(self, lanes: int, partial: bool = False) -> Callable[[str, int], Vector]:
         return lambda base, depth: Vector(self.loop.axis, lanes, base, depth, partial)
 
-    def once(self, width: int, parts: int, partial: list[Value]) -> list[Value]:
-        """The whole vectors, where they are only one iteration."""
+    def once(self, begin: int, width: int, parts: int, partial: list[Value]) -> list[Value]:
+        """Full vectors that are only one iteration."""
         loop, count = self.loop, len(self.loop.carries)
         result = []
         for k in range(parts):
             mine = partial[k * count : (k + 1) * count]
             result += self.e.straight(
-                loop.axis, loop.body, loop.carries, str(k * width), mine, self.vector(width)
-            )
+                loop.axis, loop.body, loop.carries, str(begin + k * width), mine,
+                self.vector(width),
+            )  # fmt: skip
         return result
+
+    def joined(self, partial: list[Value]) -> list[Value]:
+        """The partial results of all parts as those of one."""
+        size = len(self.loop.carries)
+        while len(partial) > size:
+            half = len(partial) // 2
+            partial = [
+                value
+                for k in range(0, half, size)
+                for value in self.merged(partial[k : k + size], partial[half + k :][:size])
+            ]
+        return partial
 
     def parts(self) -> int:
         """Into how many vectors of one register to cut the lanes: LLVM does that itself, and with
         less text, but packs the masks of wide vectors where they are not registers of their own."""
         e, loop = self.e, self.loop
-        if e.target.name == "avx512" or loop.lanes <= 4:
-            return 1
-        roots = [*expressions(loop.body), *(c.next for c in loop.carries)]
-        widest, logic = 8, any(c.carry.dtype == "bool" for c in loop.carries)
-        for node in reachable(roots, e.known.__contains__):
-            if node in e.known:
-                continue
+        logic = any(c.carry.dtype == "bool" for c in loop.carries)
+        logic = logic or any(
+            node.kind == "op" and node.dtype == "bool" and node.data in LOGIC
+            for node in self.inside()
+        )
+        native = self.native(loop.lanes)
+        return loop.lanes // native if logic and e.target.name != "avx512" else 1
+
+    def inside(self) -> list[Expr]:
+        """The expressions of the body that are not known outside of it."""
+        roots = [*expressions(self.loop.body), *(c.next for c in self.loop.carries)]
+        known = self.e.known
+        return [node for node in reachable(roots, known.__contains__) if node not in known]
+
+    def native(self, most: int) -> int:
+        """Lanes of one register for the widest values of the body, at most `most`."""
+        widest = 8
+        for node in self.inside():
             if node.kind in ("load", "carry") or (node.kind == "op" and node.dtype != "int64"):
                 widest = max(widest, WIDTH[node.dtype])
-            if node.kind == "op" and node.dtype == "bool" and node.data in LOGIC:
-                logic = True
-        native = e.target.vector_bits // widest
-        return loop.lanes // native if logic and loop.lanes > native else 1
+        for statement in walk(self.loop.body):
+            if isinstance(statement, Store):
+                widest = max(widest, WIDTH[statement.buffer.dtype])
+        return min(self.e.target.vector_bits // widest, most)
 
     # --- the rest ---
-    def tail_lanes(self, width: int) -> int:
-        """Lanes of the masked vectors of the rest, or 1 where masks do not work."""
+    def masks(self) -> bool:
+        """True when all memory accesses of the body can be masked."""
         e, loop = self.e, self.loop
-        widest = 8
+        if not e.target.masked_bits:
+            return False
         e.vector = Vector(loop.axis, loop.lanes, "0", len(e.scopes))
         e.varies = {}
         try:
             for offset, buffer, is_store in accesses(loop.body, loop.carries):
                 found = memory.access(e, offset)
-                width = WIDTH[buffer.dtype]
-                widest = max(widest, width)
-                if width not in e.target.masked_bits and (found.stride or found.lanes):
-                    return 1
+                moves = found.stride or found.lanes
+                if moves and WIDTH[buffer.dtype] not in e.target.masked_bits:
+                    return False
                 if is_store and (found.lanes or found.stride != 1):
-                    return 1
+                    return False
         finally:
             e.vector, e.varies = None, {}
-        if not e.target.masked_bits:
-            return 1
-        native = e.target.vector_bits // max(widest, 32)
-        return min(native, width)
+        return True
 
-    def masked(
-        self, whole: str, count: str, lanes: int, partial: list[Value], rest: int, dynamic: bool
-    ) -> list[Value]:
+    def masked(self, at: str, lanes: int, partial: list[Value], rest: int) -> list[Value]:
+        """The last vectors, in which only some lanes are left."""
         e, loop = self.e, self.loop
+        dynamic = self.count.startswith("%")
 
         def mask(base: str, depth: int) -> Value:
             if not dynamic and not base.startswith("%"):
-                left = min(int(count) - int(base), lanes)
+                left = min(int(self.count) - int(base), lanes)
                 flags = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(lanes))
                 return Value(f"<{flags}>", lanes, 0)
-            left = e.put(depth, f"sub nsw i64 {count}, {base}")
+            left = e.put(depth, f"sub nsw i64 {self.count}, {base}")
             short = Value(e.put(depth, f"trunc i64 {left} to i32"), 1, depth)
             wide = e.widened(short, "int32", lanes)
             numbers = steps(lanes, "i32", 1, 32)
@@ -155,9 +174,9 @@ class VectorLoop:
 
         vector = self.vector(lanes, True)
         if not dynamic and rest <= lanes:
-            return e.straight(loop.axis, loop.body, loop.carries, whole, partial, vector, mask)
+            return e.straight(loop.axis, loop.body, loop.carries, at, partial, vector, mask)
         return e.counted(
-            loop.axis, loop.body, loop.carries, whole, count, lanes, partial, not dynamic,
+            loop.axis, loop.body, loop.carries, at, self.count, lanes, partial, not dynamic,
             vector=vector, mask=mask,
         )  # fmt: skip
 

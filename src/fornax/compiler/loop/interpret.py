@@ -185,7 +185,7 @@ def read(memory: np.ndarray, offset: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def independent(loop: For) -> bool:
-    """True when all iterations may run at once: no carries, branches, nor memory read and written."""
+    """True when all iterations may run at once: no carries, branches, memory read and written."""
     if loop.carries or loop.reverse:
         return False
     written = set()

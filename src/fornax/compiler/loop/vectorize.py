@@ -143,11 +143,15 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
             vectors *= 2
     elif loop.carries and work <= HEAVY:
         vectors = max(vectors, 2)
+    if any(isinstance(s, While) for s in inside):
+        vectors = 1  # it runs until the last lane is done
     extent = loop.axis.extent
     if isinstance(extent, int):
         while vectors > 1 and native * vectors > extent:
             vectors //= 2
-        if extent % native == 0:
-            while vectors > 1 and extent % (native * vectors):
-                vectors //= 2
+        even = vectors
+        while even > 1 and extent % (native * even):
+            even //= 2
+        if extent % (native * even) == 0 and (2 * even >= vectors or extent < 4 * native * vectors):
+            vectors = even
     return native * vectors
