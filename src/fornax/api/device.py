@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fornax import _native
+from fornax.api import jit
 from fornax.runtime import eager
 
 __all__ = [
@@ -79,8 +80,6 @@ def live_arrays(platform: str | None = None) -> list[Any]:
 
 def clear_caches() -> None:
     """Forget traced programs, eager counters and cached memory."""
-    from fornax.api.jit import clear_caches as clear_traces  # jit imports this room
-
-    clear_traces()
+    jit.clear_caches()
     eager.clear()
     _native.trim_cache()

@@ -6,6 +6,7 @@ being traced.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -339,9 +340,7 @@ def _as_method(name: str, function: Callable) -> Callable:
 
 
 def _namespace(self, *, api_version=None):
-    import fornax.numpy
-
-    return fornax.numpy
+    return sys.modules["fornax.numpy"]
 
 
 install()

@@ -1,0 +1,171 @@
+"""The house rules that a machine can check: imports, sizes, names, docstrings, rules."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import fornax
+
+PACKAGE = Path(fornax.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: rooms from the ground up; a room may import those before it, and itself
+ROOMS = (
+    "_native", "errors", "settings", "observe", "pytree", "scalars", "ir", "transforms",
+    "primitives", "compiler", "backends", "runtime", "api", "numpy", "lax", "random", "nn", "scipy",
+)  # fmt: skip
+#: the rooms of the public surface, which use one another
+SURFACE = ("numpy", "lax", "random", "nn", "scipy")
+#: packages that may be imported inside a function: heavy, or only for some users
+LATE = {"llvmlite", "scipy", "mpmath", "sklearn", "matplotlib", "ctypes", "ctypes.util"}
+#: loads LLVM: only when something is compiled for the first time
+LATE_OWN = {"fornax.runtime.compile"}
+LONGEST = 600
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+def imports_of(tree: ast.AST):
+    """(module, node, whether inside a function) for every import."""
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            inside.update(id(n) for n in ast.walk(node))
+    checking = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            checking.update(id(n) for n in ast.walk(node))
+    for node in ast.walk(tree):
+        if id(node) in checking:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node, id(node) in inside
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            if node.module == "fornax":
+                for alias in node.names:
+                    yield f"fornax.{alias.name}", node, id(node) in inside
+            else:
+                yield node.module, node, id(node) in inside
+
+
+def code_lines(path: Path) -> int:
+    """Lines with code on them: no comments, blank lines or docstrings."""
+    kept: set[int] = set()
+    skip = {
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+        tokenize.ENCODING, tokenize.ENDMARKER,
+    }  # fmt: skip
+    before = None
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            opens = before in (None, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL)
+            if token.type == tokenize.STRING and opens:
+                before = token.type
+                continue
+            if token.type not in skip:
+                kept.update(range(token.start[0], token.end[0] + 1))
+            if token.type != tokenize.COMMENT:
+                before = token.type
+    return len(kept)
+
+
+def test_rooms_import_only_what_lies_below():
+    wrong = []
+    for path in FILES:
+        room = room_of(path)
+        if room not in ROOMS:
+            continue  # thin public files
+        for module, node, _ in imports_of(ast.parse(path.read_text())):
+            parts = module.split(".")
+            if parts[0] != "fornax" or len(parts) < 2 or parts[1] not in ROOMS:
+                continue
+            other = parts[1]
+            same_level = room in SURFACE and other in SURFACE
+            if ROOMS.index(other) > ROOMS.index(room) and not same_level:
+                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_inside_functions_are_heavy_or_optional():
+    wrong = []
+    for path in FILES:
+        for module, node, inside in imports_of(ast.parse(path.read_text())):
+            if inside and module.split(".")[0] not in LATE and module not in LATE | LATE_OWN:
+                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_are_short():
+    long = {str(p.relative_to(PACKAGE)): n for p in FILES if (n := code_lines(p)) > LONGEST}
+    assert not long, long
+
+
+def test_file_names_say_what_is_inside():
+    vague = {"utils.py", "util.py", "helpers.py", "misc.py", "common.py"}
+    assert not [p for p in FILES if p.name in vague]
+
+
+def all_modules():
+    for info in pkgutil.walk_packages([str(PACKAGE)], "fornax."):
+        if not info.name.endswith("_native"):
+            yield info.name
+
+
+def test_every_module_imports_and_says_what_it_is_for():
+    silent = [n for n in all_modules() if not importlib.import_module(n).__doc__]
+    assert not silent, silent
+
+
+PUBLIC = ("fornax", "fornax.numpy", "fornax.lax", "fornax.nn", "fornax.random", "fornax.tree_util",
+          "fornax.tree", "fornax.dtypes", "fornax.nn.initializers")  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_functions_have_docstrings(module):
+    module = importlib.import_module(module)
+    names = getattr(module, "__all__", None) or [n for n in dir(module) if n[0] != "_"]
+    silent = [
+        n for n in names
+        if callable(getattr(module, n)) and not (getattr(module, n).__doc__ or "").strip()
+        and not n.endswith("_p")
+    ]  # fmt: skip
+    assert not silent, silent
+
+
+def test_every_primitive_has_a_meaning_and_a_way_to_be_compiled():
+    from fornax.compiler.canonical import CONTROL
+    from fornax.compiler.kernels import KERNELS
+    from fornax.ir.primitive import REGISTRY, Primitive
+
+    for name in all_modules():
+        importlib.import_module(name)
+    bare, stuck = [], []
+    for name, primitive in REGISTRY.items():
+        kind = type(primitive)
+        if kind.reference is Primitive.reference and not primitive.has_expand:
+            bare.append(name)
+        built = primitive.has_element or primitive.has_expand or name in KERNELS or name in CONTROL
+        if not built and not getattr(primitive, "inlined", None) and not primitive.named_axes:
+            stuck.append(name)
+    assert not bare, bare
+    assert not stuck, stuck
+
+
+def test_rooms_have_a_readme():
+    missing = [
+        room for room in ROOMS
+        if (PACKAGE / room).is_dir() and not (PACKAGE / room / "README.md").is_file()
+    ]  # fmt: skip
+    assert not missing, missing
+
+
