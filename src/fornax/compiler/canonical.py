@@ -42,11 +42,9 @@ class _Canonical:
 
     def equation(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         primitive, params = equation.primitive, equation.params
-        inlined = getattr(primitive, "inlined", None)
-        if inlined is not None:
-            program = inlined(**params)
-            if program is not None:
-                return self.call(program, inputs, primitive)
+        program = primitive.inlined(**params)
+        if program is not None:
+            return self.call(program, inputs, primitive)
         if not is_buildable(primitive) and primitive.has_expand:
             program = _expanded(primitive, [a.type for a in inputs], params)
             return self.call(program, inputs, primitive)
@@ -73,9 +71,8 @@ class _Canonical:
         return outputs
 
     def call(self, program: Jaxpr, inputs: Sequence[Atom], primitive: Primitive) -> list[Atom]:
-        separate = getattr(primitive, "keeps_recomputation", False)
         before = self.region
-        if separate:
+        if primitive.keeps_recomputation:
             self.region = len(self.equations) + 1
         env: dict[Var, Atom] = dict(zip(program.inputs, inputs, strict=True))
         outputs = self.run(program, env)

@@ -15,6 +15,7 @@ from fornax.ir.types import ArrayType
 
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder, Value
+    from fornax.ir.jaxpr import Jaxpr
 
 
 class Zero:
@@ -51,6 +52,8 @@ class Primitive:
     cost: int = 1
     #: outputs are linear in all operands jointly: `jvp` is derived by applying it to tangents
     linear: bool = False
+    #: equations inlined from one application are not merged with equal ones outside
+    keeps_recomputation: bool = False
     #: takes part in named axes: the param `axis_param` names them, and there is `collective`
     named_axes: bool = False
     axis_param: str = "axis_name"
@@ -136,6 +139,10 @@ class Primitive:
         `operands[i](index)` gives an element of operand i, `types[i]` its type; `b` builds.
         """
         raise NotImplementedError(f"{self.name} has no element rule")
+
+    def inlined(self, **params: Any) -> Jaxpr | None:
+        """The program that one application is, if the compiler may put it in its place."""
+        return None
 
     def effects(self, **params: Any) -> frozenset:
         """Effects of one application; most operations have none."""

@@ -61,6 +61,9 @@ class Call(Primitive):
     def expand(self, *operands, name, jaxpr):
         return evaluate(jaxpr, *operands)
 
+    def inlined(self, *, name, jaxpr):
+        return jaxpr
+
     def jvp(self, primals, tangents, *, name, jaxpr):
         nonzero = nonzero_flags(tangents)
         program, has_tangent = jvp_jaxpr(jaxpr, nonzero)

@@ -67,6 +67,11 @@ def approves(policy: Policy | None, equation: Equation) -> bool:
 class Checkpoint(Primitive):
     """Run `jaxpr`; see the module."""
 
+    keeps_recomputation = True
+
+    def inlined(self, *, jaxpr, **_):
+        return jaxpr
+
     def type(self, *types, jaxpr, policy, prevent_cse, differentiated):
         check_operands(self.name, jaxpr, types)
         return jaxpr.out_types
