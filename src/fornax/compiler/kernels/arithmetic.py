@@ -108,15 +108,16 @@ def choose_tile(target, sums: Arithmetic, rows: int, columns: int) -> Tile:
     """The register tile for a result of `rows` x `columns`.
 
     Of 16 vector registers 12 hold sums, two a row of the right operand and two a broadcast of the
-    left one; of 32 registers 28. Without fused multiply-add products need registers too.
+    left one; of 32 registers 28. Without fused multiply-add, products need registers as well.
     """
     lanes = target.lanes(sums.dtype)
-    room = 28 if target.registers >= 32 else 12 if sums.fused else 8
+    many = target.registers >= 32
+    room = (28 if many else 12) if sums.fused else (24 if many else 8)
     room //= sums.parts
     needed = -(-columns // lanes)
     if needed == 1:
         tile_columns = min(lanes, power_of_two(columns))
-        return Tile(balanced(rows, room if target.registers >= 32 else min(room, 8)), tile_columns)
+        return Tile(balanced(rows, room if many else min(room, 8)), tile_columns)
     full = 2 if sums.parts == 1 and (needed % 2 == 0 or needed > 5) else 1
     tall = room // full
     if rows < tall:  # few rows: more columns, so that enough sums are in flight

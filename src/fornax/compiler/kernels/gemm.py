@@ -131,14 +131,14 @@ class Gemm:
         self.left: Source
         self.right: Source
         if left:
-            self.left = InPlace(left_cut, False)
+            self.left = InPlace(left_cut, "overlap")
         elif p.left.runs_along == "depth" and sums.parts == 1:
             self.left = Lines(left_cut, "left", allocate, copies)
         else:
             self.left = Panels(left_cut, "left", allocate, copies, p.left.runs_along)
         if right:
-            self.right = InPlace(right_cut, False)
-            self.masked_right = InPlace(right_cut, True)
+            self.right = InPlace(right_cut, "none")
+            self.masked_right = InPlace(right_cut, "mask")
         else:
             self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along)
 
@@ -371,7 +371,7 @@ class Gemm:
     def _place(self, batch, row, column, r, lane, sums: Parts, mask) -> tuple[Statement, ...]:
         """Write one finished element of a tile."""
         p, b, tile = self.p, self.b, self.tile
-        row_index = split_near(b, b.mul(row, b.index(tile.rows)), r, tile.rows, p.row_extents)
+        row_index = split_near(b, self.left.first(row), r, tile.rows, p.row_extents)
         column_index = split_near(
             b, b.mul(column, b.index(tile.columns)), lane, tile.columns, p.column_extents
         )
@@ -388,8 +388,9 @@ class Gemm:
         stores = self._place(batch, row, column, r, lane, sums, mask)
         body: tuple[Statement, ...] = (For(axis, stores, kind="vector", lanes=tile.columns),)
         if p.rows % tile.rows:
-            at = b.add(b.mul(row, b.index(tile.rows)), r)
-            body = (If(b.lt(at, b.index(p.rows)), body),)
+            at, begin = b.add(self.left.first(row), r), b.mul(row, b.index(tile.rows))
+            mine = b.and_(b.ge(at, begin), b.lt(at, b.index(p.rows)))
+            body = (If(mine, body),)
         return body
 
 

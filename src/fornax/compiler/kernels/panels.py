@@ -70,18 +70,18 @@ def pieces(width: int, masked: bool) -> list[int]:
 
 
 class InPlace:
-    """Read the operand where it is.
+    """Read the operand where it is; depth must divide into blocks evenly.
 
-    Free indices past the end are read at the last element (their sums are thrown away), or, with
-    `masked`, as zeros; depth must divide into blocks evenly.
+    `tail` says how the last tile is read when tiles do not fit: it may "overlap" the one before it,
+    or stick out and read zeros ("mask"); "none" is for tiles that are inside.
     """
 
     packed = False
 
-    def __init__(self, cut: Cut, masked: bool):
+    def __init__(self, cut: Cut, tail: str):
         assert cut.blocks * cut.depth == cut.total
         self.cut = cut
-        self.masked = masked
+        self.tail = tail
 
     def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
         return ()
@@ -89,15 +89,18 @@ class InPlace:
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
         index = split(b, batch, cut.batch_extents)
-        base = b.mul(tile, b.index(cut.width))
+        base = self.first(tile)
         depth = cut.flat_depth(block, step)
-        if self.masked:
-            mask = b.lt(b.add(base, offset), b.index(cut.free))
-            return cut.element(index, base, offset, depth, mask)
-        if cut.free % cut.width == 0:
-            return cut.element(index, base, offset, depth)
-        here = b.min(b.add(base, offset), b.index(cut.free - 1))
-        return cut.element(index, here, b.index(0), depth)
+        mask = b.lt(b.add(base, offset), b.index(cut.free)) if self.tail == "mask" else None
+        return cut.element(index, base, offset, depth, mask)
+
+    def first(self, tile: Expr) -> Expr:
+        """The free index at which a tile begins."""
+        cut, b = self.cut, self.cut.b
+        base = b.mul(tile, b.index(cut.width))
+        if self.tail != "overlap" or cut.free % cut.width == 0:
+            return base
+        return b.min(base, b.index(cut.free - cut.width))
 
 
 class Panels:
@@ -117,6 +120,10 @@ class Panels:
 
     def _batch(self, batch: Expr) -> Expr:
         return batch if self.batched else self.cut.b.index(0)
+
+    def first(self, tile: Expr) -> Expr:
+        """The free index at which a tile begins."""
+        return self.cut.b.mul(tile, self.cut.b.index(self.cut.width))
 
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         b = self.cut.b
@@ -223,9 +230,13 @@ class Lines:
         self.lanes = 2 * lanes
         self.buffer = allocate(name, cut.sums.dtype, (batch, cut.tiles * cut.width, stride))
 
+    def first(self, tile: Expr) -> Expr:
+        """The free index at which a tile begins."""
+        return self.cut.b.mul(tile, self.cut.b.index(self.cut.width))
+
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
-        row = b.add(b.mul(tile, b.index(cut.width)), offset)
+        row = b.add(self.first(tile), offset)
         at = (batch if self.batched else b.index(0), row, cut.flat_depth(block, step))
         return (b.load(self.buffer, at),)
 
@@ -233,7 +244,7 @@ class Lines:
         """Pack one tile. Rows past the end repeat the last one: their sums are thrown away."""
         cut, b = self.cut, self.cut.b
         line, step = Axis(cut.width, "line"), Axis(cut.total, "step")
-        row = b.add(b.mul(tile, b.index(cut.width)), b.axis(line))
+        row = b.add(self.first(tile), b.axis(line))
         here = b.min(row, b.index(cut.free - 1))
         index = split(b, batch, cut.batch_extents)
         where = (batch if self.batched else b.index(0), row)

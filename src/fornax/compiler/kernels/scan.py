@@ -1,0 +1,111 @@
+"""A cumulative operation: what it combines with and how it indexes its array."""
+
+from __future__ import annotations
+
+import math
+
+from fornax.compiler.kernels.context import KernelContext, parts
+from fornax.compiler.kernels.product import Index
+from fornax.compiler.loop.builder import Builder, Value, identity
+from fornax.compiler.loop.ir import (
+    COMPLEX,
+    STORAGE,
+    Buffer,
+    Carried,
+    Carry,
+    Expr,
+    Pair,
+    Statement,
+    Store,
+)
+
+#: Elements worth a thread of their own.
+WORTH_A_THREAD = 1 << 15
+
+
+class Scan:
+    """One cumulative operation over `axis`, from the end where `reverse`.
+
+    Values are complex or real; buffers of values have the part as their first dimension.
+    """
+
+    def __init__(self, k: KernelContext, combiner: str):
+        self.k, self.b = k, k.b
+        self.shape = k.inputs[0].shape
+        self.axis = k.params["axis"] % len(self.shape)
+        self.reverse = bool(k.params.get("reverse", False))
+        self.dtype = k.outputs[0].dtype.name
+        self.complex = self.dtype in COMPLEX
+        self.part = COMPLEX.get(self.dtype) or STORAGE.get(self.dtype, self.dtype)
+        if self.dtype == "bool":
+            combiner = {"add": "or", "mul": "and", "max": "or", "min": "and"}[combiner]
+        self.combiner = combiner
+        self.parts = 2 if self.complex else 1
+
+    @property
+    def length(self) -> int:
+        return self.shape[self.axis]
+
+    def combine(self, total: Value, x: Value) -> Value:
+        if self.combiner == "logaddexp":
+            return logaddexp(self.b, total, x)
+        return self.b.op(self.combiner, total, x)
+
+    def start(self) -> Value:
+        """What changes nothing: even the sign of a zero survives adding it to -0."""
+        if self.combiner == "logaddexp":
+            start = -math.inf
+        elif self.combiner == "add" and "float" in self.part:
+            start = -0.0
+        elif self.complex and self.combiner in ("min", "max"):
+            start = math.inf if self.combiner == "min" else -math.inf
+            part = self.b.const(start, self.part)
+            return Pair(part, part)
+        else:
+            start = identity(self.combiner, self.part)
+        if self.complex:
+            imaginary = -0.0 if self.combiner == "add" else 0.0
+            return Pair(self.b.const(start, self.part), self.b.const(imaginary, self.part))
+        return self.b.const(start, self.part)
+
+    def carries(self, name: str) -> tuple[Carry, ...]:
+        return tuple(Carry(self.part, name) for _ in range(self.parts))
+
+    def value(self, expressions: tuple[Expr, ...]) -> Value:
+        return Pair(*expressions) if self.complex else expressions[0]
+
+    def read(self, index: Index) -> Value:
+        return self.k.operand(0, index)
+
+    def write(self, index: Index, value: Value) -> tuple[Statement, ...]:
+        return self.k.store(0, index, self.b.cast(value, self.dtype))
+
+    def along(self, position: Expr) -> Expr:
+        """The index along the axis of the `position`-th element to combine."""
+        return self.b.sub(self.b.index(self.length - 1), position) if self.reverse else position
+
+    def load(self, buffer: Buffer, *index: Expr) -> Value:
+        """A value from a buffer whose first dimension is the part."""
+        b = self.b
+        return self.value(tuple(b.load(buffer, (b.index(p), *index)) for p in range(self.parts)))
+
+    def save(self, buffer: Buffer, value: Value, *index: Expr) -> tuple[Statement, ...]:
+        b = self.b
+        return tuple(Store(buffer, (b.index(p), *index), v) for p, v in enumerate(parts(value)))
+
+    def carried(
+        self, carries: tuple[Carry, ...], start: Value, after: Value
+    ) -> tuple[Carried, ...]:
+        fields = zip(carries, parts(start), parts(after), strict=True)
+        return tuple(Carried(c, s, n) for c, s, n in fields)
+
+
+def logaddexp(b: Builder, x: Value, y: Value) -> Value:
+    """log(exp(x) + exp(y)) without overflow; complex numbers are ordered by their real parts."""
+    real_x, real_y = parts(x)[0], parts(y)[0]
+    larger = b.or_(b.ge(real_x, real_y), b.ne(real_x, real_x))
+    most, least = b.select(larger, x, y), b.select(larger, y, x)
+    top = parts(most)[0]
+    infinite = b.eq(b.abs(top), b.const(math.inf, top.dtype))
+    total = b.add(most, b.log1p(b.exp(b.sub(least, most))))
+    return b.select(infinite, most, total)
