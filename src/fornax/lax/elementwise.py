@@ -7,7 +7,7 @@ elements, or dimensions of size one are repeated. A wrong dtype or shape raises 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.ir.basis import broadcast_in_dim
@@ -47,12 +47,12 @@ def _transcendental(primitive: Elementwise, line: str) -> Callable:
     return _named(function, primitive.name, line)
 
 
-def together(name: str, *operands: Any) -> list[Any]:
+def together(name: str, *operands: Any) -> Sequence[Any]:
     """The operands, with dimensions of size one repeated where another operand is longer."""
     shapes = [typeof(x).shape for x in operands]
     full = {s for s in shapes if s}
     if len(full) < 2 or len({len(s) for s in full}) > 1:
-        return list(operands)
+        return operands
     shape = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*full, strict=True))
     if any(n != 1 and n != m for s in full for n, m in zip(s, shape, strict=True)):
         listed = ", ".join(map(str, shapes))

@@ -32,6 +32,10 @@ _CATEGORY_NAMES = {
 }  # fmt: skip
 
 
+#: most operand types whose result type an operation remembers
+REMEMBERED = 4096
+
+
 def category(dtype: dtypes.Dtype) -> str:
     """The letter of a dtype's category; "" for random keys and float0."""
     if dtypes.is_inexact(dtype):
@@ -185,6 +189,7 @@ class Elementwise(Primitive):
         self.operation = operation or name
         self.result = result or _same
         self.cost = cost
+        self.known: dict[tuple[ArrayType, ...], ArrayType] = {}
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         return self.bind(*operands, **params)[0]
@@ -220,11 +225,16 @@ class Elementwise(Primitive):
         )
 
     def type(self, *types, **params):
-        self.check(types)
-        shape = common_shape(self.name, types)
-        dtype = self.result(types[0].dtype)
-        weak = dtype != dtypes.bool_ and all(t.weak_type for t in types)
-        return [ArrayType(shape, dtype, weak)]
+        out = self.known.get(types)
+        if out is None:
+            self.check(types)
+            shape = common_shape(self.name, types)
+            dtype = self.result(types[0].dtype)
+            weak = dtype != dtypes.bool_ and all(t.weak_type for t in types)
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            out = self.known[types] = ArrayType(shape, dtype, weak)
+        return [out]
 
     def reference(self, *arrays, **params):
         dtype = self.result(np.asarray(arrays[0]).dtype)
