@@ -17,6 +17,24 @@ namespace {
 // Markers in the word list; no object has these addresses.
 constexpr uintptr_t leaf_marker = 1, static_marker = 2;
 
+// A Python class around an Array. A second attribute tells apart what the array's type does not.
+struct WrappedLeaf {
+  PyTypeObject* type;
+  PyObject* array_name;
+  PyObject* tag_name;
+};
+
+std::vector<WrappedLeaf>& wrapped_leaves() {
+  static auto* table = new std::vector<WrappedLeaf>();
+  return *table;
+}
+
+const WrappedLeaf* find_wrapped(PyTypeObject* type) {
+  for (const WrappedLeaf& wrapped : wrapped_leaves())
+    if (wrapped.type == type) return &wrapped;
+  return nullptr;
+}
+
 uint64_t mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
   return hash ^ (hash >> 29);
@@ -109,6 +127,24 @@ Reading Call::read_numpy_scalar(PyObject* leaf, Scalar& scalar, bool x64) {
   return Reading::keyed;
 }
 
+Reading Call::read_wrapped(PyObject* leaf) {
+  const WrappedLeaf* wrapped = find_wrapped(Py_TYPE(leaf));
+  if (!wrapped) return Reading::unkeyed;
+  PyObject* array = PyObject_GetAttr(leaf, wrapped->array_name);
+  if (!array) return Reading::failed;
+  copies_.push_back(array);
+  PyObject* tag = PyObject_GetAttr(leaf, wrapped->tag_name);
+  if (!tag) return Reading::failed;
+  objects_.push_back(tag);
+  if (!is_array(array)) return Reading::unkeyed;
+  Buffer* buffer = live_buffer(as_array(array));
+  if (!buffer) return Reading::failed;
+  words_.push_back(reinterpret_cast<uintptr_t>(tag));
+  words_.push_back(operands.size());
+  operands.push_back({buffer->data, retain(as_array(array)->aval), array, false});
+  return Reading::keyed;
+}
+
 Reading Call::read_leaf(PyObject* leaf, Scalar& scalar, bool x64) {
   PyTypeObject* type = Py_TYPE(leaf);
   if (type == array_type) {
@@ -141,7 +177,7 @@ Reading Call::read_leaf(PyObject* leaf, Scalar& scalar, bool x64) {
   } else if (PyArray_IsScalar(leaf, Generic)) {
     return read_numpy_scalar(leaf, scalar, x64);
   } else {
-    return Reading::unkeyed;
+    return read_wrapped(leaf);
   }
   return Reading::keyed;
 }
@@ -358,8 +394,37 @@ PyObject* describe_leaf(PyObject* leaf, bool x64) {
                            Py_False);
     PyErr_Clear();
   }
+  if (const WrappedLeaf* wrapped = find_wrapped(Py_TYPE(leaf))) {
+    Ref array = Ref::steal(PyObject_GetAttr(leaf, wrapped->array_name));
+    Ref tag = Ref::steal(array ? PyObject_GetAttr(leaf, wrapped->tag_name) : nullptr);
+    if (!tag) return nullptr;
+    PyObject* shape = is_array(array.get()) ? as_array(array.get())->aval->shape : Py_None;
+    return Py_BuildValue("(sOOO)", kind, tag.get(), shape, Py_False);
+  }
   return Py_BuildValue("(sOOO)", kind, Py_None, Py_None, Py_None);
 }
+
+PyObject* register_wrapped_leaf(PyObject*, PyObject* args) {
+  PyObject *type, *array_name, *tag_name;
+  if (!PyArg_ParseTuple(args, "O!UU:register_wrapped_leaf", &PyType_Type, &type, &array_name,
+                        &tag_name))
+    return nullptr;
+  auto* wrapper = reinterpret_cast<PyTypeObject*>(Py_NewRef(type));
+  for (PyObject** name : {&array_name, &tag_name}) {
+    Py_INCREF(*name);
+    PyUnicode_InternInPlace(name);
+  }
+  wrapped_leaves().push_back({wrapper, array_name, tag_name});
+  Py_RETURN_NONE;
+}
+
+PyMethodDef key_functions[] = {
+    {"register_wrapped_leaf", register_wrapped_leaf, METH_VARARGS,
+     "register_wrapped_leaf(type, array_attribute, tag_attribute, /)\n--\n\n"
+     "Let jitted calls take instances of exactly this class by the Array they wrap. The tag, an\n"
+     "object compared by identity, becomes part of the call key."},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 }  // namespace
 
@@ -414,7 +479,7 @@ bool register_call_keys(PyObject* module) {
   if (!flatten_leaves(Py_True, leaves, &leaf_structure)) return false;
   release_all(leaves);
   call_key_type = add_type(module, &key_spec);
-  return call_key_type != nullptr;
+  return call_key_type && PyModule_AddFunctions(module, key_functions) == 0;
 }
 
 }  // namespace fornax

@@ -73,12 +73,13 @@ class Call {
   Reading read_leaf(PyObject* leaf, Scalar& scalar, bool x64);
   Reading read_ndarray(PyObject* leaf, bool x64);
   Reading read_numpy_scalar(PyObject* leaf, Scalar& scalar, bool x64);
+  Reading read_wrapped(PyObject* leaf);
   void add_scalar(Builtin which, const void* value, size_t bytes, Scalar& scalar);
 
   std::vector<uintptr_t> words_;
   std::vector<PyObject*> leaves_;   // owned
   std::vector<PyObject*> objects_;  // owned; those the key must keep alive
-  std::vector<PyObject*> copies_;   // owned; converted ndarrays
+  std::vector<PyObject*> copies_;   // owned; what operands refer to and leaves do not hold
   std::vector<PyObject*> statics_;  // borrowed from the caller
   std::vector<Scalar> scalars_;
 };

@@ -43,8 +43,16 @@ PyObject* run_entry(const Entry* entry, const Call& call) {
     operands[i] = {buffer->data, as_array(array)->aval, array, (*entry->donations)[i]};
   }
   if (!run_program(program, operands, inputs, results)) return nullptr;
-  if (entry->returns_leaf && outputs == 1) return results[0];
-  PyObject* result = unflatten(entry->out_structure, results, outputs);
+  bool complete = true;
+  for (Py_ssize_t i = 0; complete && i < PyTuple_GET_SIZE(entry->wraps); ++i) {
+    PyObject* wrap = PyTuple_GET_ITEM(entry->wraps, i);
+    if (wrap == Py_None) continue;
+    PyObject* wrapped = PyObject_CallOneArg(wrap, results[i]);
+    complete = wrapped != nullptr;
+    if (complete) Py_SETREF(results[i], wrapped);
+  }
+  if (complete && entry->returns_leaf && outputs == 1) return results[0];
+  PyObject* result = complete ? unflatten(entry->out_structure, results, outputs) : nullptr;
   for (size_t i = 0; i < outputs; ++i) Py_DECREF(results[i]);
   return result;
 }
@@ -52,12 +60,25 @@ PyObject* run_entry(const Entry* entry, const Call& call) {
 namespace {
 
 PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
-  static const char* keywords[] = {"program", "kept", "extra", "out_structure", "donated", nullptr};
+  static const char* keywords[] = {"program",       "kept",    "extra",
+                                   "out_structure", "donated", "wraps", nullptr};
   PyObject *program, *kept, *extra, *structure, *donated;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!OO!:Entry", const_cast<char**>(keywords),
+  Ref wraps = Ref::steal(PyTuple_New(0));
+  PyObject* given_wraps = wraps.get();
+  if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!OO!|O!:Entry", const_cast<char**>(keywords),
                                    program_type, &program, &PyTuple_Type, &kept, &PyTuple_Type,
-                                   &extra, &structure, &PyTuple_Type, &donated))
+                                   &extra, &structure, &PyTuple_Type, &donated, &PyTuple_Type,
+                                   &given_wraps))
     return nullptr;
+  Py_ssize_t wrap_count = PyTuple_GET_SIZE(given_wraps);
+  if (wrap_count && static_cast<size_t>(wrap_count) != as_program(program)->plan->outputs.size()) {
+    PyErr_Format(PyExc_ValueError, "Entry: the program has %zu outputs, but wraps has %zd items.",
+                 as_program(program)->plan->outputs.size(), wrap_count);
+    return nullptr;
+  }
+  bool wraps_any = false;
+  for (Py_ssize_t i = 0; i < wrap_count; ++i)
+    wraps_any = wraps_any || PyTuple_GET_ITEM(given_wraps, i) != Py_None;
   if (!is_structure(structure)) {
     PyErr_Format(PyExc_TypeError, "Entry: out_structure must be a PyTreeDef, got %s.",
                  Py_TYPE(structure)->tp_name);
@@ -101,6 +122,7 @@ PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
   entry->extra = Py_NewRef(extra);
   entry->out_structure = Py_NewRef(structure);
   entry->donated = Py_NewRef(donated);
+  entry->wraps = Py_NewRef(wraps_any ? given_wraps : wraps.get());
   entry->leaves = leaves.release();
   entry->donations = donations.release();
   for (uint32_t leaf : *entry->leaves)
@@ -113,6 +135,7 @@ int traverse_entry(PyObject* self, visitproc visit, void* arg) {
   Entry* entry = as_entry(self);
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(entry->program);
+  Py_VISIT(entry->wraps);
   Py_VISIT(entry->out_structure);
   return 0;
 }
@@ -125,6 +148,7 @@ void dealloc_entry(PyObject* self) {
   Py_XDECREF(entry->extra);
   Py_XDECREF(entry->out_structure);
   Py_XDECREF(entry->donated);
+  Py_XDECREF(entry->wraps);
   delete entry->leaves;
   delete entry->donations;
   PyTypeObject* type = Py_TYPE(self);
@@ -139,6 +163,8 @@ PyMemberDef entry_members[] = {
     {"out_structure", T_OBJECT_EX, offsetof(Entry, out_structure), READONLY,
      "The structure of the result."},
     {"donated", T_OBJECT_EX, offsetof(Entry, donated), READONLY, "Per input: is it donated?"},
+    {"wraps", T_OBJECT_EX, offsetof(Entry, wraps), READONLY,
+     "Per output: what turns the Array into the result's leaf, or None."},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -148,7 +174,7 @@ PyType_Slot entry_slots[] = {
     {Py_tp_traverse, reinterpret_cast<void*>(traverse_entry)},
     {Py_tp_members, entry_members},
     {Py_tp_doc,
-     const_cast<char*>("Entry(program, kept, extra, out_structure, donated)\n\n"
+     const_cast<char*>("Entry(program, kept, extra, out_structure, donated, wraps=())\n\n"
                        "A compiled call: which leaves go into which program, what comes out.")},
     {0, nullptr},
 };

@@ -15,6 +15,7 @@ struct Entry {
   PyObject* extra;          // tuple of Array
   PyObject* out_structure;
   PyObject* donated;        // tuple of bool
+  PyObject* wraps;          // tuple of callable or None, one per output; empty when all are None
   std::vector<uint32_t>* leaves;
   std::vector<bool>* donations;
   size_t leaves_needed;     // calls it serves have at least this many

@@ -187,6 +187,7 @@ class Entry:
         extra: tuple[Array, ...],
         out_structure: PyTreeDef,
         donated: tuple[bool, ...],
+        wraps: tuple[Callable[[Array], Any] | None, ...] = (),
     ) -> None: ...
     @property
     def program(self) -> Program: ...
@@ -198,6 +199,15 @@ class Entry:
     def out_structure(self) -> PyTreeDef: ...
     @property
     def donated(self) -> tuple[bool, ...]: ...
+    @property
+    def wraps(self) -> tuple[Callable[[Array], Any] | None, ...]:
+        """Per output: what turns the Array into the result's leaf, or None."""
+
+def register_wrapped_leaf(type: type, array_attribute: str, tag_attribute: str, /) -> None:
+    """Let jitted calls take instances of exactly this class by the Array they wrap.
+
+    The tag, an object compared by identity, becomes part of the call key.
+    """
 
 _Miss: TypeAlias = Callable[
     ["JitFunction[_Result]", tuple[Any, ...], dict[str, Any], CallKey | None],

@@ -267,6 +267,48 @@ def test_kept_extra_donated():
         native.Entry(program, (1,), (extra,), None, (True, False))
 
 
+class Wrapped:
+    def __init__(self, array, tag):
+        self.array = array
+        self.tag = tag
+
+
+native.register_wrapped_leaf(Wrapped, "array", "tag")
+
+
+def test_wrapped_leaves():
+    missed = []
+
+    def miss(self, args, kwargs, key):
+        missed.append(key)
+        x = args[0]
+        if key is None:
+            return "uncached", None
+        f32 = np.dtype(np.float32)
+        program = native.Program(
+            "wrap", 0, [(None, f32, (), False)], [], 0, [], [("input", 0, False)] * 2, [], []
+        )
+        wraps = (None, lambda array: Wrapped(array, x.tag))
+        structure = native.pytree.structure((0, 0))
+        return None, native.Entry(program, (0,), (), structure, (False,), wraps)
+
+    call = native.JitFunction(miss)
+    x, first, second = scalar(3.0), object(), object()
+    call(Wrapped(x, first))
+    plain, wrapped = call(Wrapped(x, first))
+    assert plain is x and type(wrapped) is Wrapped and wrapped.tag is first
+    call(Wrapped(x, second))
+    assert call(Wrapped(x, second))[1].tag is second
+    assert call(Wrapped(3, first)) == "uncached"
+    assert len(missed) == 3
+    with pytest.raises(AttributeError):
+        call(Wrapped.__new__(Wrapped))
+    assert call.key_description((Wrapped(x, first),), {})[0] == [("Wrapped", first, (), False)]
+    program = native.Program("none", 0, [], [], 0, [], [], [], [])
+    with pytest.raises(ValueError, match="0 outputs, but wraps has 1"):
+        native.Entry(program, (), (), native.pytree.structure(()), (), (None,))
+
+
 def test_wrong_miss_results():
     for result in (3, (1, 2), (1,), (1, 2, 3)):
         call = native.JitFunction(lambda *_, result=result: result)
