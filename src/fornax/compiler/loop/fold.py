@@ -302,6 +302,10 @@ def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
+    if dtype == "int64" and x.low is not None and x.dtype != "bool" and x.dtype != "int64":
+        as_index = index_of(b, x)
+        if as_index is not None:
+            return as_index
     if x.kind != "op" or x.data != "cast":
         return None
     (inner,) = x.args
@@ -317,6 +321,33 @@ def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     if is_float(x.dtype) and not is_float(dtype) and not contains(dtype, inner.dtype):
         return None if not is_float(inner.dtype) else b.op("cast", inner, dtype=dtype)
     return b.op("cast", inner, dtype=dtype)
+
+
+def index_of(b: Builder, x: Expr, depth: int = 6) -> Expr | None:
+    """A narrow integer computed from loop variables, and never wrapping, as an int64 index: so
+    that index arrays made by arithmetic are seen through."""
+    if x.kind == "const":
+        return b.index(x.data)
+    if x.kind != "op" or depth == 0:
+        return None
+    low, high = limits(x.dtype)
+    if x.data == "cast":
+        (inner,) = x.args
+        fits = inner.dtype == "int64" and low <= inner.low and inner.high <= high
+        return inner if fits else index_of(b, inner, depth - 1) if is_widening(x) else None
+    if x.data not in ("add", "sub", "mul", "min", "max", "neg", "abs"):
+        return None
+    span = affine.operation_interval(x.data, x.args, x.dtype)
+    if span is None or span[0] < low or span[1] > high:
+        return None
+    args = [index_of(b, a, depth - 1) for a in x.args]
+    return None if None in args else b.op(x.data, *args)
+
+
+def is_widening(x: Expr) -> bool:
+    """True for a cast between integers that keeps every value."""
+    inner = x.args[0]
+    return inner.low is not None and inner.dtype != "bool" and contains(x.dtype, inner.dtype)
 
 
 def bitcast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
