@@ -14,14 +14,14 @@ import numpy as np
 
 from fornax import _native
 from fornax.errors import message
-from fornax.ir.trace import Tracer
+from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
 from fornax.lax.gathering import scatter_apply
 from fornax.lax.shapes import canonical_axis
 from fornax.lax.slicing import normalized_index
 from fornax.numpy import creation, ufuncs
 from fornax.numpy.index_plan import Plan, Point, Points, Range, plan_of
-from fornax.numpy.indexing import index_dtype, index_vectors, rewriting_take
+from fornax.numpy.indexing import index_dtype, index_vectors, numpy_index, rewriting_take
 from fornax.numpy.promotion import (
     as_dtype,
     broadcast_shapes,
@@ -285,18 +285,22 @@ def _updated(
     negate: bool = False,
 ) -> Any:
     """`x` with `values` combined into x[index]."""
-    type = typeof(x)
-    plan = plan_of(type.shape, index)
     parsed = GatherScatterMode.from_any(mode)
     values = concrete_form(values)
+    if type(x) is _native.Array and parsed is not CLIP and wrap and current() is None:
+        result = _updated_eagerly(x, index, values, _NUMPY[primitive], negate)
+        if result is not None:
+            return result
+    x_type = typeof(x)
+    plan = plan_of(x_type.shape, index)
     if not is_arraylike(values):
         values = creation.asarray(values)
-    dtype, _ = joint_dtype(type, typeof(values))
-    if dtype != type.dtype:
+    dtype, _ = joint_dtype(x_type, typeof(values))
+    if dtype != x_type.dtype:
         warnings.warn(
             "scatter inputs have incompatible types: cannot safely cast value from "
             f"dtype={dtypes.short_name(typeof(values).dtype)} to "
-            f"dtype={dtypes.short_name(type.dtype)}. In a future release this will result in an "
+            f"dtype={dtypes.short_name(x_type.dtype)}. In a future release this will result in an "
             "error.",
             FutureWarning,
             stacklevel=3,
@@ -311,17 +315,54 @@ def _updated(
             f"shape={shape}"
         )
     values = broadcast_to(values, shape)
-    operand = x if dtype == type.dtype else convert_element_type(x, dtype, False)
+    operand = x if dtype == x_type.dtype else convert_element_type(x, dtype, False)
     if primitive is scatter_p:
         result = _set_block(operand, plan, values, parsed, wrap)
         if result is not None:
-            return _as_before(result, type)
+            return _as_before(result, x_type)
     place = _Place(operand, plan, wrap)
     result = scatter(
         primitive, place.operand, place.indices, place.updates(values), place.numbers, parsed,
         unique or place.single, are_sorted or place.single,
     )  # fmt: skip
-    return _as_before(place.finish(result), type)
+    return _as_before(place.finish(result), x_type)
+
+
+#: the NumPy function of each operation
+_NUMPY = {
+    scatter_p: None, scatter_add_p: np.add, scatter_mul_p: np.multiply,
+    scatter_min_p: np.minimum, scatter_max_p: np.maximum,
+}  # fmt: skip
+#: arrays larger than this are left to operations, which may be compiled
+_SMALL = 1 << 18
+
+
+def _updated_eagerly(
+    x: Any, index: Any, values: Any, combine: np.ufunc | None, negate: bool
+) -> Any:
+    """The update through NumPy; None if anything about it is out of the ordinary."""
+    plain = numpy_index(index)
+    if plain is NotImplemented or x.size > _SMALL or not is_arraylike(values):
+        return None
+    if isinstance(values, Tracer) or (combine is not None and x.dtype == np.bool_):
+        return None
+    dtype, _ = joint_dtype(x.aval, typeof(values))
+    if dtype != x.dtype:
+        return None
+    given = np.asarray(as_dtype(values, dtype))
+    if negate:
+        given = np.negative(given)
+    result = np.array(x.numpy_view())
+    try:
+        if given.ndim > np.ndim(result[plain]):
+            return None
+        if combine is None:
+            result[plain] = given
+        else:
+            combine.at(result, plain, given)
+    except (IndexError, ValueError):
+        return None
+    return _native.from_numpy(result, x.weak_type)
 
 
 def _as_before(result: Any, type: Any) -> Any:

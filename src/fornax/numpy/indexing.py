@@ -36,18 +36,34 @@ __all__ = ["rewriting_take", "take", "take_along_axis"]
 
 Array = _native.Array
 _from_numpy = _native.from_numpy
-#: below this many elements of the result, NumPy's own indexing beats compiled code
+#: index arrays longer than this go to an operation, which may be compiled
 _SMALL = 1 << 14
 
 
-# --- the way that costs nothing -----------------------------------------------------------------
-def _is_basic(item: Any) -> bool:
-    kind = type(item)
-    if kind is int or item is None or item is Ellipsis:
-        return True
+# --- concrete arrays at concrete places: NumPy knows how ----------------------------------------
+_BASIC = frozenset((int, type(None), type(Ellipsis), bool))
+
+
+def numpy_index(index: Any) -> Any:
+    """An index expression in NumPy's terms; NotImplemented if it holds anything but small concrete
+    arrays, integers, slices of integers, None and Ellipsis."""
+    kind = type(index)
+    if kind in _BASIC:
+        return index
     if kind is slice:
-        return all(v is None or type(v) is int for v in (item.start, item.stop, item.step))
-    return False
+        for v in (index.start, index.stop, index.step):
+            if v is not None and type(v) is not int:
+                return NotImplemented
+        return index
+    if kind is Array:
+        index = index.numpy_view()
+    if kind is Array or kind is np.ndarray:
+        plain = index.dtype.kind in "iub" and index.size <= _SMALL
+        return index if plain and (index.ndim or index.dtype.kind != "b") else NotImplemented
+    if kind is tuple:
+        items = tuple(map(numpy_index, index))
+        return NotImplemented if any(i is NotImplemented for i in items) else items
+    return NotImplemented
 
 
 def rewriting_take(
@@ -74,10 +90,10 @@ def rewriting_take(
     a traced boolean mask.
     """
     if mode is None and type(x) is Array and current() is None and wrap_negative_indices:
-        kind = type(index)
-        if _is_basic(index) or (kind is tuple and all(map(_is_basic, index))):
+        plain = numpy_index(index)
+        if plain is not NotImplemented:
             try:
-                return _from_numpy(x.numpy_view()[index], x.weak_type, True)
+                return _from_numpy(x.numpy_view()[plain], x.weak_type, True)
             except IndexError:
                 pass  # out of bounds, which is allowed here, or an error to explain
     parsed = PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
@@ -99,9 +115,6 @@ def read(
 ) -> Any:
     """The elements of `x` that a plan addresses, laid out as the plan says."""
     fills = mode in (FILL_OR_DROP, ONE_HOT)
-    eager = _read_eagerly(x, plan, fills or not wrap)
-    if eager is not None:
-        return eager
     if 0 in plan.result_shape():  # so that indices into an empty dimension do no harm
         return zeros(typeof(x).update(shape=plan.result_shape()))
     x = expand_dims(x, plan.new_axes)
@@ -145,46 +158,6 @@ def _with_new_dimensions(x: Any, plan: Plan, layout: Sequence[Any]) -> Any:
             places.append(k)
         k += len(plan.points_shape) if place == "points" else 1
     return expand_dims(x, places)
-
-
-def _read_eagerly(x: Any, plan: Plan, special: bool) -> Any:
-    """What the plan reads through NumPy, for small concrete arrays; else None."""
-    if special or type(x) is not Array or current() is not None:
-        return None
-    if plan.new_axes or x.size == 0:
-        return None
-    count = 1
-    for n in plan.result_shape():
-        count *= n
-    if count > _SMALL:
-        return None
-    index: list[Any] = []
-    for entry, n in zip(plan.entries, x.shape, strict=True):
-        if isinstance(entry, Range):
-            stop = entry.start + entry.size * entry.step
-            index.append(slice(entry.start, None if stop < 0 else stop, entry.step))
-        elif isinstance(entry.value, Tracer):
-            return None
-        else:
-            wide = np.asarray(entry.value).astype(np.int64)
-            index.append(np.clip(np.where(wide < 0, wide + n, wide), 0, n - 1))
-    # index arrays first, wherever they stand, then the ranges
-    arrays = [d for d, e in enumerate(plan.entries) if not isinstance(e, Range)]
-    ranges = [d for d, e in enumerate(plan.entries) if isinstance(e, Range)]
-    source = x.numpy_view()[tuple(index[d] if d in ranges else slice(None) for d in range(x.ndim))]
-    result = source.transpose(*arrays, *ranges)
-    if arrays:
-        points = [np.broadcast_to(index[d], plan.points_shape) for d in arrays]
-        result = result[tuple(points)]
-    rank = len(plan.points_shape)
-    order: list[int] = []
-    for place in plan.layout:
-        if place == "points":
-            order.extend(range(rank))
-        elif place is not None:
-            order.append(rank + ranges.index(place))
-    result = result.transpose(order).reshape(plan.result_shape())
-    return _from_numpy(result, x.weak_type, True)
 
 
 def _at_points(x: Any, dims: Sequence[int], values: Sequence[Any], wrap: bool) -> Any:
