@@ -100,9 +100,7 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
         return _inside(options, traced, prepared.leaves), None
     compiled = _compiled(traced)
     result = pytree.tree_unflatten(traced.out_tree, compiled.run(prepared.leaves))
-    # the native dispatch makes Arrays, not arrays of keys
-    fast = key is not None and not compiled.executable.keys
-    return result, compiled.entry if fast else None
+    return result, None if key is None else compiled.entry
 
 
 def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:

@@ -238,9 +238,10 @@ class Compiled(_Stage):
         self.entry = _native.Entry(
             executable.program,
             lowered.kept,
-            tuple(lowered.constants),
+            tuple(stored(constant) for constant in lowered.constants),
             lowered.traced.out_tree,
             lowered.donated,
+            executable.wraps,
         )
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:

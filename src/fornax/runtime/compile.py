@@ -33,15 +33,16 @@ class Executable:
     def call(self, arrays: Sequence[Any]) -> list[Any]:
         """Run on arrays (one per input of the jaxpr that is no constant); returns Arrays."""
         results = self.program.run([stored(x) for x in arrays])
-        for k, dtype in self.keys:
-            results[k] = KeyArray(results[k], dtype)
-        return results
+        return [
+            result if make is None else make(result)
+            for make, result in zip(self.wraps, results, strict=True)
+        ]
 
     @functools.cached_property
-    def keys(self) -> list[tuple[int, Any]]:
-        """(position, dtype) of the outputs that are random keys."""
-        dtypes = enumerate(map(key_dtype_of, self.jaxpr.out_types))
-        return [(k, dtype) for k, dtype in dtypes if dtype is not None]
+    def wraps(self) -> tuple[Any, ...]:
+        """Per output what makes a random key of its words, or None for other arrays."""
+        dtypes = map(key_dtype_of, self.jaxpr.out_types)
+        return tuple(dtype and functools.partial(KeyArray, dtype=dtype) for dtype in dtypes)
 
     @property
     def shared_kernels(self) -> int:

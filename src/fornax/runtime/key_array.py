@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax import _native
 from fornax.ir.types import ArrayType, register_value
 from fornax.scalars.dtypes import ExtendedDtype
 
@@ -126,3 +127,4 @@ class KeyArray:
 
 
 register_value(KeyArray, lambda x: x.aval)
+_native.register_wrapped_leaf(KeyArray, "words", "dtype")
