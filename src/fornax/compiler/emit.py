@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.kernels import KERNELS, STARTS_AS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
@@ -109,6 +111,88 @@ class Emitter:
         buffers = buffers_of(body)
         kernel = Kernel(f"k{len(self.drafts)}", buffers, tuple(body), extent, grain)
         self.drafts.append(Draft(kernel, tuple(self.places[b] for b in buffers), in_place or {}))
+
+
+def signature(
+    fusion: Fusion, group: Group, in_memory: set[Var]
+) -> tuple[tuple, list[Var]]:
+    """(what the group computes, the variables it names, in the order of their numbers).
+
+    Groups of equal signature have equal kernels: equal layers of a network are emitted once.
+    """
+    numbers: dict[Var, int] = {}
+    tokens: list[tuple] = []
+    members = set(group.members)
+    roots = [fusion.definition[v] for v in group.members]
+    if group.equation is not None:
+        roots.insert(0, group.equation)
+
+    def number(var: Var) -> int:
+        return numbers.setdefault(var, len(numbers))
+
+    def outside(var: Var) -> bool:
+        return var not in fusion.definition or (
+            var in fusion.stored and var not in members
+        )
+
+    done: set[Equation] = set()
+    stack = [(equation, False) for equation in reversed(roots)]
+    while stack:
+        equation, ready = stack.pop()
+        if equation in done:
+            continue
+        if not ready:
+            stack.append((equation, True))
+            for atom in reversed(equation.inputs):
+                if isinstance(atom, Var) and not outside(atom):
+                    stack.append((fusion.definition[atom], False))
+            continue
+        done.add(equation)
+        inputs: list[Any] = []
+        for atom in equation.inputs:
+            if isinstance(atom, Literal):
+                value = np.asarray(atom.value, atom.type.dtype)
+                inputs.append((atom.type, value.tobytes()))
+                continue
+            if outside(atom) and atom not in numbers:
+                tokens.append((number(atom), atom.type))
+            inputs.append(number(atom))
+        outputs = tuple((number(v), v.type, v in in_memory) for v in equation.outputs)
+        params = tuple(sorted(equation.params.items()))
+        tokens.append((equation.primitive, params, tuple(inputs), outputs))
+    heavy = None if group.equation is None else number(group.equation.outputs[0])
+    tokens.append((group.shape, heavy, tuple(map(number, group.members))))
+    return tuple(tokens), list(numbers)
+
+
+@dataclass
+class Recipe:
+    """Compiled kernels of a group in terms of the numbers of its signature.
+
+    steps: (compiled kernel, places, in_place); a place is a number or a position in `spaces`
+    marked by a leading -1.
+    """
+
+    steps: list[tuple[Any, list[tuple[int, int]], dict[int, list[int]]]]
+    spaces: list[Workspace]
+    extra: list[int]  # numbers of variables that had to be in memory after all
+
+
+def record(made: list[Draft], compiled: list[Any], variables: list[Var], extra: set[Var]) -> Recipe:
+    """The recipe of drafts whose kernels are compiled."""
+    numbers = {v: k for k, v in enumerate(variables)}
+    spaces: dict[Workspace, int] = {}
+    steps = []
+    for draft, kernel in zip(made, compiled, strict=True):
+        places = [
+            (-1, spaces.setdefault(p, len(spaces))) if isinstance(p, Workspace) else (0, numbers[p])
+            for p in draft.places
+        ]
+        in_place = {
+            numbers[o]: [numbers[v] for v in operands] for o, operands in draft.in_place.items()
+        }
+        steps.append((kernel, places, in_place))
+    return Recipe(steps, list(spaces), [numbers[v] for v in extra])
 
 
 def drafts(

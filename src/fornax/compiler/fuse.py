@@ -318,29 +318,29 @@ class _Walk:
         """
         by_shape: dict[tuple[int, ...], list[Group]] = {}
         for group in self.groups:
-            if group.equation is None and group.shape:
+            if group.equation is None and not group.has_reduction:
                 by_shape.setdefault(group.shape, []).append(group)
+        sources: dict[Group, set[Var]] = {}
+        for var, table in self.reads.items():
+            for group, index in table:
+                if index is not None and (var in self.stored or var not in self.definition):
+                    sources.setdefault(group, set()).add(var)
         for candidates in by_shape.values():
-            if len(candidates) > 64:
-                continue
             for i, group in enumerate(candidates):
-                for other in candidates[i + 1 :]:
-                    if self.mergeable(group, other):
+                for other in candidates[i + 1 : i + 24]:
+                    mine, theirs = sources.get(group, set()), sources.get(other, set())
+                    if self.mergeable(group, other, mine & theirs):
                         self.merge(group, other)
+                        mine |= theirs
 
-    def mergeable(self, group: Group, other: Group) -> bool:
+    def mergeable(self, group: Group, other: Group, shared: set[Var]) -> bool:
         if not group.members or not other.members:
             return False
         if group.work + other.work > cost.LARGEST // 4 or len(group.members) > 12:
             return False
-        if group.has_reduction or other.has_reduction:
+        if group.shape and not any(v.type.size >= 16 for v in shared):
             return False
-        mine = {v for v, table in self.reads.items() for g, i in table if g is group and i}
-        shared = any(
-            v in mine and v.type.size >= 16 for v, table in self.reads.items()
-            for g, i in table if g is other and i
-        )  # fmt: skip
-        return shared and not self.depends(group, other) and not self.depends(other, group)
+        return not self.depends(group, other) and not self.depends(other, group)
 
     def merge(self, group: Group, other: Group) -> None:
         group.members.extend(other.members)

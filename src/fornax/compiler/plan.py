@@ -17,7 +17,7 @@ from fornax import _native
 from fornax.compiler import emit, fuse, loops
 from fornax.compiler.buffers import Memory, assign
 from fornax.compiler.canonical import canonicalize
-from fornax.compiler.emit import Draft, Workspace
+from fornax.compiler.emit import Recipe
 from fornax.compiler.fuse import Fusion, Group
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
@@ -45,11 +45,24 @@ class Plan:
 CompileKernel = Callable[[Any], Any]
 
 
+#: recipes of groups by signature, target, threads and compiler; the oldest are dropped
+_recipes: dict[tuple, Recipe] = {}
+_RECIPES = 4096
+
+
+def fused(group: Group) -> bool:
+    """Whether a group is made of kernels (and is no control or host step)."""
+    return group.equation is None or group.equation.primitive.name in emit.KERNELS
+
+
 class Planner:
     """Builds one plan."""
 
-    def __init__(self, compile_kernel: CompileKernel, target: Any, threads: int):
+    def __init__(
+        self, compile_kernel: CompileKernel, target: Any, threads: int, compiler: str = ""
+    ):
         self.compile_kernel = compile_kernel
+        self.compile_kernel_key = compiler  # recipes of different compilers do not mix
         self.target = target
         self.threads = threads
         self.plan = Plan()
@@ -93,6 +106,24 @@ class Planner:
             self.plan.constants.append((slot, value))
         return Memory(slot, nbytes(type), fixed=True, owned=False)
 
+    # --- kernels ---
+    def recipe(
+        self, fusion: Fusion, group: Group, in_memory: set[Var]
+    ) -> tuple[Recipe, list[Var]]:
+        """The compiled kernels of a group, and the variables their places refer to by number."""
+        content, variables = emit.signature(fusion, group, in_memory)
+        key = (content, self.target, self.threads, self.compile_kernel_key)
+        found = _recipes.get(key)
+        if found is None:
+            needed = set(in_memory)
+            drafts = emit.drafts(fusion, group, needed, self.target, self.threads)
+            compiled = [self.compile_kernel(d.kernel) for d in drafts]
+            found = _recipes[key] = emit.record(drafts, compiled, variables, needed - in_memory)
+            while len(_recipes) > _RECIPES:
+                del _recipes[next(iter(_recipes))]
+        in_memory.update(variables[k] for k in found.extra)
+        return found, variables
+
     # --- programs ---
     def program(
         self, jaxpr: Jaxpr, inputs: Sequence[Memory], wanted: Sequence[Memory | None]
@@ -130,21 +161,15 @@ class _Body:
 
     def run(self) -> list[Memory]:
         groups = self.fusion.groups
-        drafts: dict[Group, list[Draft]] = {}
-        in_memory = self.needed_in_memory()
-        for group in groups:
-            if group.equation is None or emit.KERNELS.get(group.equation.primitive.name):
-                drafts[group] = emit.drafts(
-                    self.fusion, group, in_memory, self.planner.target, self.planner.threads
-                )
-        self.in_memory = in_memory
+        self.in_memory = self.needed_in_memory()
+        made = {g: self.planner.recipe(self.fusion, g, self.in_memory) for g in groups if fused(g)}
         self.find_last_uses(groups)
         self.prefer_outputs(groups)
         for group in groups:
             start = self.planner.here
             equation = group.equation
-            if group in drafts:
-                self.kernels(group, drafts[group])
+            if group in made:
+                self.kernels(group, *made[group])
             elif equation is not None and equation.primitive.name in fuse.CONTROL:
                 _CONTROL[equation.primitive.name](self, equation)
             else:
@@ -278,34 +303,33 @@ class _Body:
         return getattr(wanted, "carry", None)
 
     # --- kernels ---
-    def kernels(self, group: Group, drafts: list[Draft]) -> None:
+    def kernels(self, group: Group, recipe: Recipe, variables: list[Var]) -> None:
         equation = group.equation
         if equation is not None:
             position = emit.starts_as(equation)
             if position is not None:
                 self.start_as(group, equation, position)
-        for draft in drafts:
-            for var, operands in draft.in_place.items():
-                self.define(var, operands, group)
-        spaces: dict[Workspace, Memory] = {}
-        for draft in drafts:
+        for _, _, in_place in recipe.steps:
+            for result, operands in in_place.items():
+                self.define(variables[result], [variables[k] for k in operands], group)
+        spaces = [
+            self.planner.arena(s.nbytes * (self.planner.threads if s.per_worker else 1))
+            for s in recipe.spaces
+        ]
+        for compiled, places, _ in recipe.steps:
             slots = []
-            for place in draft.places:
-                if isinstance(place, Workspace):
-                    if place not in spaces:
-                        size = place.nbytes * (self.planner.threads if place.per_worker else 1)
-                        spaces[place] = self.planner.arena(size)
-                    slots.append(spaces[place].slot)
-                elif place in group.members:
-                    slots.append(self.define(place).slot)
+            for kind, k in places:
+                if kind:
+                    slots.append(spaces[k].slot)
+                elif variables[k] in group.members:
+                    slots.append(self.define(variables[k]).slot)
                 else:
-                    slots.append(self.of(place).slot)
-            compiled = self.planner.compile_kernel(draft.kernel)
+                    slots.append(self.of(variables[k]).slot)
             self.planner.plan.kernels.append(compiled)
             self.planner.step(
                 "kernel", compiled.address, tuple(slots), compiled.extent, compiled.grain
             )
-        for memory in spaces.values():
+        for memory in spaces:
             memory.end = self.planner.here
         for var in group.members:
             if var in self.in_memory:

@@ -39,7 +39,7 @@ from fornax.compiler.loop.ir import (
 )
 
 #: Fewer multiplications than this are not worth a thread.
-WORTH_A_THREAD = 1 << 20
+WORTH_A_THREAD = 1 << 21
 #: Most elements that every thread packs for itself rather than wait for the others.
 PACKED_ALONE = 1 << 15
 #: Pieces for each thread where there is enough work: one that is held up takes fewer.

@@ -153,9 +153,8 @@ def minimum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         return x
     if x.low is None:
         return None
-    if x.high <= y.low:
-        return x
-    return y if y.high <= x.low else None
+    low, high = difference(x, y)
+    return x if high <= 0 else y if low >= 0 else None
 
 
 def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
@@ -164,9 +163,8 @@ def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         return x
     if x.low is None:
         return None
-    if x.low >= y.high:
-        return x
-    return y if y.low >= x.high else None
+    low, high = difference(x, y)
+    return x if low >= 0 else y if high <= 0 else None
 
 
 def idiv(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
@@ -244,17 +242,37 @@ def compare(name: str) -> Callable:
             return b.const(name in ("eq", "le", "ge"), "bool")
         if x.dtype == "bool" and y.kind == "const" and name in ("eq", "ne"):
             return x if (name == "eq") == y.data else b.op("not", x)
-        if x.high < y.low:
+        low, high = difference(x, y)
+        if high < 0:
             return b.const(name in ("lt", "le", "ne"), "bool")
-        if x.low > y.high:
+        if low > 0:
             return b.const(name in ("gt", "ge", "ne"), "bool")
-        if name in ("le", "gt") and x.high <= y.low:
+        if name in ("le", "gt") and high <= 0:
             return b.const(name == "le", "bool")
-        if name in ("ge", "lt") and x.low >= y.high:
+        if name in ("ge", "lt") and low >= 0:
             return b.const(name == "ge", "bool")
+        if is_index(x) and is_index(y) and y.kind == "op" and y.data in ("min", "max"):
+            # x < min(a, b) is x < a and x < b, one of which may be known
+            if name in (("lt", "le") if y.data == "min" else ("gt", "ge")):
+                parts = [b.op(name, x, limit) for limit in y.args]
+                if any(part.kind == "const" for part in parts):
+                    return b.op("and", *parts)
         return None
 
     return rule
+
+
+def is_index(x: Expr) -> bool:
+    """True for an int64 that is far from overflow, so that differences are exact."""
+    return x.dtype == "int64" and x.low > -(1 << 61) and x.high < 1 << 61
+
+
+def difference(x: Expr, y: Expr) -> tuple[int, int]:
+    """Bounds of x - y, before any wrapping; parts that indices have in common cancel."""
+    if x.linear is not None or y.linear is not None:
+        if is_index(x) and is_index(y):
+            return affine.span(*affine.combine((x, 1), (y, -1)))
+    return x.low - y.high, x.high - y.low
 
 
 def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:

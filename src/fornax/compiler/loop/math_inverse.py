@@ -8,12 +8,15 @@ from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     copysign,
+    exponent_of,
     fma,
     horner,
     sqrt,
     two_product,
+    two_sum,
     where,
 )
+from fornax.compiler.loop.math_logarithm import log_of, scale_of_sum
 
 #: pi - float(pi) relative to float(pi): what is missing from float(pi), float(pi / 2) and 0.
 PI_REST = {"float32": -2.7827534e-08, "float64": 3.8981718325193755e-17}
@@ -51,6 +54,12 @@ def atan2(y: Term, x: Term) -> Term:
     return where((x != x) | (y != y), x + y, angle)
 
 
+def half_inverse_root(x: Term) -> Term:
+    """1/(2 sqrt x) to two digits, from the bits: enough to scale a correction."""
+    magic = 0x5F3759DF if x.dtype == "float32" else 0x5FE6EB50C7B537A9
+    return (x.bits.like(magic) - (x.bits >> 1)).real * 0.5
+
+
 # --- arcs of a half chord ---------------------------------------------------------------------
 def half_arc(x: Term) -> tuple[Term, Term, Term, Term]:
     """(is |x| > 1/2, s, a, rest): asin(s) = s + a + rest with s = |x| up to 1/2, beyond it
@@ -60,10 +69,7 @@ def half_arc(x: Term) -> tuple[Term, Term, Term, Term]:
     z = where(large, fma(size, -0.5, x.like(0.5)), size * size)
     root = sqrt(z)
     product, error = two_product(root, root)
-    # 1/(2 sqrt) to a few digits from the bits, which is enough for a correction
-    magic = 0x5F3759DF if x.dtype == "float32" else 0x5FE6EB50C7B537A9
-    rough = (z.bits.like(magic) - (z.bits >> 1)).real * 0.5
-    rest = where(large, ((z - product) - error) * rough, 0.0)
+    rest = where(large, ((z - product) - error) * half_inverse_root(z), 0.0)
     s = where(large, root, size)
     return large, s, s * z * horner(z, table.ASIN[x.dtype][1:]), rest
 
@@ -86,3 +92,63 @@ def acos(x: Term) -> Term:
     beyond = where(negative, math.pi - (twice - pi_low), twice)
     arc = copysign(s + a, x)
     return where(large, beyond, math.pi / 2 - (arc - 0.5 * pi_low))
+
+
+# --- inverse hyperbolic -----------------------------------------------------------------------
+def log1p_of_sum(high: Term, low: Term, more: Term) -> Term:
+    """log(1 + high + low) + more · ln 2 for high >= 0 and a low below its last digit."""
+    form = high.format
+    k, inverse = scale_of_sum(high)
+    f = fma(high, inverse, inverse - 1.0)
+    rest = low * inverse * fma(f, f - 1.0, 1.0)  # low / (1 + f), to the digits that matter
+    return log_of(k - float(form.bias) + more, f, rest)
+
+
+def asinh(x: Term) -> Term:
+    """log1p(x + (sqrt(1 + x²) - 1)), the difference as x² / (1 + sqrt(1 + x²))."""
+    size = abs(x)
+    huge = size >= 2.0 ** (x.format.digits + 2)
+    bounded = where(huge, 1.0, size)
+    square = bounded * bounded
+    high, low = two_sum(bounded, square / (1.0 + sqrt(square + 1.0)))
+    high, low = where(huge, size, high), where(huge, 0.0, low)
+    result = log1p_of_sum(high, low, where(huge, x.like(1.0), 0.0))
+    return where(size < math.inf, copysign(result, x), x)
+
+
+def acosh(x: Term) -> Term:
+    """log1p(t + sqrt(2 t + t²)) with t = x - 1."""
+    huge = x >= 2.0 ** (x.format.digits + 2)
+    t = where(huge, 1.0, x - 1.0)
+    square, square_low = two_product(t, t + 2.0)
+    root = sqrt(square)
+    product, error = two_product(root, root)
+    rest = ((square - product) - error) + square_low
+    high, low = two_sum(t, root)
+    low = low + rest * half_inverse_root(square)
+    high, low = where(huge, x, high), where(huge, 0.0, low)
+    result = log1p_of_sum(high, low, where(huge, x.like(1.0), 0.0))
+    result = where(x == 1.0, 0.0, result)
+    return where(x < 1.0, math.nan, where(x < math.inf, result, x))
+
+
+def atanh(x: Term) -> Term:
+    """k ln 2 / 2 + atanh(s) with (1 + x)/(1 - x) = 2^k (1 + s)/(1 - s) and |s| <= 0.21."""
+    form = x.format
+    size = abs(x)
+    u, v = size + 1.0, 1.0 - size
+    ratio = u.bits - v.bits + (form.one + (1 << (form.mantissa - 1)))
+    k = exponent_of(ratio) - float(form.bias)
+    c = (ratio & form.exponent_mask).real  # 2^k
+    near_one = size > 0.9  # there v is exact, below 1 - c and 1 + c are
+    top = where(near_one, fma(v, -c, u), fma(size, c + 1.0, 1.0 - c))
+    bottom = where(near_one, fma(v, c, u), fma(size, 1.0 - c, c + 1.0))
+    s = top / bottom
+    z = s * s
+    high, low = table.LN2_PARTS[x.dtype]
+    tail = fma(s * z, horner(z, table.ATANH[x.dtype][1:]), k * (0.5 * low))
+    whole = k * (0.5 * high)
+    total, error = two_sum(whole, s)
+    result = copysign(total + (error + tail), x)
+    ends = where(size == 1.0, copysign(x.like(math.inf), x), math.nan)
+    return where(size < 1.0, result, where(x == x, ends, x))

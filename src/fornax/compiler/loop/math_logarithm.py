@@ -40,15 +40,17 @@ def decompose(x: Term) -> tuple[Term, Term]:
     return k, bits.real - 1.0
 
 
-def log_of(k: Term, f: Term) -> Term:
-    """k ln 2 + log(1 + f)."""
+def log_of(k: Term, f: Term, more: Term | None = None) -> Term:
+    """k ln 2 + log(1 + f) + more, the last below the digits of the result."""
     high, low = table.LN2_PARTS[f.dtype]
     if f.dtype == "float32":
-        total = fma(f * f, horner(f, table.LOG["float32"][1:]), f)
+        series = horner(f, table.LOG["float32"][1:])
+        total = fma(f * f, series, f) if more is None else f + fma(f * f, series, more)
         if k.target.fused:
             return fma(k, math.log(2), total)
         return fma(k, high, fma(k, low, total))
     square, rest = ratio_parts(f)
+    rest = rest if more is None else rest + more
     return fma(k, high, f - (square - fma(k, low, rest)))
 
 
@@ -82,13 +84,19 @@ def log2(x: Term) -> Term:
     return with_ends(x, k + fma(high, LOG2_E, low))
 
 
-def log1p(x: Term) -> Term:
-    """As `log` of 1 + x, but f = x·2^-k + (2^-k - 1) keeps the digits that 1 + x drops."""
+def scale_of_sum(x: Term) -> tuple[Term, Term]:
+    """(k still biased, 2^-k) with (1 + x) 2^-k near one, for x > -1."""
     form = x.format
     u = (1.0 + x).bits + (form.one - LOWEST[x.dtype])
-    k = exponent_of(u) - float(form.bias)
-    quadruple = (x.bits.like(2 * form.one + (2 << form.mantissa)) - (u & form.exponent_mask)).real
-    inverse = quadruple * 0.25  # 2^-k, perhaps a denormal
-    result = copysign(log_of(k, fma(x, inverse, inverse - 1.0)), x)
+    field = u & form.exponent_mask
+    quadruple = (field.like(2 * form.one + (2 << form.mantissa)) - field).real
+    return exponent_of(u), quadruple * 0.25  # 2^-k may be a denormal
+
+
+def log1p(x: Term) -> Term:
+    """As `log` of 1 + x, but f = x·2^-k + (2^-k - 1) keeps the digits that 1 + x drops."""
+    k, inverse = scale_of_sum(x)
+    f = fma(x, inverse, inverse - 1.0)
+    result = copysign(log_of(k - float(x.format.bias), f), x)
     ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, x))
     return where((x > -1.0) & (x < math.inf), result, ends)

@@ -66,6 +66,9 @@ class Flattener(Rewriter):
             self.b.axis(old.axis)  # outer axes come first in sums
             if old.axis.extent == 0 and not old.carries:
                 return
+            if old.axis.extent == 1 and old.kind != "parallel" and not (old.carries and old.body):
+                yield from self.single(old)
+                return
         if isinstance(old, Store):
             mask = None if old.mask is None else self(old.mask)
             if mask is not None and mask.kind == "const":
@@ -79,6 +82,15 @@ class Flattener(Rewriter):
             if isinstance(new, For) and not new.body and not new.carries:
                 continue
             yield new
+
+    def single(self, loop: For) -> Iterator[Statement]:
+        """The body of a loop that runs once."""
+        for carried in loop.carries:
+            self.bound["carry", carried.carry] = self(carried.start)
+        yield from self.statements(loop.body)
+        values = [self(carried.next) for carried in loop.carries]
+        for carried, value in zip(loop.carries, values, strict=True):
+            self.bound["final", carried.carry] = value
 
     def kernel(self, old: Kernel) -> Kernel:
         for buffer in old.buffers:

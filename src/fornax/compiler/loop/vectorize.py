@@ -22,7 +22,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import expressions, reachable, walk
-from fornax.compiler.loop.tile import collapse, tile_transposes
+from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
 from fornax.compiler.target import Target
 
 #: registers' worth of lanes per iteration for loops of few instructions
@@ -47,7 +47,8 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
         return kernel
     lanes = {loop: lanes_of(estimate, loop) for loop in chosen}
     body = marked(kernel.body, lanes)
-    return Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
+    kernel = Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
+    return block_sums(kernel)
 
 
 def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statement, ...]:
