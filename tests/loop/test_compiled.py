@@ -22,6 +22,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(parallelize, "GRAIN", 1.0)
     monkeypatch.setattr(parallelize, "BLOCK", 30.0)
     monkeypatch.setattr(tile, "BLOCK", 8)
+    monkeypatch.setattr(tile, "STEPS", 1)
 
 
 @pytest.mark.parametrize("name", ["avx2", "sse2"])
