@@ -28,7 +28,7 @@ _WEIGHTS = (
     -236364091 / 1693824136731743669452800000,
 )  # fmt: skip
 #: terms of the zeta series that are summed one by one
-_TERMS = 9
+_TERMS = 12
 
 
 def _scipy(name):
@@ -56,9 +56,8 @@ def _zeta_operation(b, s, q):
     dtype = s.dtype
     zero, one = b.const(0, dtype), b.const(1, dtype)
     power = b.neg(s)
-    total = b.pow(q, power)
-    for k in range(1, _TERMS):
-        total = b.add(total, b.pow(b.add(q, b.const(k, dtype)), power))
+    k = b.new_axis(_TERMS, "k")
+    total = b.reduce("add", [k], b.pow(b.add(q, b.cast(b.axis(k), dtype)), power))
     far = b.add(q, b.const(_TERMS, dtype))
     term = b.pow(far, power)
     total = b.add(total, b.div(b.mul(term, far), b.sub(s, one)))
