@@ -75,15 +75,21 @@ class Emitter:
         """The element of `atom` at `index`: a constant, a load, or its definition's element."""
         if isinstance(atom, Literal):
             return self.b.const(atom.value, atom.type.dtype.name)
-        key = (atom, tuple(index))
+        index = self.place(atom, index)
+        key = (atom, index)
         found = self.memo.get(key)
         if found is None:
             if self.lives_in_memory(atom):
                 found = self.b.load(self.buffer(atom), index, atom.type.dtype.name)
             else:
-                found = self.defined(atom, tuple(index))
+                found = self.defined(atom, index)
             self.memo[key] = found
         return found
+
+    def place(self, var: Var, index: Sequence[Expr]) -> tuple[Expr, ...]:
+        """The index in its one form: 0 along dimensions of 1."""
+        zero = self.b.index(0)
+        return tuple(zero if n == 1 else k for n, k in zip(var.type.shape, index, strict=True))
 
     def defined(self, var: Var, index: tuple[Expr, ...]) -> Value:
         """The element by the element rule of the variable's equation."""
@@ -275,7 +281,11 @@ class GroupContext(KernelContext):
 
     def store(self, j: int, index: Sequence[Expr], value: Value):
         var = self.equation.outputs[j]
-        index = tuple(index)
+        index = self.emitter.place(var, index)
+        if self.emitter.memo.get((var, index), value) is not value:
+            # another nest computes the same element: nothing derived from the old value holds
+            self.emitter.memo.clear()
+            self.emitter.results.clear()
         self.emitter.memo[(var, index)] = value
         done = []
         if var in self.emitter.in_memory or var in self.read_back:

@@ -102,12 +102,17 @@ class Gemm:
         threads = self.k.threads if self.work >= 2 * WORTH_A_THREAD else 1
         pieces = 1 if p.batch % threads == 0 or p.batch >= 8 * threads else threads
         self.alone = pieces == 1 or p.depth * (p.rows + p.columns) <= PACKED_ALONE
+        most = 1
         if not self.alone:
-            pieces *= max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
-        by_row = -(-self.row_tiles // pieces) * pieces / self.row_tiles
-        by_column = -(-self.column_tiles // pieces) * pieces / self.column_tiles
-        self.along_rows = by_row <= by_column
-        self.pieces = min(pieces, self.row_tiles if self.along_rows else self.column_tiles)
+            most = max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
+        # Whole tiles go to pieces: take the cut with the least idle time, the finest of equals.
+        choices = [
+            (-(-tiles // n) * n / tiles, -n, along_rows)
+            for along_rows, tiles in ((True, self.row_tiles), (False, self.column_tiles))
+            for n in range(pieces, pieces * most + 1, pieces)
+        ]
+        _, count, self.along_rows = min(choices, key=lambda c: (round(c[0], 2), c[1]))
+        self.pieces = min(-count, self.row_tiles if self.along_rows else self.column_tiles)
 
     def _choose_sources(self) -> None:
         p, sums, target = self.p, self.sums, self.k.target

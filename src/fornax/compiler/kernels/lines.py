@@ -8,8 +8,12 @@ Both cut the depth into shares where there are too few results for all threads.
 
 from __future__ import annotations
 
+from math import prod
+
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, balanced
+from fornax.compiler.kernels.context import weight
 from fornax.compiler.kernels.product import Product, Side, split
+from fornax.compiler.kernels.update import around
 from fornax.compiler.loop.ir import (
     Axis,
     Buffer,
@@ -26,6 +30,8 @@ from fornax.compiler.loop.ir import (
 WORTH_A_THREAD = 1 << 17
 #: Fewest steps of the depth worth a share of their own.
 WORTH_A_SPLIT = 1 << 14
+#: Operations that may be repeated for every tile that reads an operand.
+LIGHT = 3
 #: Columns whose sums are kept in L1 while rows stream by.
 STREAM_COLUMNS = 2048
 #: Rows of the matrix that are read side by side.
@@ -72,12 +78,18 @@ def lines(p: Product, sums: Arithmetic) -> None:
     row_at = [b.add(b.mul(row, b.index(rows)), b.index(r)) for r in range(rows)]
     column_at = [b.add(b.mul(column, b.index(columns)), b.index(c)) for c in range(columns)]
 
-    def read(side: Side, at: Expr, extent: int, extents: tuple[int, ...]) -> Parts:
-        here = split(b, b.min(at, b.index(extent - 1)), extents)
-        return sums.widen(b, side.value(batch, here, depth))
+    left = staged(p, p.left, sums, p.row_extents, column_tiles)
+    right = staged(p, p.right, sums, p.column_extents, row_tiles)
+    position = b.add(first, b.axis(step))
 
-    x = [read(p.left, at, p.rows, p.row_extents) for at in row_at]
-    y = [read(p.right, at, p.columns, p.column_extents) for at in column_at]
+    def read(side: Side, copy: Buffer | None, at: Expr, extents: tuple[int, ...]) -> Parts:
+        here = b.min(at, b.index(prod(extents) - 1))
+        if copy is not None:
+            return (b.load(copy, (matrix, here, position)),)
+        return sums.widen(b, side.value(batch, split(b, here, extents), depth))
+
+    x = [read(p.left, left, at, p.row_extents) for at in row_at]
+    y = [read(p.right, right, at, p.column_extents) for at in column_at]
     carries = [[Carry(sums.dtype, f"s{r}_{c}") for c in range(columns)] for r in range(rows)]
     carried = tuple(
         Carried(carry, sums.zero(b)[0], b.add(b.carry(carry), b.mul(x[r][0], y[c][0])), "add")
@@ -100,6 +112,24 @@ def lines(p: Product, sums: Arithmetic) -> None:
     k.emit((For(task, (loop, *stores), kind="parallel"),), tiles * shares, grain)
     if partial is not None:
         add_shares(p, sums, partial)
+
+
+def staged(
+    p: Product, side: Side, sums: Arithmetic, extents: tuple[int, ...], readers: int
+) -> Buffer | None:
+    """A copy of an operand that is costly to compute and read by several tiles."""
+    k, b = p.k, p.k.b
+    axes = [Axis(n, "i") for n in (p.batch, prod(extents), p.depth)]
+    batch, free, depth = (
+        split(b, b.axis(axis), dims)
+        for axis, dims in zip(axes, (p.batch_extents, extents, p.depth_extents), strict=True)
+    )
+    (value,) = sums.widen(b, side.value(batch, free, depth))
+    if readers == 1 or side.buffer is not None or weight(value) <= LIGHT:
+        return None
+    copy = k.workspace(f"operand{side.operand}", sums.dtype, tuple(a.extent for a in axes))
+    k.emit(around(axes, (Store(copy, tuple(b.axis(a) for a in axes), value),)))
+    return copy
 
 
 def add_shares(p: Product, sums: Arithmetic, partial: Buffer) -> None:

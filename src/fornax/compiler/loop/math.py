@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fornax.compiler.loop import (
+    math_bessel,
     math_bits,
     math_error,
     math_exponential,
+    math_gamma,
     math_inverse,
     math_logarithm,
     math_power,
@@ -31,7 +33,9 @@ FUNCTIONS: dict[str, Callable[..., Term]] = {
     "asin": math_inverse.asin, "acos": math_inverse.acos, "atan": math_inverse.atan,
     "atan2": math_inverse.atan2, "asinh": math_inverse.asinh, "acosh": math_inverse.acosh,
     "atanh": math_inverse.atanh,
-    "erf": math_error.erf,
+    "erf": math_error.erf, "erfc": math_error.erfc, "erf_inv": math_error.erf_inv,
+    "lgamma": math_gamma.lgamma, "digamma": math_gamma.digamma,
+    "bessel_i0e": math_bessel.i0e, "bessel_i1e": math_bessel.i1e,
     "pow": math_power.pow_, "rsqrt": math_power.rsqrt, "cbrt": math_power.cbrt,
     "hypot": math_power.hypot,
     "sign": math_bits.sign, "round_away": math_bits.round_away,

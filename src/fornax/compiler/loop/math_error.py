@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     Term,
@@ -10,22 +12,108 @@ from fornax.compiler.loop.math_arithmetic import (
     fma,
     from_low_bits,
     horner,
+    sqrt,
+    two_product,
+    where,
 )
-from fornax.compiler.loop.math_exponential import LN2, LOG2_E, reduced_expm1
+from fornax.compiler.loop.math_exponential import (
+    LN2,
+    LOG2_E,
+    exp_of_sum,
+    reduced_expm1,
+)
+from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
+
+TWO_OVER_ROOT_PI = 1.1283791670955126
 
 #: erf is ±1 beyond.
 ERF_LIMIT = {"float32": 3.93, "float64": 5.95}
 
 
+def log_erfc(size: Term) -> Term:
+    """log(erfc x) for 0 <= x <= `ERF_LIMIT`, accurate to its last digit near zero."""
+    high, *rest = table.ERF_LOG[size.dtype]
+    return fma(size, high, size * horner(size, rest))
+
+
 def erf(x: Term) -> Term:
     """1 - e^q with a polynomial q = log(erfc |x|): one formula, accurate down to zero because
     e^q - 1 is formed without cancellation."""
-    size = at_most(abs(x), ERF_LIMIT[x.dtype])
-    high, *rest = table.ERF_LOG[x.dtype]
-    q = fma(size, high, size * horner(size, rest))
+    q = log_erfc(at_most(abs(x), ERF_LIMIT[x.dtype]))
     shift = x.format.magic + x.format.bias
     t = fma(q, LOG2_E, x.like(shift))
     r = fma(t - shift, -LN2, q)
     scale = from_low_bits(t)
     p = reduced_expm1(r, table.EXPM1_NARROW[x.dtype])
     return copysign(fma(p, -scale, 1.0 - scale), x)
+
+
+def erfc(x: Term) -> Term:
+    if x.dtype == "float32":
+        return erfc_short(x.cast("float64")).cast("float32")
+    size = at_most(abs(x), 27.3)
+    result = erfc_positive(size)
+    return where(x < 0.0, 2.0 - result, result)
+
+
+def erfc_positive(size: Term) -> Term:
+    """float64 erfc of 0 <= x <= 27.3: e^log(erfc x) up to 0.75, then e^(-x²) times a polynomial
+    in 1/(x + 2.5), with the rounding error of x² in the exponent."""
+    small = size < 0.75
+    q = log_erfc(at_most(size, 0.75))
+    square, low = two_product(size, size)
+    exponent, rest = where(small, q, -square), where(small, 0.0, -low)
+    p = 1.0 / (size + 2.5)
+    factor = where(small, 1.0, p * horner(p, table.ERFC["float64"]))
+    return factor * exp_of_sum(exponent, rest)
+
+
+def erfc_short(x: Term) -> Term:
+    """erfc for float32, computed in float64 with short polynomials."""
+    size = at_most(abs(x), 10.1)
+    p = 1.0 / (size + 2.5)
+    factor = p * horner(p, table.ERFC["float64_short"])
+    result = factor * exp_short(-size * size)
+    return where(x < 0.0, 2.0 - result, result)
+
+
+def exp_short(x: Term) -> Term:
+    """e^x in float64 to the digits of float32, |x| <= 150."""
+    shift = x.format.magic + x.format.bias
+    t = fma(x, LOG2_E, x.like(shift))
+    r = fma(t - shift, -LN2, x)
+    return horner(r * LOG2_E, table.EXP2_SHORT["float64"]) * from_low_bits(t)
+
+
+def erf_inv(x: Term) -> Term:
+    size = abs(x)
+    result = (inverse_float32 if x.dtype == "float32" else inverse_float64)(size)
+    ends = where(size == 1.0, math.inf, x.like(math.nan))
+    return copysign(where(size < 1.0, result, ends), x)
+
+
+def inverse_float32(size: Term) -> Term:
+    """|x| times a polynomial in w = -log(1 - x²), or in its root where w is large."""
+    one = fma(size, -size, size.like(1.0))
+    if not size.target.fused:
+        one = (1.0 - size) * (size + 1.0)
+    k, bits = exponent_and_bits(one)
+    w = -log_of(k - float(size.format.bias), bits.real - 1.0)
+    middle = horner(w, table.ERF_INV_MIDDLE["float32"])
+    tail = horner(sqrt(w), table.ERF_INV_TAIL["float32"])
+    return size * where(w < 5.0, middle, tail)
+
+
+def inverse_float64(size: Term) -> Term:
+    """A polynomial in x² up to 1/2; beyond, one step of Halley's method on erfc."""
+    z = size * size
+    small = size * horner(z, table.ERF_INV_SMALL["float64"])
+    complement = 1.0 - size
+    w = -log_of(*decompose(complement * (size + 1.0)))
+    start = where(w < 5.0, horner(w, table.ERF_INV_MIDDLE["float32"]),
+                  horner(sqrt(w), table.ERF_INV_TAIL["float64"])) * size  # fmt: skip
+    error = complement - erfc_positive(start)
+    slope = TWO_OVER_ROOT_PI * exp_of_sum(-start * start, start * 0.0)
+    step = error / slope
+    large = start - step / fma(start, step, 1.0)
+    return where(size < 0.5, small, large)

@@ -16,6 +16,7 @@ from fornax.compiler.loop.math_arithmetic import (
     fma,
     from_low_bits,
     horner,
+    two_product,
     where,
 )
 
@@ -44,6 +45,22 @@ def inverse_power(t: Term) -> Term:
 def exp(x: Term) -> Term:
     r, scale, _ = halves(clamp(x, *RANGE[x.dtype]))
     return horner(r, table.EXP[x.dtype]) * scale * scale
+
+
+def exp_of_sum(x: Term, low: Term) -> Term:
+    """e^(x + low) for x in `RANGE` and a `low` smaller than the last digit of x."""
+    r, scale, t = halves(x)
+    h = t - (x.format.magic + x.format.bias)
+    high_ln2, low_ln2 = (-2 * part for part in table.LN2_PARTS[x.dtype])
+    exact = fma(h, high_ln2, x)
+    if x.target.fused:
+        rest = fma(h, low_ln2, exact - r) + low
+    else:
+        product, error = two_product(h, low_ln2)
+        rest = ((exact - r) + product) + (error + low)
+    square, tail = r * r, horner(r, table.EXP[x.dtype][2:])
+    rest = fma(fma(square, tail, r), rest, rest)  # rest · e^r
+    return (1.0 + (r + fma(square, tail, rest))) * scale * scale
 
 
 def exp2(x: Term) -> Term:

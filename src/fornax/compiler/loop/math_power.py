@@ -21,7 +21,7 @@ from fornax.compiler.loop.math_arithmetic import (
     two_sum,
     where,
 )
-from fornax.compiler.loop.math_exponential import RANGE, RANGE2, halves
+from fornax.compiler.loop.math_exponential import RANGE, RANGE2, exp_of_sum
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits
 
 
@@ -70,20 +70,7 @@ def pow_float64(size: Term, y: Term) -> Term:
     w, rest = two_product(y, high)
     rest = fma(y, low, rest)
     rest = where(abs(w) < 800.0, rest, 0.0)
-    w = clamp(w, *RANGE["float64"])
-    r, scale, t = halves(w)
-    h = t - (w.format.magic + w.format.bias)
-    high_ln2, low_ln2 = table.LN2_PARTS["float64"]
-    exact = fma(h, -2 * high_ln2, w)
-    if h.target.fused:
-        rest = fma(h, -2 * low_ln2, exact - r) + rest
-    else:
-        product, error = two_product(h, -2 * low_ln2)
-        rest = ((exact - r) + product) + (error + rest)
-    square, tail = r * r, horner(r, table.EXP["float64"][2:])
-    rest = fma(fma(square, tail, r), rest, rest)  # rest · e^r
-    series = fma(square, tail, rest)
-    return (1.0 + (r + series)) * scale * scale
+    return exp_of_sum(clamp(w, *RANGE["float64"]), rest)
 
 
 def precise_log(x: Term) -> tuple[Term, Term]:
