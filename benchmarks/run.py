@@ -123,7 +123,7 @@ def main() -> int:
         report(case.name, results[case.name], machine)
     for worker in workers.values():
         worker.close()
-    if not options.smoke:
+    if not options.smoke and not options.only:
         folder = ROOT / "benchmarks" / "results"
         folder.mkdir(exist_ok=True)
         record = {"machine": {"processor": processor(), **machine}, "cases": results}
