@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from fornax.ir.basis import move_axis
+from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.types import typeof
+from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.concatenate import concatenate
-from fornax.primitives.elementwise import (
-    add_p,
-    exp_p,
-    log1p_p,
-    max_p,
-    min_p,
-    mul_p,
-    sub_p,
-)
-from fornax.primitives.family import (
-    INEXACT,
-    NUMBER,
-    category,
-    constant,
-    narrowed,
-    widened,
-)
-from fornax.primitives.pad import pad
+from fornax.primitives.elementwise import add_p, exp_p, mul_p, sub_p
+from fornax.primitives.family import INEXACT, NUMBER, category, constant, narrowed, widened
+from fornax.primitives.scan import scan_p
 from fornax.primitives.select import where
-from fornax.primitives.shape import rev
-from fornax.primitives.slice import slice_
-from fornax.transforms.jvp import jvp_flat
+from fornax.primitives.shape import squeeze
+from fornax.primitives.slice import slice_in
+from fornax.transforms.stage import stage
 
 
 class Cumulative(Primitive):
@@ -78,77 +66,81 @@ class CumulativeSum(Cumulative):
 
 
 class CumulativeCombination(Cumulative):
-    """A running combination whose derivative is that of a balanced tree of `combine`."""
+    """A running combination; `shares(before, x, out)` says how its tangent runs.
 
-    def __init__(self, name, accumulate, accepts, combine):
+    Element i of the result combines the result before it and x[i]; its tangent is the first share
+    of the tangent before it plus the second share of the tangent of x[i].
+    """
+
+    def __init__(self, name, accumulate, accepts, shares):
         super().__init__(name, accumulate, accepts)
-        self.combine = combine
+        self.shares = shares
 
     def jvp(self, primals, tangents, *, axis, reverse):
-        out = self.bind(*primals, axis=axis, reverse=reverse)[0]
-        if isinstance(tangents[0], Zero):
-            return [out], [Zero(typeof(out).tangent())]
-
-        def tree(x):
-            if reverse:
-                return [rev(running(self.combine, rev(x, (axis,)), axis), (axis,))]
-            return [running(self.combine, x, axis)]
-
-        _, (tangent,) = jvp_flat(tree, primals, tangents)
-        return [out], [tangent]
-
-
-def running(combine: Callable[[Any, Any], Any], x: Any, axis: int) -> Any:
-    """The running combination of floats with about 2 n applications in 2 log n steps.
-
-    Neighbours are combined, the half as long result is made running, and the elements between are
-    filled in.
-    """
-    length = typeof(x).shape[axis]
-    if length < 2:
-        return x
-    half = length // 2
-    pairs = combine(_every_second(x, axis, 0, 2 * half), _every_second(x, axis, 1, 2 * half))
-    odd = running(combine, pairs, axis)
-    first = _part(x, axis, 0, 1)
-    later = _every_second(x, axis, 2, length)
-    even = first
-    if length > 2:
-        before = _part(odd, axis, 0, typeof(later).shape[axis])
-        even = concatenate([first, combine(before, later)], axis)
-    return _interleave(even, odd, axis)
+        (x,), (tangent,) = primals, tangents
+        out = self.bind(x, axis=axis, reverse=reverse)[0]
+        type = typeof(out)
+        if isinstance(tangent, Zero) or not type.size:
+            return [out], [Zero(type.tangent())]
+        along, slope = move_axis(x, axis, 0), move_axis(tangent, axis, 0)
+        result = move_axis(out, axis, 0)
+        length = type.shape[axis]
+        # the first element is its own result: the recurrence starts after it
+        first, rest, previous = (0, 1), (1, length), (0, length - 1)
+        if reverse:
+            first, rest, previous = (length - 1, length), (0, length - 1), (1, length)
+        start = slice_in(slope, 0, *first)
+        kept, fresh = self.shares(
+            slice_in(result, 0, *previous), slice_in(along, 0, *rest), slice_in(result, 0, *rest)
+        )
+        added = mul_p(slice_in(slope, 0, *rest), fresh)
+        later = _recurrence(kept, squeeze(start, (0,)), added, reverse)
+        parts = [later, start] if reverse else [start, later]
+        return [out], [move_axis(concatenate(parts, 0), 0, axis)]
 
 
-def _part(x: Any, axis: int, start: int, limit: int, step: int = 1) -> Any:
-    shape = typeof(x).shape
-    starts = [start if i == axis else 0 for i in range(len(shape))]
-    limits = [limit if i == axis else n for i, n in enumerate(shape)]
-    strides = [step if i == axis else 1 for i in range(len(shape))]
-    return slice_(x, starts, limits, strides)
+def _recurrence(factors: Any, start: Any, terms: Any, reverse: bool) -> Any:
+    """y[i] = factors[i] y[i-1] + terms[i] along the first axis, beginning with `start`."""
+    length = typeof(terms).shape[0]
+    step = _step(typeof(start).strip_weak_type())
+    return scan_p.bind(
+        start, factors, terms, jaxpr=step, length=length, num_carry=1, num_consts=0,
+        reverse=reverse, unroll=1,
+    )[1]  # fmt: skip
 
 
-def _every_second(x: Any, axis: int, start: int, limit: int) -> Any:
-    return _part(x, axis, start, max(limit, start), 2)
+@functools.cache
+def _step(type: ArrayType) -> Jaxpr:
+    """The program of one step of a recurrence."""
+
+    def step(before, factor, term):
+        after = add_p(mul_p(factor, before), term)
+        return [after, after]
+
+    return stage(step, [type, type, type], "recurrence")
 
 
-def _interleave(even: Any, odd: Any, axis: int) -> Any:
-    """even[0], odd[0], even[1], …; there is at most one more of `even`."""
-    more = typeof(even).shape[axis] - typeof(odd).shape[axis]
-    zero = constant(even, 0)
-
-    def spread(x, low, high):
-        rank = typeof(x).ndim
-        return pad(x, zero, [(low, high, 1) if i == axis else (0, 0, 0) for i in range(rank)])
-
-    return add_p(spread(even, 0, 1 - more), spread(odd, 1, more))
+def _product_shares(before: Any, x: Any, out: Any) -> tuple[Any, Any]:
+    return x, before
 
 
-def log_add_exp(x: Any, y: Any) -> Any:
-    """log(exp x + exp y); its derivative is finite where both are -inf."""
-    most, least = max_p(x, y), min_p(x, y)
-    same = eq_p(x, y)  # also two equal infinities, whose difference is NaN
-    gap = where(same, constant(x, 0), sub_p(least, most))
-    return add_p(most, log1p_p(exp_p(gap)))
+def _extreme_shares(before: Any, x: Any, out: Any) -> tuple[Any, Any]:
+    """All to the one that is the extreme, half where they tie."""
+    zero, half, one = (constant(x, value) for value in (0.0, 0.5, 1.0))
+    tie = eq_p(before, x)
+
+    def share(value):
+        return where(tie, half, where(eq_p(value, out), one, zero))
+
+    return share(before), share(x)
+
+
+def _log_sum_shares(before: Any, x: Any, out: Any) -> tuple[Any, Any]:
+    def share(value):  # equal infinities have no difference
+        gap = where(eq_p(value, out), constant(x, 0), sub_p(value, out))
+        return exp_p(gap)
+
+    return share(before), share(x)
 
 
 def _extreme(ufunc):
@@ -171,7 +163,7 @@ def _log_sums(x, axis, dtype):
 
 
 cumsum_p = CumulativeSum("cumsum", np.add.accumulate, NUMBER)
-cumprod_p = CumulativeCombination("cumprod", np.multiply.accumulate, NUMBER, mul_p)
-cummax_p = CumulativeCombination("cummax", _extreme(np.maximum), NUMBER, max_p)
-cummin_p = CumulativeCombination("cummin", _extreme(np.minimum), NUMBER, min_p)
-cumlogsumexp_p = CumulativeCombination("cumlogsumexp", _log_sums, INEXACT, log_add_exp)
+cumprod_p = CumulativeCombination("cumprod", np.multiply.accumulate, NUMBER, _product_shares)
+cummax_p = CumulativeCombination("cummax", _extreme(np.maximum), NUMBER, _extreme_shares)
+cummin_p = CumulativeCombination("cummin", _extreme(np.minimum), NUMBER, _extreme_shares)
+cumlogsumexp_p = CumulativeCombination("cumlogsumexp", _log_sums, INEXACT, _log_sum_shares)

@@ -13,7 +13,6 @@ import numpy as np
 from fornax.ir.basis import (
     broadcast_in_dim,
     check_axes,
-    instantiate,
     reduce_sum,
     reduction_index,
     transpose,
@@ -21,13 +20,16 @@ from fornax.ir.basis import (
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
+from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
-from fornax.primitives.elementwise import add_p, div_p, mul_p
+from fornax.primitives.cumulative import cumprod_p
+from fornax.primitives.elementwise import div_p, mul_p
 from fornax.primitives.family import (
     ANY,
     LOGICAL,
     NUMBER,
     category,
+    constant,
     narrowed,
     widened,
 )
@@ -142,28 +144,17 @@ class Product(Reduction):
 
 
 def _product_tangent(x: Any, tangent: Any, axes: tuple[int, ...]) -> Any:
-    """Tangent of the product: pairs (product, tangent) are combined in a balanced tree."""
+    """Every element's tangent times the product of the elements before and after it."""
     x, tangent = _flat_axes_first(x, axes), _flat_axes_first(tangent, axes)
     length, *rest = typeof(x).shape
-    if length == 0:
-        return instantiate(Zero(ArrayType(rest, typeof(tangent).dtype)))
-    over = []  # single slices left over at odd lengths
-    while length > 1:
-        half = length // 2
-        if length % 2:
-            over.append((slice_in(x, 0, 2 * half, length), slice_in(tangent, 0, 2 * half, length)))
-        first = slice_in(x, 0, 0, half), slice_in(tangent, 0, 0, half)
-        second = slice_in(x, 0, half, 2 * half), slice_in(tangent, 0, half, 2 * half)
-        x, tangent = _both(first, second)
-        length = half
-    for pair in over:
-        x, tangent = _both((x, tangent), pair)
-    return reshape(tangent, tuple(rest))
-
-
-def _both(first: tuple[Any, Any], second: tuple[Any, Any]) -> tuple[Any, Any]:
-    (x, dx), (y, dy) = first, second
-    return mul_p(x, y), add_p(mul_p(dx, y), mul_p(x, dy))
+    if length > 1:
+        one = broadcast_in_dim(constant(x, 1), (1, *rest), ())
+        before = cumprod_p.bind(x, axis=0, reverse=False)[0]
+        after = cumprod_p.bind(x, axis=0, reverse=True)[0]
+        before = concatenate([one, slice_in(before, 0, 0, length - 1)], 0)
+        after = concatenate([slice_in(after, 0, 1, length), one], 0)
+        tangent = mul_p(tangent, mul_p(before, after))
+    return reduce_sum(tangent, (0,))
 
 
 def _flat_axes_first(x: Any, axes: tuple[int, ...]) -> Any:
