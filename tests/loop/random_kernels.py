@@ -212,9 +212,9 @@ class Maker:
                  "integer": ("add", "mul", "min", "max", "and", "or", "xor", "argmax")}  # fmt: skip
         name = self.pick(names[kind_of(dtype)])
         result = dtype
+        if name.startswith("arg") and any(a.extent == 0 for a in over):
+            name = "min"  # there is no first extreme of nothing
         if name.startswith("arg"):
-            if any(a.extent == 0 for a in over):
-                over = [Axis(3)]
             where = b.cast(b.axis(over[-1]), "int32")
             total = b.reduce_component(name, over[-1:], 1, value, where)
             for axis in over[:-1]:
