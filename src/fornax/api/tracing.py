@@ -77,8 +77,8 @@ def programs_of(fun: Callable[..., Any]) -> Programs | None:
     if found is not None:
         return found[1]
 
-    def forget(_: Any) -> None:
-        _by_identity.pop(key, None)
+    def forget(_: Any, table: dict = _by_identity) -> None:
+        table.pop(key, None)
 
     try:
         references = tuple(weakref.ref(part, forget) for part in parts)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from fornax.ir.basis import move_axis, reduce_sum
+from fornax.ir.basis import move_axis, reduce_sum, zeros
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.trace import named_axis_size
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.concatenate import concatenate
 from fornax.primitives.elementwise import mul_p
 from fornax.primitives.family import constant
-from fornax.primitives.gather import gather
 from fornax.primitives.iota import iota
 from fornax.primitives.reduce import reduce_max_p, reduce_min_p
 from fornax.primitives.shape import reshape
-from fornax.primitives.windows import GatherDimensionNumbers, GatherScatterMode
+from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
 from fornax.transforms.batch import place
 
@@ -113,18 +111,21 @@ class PPermute(_Collective):
 
     def across(self, name, size, x, dim, *, axis_name, perm):
         x = place(x, dim, size, 0)
-        source = np.full(size, size, np.int32)  # out of bounds: filled with zeros
-        for start, end in perm:
-            source[end] = start
+        source = dict((end, start) for start, end in perm)
         shape = typeof(x).shape
-        numbers = GatherDimensionNumbers(
-            offset_dims=tuple(range(1, len(shape))),
-            collapsed_slice_dims=(0,),
-            start_index_map=(0,),
-        )
-        moved = gather(
-            x, source[:, None], numbers, (1, *shape[1:]), GatherScatterMode.FILL_OR_DROP, 0
-        )
+        pieces, end = [], 0
+        while end < size:  # one piece for each run of neighbours that stay neighbours
+            start, first = source.get(end), end
+            end += 1
+            while end < size and source.get(end) == (
+                None if start is None else start + end - first
+            ):
+                end += 1
+            if start is None:
+                pieces.append(zeros(typeof(x).update(shape=(end - first, *shape[1:]))))
+            else:
+                pieces.append(slice_in(x, 0, start, start + end - first))
+        moved = concatenate(pieces, 0)
         return [moved], [0]
 
     def transpose(self, cotangents, x, *, axis_name, perm):
