@@ -74,9 +74,11 @@ CASES = {
     "vjp dtype": (lambda: fx.vjp(square, 1.0)[1](1), ValueError,
                   r"got int32\[\]|got i32\[\], but expected f32\[\]"),
     "vjp arguments": (lambda: fx.vjp(square, 1.0)[1](1.0, 2.0), TypeError, "single argument"),
-    "linearize structure": (lambda: fx.linearize(square, 1.0)[1](1.0, 2.0), TypeError, "expected"),
+    "linearize structure": (lambda: fx.linearize(square, 1.0)[1](1.0, 2.0), TypeError,
+                            "expected"),
     "linearize dtype": (lambda: fx.linearize(square, 1.0)[1](1), ValueError, "inconsistent"),
-    "jacfwd of int": (lambda: fx.jacfwd(square)(1), TypeError, "jacfwd requires real-valued inputs"),
+    "jacfwd of int": (lambda: fx.jacfwd(square)(1), TypeError,
+                      "jacfwd requires real-valued inputs"),
     "jacrev of int": (lambda: fx.jacrev(square)(1), TypeError,
                       "jacrev requires real- or complex-valued inputs"),
     "linear_transpose type": (lambda: fx.linear_transpose(lambda x: 2 * x, 1.0)(X), TypeError,
@@ -106,7 +108,8 @@ CASES = {
                            "axis spec None but output was batched on axis 0"),
     "vmap out_axes tree": (lambda: fx.vmap(plus, out_axes=(0, 0))(X, X), ValueError,
                            "vmap out_axes"),
-    "vmap out axis": (lambda: fx.vmap(plus, out_axes=3)(X, X), ValueError, "axis 3 is out of bound"),
+    "vmap out axis": (lambda: fx.vmap(plus, out_axes=3)(X, X), ValueError,
+                      "axis 3 is out of bound"),
     "vmap axis_size": (lambda: fx.vmap(plus, axis_size=4)(X, X), ValueError,
                        "the `axis_size` argument was 4"),
     "vmap empty": (lambda: fx.vmap(plus)(), ValueError, "at least one argument"),
@@ -144,9 +147,10 @@ CASES = {
     "leak": (leaked, errors.UnexpectedTracerError, "leaked tracer"),
     "leak from grad": (leaked_from_grad, errors.UnexpectedTracerError, "unexpected tracer"),
     # loops
-    "scan carry type": (lambda: scan(lambda c, a: (c.astype(int), a), np.float32(3), X), TypeError,
-                        r"The input carry c has type float32\[\] but the corresponding output carry "
-                        r"component has type int32\[\], so the dtypes do not match"),
+    "scan carry type": (lambda: scan(lambda c, a: (c.astype(int), a), np.float32(3), X),
+                        TypeError,
+                        r"The input carry c has type float32\[\] but the corresponding output "
+                        r"carry component has type int32\[\], so the dtypes do not match"),
     "scan carry shape": (lambda: scan(lambda c, a: (c + X, a), 1.0, X), TypeError,
                          "so the shapes do not match"),
     "scan carry path": (

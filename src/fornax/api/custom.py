@@ -26,8 +26,9 @@ from fornax.ir.primitive import Zero
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.primitives.custom import call_custom, custom_jvp_call_p, custom_vjp_call_p
+from fornax.scalars import dtypes
 
-__all__ = ["custom_gradient", "custom_jvp", "custom_vjp"]
+__all__ = ["closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"]
 
 
 class _Custom:
@@ -293,6 +294,40 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped.defvjp(fwd, bwd)
     return functools.wraps(fun)(lambda *args: wrapped(*args))
+
+
+def closure_convert(
+    fun: Callable[..., Any], *example_args: Any
+) -> tuple[Callable[..., Any], list[Any]]:
+    """(function of more arguments, values for them): what `fun` closes over and differentiates.
+
+    The first takes the arguments of `fun` and then the values, floating arrays that depend on what
+    is being traced; other values that `fun` closes over stay inside. For handing functions to
+    custom rules, which may not close over traced values.
+    """
+    structure = pytree.tree_structure(example_args)
+    traced = trace_types(fun, example_args, "closure_convert")
+    jaxpr = traced.jaxpr
+    moved = [
+        isinstance(c, Tracer) and dtypes.is_inexact(typeof(c).dtype) for c in jaxpr.consts
+    ]
+    hoisted = [c for c, m in zip(jaxpr.consts, moved, strict=True) if m]
+    program = jaxpr.without_consts()
+    kept = [c for c, m in zip(jaxpr.consts, moved, strict=True) if not m]
+
+    def converted(*args: Any) -> Any:
+        given = args[: len(example_args)]
+        found, found_structure = pytree.tree_flatten(given)
+        if found_structure != structure or len(args) != len(example_args) + len(hoisted):
+            raise TypeError(
+                f"a function converted for arguments {structure} and {len(hoisted)} values was "
+                f"called with {len(args)} arguments of structure {found_structure}"
+            )
+        new, old = iter(args[len(example_args) :]), iter(kept)
+        consts = [next(new) if m else next(old) for m in moved]
+        return pytree.tree_unflatten(traced.out_tree, evaluate(program, *consts, *found))
+
+    return converted, hoisted
 
 
 class _Rule:
