@@ -20,13 +20,14 @@ from fornax.primitives import (
     select,
     shape,
     slice,
+    sort,
     special,
 )
 
 __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
     argreduce, compare, complex, concatenate, convert, cumulative, dot, dynamic_slice,
-    elementwise, gamma, gather, iota, pad, reduce, scatter, select, shape, slice, special,
+    elementwise, gamma, gather, iota, pad, reduce, scatter, select, shape, slice, sort, special,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):

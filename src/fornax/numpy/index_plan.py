@@ -106,8 +106,8 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
             for n in shape[dimension : dimension + len(shape) - consumed]:
                 layout.append(len(entries))
                 entries.append(Range(0, n, 1))
-                place += 1
             dimension += len(shape) - consumed
+            place += 1  # it separates index arrays even if it stands for no dimension
         elif isinstance(part, slice):
             layout.append(len(entries))
             entries.append(_range(part, shape[dimension]))
