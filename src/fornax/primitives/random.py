@@ -127,7 +127,7 @@ def _blocks_reference(words: np.ndarray, shape: tuple[int, ...]) -> list[np.ndar
     full = (*words.shape[:-1], *shape)
     numbers = np.arange(math.prod(shape), dtype=np.uint64).reshape(shape)
     ones = (1,) * len(shape)
-    keys = [words[..., k].reshape(*words.shape[:-1], *ones) for k in range(2)]
+    keys = [words[..., k].reshape((*words.shape[:-1], *ones)) for k in range(2)]
     high, low = (numbers >> np.uint64(32)).astype(_WORD), numbers.astype(_WORD)
     return [np.broadcast_to(b, full) for b in threefry2x32_p.reference(*keys, high, low)]
 

@@ -1,0 +1,119 @@
+"""What samplers have in common: one unit in programs, checked shapes and dtypes."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fornax import settings
+from fornax.api.jit import jit
+from fornax.ir.trace import current
+from fornax.ir.types import typeof
+from fornax.lax.broadcasting import broadcast_shapes
+from fornax.lax.shapes import sizes
+from fornax.runtime.eager import PROMOTE_AFTER
+from fornax.scalars import dtypes
+from fornax.scalars.promotion import promote
+
+__all__ = [
+    "check_cast", "check_shape", "common_shape", "float_dtype", "integer_dtype", "sampler",
+    "shape_of",
+]  # fmt: skip
+
+
+class _Sampler:
+    """A function of arrays, with static keyword arguments, that is one call in programs.
+
+    If its results are exact, it runs operation by operation outside of transformations until that
+    has cost more than compiling it would. Where rounding comes in, it is compiled at once: numbers
+    must not depend on how often they were asked for.
+    """
+
+    def __init__(self, function: Callable[..., Any], exact: bool):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.exact = exact
+        self.jitted: dict[tuple[str, ...], Any] = {}
+        self.spent: collections.Counter = collections.Counter()
+
+    def __call__(self, *arrays: Any, **static: Any) -> Any:
+        if not self.exact or current() is not None:
+            return self.run(arrays, static)
+        key = (settings.current(), *map(typeof, arrays), *static.items())
+        if self.spent[key] > PROMOTE_AFTER:
+            return self.run(arrays, static)
+        started = time.perf_counter()
+        result = self.function(*arrays, **static)
+        self.spent[key] += time.perf_counter() - started
+        return result
+
+    def run(self, arrays: Sequence[Any], static: dict[str, Any]) -> Any:
+        names = tuple(static)
+        jitted = self.jitted.get(names)
+        if jitted is None:
+            jitted = self.jitted[names] = jit(self.function, static_argnames=names)
+        return jitted(*arrays, **static)
+
+
+def sampler(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
+    """A decorator for functions (key, *arrays, **static) whose results may be exact."""
+    if function is None:
+        return functools.partial(sampler, exact=exact)
+    return _Sampler(function, exact)
+
+
+def float_dtype(name: str, dtype: Any) -> Any:
+    """The floating dtype of a result, the default one for None. Raises ValueError for others."""
+    chosen = dtypes.canonical(float if dtype is None else dtype)
+    if not dtypes.is_floating(chosen):
+        raise ValueError(f"dtype argument to `{name}` must be a float dtype, got {chosen}")
+    return chosen
+
+
+def integer_dtype(name: str, dtype: Any, error: type[Exception] = ValueError) -> Any:
+    """The integer dtype of a result, the default one for None."""
+    chosen = dtypes.canonical(int if dtype is None else dtype)
+    if not dtypes.is_integer(chosen):
+        raise error(f"dtype argument to `{name}` must be an int dtype, got {chosen}")
+    return chosen
+
+
+def shape_of(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as a tuple of integers."""
+    return sizes(shape)
+
+
+def check_shape(name: str, shape: tuple[int, ...], *shapes: tuple[int, ...]) -> None:
+    """Raise ValueError unless arrays of `shapes` broadcast to `shape`."""
+    found = broadcast_shapes(shape, *shapes)
+    if found != shape:
+        raise ValueError(
+            f"{name} parameter shapes must be broadcast-compatible with shape argument, and the "
+            "result of broadcasting the shapes must equal the shape argument, but got result "
+            f"{found} for shape argument {shape}."
+        )
+
+
+def common_shape(name: str, shape: Sequence[int] | None, *arrays: Any) -> tuple[int, ...]:
+    """The shape asked for, or that of the arrays together. Raises ValueError if it does not fit."""
+    shapes = [typeof(x).shape for x in arrays]
+    if shape is None:
+        return broadcast_shapes(*shapes)
+    shape = sizes(shape)
+    check_shape(name, shape, *shapes)
+    return shape
+
+
+def check_cast(name: str, dtype: Any, *arrays: Any) -> None:
+    """Raise TypeError for an array that `dtype` cannot hold by promotion."""
+    for x in arrays:
+        type = typeof(x)
+        found, _ = promote([(type.dtype, type.weak_type), (dtype, False)])
+        if found != dtype:
+            raise TypeError(
+                f"In arguments to {name}, cannot safely cast argument of type {type.dtype.name} to "
+                f"{dtype.name}"
+            )
