@@ -54,8 +54,8 @@ def _no_out(name: str, out: Any) -> None:
 
 def keep_dims(result: Any, shape: tuple[int, ...], axes: Sequence[int]) -> Any:
     """The reduced array with its reduced axes as dimensions of 1."""
-    kept = [1 if k in axes else n for k, n in enumerate(shape)]
-    return reshape(result, kept)
+    full_shape = [1 if k in axes else n for k, n in enumerate(shape)]
+    return broadcast_in_dim(result, full_shape, [k for k in range(len(shape)) if k not in axes])
 
 
 def _reduce(
