@@ -43,6 +43,8 @@ def check(name, shape, axis, reverse, how, dtype="float32", threads=1):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_shapes(name, shape, reverse, how):
+    if how == "interpret" and name not in ("cumsum", "cumlogsumexp"):
+        pytest.skip("compiled only")
     for axis in range(len(shape)):
         check(name, shape, axis, reverse, how)
 
