@@ -139,3 +139,29 @@ def test_softmax_is_one_kernel():
     _, description = plan(staged, find("avx2"), 2, reference.compile_kernel)
     assert [step[0] for step in description["steps"]] == ["kernel"]
     assert description["arena_bytes"] == 0
+
+
+def test_donated_memory_is_taken_over():
+    step = fornax.jit(lambda p, g: p - 0.5 * g, donate_argnums=0)
+    g = fornax.numpy.ones((64,))
+    step(fornax.numpy.full((64,), 2.0), g)  # compiles
+    p = fornax.numpy.full((64,), 2.0)
+    where = p.unsafe_buffer_pointer()
+    result = step(p, g)
+    assert result.unsafe_buffer_pointer() == where
+    assert p.is_deleted()
+    np.testing.assert_array_equal(np.asarray(result), 1.5)
+
+
+def test_donation_never_writes_to_memory_of_the_user():
+    @fornax.jit
+    def inner(x):
+        return x + 1
+
+    step = fornax.jit(lambda p: (lax.sin(inner(p) * 2).sum(), p * 0 + lax.cos(p)), donate_argnums=0)
+    mine = np.linspace(0, 1, 64).astype(np.float32)
+    kept = mine.copy()
+    total, other = step(mine)
+    np.testing.assert_array_equal(mine, kept)
+    np.testing.assert_allclose(np.asarray(total), np.sin((kept + 1) * 2).sum(), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(other), np.cos(kept), rtol=1e-5)

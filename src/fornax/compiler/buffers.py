@@ -13,7 +13,8 @@ class Memory:
 
     Arena memory lives from step `start` to step `end`; other memory (inputs, outputs, constants,
     addresses inside them) is given from outside and `fixed`. `owned` memory may be overwritten
-    once its value has been read for the last time.
+    once its value has been read for the last time; memory that is `donated` by the caller only by
+    the very output that takes it over.
     """
 
     slot: int
@@ -22,6 +23,7 @@ class Memory:
     owned: bool
     start: int = 0
     end: int = 0
+    donated: bool = False
 
 
 def assign(memories: list[Memory]) -> tuple[int, list[tuple[int, int]]]:

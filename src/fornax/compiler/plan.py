@@ -283,7 +283,8 @@ class _Body:
             memory = self.memory[operand]
             if memory.nbytes < nbytes(var.type):
                 continue
-            if wanted is None or wanted is memory or self.updates_carry(var, memory):
+            free = wanted is None and not memory.donated
+            if free or wanted is memory or self.updates_carry(var, memory):
                 if not any(m is memory for v, m in self.memory.items() if v in group.members):
                     self.memory[var] = memory
                     return memory

@@ -98,7 +98,7 @@ def plan(
             if match is not None:
                 free.remove(match)
                 carry = inputs[match]
-                carry.owned = True
+                carry.owned = carry.donated = True
                 entries[match] = (planner.step("copy", carry.slot, carry.slot, 0), carry.slot)
             wanted.append(Next(planner.slot(), size, fixed=True, owned=True, carry=carry))
             outputs.append(None)
