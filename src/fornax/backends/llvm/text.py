@@ -15,6 +15,7 @@ from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value
 from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
+from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
     WIDTH,
     Alloc,
@@ -29,6 +30,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
+from fornax.compiler.loop.legalize import formula
 from fornax.compiler.loop.rewrite import expressions, reachable, walk
 from fornax.compiler.target import Target
 
@@ -73,8 +75,10 @@ class Emitter(Values):
             "done:",
             "  ret void",
             "}",
-            f"attributes #0 = {{ {attributes} }}",
         ]
+        for symbol, described in self.called.items():
+            lines += formula_function(symbol, *described, self.target)
+        lines.append(f"attributes #0 = {{ {attributes} }}")
         return "\n".join(lines) + "\n"
 
     def pointer(self, position: int, name: str) -> None:
@@ -432,6 +436,27 @@ class Emitter(Values):
         scope.lines.append(f"  br i1 {condition.name}, label %{then}, label %{after}")
         scope.lines += [f"{then}:", *lines, f"  br label %{after}", f"{after}:"]
         scope.block = after
+
+
+def formula_function(
+    symbol: str, name: str, dtype: str, lanes: int, arity: int, target: Target
+) -> list[str]:
+    """A mathematical function of vectors, as lines of text."""
+    e, b = Values(target, set()), Builder()
+    e.scopes = [Scope(0, "entry")]
+    args = tuple(b.carry(Carry(dtype)) for _ in range(arity))
+    for k, node in enumerate(args):
+        e.known[node] = Value(f"%a{k}", lanes)
+    result = e.value(formula(b, target, name, args))
+    kind = type_of(dtype, lanes)
+    listed = ", ".join(f"{kind} %a{k}" for k in range(arity))
+    return [
+        f"define internal {kind} {symbol}({listed}) #0 {{",
+        "entry:",
+        *e.scopes[0].lines,
+        f"  ret {kind} {e.widened(result, dtype, lanes)}",
+        "}",
+    ]
 
 
 class Finish:

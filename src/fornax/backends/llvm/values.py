@@ -13,7 +13,7 @@ from fornax.backends.llvm import memory
 from fornax.backends.llvm.instructions import literal, operation, type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
-from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Carry, Expr, is_float
+from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carry, Expr, is_float
 from fornax.compiler.target import Target
 
 
@@ -32,6 +32,7 @@ class Values:
         self.varies: dict[Expr, bool] = {}
         self.base: dict[Buffer, str] = {}
         self.counter = 0
+        self.called: dict[str, tuple[str, str, int, int]] = {}
 
     # --- text ---
     def fresh(self, prefix: str = "v") -> str:
@@ -106,9 +107,19 @@ class Values:
         lanes = max(v.lanes for v in values)
         depth = self.depth_of(values)
         names = [self.widened(v, a.dtype, lanes) for v, a in zip(values, node.args, strict=True)]
-        name = operation(node, names, lanes, lambda text: self.put(depth, text))
+        if node.data in MATH:
+            name = self.put(depth, self.call(node, names, lanes))
+        else:
+            name = operation(node, names, lanes, lambda text: self.put(depth, text))
         self.remember(node, Value(name, lanes, depth))
         self.inherit(node)
+
+    def call(self, node: Expr, names: list[str], lanes: int) -> str:
+        """The call of a mathematical function, which is defined once for each number of lanes."""
+        kind = type_of(node.dtype, lanes)
+        symbol = f"@{node.data}.{node.dtype}.{lanes}"
+        self.called[symbol] = (node.data, node.dtype, lanes, len(names))
+        return f"call {kind} {symbol}({', '.join(f'{kind} {name}' for name in names)})"
 
     def inherit(self, node: Expr) -> None:
         """A value computed from memory that is written ends with the value it was computed from."""

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 LOGIC = {"and", "or", "xor", "not", "select"}
 
 
+#: bodies of more operations than this are emitted once, if they run at most FEW times,
+LONG = 30
+FEW = 8192
+#: and of more than this in any case
+LONG_OFTEN = 400
+
+
 class VectorLoop:
     """A vector loop: whole vectors, then the rest, then its reductions across lanes.
 
@@ -40,6 +47,10 @@ class VectorLoop:
         starts = [e.value(c.start) for c in loop.carries]
         dynamic = not isinstance(extent, int)
         self.count = e.value(extent).name if dynamic else str(extent)
+        if self.is_long(extent):
+            finals = self.compact(starts)
+            e.bind("final", loop.carries, finals)
+            return
         width = lanes // self.parts()
         partial = self.identities(width) * (lanes // width)
         at, partial = self.whole("0", lanes, width, partial)
@@ -57,6 +68,22 @@ class VectorLoop:
                 loop.axis, loop.body, loop.carries, at, self.count, 1, finals, not dynamic
             )
         e.bind("final", loop.carries, finals)
+
+    def is_long(self, extent: int | Expr) -> bool:
+        """True where code for full vectors and for the rest is not worth its compilation: for long
+        bodies that do not run often. One masked loop does both then."""
+        dynamic = isinstance(extent, Expr)
+        if not dynamic and extent % self.native(self.loop.lanes) == 0:
+            return False
+        size = sum(node.kind == "op" for node in self.inside())
+        often = dynamic or extent > FEW
+        return size > (LONG_OFTEN if often else LONG) and self.masks()
+
+    def compact(self, starts: list[Value]) -> list[Value]:
+        """One masked loop for everything."""
+        lanes = self.native(self.loop.lanes)
+        partial = self.masked("0", lanes, self.identities(lanes), 2 * lanes)
+        return self.include(self.halve(partial, 1), starts)
 
     def whole(
         self, begin: str, lanes: int, width: int, partial: list[Value]

@@ -2,7 +2,9 @@
 
 Mathematical functions become polynomials (`math`), narrow storage formats become integer
 operations, rounding and fused multiply-adds are replaced where there are no instructions for them,
-"unroll" loops are unrolled, and x * y + z is contracted.
+"unroll" loops are unrolled, and x * y + z is contracted. Where a kernel uses one function many
+times, its operations stay and the back end makes a function of it: machine code is what compilation
+spends its time on.
 
 Contraction is a function of the expression alone, so that a value computed twice is the same twice:
 a sum of exactly one product and something else becomes an `fma`. Differences are left alone: in
@@ -11,6 +13,7 @@ exp(x - max(x)) an x kept to more digits than the maximum it is compared with ca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from fornax.compiler.loop import math, math_arithmetic, storage
@@ -26,16 +29,46 @@ from fornax.compiler.loop.ir import (
     Store,
     is_float,
 )
-from fornax.compiler.loop.rewrite import Rewriter
+from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable
 from fornax.compiler.target import Target
+
+#: mathematical functions in a kernel from which on the frequent ones become calls,
+MANY = 24
+#: and how often such a one is used
+FREQUENT = 6
+#: functions too short to call
+SHORT = {"sign", "round_away", "is_finite", "nextafter", "rsqrt"}
 
 
 def legalize(kernel: Kernel, target: Target) -> Kernel:
     """The kernel in operations that the target's instructions cover."""
-    return Legalizer(Builder(), target).kernel(kernel)
+    legalizer = Legalizer(Builder(), target)
+    legalizer.called = frequent(kernel)
+    return legalizer.kernel(kernel)
+
+
+def frequent(kernel: Kernel) -> frozenset[tuple[str, str]]:
+    """(function, dtype) of the mathematical functions to call rather than to expand."""
+    nodes = reachable(expressions(kernel.body))
+    uses = Counter(
+        (node.data, node.dtype)
+        for node in nodes
+        if node.kind == "op" and node.data in MATH and node.data not in SHORT
+    )
+    if uses.total() < MANY:
+        return frozenset()
+    return frozenset(key for key, count in uses.items() if count >= FREQUENT)
+
+
+def formula(b: Builder, target: Target, name: str, args: tuple[Expr, ...]) -> Expr:
+    """The legal form of one mathematical function."""
+    node = Expr("op", args[0].dtype, name, args, -1)
+    return Legalizer(b, target).expand(node, args)
 
 
 class Legalizer(Rewriter):
+    called: frozenset[tuple[str, str]] = frozenset()
+
     def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
         super().__init__(b, memo, self.legal)
         self.target = target
@@ -49,7 +82,7 @@ class Legalizer(Rewriter):
             return None
         name = node.data
         if name in MATH:
-            return self.expand(node, args)
+            return None if (name, node.dtype) in self.called else self.expand(node, args)
         if name in ("cast", "bitcast"):
             return self.convert(node, args[0])
         if name == "add" and is_float(node.dtype) and self.target.fma:
@@ -139,6 +172,7 @@ class Legalizer(Rewriter):
         steps = range(loop.axis.extent)
         for position in reversed(steps) if loop.reverse else steps:
             copy = Legalizer(b, self.target, dict(self.memo))
+            copy.called = self.called
             copy.fresh = True  # loops in the body get axes and carries of their own each time
             copy.buffers = dict(self.buffers)
             copy.bound = {**self.bound, ("axis", loop.axis): b.index(position)}
