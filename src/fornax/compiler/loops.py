@@ -30,7 +30,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import Rewriter, reachable
-from fornax.compiler.loop.schedule import unrolled
+from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 
 #: most scalars carried in registers (or on the stack of the kernel)
@@ -215,6 +215,9 @@ class _Loop:
             for axis in axes:
                 size *= axis.extent
             args = tuple(map(rewrite, node.args))
+            if not size:
+                rewrite.memo[node] = start_values(b, combiner, args)[component]
+                continue
             if size > UNROLL or size * len(reachable(args)) > NODES:
                 raise NotNative("a reduction in the body is large")
             rewrite.memo[node] = unrolled(b, combiner, axes, args)[component]
