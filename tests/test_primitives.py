@@ -3,7 +3,7 @@
 import pytest
 
 import laws
-from cases import all_rows, conversions, elementwise, reductions  # noqa: F401  (fill the tables)
+from cases import all_rows, conversions, elementwise, reductions, structural  # noqa: F401  (fill the tables)
 
 
 @pytest.fixture(autouse=True)
