@@ -146,7 +146,7 @@ ROW["SINH"] = Polynomial(
 ROW["EXPM1_NARROW"] = Polynomial(
     "expm1(x), |x| <= 1.01 ln 2 / 2, relative; from x^1",
     mp.expm1,
-    {"float32": range(1, 8), "float64": range(1, 13)},
+    {"float32": range(1, 7), "float64": range(1, 13)},
     -LN2 * mpf("0.505"),
     LN2 * mpf("0.505"),
     relative(mp.expm1),
@@ -160,7 +160,7 @@ ROW["LN2_PARTS"] = Parts(
 ROW["LOG"] = Polynomial(
     "log(1 + x), -1/3 <= x <= 1/3, relative; from x^1",
     mp.log1p,
-    {"float32": range(1, 10)},
+    {"float32": range(1, 11)},
     mpf(-1) / 3,
     mpf(1) / 3,
     relative(mp.log1p),
@@ -323,6 +323,162 @@ ROW["ATANH"] = Polynomial(
     relative(mp.atanh),
     {1: 1},
 )
+
+
+def scaled_erfc(p: mpf) -> mpf:
+    """e^(x²) erfc(x) / p for p = 1/(x + 2.5)."""
+    x = 1 / p - mpf("2.5")
+    return mp.erfc(x) * mp.exp(x * x) / p
+
+
+ROW["ERFC"] = Polynomial(
+    "e^(x²) erfc(x) / p of p = 1/(x + 2.5), 0.75 <= x <= 27.4 (short: 0 <= x <= 10.1), relative",
+    scaled_erfc,
+    {"float64": range(23), "float64_short": range(11)},
+    {"float64": 1 / mpf("29.9"), "float64_short": 1 / mpf("12.6")},
+    {"float64": 1 / mpf("3.25"), "float64_short": 1 / mpf("2.5")},
+    relative(scaled_erfc),
+)
+mp_erfinv = mp.memoize(mp.erfinv)
+
+
+def inverse_erf_of_square(z: mpf) -> mpf:
+    """erf_inv(x)/x of z = x²."""
+    return mp_erfinv(mp.sqrt(z)) / mp.sqrt(z)
+
+
+def inverse_erf_of_log(t: mpf) -> mpf:
+    """erf_inv(x)/x of t = -log(1 - x²) - 5/2."""
+    w = t + mpf(5) / 2
+    x = mp.sqrt(-mp.expm1(-w))
+    return mp_erfinv(x) / x
+
+
+def inverse_erf_of_root(t: mpf) -> mpf:
+    """erf_inv(x)/x of t = sqrt(-log(1 - x²)) - 3."""
+    return inverse_erf_of_log((t + 3) ** 2 - mpf(5) / 2)
+
+
+ROW["ERF_INV_SMALL"] = Polynomial(
+    "erf_inv(x)/x of x², |x| <= 1/2, relative",
+    inverse_erf_of_square,
+    {"float64": range(15)},
+    mpf("1e-9"),
+    mpf("0.25"),
+    relative(inverse_erf_of_square),
+)
+ROW["ERF_INV_MIDDLE"] = Polynomial(
+    "erf_inv(x)/x of w - 5/2, w = -log(1 - x²) up to 5, relative",
+    inverse_erf_of_log,
+    {"float32": range(11)},
+    mpf("-2.499999999"),
+    mpf("2.52"),
+    relative(inverse_erf_of_log),
+)
+ROW["ERF_INV_TAIL"] = Polynomial(
+    "erf_inv(x)/x of s - 3, s = sqrt(-log(1 - x²)) from sqrt(5) to 4.1 (6.1), relative",
+    inverse_erf_of_root,
+    {"float32": range(11), "float64": range(9)},
+    mpf("-0.77"),
+    {"float32": mpf("1.1"), "float64": mpf("3.1")},
+    relative(inverse_erf_of_root),
+)
+
+
+def log_gamma(y: mpf) -> mpf:
+    return mp.loggamma(y).real
+
+
+def log_gamma_factor(t: mpf) -> mpf:
+    """lgamma(y) / ((y - 1) (y - 2)) of t = y - 3/2."""
+    return log_gamma(t + mpf(3) / 2) / ((t + mpf(1) / 2) * (t - mpf(1) / 2))
+
+
+def stirling(u: mpf) -> mpf:
+    """y (lgamma(y) - (y - 1/2) log y + y - log(2 pi)/2) of u = 1/y²."""
+    y = 1 / mp.sqrt(u)
+    return y * (log_gamma(y) - (y - mpf(1) / 2) * mp.log(y) + y - mp.log(2 * mp.pi) / 2)
+
+
+ROW["LGAMMA"] = Polynomial(
+    "lgamma(y) / ((y - 1)(y - 2)) of y - 3/2, 1 <= y <= 2, relative",
+    log_gamma_factor,
+    {"float64": range(21), "float64_short": range(11)},
+    mpf("-0.499999999"),
+    mpf("0.499999999"),
+    relative(log_gamma_factor),
+)
+ROW["STIRLING"] = Polynomial(
+    "y (lgamma(y) - (y - 1/2) log y + y - log(2 pi)/2) of 1/y², y >= 3",
+    stirling,
+    {"float64": range(11), "float64_short": range(5)},
+    mpf("1e-7"),
+    mpf(1) / 9,
+)
+mp_root = mp.findroot(mp.digamma, mpf("1.4616321449683623"))
+
+
+def digamma_factor(t: mpf) -> mpf:
+    """digamma(y) / (y - its zero) of t = y - 3/2."""
+    return mp.digamma(t + mpf(3) / 2) / (t + mpf(3) / 2 - mp_root)
+
+
+def digamma_tail(u: mpf) -> mpf:
+    """y² (log y - 1/(2 y) - digamma(y)) of u = 1/y²."""
+    y = 1 / mp.sqrt(u)
+    return y * y * (mp.log(y) - 1 / (2 * y) - mp.digamma(y))
+
+
+ROW["DIGAMMA"] = Polynomial(
+    "digamma(y) / (y - 1.46...) of y - 3/2, 1 <= y <= 2, relative",
+    digamma_factor,
+    {"float64": range(22), "float64_short": range(11)},
+    mpf("-0.5"),
+    mpf("0.5"),
+    relative(digamma_factor),
+)
+ROW["DIGAMMA_TAIL"] = Polynomial(
+    "y² (log y - 1/(2 y) - digamma(y)) of 1/y², y >= 3",
+    digamma_tail,
+    {"float64": range(12), "float64_short": range(5)},
+    mpf("1e-7"),
+    mpf(1) / 9,
+)
+ROW["DIGAMMA_ZERO"] = Parts("the zero of digamma(1 + x)", mp_root - 1, {"float64": (None, None)})
+
+
+def bessel_series(order: int) -> Callable:
+    """I_order(x) / (x/2)^order of z = x²/4."""
+    return lambda z: mp.besseli(order, 2 * mp.sqrt(z)) / mp.sqrt(z) ** order
+
+
+def bessel_tail(order: int) -> Callable:
+    """e^-x I_order(x) sqrt(x) of t = 16/x - 1."""
+
+    def f(t: mpf) -> mpf:
+        x = 16 / (1 + t)
+        return mp.exp(-x) * mp.besseli(order, x) * mp.sqrt(x)
+
+    return f
+
+
+for order in (0, 1):
+    ROW[f"BESSEL_I{order}"] = Polynomial(
+        f"I{order}(x) / (x/2)^{order} of x²/4, x <= 8, relative",
+        bessel_series(order),
+        {"float32": range(12), "float64": range(20)},
+        mpf("1e-9"),
+        mpf(16),
+        relative(bessel_series(order)),
+    )
+    ROW[f"BESSEL_I{order}_TAIL"] = Polynomial(
+        f"e^-x I{order}(x) sqrt(x) of 16/x - 1, x >= 8, relative",
+        bessel_tail(order),
+        {"float32": range(8), "float64": range(25)},
+        mpf("-0.999"),
+        mpf(1),
+        relative(bessel_tail(order)),
+    )
 
 
 def table(name: str, rows: dict[str, Sequence[float]], comment: str) -> str:

@@ -37,23 +37,28 @@ class Fit:
     def __init__(self, f: Callable, powers: Sequence[int], low, high, weight: Callable):
         self.f, self.powers, self.weight = f, tuple(powers), weight
         self.low, self.high = mpf(low), mpf(high)
-        samples = 40 * (len(self.powers) + 2)
+        samples = 24 * (len(self.powers) + 2)
         self.grid = chebyshev(samples, self.low, self.high)
         self.values = [f(x) for x in self.grid]
         self.weights = [weight(x) for x in self.grid]
+        # powers of x / unit are all of the size of 1, which keeps the equations solvable
+        self.unit = max(abs(self.low), abs(self.high))
         self.columns = np.array(
-            [[x**k * w for k in self.powers] for x, w in zip(self.grid, self.weights, strict=True)]
+            [
+                [(x / self.unit) ** k * w for k in self.powers]
+                for x, w in zip(self.grid, self.weights, strict=True)
+            ]
         )
         self.target = np.array([v * w for v, w in zip(self.values, self.weights, strict=True)])
 
     def error(self, coefficients: dict[int, mpf]) -> mpf:
         """The largest weighted error of a polynomial with these coefficients."""
-        vector = np.array([coefficients[k] for k in self.powers])
+        vector = np.array([coefficients[k] * self.unit**k for k in self.powers])
         return max(abs(e) for e in self.target - self.columns @ vector)
 
     def least_squares(self, columns: list[int], target: np.ndarray) -> np.ndarray:
         """Errors of a first approximation: least squares on part of the samples."""
-        rows = range(0, len(self.grid), 8)
+        rows = range(0, len(self.grid), 6)
         matrix = mp.matrix([[self.columns[i, k] for k in columns] for i in rows])
         found, _ = mp.qr_solve(matrix, mp.matrix([target[i] for i in rows]))
         return target - self.columns[:, columns] @ np.array(list(found))
@@ -64,12 +69,14 @@ class Fit:
         columns = [self.powers.index(k) for k in free]
         target = self.target.copy()
         for k, c in fixed.items():
-            target = target - self.columns[:, self.powers.index(k)] * c
+            target = target - self.columns[:, self.powers.index(k)] * (c * self.unit**k)
         if not free:
             return dict(fixed), self.error(fixed)
+        # where the lowest free power changes sign with x, so does the pattern of the best error
+        turn = np.array([1 if c > 0 else -1 for c in self.columns[:, columns[0]]])
         count = len(free) + 1
         chosen = [round(i * (len(self.grid) - 1) / (count - 1)) for i in range(count)]
-        fresh = exchange(self.least_squares(columns, target), count)
+        fresh = exchange(self.least_squares(columns, target) * turn, count)
         chosen = chosen if fresh is None else fresh
         for _ in range(30):
             matrix = mp.matrix(count, count)
@@ -77,17 +84,18 @@ class Fit:
             for row, sample in enumerate(chosen):
                 for column, where in enumerate(columns):
                     matrix[row, column] = self.columns[sample, where]
-                matrix[row, count - 1] = (-1) ** row
+                matrix[row, count - 1] = int(turn[sample]) * (-1) ** row
                 right[row] = target[sample]
             solution = mp.lu_solve(matrix, right)
             found = np.array([solution[i] for i in range(len(free))])
             error = target - self.columns[:, columns] @ found
             level, worst = abs(solution[count - 1]), max(abs(e) for e in error)
-            fresh = exchange(error, count)
+            fresh = exchange(error * turn, count)
             if fresh is None or fresh == chosen or worst < level * mpf("1.001"):
                 break
             chosen = fresh
-        return {**fixed, **dict(zip(free, found, strict=True))}, worst
+        real = {k: c / self.unit**k for k, c in zip(free, found, strict=True)}
+        return {**fixed, **real}, worst
 
 
 def exchange(error: np.ndarray, count: int) -> list[int] | None:
@@ -125,6 +133,8 @@ def fit(
         if power not in known:
             known[power] = rounded(current[power], bits)
             current = {**current, **known}
+            if len(known) > 8:
+                continue  # what is left to gain is small
             again, error = problem.solve(known)
             if error < problem.error(current):  # the exchange may fail when few are free
                 current = again

@@ -99,8 +99,8 @@ def inverse_float32(size: Term) -> Term:
         one = (1.0 - size) * (size + 1.0)
     k, bits = exponent_and_bits(one)
     w = -log_of(k - float(size.format.bias), bits.real - 1.0)
-    middle = horner(w, table.ERF_INV_MIDDLE["float32"])
-    tail = horner(sqrt(w), table.ERF_INV_TAIL["float32"])
+    middle = horner(w - 2.5, table.ERF_INV_MIDDLE["float32"])
+    tail = horner(sqrt(w) - 3.0, table.ERF_INV_TAIL["float32"])
     return size * where(w < 5.0, middle, tail)
 
 
@@ -110,8 +110,8 @@ def inverse_float64(size: Term) -> Term:
     small = size * horner(z, table.ERF_INV_SMALL["float64"])
     complement = 1.0 - size
     w = -log_of(*decompose(complement * (size + 1.0)))
-    start = where(w < 5.0, horner(w, table.ERF_INV_MIDDLE["float32"]),
-                  horner(sqrt(w), table.ERF_INV_TAIL["float64"])) * size  # fmt: skip
+    start = where(w < 5.0, horner(w - 2.5, table.ERF_INV_MIDDLE["float32"]),
+                  horner(sqrt(w) - 3.0, table.ERF_INV_TAIL["float64"])) * size  # fmt: skip
     error = complement - erfc_positive(start)
     slope = TWO_OVER_ROOT_PI * exp_of_sum(-start * start, start * 0.0)
     step = error / slope
