@@ -198,6 +198,8 @@ def positional_labels(fun: Any, count: int) -> list[str]:
 
 def abstract(x: Any) -> ArrayType:
     """The type of a value or of anything with shape and dtype. Raises TypeError otherwise."""
+    if type(x) is ArrayType:
+        return x
     if is_value(x):
         return typeof(x)
     if hasattr(x, "shape") and hasattr(x, "dtype"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import time
 import types
 import weakref
@@ -288,7 +289,8 @@ def check_outputs(
 def explain(options: Options, prepared: Prepared, programs: Programs) -> None:
     """Announce why a call has to be traced: what differs from the most similar call before."""
     key = prepared.key
-    similar = [known for known in reversed(programs) if known.purpose == key.purpose]
+    recent = itertools.islice(reversed(programs), 32)
+    similar = [known for known in recent if known.purpose == key.purpose]
     if not similar:
         reason, changes = "first call", ()
     else:

@@ -65,13 +65,20 @@ def long(type: ArrayType) -> str:
 
 def check_carry(
     what: str,
-    name: str,
+    name: str | Callable[..., Any],
     structure: pytree.PyTreeDef,
     types: Sequence[ArrayType],
     out_structure: pytree.PyTreeDef,
     out_types: Sequence[ArrayType],
 ) -> None:
-    """Raise TypeError unless the carry that goes out has the structure and types of the one in."""
+    """Raise TypeError unless the carry that goes out has the structure and types of the one in.
+
+    name: what to call the carry, or the body, whose first parameter it is.
+    """
+    if structure == out_structure and all(map(same, types, out_types)):
+        return
+    if not isinstance(name, str):
+        name = carry_name(name)
     if structure != out_structure:
         lines = [
             f"The input carry {_component(name, path)} is a {before} but the corresponding "

@@ -17,7 +17,7 @@ from fornax.errors import ConcretizationTypeError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
-from fornax.lax.carry import carry_name, check_carry, promoted, value_types
+from fornax.lax.carry import check_carry, promoted, value_types
 from fornax.primitives.arrange import forwarded, rearranged
 from fornax.primitives.compare import lt_p
 from fornax.primitives.concatenate import concatenate
@@ -29,6 +29,7 @@ from fornax.primitives.shape import expand_dims, reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.primitives.while_ import while_p
 from fornax.scalars import dtypes
+from fornax.transforms.programs import remembered
 
 __all__ = ["fori_loop", "map", "scan", "while_loop"]
 
@@ -56,7 +57,7 @@ def scan(
     del _split_transpose
     if not callable(f):
         raise TypeError("lax.scan: f argument should be a callable.")
-    return run_scan(f, None, "scan", carry_name(f), init, xs, length, reverse, unroll)
+    return run_scan(f, None, "scan", "", init, xs, length, reverse, unroll)
 
 
 def run_scan(
@@ -70,7 +71,10 @@ def run_scan(
     reverse: bool,
     unroll: int | bool,
 ) -> tuple[Any, Any]:
-    """`scan` of `adapt(f)`, whose program is remembered under `f` and `purpose`."""
+    """`scan` of `adapt(f)`, whose program is remembered under `f` and `purpose`.
+
+    name: what messages call the carry, "" for what `f` calls it.
+    """
     x_leaves, x_structure = pytree.tree_flatten(xs)
     length = scan_length(x_leaves, length)
     unroll = unroll_factor(unroll, length)
@@ -92,7 +96,7 @@ def run_scan(
             carry_structure, y_structure = output_pair(traced, f)
     count = carry_structure.num_leaves
     check_carry(
-        "scan body", name, structure, types, carry_structure, traced.jaxpr.out_types[:count]
+        "scan body", name or f, structure, types, carry_structure, traced.jaxpr.out_types[:count]
     )
     outs = bind_scan(traced.jaxpr, leaves, x_leaves, length, reverse, unroll)
     outs = as_arrays(outs)
@@ -172,7 +176,7 @@ def bind_scan(
     """
     consts, body = list(jaxpr.consts), jaxpr.without_consts()
     n, c = len(consts), len(carry)
-    source = forwarded(body)
+    source = remembered(body, ("forwarded",), lambda: forwarded(body))
     fixed = [source[k] == n + k for k in range(c)]
     passed = [source[k] is not None and source[k] >= n + c for k in range(c, len(source))]
     inputs = [
@@ -242,7 +246,7 @@ def while_loop(
             return value
         except ConcretizationTypeError:
             pass  # a condition on a traced value cannot be tested here: compile the loop
-    return run_while(cond_fun, body_fun, None, "while_loop", carry_name(body_fun), init_val)
+    return run_while(cond_fun, body_fun, None, "while_loop", "", init_val)
 
 
 def run_while(
@@ -253,7 +257,10 @@ def run_while(
     name: str,
     init_val: Any,
 ) -> Any:
-    """`while_loop` of `adapt(body_fun)`, remembered under `body_fun` and `purpose`."""
+    """`while_loop` of `adapt(body_fun)`, remembered under `body_fun` and `purpose`.
+
+    name: what messages call the carry, "" for what `body_fun` calls it.
+    """
     leaves, structure = pytree.tree_flatten(init_val)
     types = value_types(leaves)
     carry = pytree.tree_unflatten(structure, types)
@@ -267,7 +274,7 @@ def run_while(
     cond = trace_types(cond_fun, (carry,), "while_cond")
     check_condition(cond)
     check_carry(
-        "while_loop body", name, structure, types, body.out_tree, body.jaxpr.out_types,
+        "while_loop body", name or body_fun, structure, types, body.out_tree, body.jaxpr.out_types,
     )  # fmt: skip
     outs = while_p.bind(
         *cond.jaxpr.consts, *body.jaxpr.consts, *leaves,
