@@ -22,26 +22,33 @@ BOUNDED_REDUCTIONS = {("min", 0), ("max", 0), ("argmin", 1), ("argmax", 1)}
 Terms = tuple[tuple[Expr, int], ...]
 
 
-def limits(dtype: str) -> tuple[int, int]:
-    """Smallest and largest value of an integer dtype or bool."""
+def bounds_of(dtype: str) -> tuple[int, int]:
+    width = 4 if dtype.endswith("int4") else WIDTH[dtype]
     if dtype == "bool":
         return 0, 1
-    width = 4 if dtype.endswith("int4") else WIDTH[dtype]
     if is_signed(dtype):
         return -(1 << (width - 1)), (1 << (width - 1)) - 1
     return 0, (1 << width) - 1
 
 
+LIMITS = {dtype: bounds_of(dtype) for dtype in WIDTH if not is_float(dtype)}
+
+
+def limits(dtype: str) -> tuple[int, int]:
+    """Smallest and largest value of an integer dtype or bool."""
+    return LIMITS[dtype]
+
+
 def wrap(value: int, dtype: str = "int64") -> int:
     """`value` modulo the width of an integer dtype."""
-    low, high = limits(dtype)
-    return (value - low) % (high - low + 1) + low
+    low, high = LIMITS[dtype]
+    return value if low <= value <= high else (value - low) % (high - low + 1) + low
 
 
 # --- intervals --------------------------------------------------------------------------------
 def interval(node: Expr) -> tuple[int, int]:
     """Bounds of an integer or bool expression whose operands already have theirs."""
-    full = limits(node.dtype)
+    full = LIMITS[node.dtype]
     kind = node.kind
     if kind == "const":
         return int(node.data), int(node.data)
