@@ -68,7 +68,7 @@ def field_name(name: str) -> str:
     return plain
 
 
-def _parse(field: dataclasses.Field, text: str) -> Any:
+def _parse(field: dataclasses.Field[Any], text: str) -> Any:
     if field.type == "bool":
         if text.lower() in ("1", "true", "yes", "on"):
             return True

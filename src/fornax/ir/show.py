@@ -47,7 +47,7 @@ def show(jaxpr: Jaxpr) -> str:
     return "\n".join(_program(jaxpr, _Namer()))
 
 
-Jaxpr.__str__ = Jaxpr.__repr__ = show  # type: ignore[method-assign]
+Jaxpr.__str__ = Jaxpr.__repr__ = show  # type: ignore[method-assign,assignment]
 
 
 def _program(jaxpr: Jaxpr, name: _Namer) -> list[str]:

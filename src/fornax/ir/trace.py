@@ -59,6 +59,7 @@ def bind(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[An
     """Perform an operation in the current trace."""
     trace = current()
     if trace is None:
+        assert _eager is not None, "import fornax.runtime.eager first"
         return _eager(primitive, operands, params)
     swap(None)
     try:
@@ -193,7 +194,7 @@ class Tracer:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _refuse(self, error: type[Exception], what: str, attempt: str) -> Exception:
+    def _refuse(self, error: Callable[[str], Exception], what: str, attempt: str) -> Exception:
         origin = self.origin()
         return error(
             message(
@@ -205,7 +206,7 @@ class Tracer:
             )
         )
 
-    def _scalar(self, convert: Callable, error: type[Exception], what: str, attempt: str):
+    def _scalar(self, convert: Callable, error: Callable[[str], Exception], what: str, attempt: str):
         value = self.concrete()
         if value is None:
             raise self._refuse(error, what, attempt)
@@ -228,7 +229,7 @@ class Tracer:
             "use lax.dynamic_slice or array indexing, or mark the argument static",
         )
 
-    def _number(self, kind: type):
+    def _number(self, kind: Any):
         return self._scalar(
             kind,
             ConcretizationTypeError,

@@ -147,8 +147,9 @@ def _find_rule(x: Any) -> Callable[[Any], ArrayType]:
 
 
 def _scalar_type(x: Any) -> ArrayType:
-    dtype, weak = python_scalar(x)
-    return ArrayType((), dtype, weak)
+    found = python_scalar(x)
+    assert found is not None
+    return ArrayType((), *found)
 
 
 def _numpy_type(x: np.ndarray) -> ArrayType:

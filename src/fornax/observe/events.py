@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from fornax import settings
 
@@ -112,7 +113,7 @@ def listening() -> bool:
     return bool(_listeners)
 
 
-def emit(kind: str, /, **fields) -> None:
+def emit(kind: str, /, **fields: Any) -> None:
     """Announce an event. kind: the name of one of the classes above.
 
     Raises KeyError for another kind. An exception in a listener is logged, not raised.
@@ -172,7 +173,10 @@ def explain_misses(function: object = None, show: bool = True) -> list[CacheMiss
     function: a jitted function or its name; None means all. show: whether to print.
     """
     name = getattr(function, "__name__", function)
-    misses = [e for e in recent(CacheMiss) if name is None or e.name == name]
+    misses = [
+        e for e in recent(CacheMiss)
+        if isinstance(e, CacheMiss) and (name is None or e.name == name)
+    ]  # fmt: skip
     if show:
         for miss in misses:
             print(f"{miss.name}: {miss.reason}")

@@ -68,7 +68,7 @@ def plan(
     position = {v: k for k, v in enumerate(arguments)}
     const_position = {v: k for k, v in enumerate(canonical.inputs[:n_consts])}
 
-    wanted: list[Memory | None] = []
+    wanted: list[Next | None] = []
     outputs: list[tuple | None] = []
     free = [k for k, donate in enumerate(flags) if donate]
     entries: dict[int, tuple[int, int]] = {}  # donated input -> (first step, slot given to it)
@@ -109,10 +109,11 @@ def plan(
     for k, (end, want, original) in enumerate(zip(ends, wanted, jaxpr.outputs, strict=True)):
         if outputs[k] is not None:
             continue
+        assert want is not None
         type = original.type
         common = (type.dtype, type.shape, type.weak_type)
         if want.carry is not None and end is want.carry:
-            donor = inputs.index(end)
+            donor = inputs.index(want.carry)
             in_place.add(donor)
             outputs[k] = ("donate", donor, end.slot, *common)
         else:

@@ -43,11 +43,11 @@ class prng_key(extended):  # noqa: N801
 class ExtendedDtype:
     """A dtype with a meaning of its own, stored as `base_shape` elements of `base_dtype`."""
 
-    type: type = extended
+    type: Any = extended
     kind = "O"
     itemsize = 0
 
-    def __init__(self, name: str, base_dtype: np.dtype, base_shape: tuple[int, ...], type_: type):
+    def __init__(self, name: str, base_dtype: np.dtype, base_shape: tuple[int, ...], type_: Any):
         self.name = name
         self.base_dtype = base_dtype
         self.base_shape = base_shape
@@ -64,7 +64,8 @@ class ExtendedDtype:
         return hash(self.name)
 
 
-Dtype = np.dtype | ExtendedDtype
+#: numpy.dtype or ExtendedDtype; NumPy's own annotations know only the first
+Dtype = Any
 
 
 def short_name(dtype: Dtype) -> str:

@@ -1,6 +1,8 @@
 """The transformations of whole programs that operations holding programs are written with.
 
-Each takes and returns programs that own no constants, and remembers its result on the program.
+Each takes a program that owns no constants and remembers its result on it. The result may own
+constants, where a rule (a user's, say) made or closed over an array: `opened` takes them out, and
+they become operands.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.primitive import Linear, Zero
-from fornax.ir.trace import axis_environment
+from fornax.ir.trace import Tracer, axis_environment
 from fornax.ir.types import ArrayType
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.dce import dead_code
@@ -27,8 +29,27 @@ def remembered(jaxpr: Jaxpr, key: tuple, make: Callable[[], Any]) -> Any:
     key = (*key, axis_environment())
     found = jaxpr.memo.get(key)
     if found is None:
-        found = jaxpr.memo[key] = make()
+        found = make()
+        if not _holds_tracer(found):  # those belong to the transformation that is running now
+            jaxpr.memo[key] = found
     return found
+
+
+def _holds_tracer(found: Any) -> bool:
+    programs = found if isinstance(found, tuple) else (found,)
+    return any(
+        isinstance(c, Tracer) for p in programs if isinstance(p, Jaxpr) for c in p.consts
+    )
+
+
+def opened(jaxpr: Jaxpr) -> tuple[Jaxpr, list[Any]]:
+    """A program whose constants are its first inputs, always the same object, and those constants."""
+    if not jaxpr.consts:
+        return jaxpr, []
+    program = jaxpr.memo.get("opened")
+    if program is None:
+        program = jaxpr.memo["opened"] = jaxpr.without_consts()
+    return program, list(jaxpr.consts)
 
 
 def closed(jaxpr: Jaxpr) -> tuple[Jaxpr, list[Any]]:
@@ -69,7 +90,6 @@ def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], all_outputs: bool | Sequenc
             return [*outs, *map(instantiate, kept)]
 
         program = stage(function, [*types, *tangent_types], jaxpr.debug_name)
-        assert not program.consts
         return dead_code(program), list(has_tangent)
 
     return remembered(jaxpr, ("jvp", nonzero, wanted), make)
@@ -80,8 +100,8 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
 
     forward: inputs -> outputs, then new residuals. linear: residuals, tangents of the `nonzero`
     inputs -> tangents of the outputs with `has_tangent`. `residuals[i]` says where residual i
-    comes from: ("input", k), ("output", k) of the original outputs, or ("new", k): the k-th extra
-    output of forward. `wanted[k]` asks for a tangent of output k even where it is zero.
+    comes from: ("input", k), ("output", k) of the original outputs, ("new", k): the k-th extra
+    output of forward, or ("constant", k) of forward. `wanted[k]` asks for a tangent of output k even where it is zero.
     """
     nonzero = tuple(nonzero)
     wanted = tuple(wanted) if wanted is not None else (False,) * len(jaxpr.outputs)
@@ -98,10 +118,10 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
             return [*outs, *linear.consts]
 
         forward = stage(function, types, jaxpr.debug_name)
-        assert not forward.consts
         linear, has_tangent = linear_parts
         n_out = len(jaxpr.outputs)
-        input_position = {v: k for k, v in enumerate(forward.inputs)}
+        input_position = {v: ("input", k) for k, v in enumerate(forward.invars)}
+        input_position.update({v: ("constant", k) for k, v in enumerate(forward.constvars)})
         output_position: dict[Any, int] = {}
         for k, atom in enumerate(forward.outputs[:n_out]):
             if isinstance(atom, Var):
@@ -110,7 +130,7 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
         residuals = []
         for atom in forward.outputs[n_out:]:
             if atom in input_position:
-                residuals.append(("input", input_position[atom]))
+                residuals.append(input_position[atom])
             elif atom in output_position:
                 residuals.append(("output", output_position[atom]))
             else:
@@ -118,7 +138,7 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
         forward = dead_code(
             Jaxpr(
                 forward.inputs, forward.equations,
-                (*forward.outputs[:n_out], *new), (), jaxpr.debug_name,
+                (*forward.outputs[:n_out], *new), forward.consts, jaxpr.debug_name,
             )  # fmt: skip
         )
         linear = Jaxpr(linear.inputs, linear.equations, linear.outputs, (), jaxpr.debug_name)
@@ -175,9 +195,7 @@ def transpose_jaxpr(jaxpr: Jaxpr, linear: Sequence[bool], nonzero_out: Sequence[
             ]
 
         types = [*known, *(t for t, g in zip(out_types, given, strict=True) if g)]
-        program = stage(function, types, jaxpr.debug_name)
-        assert not program.consts
-        return dead_code(program)
+        return dead_code(stage(function, types, jaxpr.debug_name))
 
     return remembered(jaxpr, ("transpose", linear, given), make)
 
@@ -215,7 +233,6 @@ def batch_jaxpr(
             ]
 
         program = stage(function, types, jaxpr.debug_name)
-        assert not program.consts
         return program, list(out_mapped)
 
     return remembered(jaxpr, ("batch", size, mapped, axis_name, ask), make)

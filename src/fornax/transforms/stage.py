@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class StageTracer(Tracer):
         self.atom = atom
 
     def origin(self) -> str:
-        return self._trace.origin(self.atom)
+        return cast(Stage, self._trace).origin(self.atom)
 
 
 class Stage(Trace):
