@@ -6,22 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 from fornax import pytree, settings
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
-from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
+from fornax.primitives.arrange import with_common_constants
 from fornax.primitives.compare import ne_p
 from fornax.primitives.cond import cond_p
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.family import constant
 from fornax.primitives.select import clamp_p
 from fornax.scalars import dtypes
-from fornax.transforms.programs import remembered
 
 __all__ = ["cond", "switch"]
 
@@ -140,31 +138,3 @@ def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any
     programs, consts = with_common_constants([t.jaxpr for t in traced])
     outs = cond_p.bind(index, *consts, *leaves, branches=programs)
     return pytree.tree_unflatten(traced[0].out_tree, as_arrays(outs))
-
-
-def with_common_constants(jaxprs: Sequence[Jaxpr]) -> tuple[tuple[Jaxpr, ...], list[Any]]:
-    """The programs with the constants of all of them as first inputs, and those constants."""
-    consts: list[Any] = []
-    position: dict[int, int] = {}
-    places = []
-    for jaxpr in jaxprs:
-        place = []
-        for value in jaxpr.consts:
-            if id(value) not in position:
-                position[id(value)] = len(consts)
-                consts.append(value)
-            place.append(position[id(value)])
-        places.append(tuple(place))
-    if not consts:
-        return tuple(jaxprs), consts
-    types = tuple(typeof(c) for c in consts)
-
-    def widened(jaxpr: Jaxpr, place: tuple[int, ...]) -> Jaxpr:
-        own = dict(zip(place, jaxpr.constvars, strict=True))
-        inputs = [own.get(i) or Var(t) for i, t in enumerate(types)]
-        return Jaxpr((*inputs, *jaxpr.invars), jaxpr.equations, jaxpr.outputs, (), jaxpr.debug_name)
-
-    return tuple(
-        remembered(j, ("with constants", place, types), lambda j=j, place=place: widened(j, place))
-        for j, place in zip(jaxprs, places, strict=True)
-    ), consts

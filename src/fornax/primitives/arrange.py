@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
@@ -97,6 +96,36 @@ def depends(jaxpr: Jaxpr, inputs: Sequence[bool]) -> list[bool]:
     return remembered(jaxpr, ("depends", inputs), make)
 
 
+def with_common_constants(
+    jaxprs: Sequence[Jaxpr],
+) -> tuple[tuple[Jaxpr, ...], list[Any]]:
+    """The programs with the constants of all of them as first inputs, and those constants."""
+    consts: list[Any] = []
+    position: dict[int, int] = {}
+    places = []
+    for jaxpr in jaxprs:
+        place = []
+        for value in jaxpr.consts:
+            if id(value) not in position:
+                position[id(value)] = len(consts)
+                consts.append(value)
+            place.append(position[id(value)])
+        places.append(tuple(place))
+    if not consts:
+        return tuple(jaxprs), consts
+    types = tuple(typeof(c) for c in consts)
+
+    def widened(jaxpr: Jaxpr, place: tuple[int, ...]) -> Jaxpr:
+        own = dict(zip(place, jaxpr.constvars, strict=True))
+        inputs = [own.get(i) or Var(t) for i, t in enumerate(types)]
+        return Jaxpr((*inputs, *jaxpr.invars), jaxpr.equations, jaxpr.outputs, (), jaxpr.debug_name)
+
+    return tuple(
+        remembered(j, ("with constants", place, types), lambda j=j, place=place: widened(j, place))
+        for j, place in zip(jaxprs, places, strict=True)
+    ), consts
+
+
 def forwarded(jaxpr: Jaxpr) -> list[int | None]:
     """For each output the position of the input that it is, or None."""
     position = {v: i for i, v in enumerate(jaxpr.inputs)}
@@ -106,14 +135,11 @@ def forwarded(jaxpr: Jaxpr) -> list[int | None]:
 def restaged(
     jaxpr: Jaxpr, key: tuple, types: Sequence[ArrayType], function: Callable[..., Sequence[Any]]
 ) -> Jaxpr:
-    """A program made from `jaxpr` by staging a function that evaluates it; remembered."""
+    """A program made from `jaxpr` by staging a function that evaluates it; remembered.
 
-    def make():
-        program = stage(function, types, jaxpr.debug_name)
-        assert not program.consts, "a program inside params closed over a value"
-        return program
-
-    return remembered(jaxpr, key, make)
+    It may own constants: see `opened`.
+    """
+    return remembered(jaxpr, key, lambda: stage(function, types, jaxpr.debug_name))
 
 
 def run_reference(jaxpr: Jaxpr, arrays: Sequence[Any]) -> list[np.ndarray]:

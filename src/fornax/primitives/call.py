@@ -22,6 +22,7 @@ from fornax.transforms.programs import (
     batch_jaxpr,
     jvp_jaxpr,
     linearize_jaxpr,
+    opened,
     transpose_jaxpr,
 )
 
@@ -30,22 +31,29 @@ __all__ = ["Call", "closed_call", "jit_p", "residual_values"]
 
 def residual_values(
     residuals: Sequence[tuple[str, int]],
+    constants: Sequence[Any],
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     count: int,
 ) -> list[Any]:
     """Values of the residuals that `linearize_jaxpr` describes; `count` outputs are original."""
-    sources = {"input": inputs, "output": outputs, "new": outputs[count:]}
+    sources = {
+        "constant": constants, "input": inputs, "output": outputs, "new": outputs[count:]
+    }  # fmt: skip
     return [sources[kind][k] for kind, k in residuals]
 
 
 def map_program(
     jaxpr: Jaxpr, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[int | None]
 ) -> tuple[list[Any], Jaxpr, list[int | None]]:
-    """(operands with the mapped axis in front, mapped program, dims of its outputs)."""
+    """(operands with the mapped axis in front, mapped program, dims of its outputs).
+
+    Constants that the mapped program has are the first of these operands.
+    """
     fronted = [x if d is None else move_axis(x, d, 0) for x, d in zip(operands, dims, strict=True)]
     program, mapped = batch_jaxpr(jaxpr, size, [d is not None for d in dims], axis_name)
-    return fronted, program, [0 if m else None for m in mapped]
+    program, consts = opened(program)
+    return [*consts, *fronted], program, [0 if m else None for m in mapped]
 
 
 class Call(Primitive):
@@ -67,17 +75,19 @@ class Call(Primitive):
     def jvp(self, primals, tangents, *, name, jaxpr):
         nonzero = nonzero_flags(tangents)
         program, has_tangent = jvp_jaxpr(jaxpr, nonzero)
-        outs = self.bind(*primals, *chosen(tangents, nonzero), name=name, jaxpr=program)
+        program, consts = opened(program)
+        outs = self.bind(*consts, *primals, *chosen(tangents, nonzero), name=name, jaxpr=program)
         count = len(jaxpr.outputs)
         return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
     def linearize(self, parent, recorder, primals, tangents, *, name, jaxpr):
         nonzero = nonzero_flags(tangents)
         forward, linear, residuals, has_tangent = linearize_jaxpr(jaxpr, nonzero)
+        forward, consts = opened(forward)
         with running(parent):
-            outs = self.bind(*primals, name=name, jaxpr=forward)
+            outs = self.bind(*consts, *primals, name=name, jaxpr=forward)
         count = len(jaxpr.outputs)
-        saved = residual_values(residuals, primals, outs, count)
+        saved = residual_values(residuals, consts, primals, outs, count)
         with running(recorder):
             results = self.bind(*saved, *chosen(tangents, nonzero), name=name, jaxpr=linear)
         return outs[:count], spread(has_tangent, results, jaxpr.out_types)
@@ -86,8 +96,9 @@ class Call(Primitive):
         linear = [isinstance(x, Linear) for x in operands]
         given = nonzero_flags(cotangents)
         known = [x for x in operands if not isinstance(x, Linear)]
-        program = transpose_jaxpr(jaxpr, linear, given)
-        outs = iter(self.bind(*known, *chosen(cotangents, given), name=name, jaxpr=program))
+        program, consts = opened(transpose_jaxpr(jaxpr, linear, given))
+        cts = chosen(cotangents, given)
+        outs = iter(self.bind(*consts, *known, *cts, name=name, jaxpr=program))
         return [next(outs) if is_linear else None for is_linear in linear]
 
     def batch_named(self, axis_name, size, operands, dims, *, name, jaxpr):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Primitive
@@ -33,6 +32,7 @@ from fornax.transforms.dce import dead_code
 from fornax.transforms.programs import (
     jvp_jaxpr,
     linearize_jaxpr,
+    opened,
     remembered,
     transpose_jaxpr,
 )
@@ -82,7 +82,8 @@ class Checkpoint(Primitive):
     def jvp(self, primals, tangents, *, jaxpr, **params):
         nonzero = nonzero_flags(tangents)
         program, has_tangent = jvp_jaxpr(jaxpr, nonzero)
-        outs = self.bind(*primals, *chosen(tangents, nonzero), jaxpr=program, **params)
+        program, new = opened(program)
+        outs = self.bind(*new, *primals, *chosen(tangents, nonzero), jaxpr=program, **params)
         count = len(jaxpr.outputs)
         return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
@@ -90,9 +91,11 @@ class Checkpoint(Primitive):
         nonzero = nonzero_flags(tangents)
         forward, linear, kept, has_tangent = split_program(jaxpr, nonzero, policy)
         count = len(jaxpr.outputs)
+        forward, new = opened(forward)
+        operands = [*new, *primals]
         with running(parent):
-            outs = self.bind(*primals, jaxpr=forward, policy=policy, **params)
-        values = [outs[count + k] if where == "saved" else primals[k] for where, k in kept]
+            outs = self.bind(*operands, jaxpr=forward, policy=policy, **params)
+        values = [outs[count + k] if where == "saved" else operands[k] for where, k in kept]
         with running(recorder):
             results = self.bind(
                 *values, *chosen(tangents, nonzero), jaxpr=linear, policy=policy,
@@ -104,8 +107,9 @@ class Checkpoint(Primitive):
         linear = [isinstance(x, Linear) for x in operands]
         given = nonzero_flags(cotangents)
         known = [x for x in operands if not isinstance(x, Linear)]
-        program = transpose_jaxpr(jaxpr, linear, given)
-        outs = iter(self.bind(*known, *chosen(cotangents, given), jaxpr=program, **params))
+        program, new = opened(transpose_jaxpr(jaxpr, linear, given))
+        cts = chosen(cotangents, given)
+        outs = iter(self.bind(*new, *known, *cts, jaxpr=program, **params))
         return [next(outs) if flag else None for flag in linear]
 
     def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):
@@ -131,6 +135,8 @@ checkpoint_p = Checkpoint("checkpoint")
 
 def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
     """(forward, linear, what linear takes, which outputs have a tangent).
+
+    "input" counts the constants of forward too.
 
     forward gives the outputs and then the values that the policy keeps. linear takes those of them
     and of the inputs that it needs, as ("saved", k) and ("input", k), then the tangents.
@@ -160,7 +166,9 @@ def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
         taken = sorted({k for where, k in kept if where == "saved"})
         outputs = (*forward.outputs[:count], *(kept_vars[k] for k in taken))
         kept = [(w, taken.index(k)) if w == "saved" else (w, k) for w, k in kept]
-        whole = Jaxpr(forward.inputs, forward.equations, outputs, (), jaxpr.debug_name)
+        whole = Jaxpr(
+            forward.inputs, forward.equations, outputs, forward.consts, jaxpr.debug_name
+        )
 
         def function(*args: Any) -> list[Any]:
             values = evaluate(again, *args[: len(kept)])
@@ -183,7 +191,10 @@ def renamed(equations: Sequence[Equation], known: dict[Var, Any]) -> tuple[Equat
 
 def residual_atoms(forward: Jaxpr, residuals: Sequence[tuple[str, int]], count: int) -> tuple:
     """The atoms of a forward program that its residuals are."""
-    table = {"input": forward.inputs, "output": forward.outputs, "new": forward.outputs[count:]}
+    table = {
+        "constant": forward.constvars, "input": forward.invars, "output": forward.outputs,
+        "new": forward.outputs[count:],
+    }  # fmt: skip
     return tuple(table[kind][k] for kind, k in residuals)
 
 
@@ -215,7 +226,7 @@ def inlined(jaxpr: Jaxpr) -> Jaxpr:
         return [read(a) for a in program.outputs]
 
     outputs = copy(jaxpr, jaxpr.inputs)
-    return Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), (), jaxpr.debug_name)
+    return Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
 
 
 class Name(Primitive):

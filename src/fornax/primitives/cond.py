@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 from fornax.ir.basis import broadcast_in_dim, move_axis, zeros
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr
@@ -25,6 +24,7 @@ from fornax.primitives.arrange import (
     restaged,
     run_reference,
     spread,
+    with_common_constants,
 )
 from fornax.primitives.compare import eq_p, ne_p
 from fornax.primitives.convert import stop_gradient_p
@@ -74,7 +74,10 @@ class Cond(Primitive):
         nonzero = nonzero_flags(tangents[1:])
         has_tangent = union(jvp_jaxpr(b, nonzero)[1] for b in branches)
         programs = tuple(jvp_jaxpr(b, nonzero, has_tangent)[0] for b in branches)
-        outs = self.bind(index, *operands, *chosen(tangents[1:], nonzero), branches=programs)
+        programs, new = with_common_constants(programs)
+        outs = self.bind(
+            index, *new, *operands, *chosen(tangents[1:], nonzero), branches=programs
+        )
         count = len(branches[0].outputs)
         return outs[:count], spread(has_tangent, outs[count:], branches[0].out_types)
 
@@ -84,11 +87,12 @@ class Cond(Primitive):
         has_tangent = union(linearize_jaxpr(b, nonzero)[3] for b in branches)
         parts = [linearize_jaxpr(b, nonzero, has_tangent) for b in branches]
         forwards, slots, places = joined_residuals(branches, parts)
+        forwards, new = with_common_constants(forwards)
         with running(parent):
-            outs = self.bind(index, *operands, branches=forwards)
+            outs = self.bind(index, *new, *operands, branches=forwards)
         count = len(branches[0].outputs)
         sources = {"input": operands, "output": outs}
-        saved = [sources[kind][k] for kind, k in slots]
+        saved = [sources[kind][k] if kind in sources else k for kind, k in slots]
         linears = tuple(
             with_slots(linear, place, [typeof(s) for s in saved])
             for (_, linear, _, _), place in zip(parts, places, strict=True)
@@ -102,9 +106,12 @@ class Cond(Primitive):
     def transpose(self, cotangents, index, *operands, branches):
         linear = [isinstance(x, Linear) for x in operands]
         given = nonzero_flags(cotangents)
-        programs = tuple(transpose_jaxpr(b, linear, given) for b in branches)
+        programs, new = with_common_constants(
+            [transpose_jaxpr(b, linear, given) for b in branches]
+        )
         known = [x for x in operands if not isinstance(x, Linear)]
-        outs = iter(self.bind(index, *known, *chosen(cotangents, given), branches=programs))
+        cts = chosen(cotangents, given)
+        outs = iter(self.bind(index, *new, *known, *cts, branches=programs))
         return [None, *(next(outs) if flag else None for flag in linear)]
 
     # --- mapping, pruning ---
@@ -117,8 +124,10 @@ class Cond(Primitive):
             x if d is None else move_axis(x, d, 0) for x, d in zip(values, dims[1:], strict=True)
         ]
         out_mapped = union(batch_jaxpr(b, size, mapped, axis_name)[1] for b in branches)
-        programs = tuple(batch_jaxpr(b, size, mapped, axis_name, out_mapped)[0] for b in branches)
-        outs = self.bind(index, *fronted, branches=programs)
+        programs, new = with_common_constants(
+            [batch_jaxpr(b, size, mapped, axis_name, out_mapped)[0] for b in branches]
+        )
+        outs = self.bind(index, *new, *fronted, branches=programs)
         return outs, [0 if m else None for m in out_mapped]
 
     def select(self, axis_name, size, operands, dims, branches):
@@ -195,7 +204,8 @@ def guard(here: Any, x: Any) -> Any:
     return select_n_p.bind(mask, stop_gradient_p.bind(x)[0], x)[0]
 
 
-Slot = tuple[str, int]
+#: ("input", k), ("output", k) or ("constant", value)
+Slot = tuple[str, Any]
 
 
 def joined_residuals(
@@ -203,9 +213,9 @@ def joined_residuals(
 ) -> tuple[tuple[Jaxpr, ...], list[Slot], list[list[int]]]:
     """(forward branches, residual slots, which slot each residual of each branch is in).
 
-    Branches give different residuals but must give results of the same types. A slot is an operand,
-    a result, or an extra result; extra results of equal type are shared between branches, and a
-    branch that has no use for one gives zeros.
+    Branches give different residuals but must give results of the same types. A slot is a
+    constant, an operand, a result or an extra result; extra results of equal type are shared
+    between branches, and a branch that has no use for one gives zeros.
     """
     count = len(branches[0].outputs)
     slots: list[Slot] = []
@@ -213,15 +223,20 @@ def joined_residuals(
     fillings: list[dict[int, int]] = []  # per branch: extra result -> its own new residual
     places: list[list[int]] = []
 
-    def slot(kind: str, k: int) -> int:
-        if (kind, k) not in slots:
-            slots.append((kind, k))
-        return slots.index((kind, k))
+    def slot(kind: str, k: Any) -> int:
+        for number, (known_kind, known) in enumerate(slots):
+            if known_kind == kind and (known is k if kind == "constant" else known == k):
+                return number
+        slots.append((kind, k))
+        return len(slots) - 1
 
     for forward, _, residuals, _ in parts:
         filling: dict[int, int] = {}
         place = []
         for kind, k in residuals:
+            if kind == "constant":
+                place.append(slot(kind, forward.consts[k]))
+                continue
             if kind != "new":
                 place.append(slot(kind, k))
                 continue

@@ -30,7 +30,7 @@ from fornax.scalars import dtypes
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.jvp import JVP
 from fornax.transforms.linearize import Linearize
-from fornax.transforms.programs import batch_jaxpr
+from fornax.transforms.programs import batch_jaxpr, opened
 from fornax.transforms.stage import Stage, stage
 
 __all__ = ["call_custom", "custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
@@ -107,13 +107,14 @@ class _CustomCall(Primitive):
     def map_program(
         self, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[Any], jaxpr: Jaxpr
     ) -> tuple[list[Any], list[bool], Jaxpr, list[bool]]:
-        """(operands, which are mapped, mapped program, which outputs are)."""
+        """(operands after new constants, which are mapped, mapped program, which outputs are)."""
         mapped = [d is not None for d in dims]
         program, out_mapped = batch_jaxpr(jaxpr, size, mapped, axis_name, any(mapped))
         moved = [
             x if d is None else place(x, d, size, 0) for x, d in zip(operands, dims, strict=True)
         ]
-        return moved, mapped, program, out_mapped
+        program, new = opened(program)
+        return [*new, *moved], mapped, program, out_mapped
 
 
 class CustomJVPCall(_CustomCall):
@@ -133,7 +134,8 @@ class CustomJVPCall(_CustomCall):
         )
         rule = MappedJVP(jvp, size, axis_name, mapped[num_consts:], out_mapped)
         outs = self.bind(
-            *moved, name=name, call_jaxpr=program, jvp=rule, num_consts=num_consts,
+            *moved, name=name, call_jaxpr=program, jvp=rule,
+            num_consts=num_consts + len(moved) - len(operands),
             symbolic_zeros=symbolic_zeros,
         )  # fmt: skip
         return outs, [0 if m else None for m in out_mapped]
@@ -240,7 +242,7 @@ class CustomVJPCall(_CustomCall):
         rules = MappedVJP(fwd, bwd, size, axis_name, mapped[num_consts:], out_mapped)
         outs = self.bind(
             *moved, name=name, call_jaxpr=program, fwd=rules.forward, bwd=rules.backward,
-            num_consts=num_consts, symbolic_zeros=symbolic_zeros,
+            num_consts=num_consts + len(moved) - len(operands), symbolic_zeros=symbolic_zeros,
         )  # fmt: skip
         return outs, [0 if m else None for m in out_mapped]
 

@@ -50,20 +50,28 @@ class Placed:
 
 
 def place_residuals(
-    jaxpr: Jaxpr,
     forward: Jaxpr,
     residuals: Sequence[tuple[str, int]],
+    count: int,
+    first: int,
     num_consts: int,
     num_carry: int,
 ) -> Placed:
-    """Sort the residuals that `linearize_jaxpr` reports for a scan's body.
+    """Sort the residuals that `linearize_jaxpr` reports for a scan's body of `count` outputs.
+
+    forward: the forward body with its constants as `first` more inputs.
 
     A residual that is a constant, a carry that never changes, or computed from such alone is the
     same in every iteration: it is not stacked. A residual that is an input or output of the loop
     already is used from there.
     """
-    count = len(jaxpr.outputs)
-    residuals = tuple(residuals)
+    key = ("residuals", *residuals, count, first, num_consts, num_carry)
+    num_consts += first
+    residuals = [
+        ("input", k + (first if kind == "input" else 0)) if kind in ("input", "constant")
+        else (kind, k)
+        for kind, k in residuals
+    ]  # fmt: skip
 
     def make():
         unchanging = [
@@ -131,4 +139,4 @@ def place_residuals(
             once = pruned
         return Placed(body, tuple(sources), tuple(stacked), once, num_consts)
 
-    return remembered(forward, ("residuals", residuals, num_consts, num_carry), make)
+    return remembered(forward, key, make)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 from fornax.ir.basis import add, instantiate, move_axis, zeros
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr
@@ -36,6 +35,7 @@ from fornax.transforms.programs import (
     fixpoint,
     jvp_jaxpr,
     linearize_jaxpr,
+    opened,
     remembered,
     transpose_jaxpr,
 )
@@ -94,12 +94,15 @@ class Scan(Primitive):
             given, sum(nonzero[:num_consts]), sum(flags)
         )
         consts, carry, xs = split(primals, num_consts, num_carry)
+        program, new = opened(program)
+        first = len(new)
         inputs = interleaved(len(primals), num_consts, num_carry, nonzero)
+        inputs = [*range(first), *(first + i for i in inputs)]
         outputs = interleaved(len(jaxpr.outputs), 0, num_carry, has_tangent)
         outs = self.bind(
-            *consts, *tangent_consts, *carry, *tangent_carry, *xs, *tangent_xs,
+            *new, *consts, *tangent_consts, *carry, *tangent_carry, *xs, *tangent_xs,
             jaxpr=rearranged(program, inputs, outputs),
-            num_consts=num_consts + len(tangent_consts),
+            num_consts=first + num_consts + len(tangent_consts),
             num_carry=num_carry + len(tangent_carry),
             **params,
         )  # fmt: skip
@@ -129,12 +132,17 @@ class Scan(Primitive):
         forward, linear, residuals, has_tangent = linearize_jaxpr(
             jaxpr, nonzero, [*flags, *[False] * n_ys]
         )
-        placed = place_residuals(jaxpr, forward, residuals, num_consts, num_carry)
+        forward, new = opened(forward)
+        first = len(new)
+        placed = place_residuals(forward, residuals, len(jaxpr.outputs), first, num_consts,
+                                 num_carry)  # fmt: skip
+        operands = [*new, *primals]
         with running(parent):
             outs = self.bind(
-                *primals, jaxpr=placed.forward, num_carry=num_carry, num_consts=num_consts, **params
-            )
-            fixed, stacked = placed.values(primals, outs)
+                *operands, jaxpr=placed.forward, num_carry=num_carry,
+                num_consts=first + num_consts, **params,
+            )  # fmt: skip
+            fixed, stacked = placed.values(operands, outs)
         given = chosen(tangents, nonzero)
         order = placed.order(len(residuals), nonzero[:num_consts], flags, len(given))
         with running(recorder):
@@ -175,10 +183,12 @@ class Scan(Primitive):
         start = [zeros(t) for t in backward.const_types]
         start += [instantiate(c) for c in chosen(carry_cts, linear[carries])]
         given = chosen(y_cts, backward.y_given)
+        program, new = opened(backward.program())
         outs = self.bind(
-            *known_consts, *start, *given, *known_xs,
-            jaxpr=backward.program(),
-            num_consts=len(known_consts), num_carry=len(start), reverse=not reverse, **params,
+            *new, *known_consts, *start, *given, *known_xs,
+            jaxpr=program,
+            num_consts=len(new) + len(known_consts), num_carry=len(start), reverse=not reverse,
+            **params,
         )  # fmt: skip
         found = iter(outs)
         grads = [next(found) if flag else None for flag in linear]
@@ -201,14 +211,15 @@ class Scan(Primitive):
         program, out_mapped = batch_jaxpr(
             jaxpr, size, mapped, axis_name, [*flags, *[False] * n_ys]
         )
-        moved = []
+        program, new = opened(program)
+        moved = list(new)
         for i, (x, dim, flag) in enumerate(zip(operands, dims, mapped, strict=True)):
             if i < num_consts + num_carry:
                 moved.append(place(x, dim, size, 0) if flag else x)
             else:
                 moved.append(x if dim is None else move_axis(x, dim, 1))
         outs = self.bind(
-            *moved, jaxpr=program, num_carry=num_carry, num_consts=num_consts, **params
+            *moved, jaxpr=program, num_carry=num_carry, num_consts=len(new) + num_consts, **params
         )
         front = [0] * num_carry + [1] * n_ys
         return outs, [d if m else None for d, m in zip(front, out_mapped, strict=True)]

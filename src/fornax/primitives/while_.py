@@ -31,7 +31,7 @@ from fornax.primitives.arrange import (
 from fornax.primitives.reduce import reduce_or_p
 from fornax.primitives.select import select_n_p
 from fornax.transforms.batch import place
-from fornax.transforms.programs import batch_jaxpr, fixpoint, jvp_jaxpr
+from fornax.transforms.programs import batch_jaxpr, fixpoint, jvp_jaxpr, opened
 
 __all__ = ["While", "while_p"]
 
@@ -79,11 +79,12 @@ class While(Primitive):
         given_consts = chosen(const_tangents, const_flags)
         given_carry = [instantiate(t) for t in chosen(carry_tangents, flags)]
         # the jvp program takes consts, carry, const tangents, carry tangents
-        n, k, c = body_nconsts, len(carry), len(given_consts)
+        program, new = opened(program)
+        n, k, c = len(new) + body_nconsts, len(carry), len(given_consts)
         order = [*range(n), *range(n + k, n + k + c), *range(n, n + k),
                  *range(n + k + c, n + k + c + len(given_carry))]  # fmt: skip
         outs = self.bind(
-            *cond_consts, *body_consts, *given_consts, *carry, *given_carry,
+            *cond_consts, *new, *body_consts, *given_consts, *carry, *given_carry,
             cond_jaxpr=ignoring(cond_jaxpr, [typeof(t) for t in given_carry]),
             body_jaxpr=rearranged(program, order, range(len(program.outputs))),
             cond_nconsts=cond_nconsts,
@@ -132,8 +133,10 @@ class While(Primitive):
         body, _ = batch_jaxpr(body_jaxpr, size, [*body_mapped, *flags], axis_name, flags)
         cond_consts, body_consts, carry = split(operands, cond_nconsts, body_nconsts)
         cond_dims, body_dims, carry_dims = split(dims, cond_nconsts, body_nconsts)
-        cond_consts = fronted(cond_consts, cond_dims)
-        body_consts = fronted(body_consts, body_dims)
+        cond, new = opened(cond)
+        cond_consts = [*new, *fronted(cond_consts, cond_dims)]
+        body, new = opened(body)
+        body_consts = [*new, *fronted(body_consts, body_dims)]
         carry = [
             place(x, d, size, 0) if flag else x
             for x, d, flag in zip(carry, carry_dims, flags, strict=True)

@@ -43,7 +43,7 @@ def _holds_tracer(found: Any) -> bool:
 
 
 def opened(jaxpr: Jaxpr) -> tuple[Jaxpr, list[Any]]:
-    """A program whose constants are its first inputs, always the same object, and those constants."""
+    """The program with its constants as first inputs (always the same object), and those."""
     if not jaxpr.consts:
         return jaxpr, []
     program = jaxpr.memo.get("opened")
@@ -101,7 +101,8 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
     forward: inputs -> outputs, then new residuals. linear: residuals, tangents of the `nonzero`
     inputs -> tangents of the outputs with `has_tangent`. `residuals[i]` says where residual i
     comes from: ("input", k), ("output", k) of the original outputs, ("new", k): the k-th extra
-    output of forward, or ("constant", k) of forward. `wanted[k]` asks for a tangent of output k even where it is zero.
+    output of forward, or ("constant", k) of forward. `wanted[k]` asks for a tangent of output k
+    even where it is zero.
     """
     nonzero = tuple(nonzero)
     wanted = tuple(wanted) if wanted is not None else (False,) * len(jaxpr.outputs)
@@ -167,7 +168,9 @@ def _with_wanted(linear: Jaxpr, has_tangent, wanted, out_types: Sequence[ArrayTy
     return program, [h or w for h, w in zip(has_tangent, wanted, strict=True)]
 
 
-def transpose_jaxpr(jaxpr: Jaxpr, linear: Sequence[bool], nonzero_out: Sequence[bool] | None = None):
+def transpose_jaxpr(
+    jaxpr: Jaxpr, linear: Sequence[bool], nonzero_out: Sequence[bool] | None = None
+) -> Jaxpr:
     """The backward program of a program that is linear in its `linear` inputs.
 
     It takes the other inputs, then the cotangents of the outputs (only of those `nonzero_out`),
