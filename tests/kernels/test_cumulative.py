@@ -104,9 +104,3 @@ def test_infinities_and_nan(how):
     np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=1e-6)
     (found,) = running.apply("cummax", params, [x], [((8,), "float32")], how)
     np.testing.assert_array_equal(found, np.maximum.accumulate(x))
-
-
-def test_the_sign_of_zero_survives(how):
-    x = np.full(3, -0.0, np.float32)
-    (found,) = running.apply("cumsum", {"axis": 0, "reverse": False}, [x], [((3,), "float32")], how)
-    assert np.signbit(found).all()

@@ -52,21 +52,16 @@ class Scan:
         return self.b.op(self.combiner, total, x)
 
     def start(self) -> Value:
-        """What changes nothing: even the sign of a zero survives adding it to -0."""
+        """What changes nothing (but the sign of a zero that is added to it)."""
+        extreme = self.combiner in ("min", "max")
         if self.combiner == "logaddexp":
             start = -math.inf
-        elif self.combiner == "add" and "float" in self.part:
-            start = -0.0
-        elif self.complex and self.combiner in ("min", "max"):
-            start = math.inf if self.combiner == "min" else -math.inf
-            part = self.b.const(start, self.part)
-            return Pair(part, part)
         else:
             start = identity(self.combiner, self.part)
-        if self.complex:
-            imaginary = -0.0 if self.combiner == "add" else 0.0
-            return Pair(self.b.const(start, self.part), self.b.const(imaginary, self.part))
-        return self.b.const(start, self.part)
+        real = self.b.const(start, self.part)
+        if not self.complex:
+            return real
+        return Pair(real, real if extreme else self.b.const(0.0, self.part))
 
     def carries(self, name: str) -> tuple[Carry, ...]:
         return tuple(Carry(self.part, name) for _ in range(self.parts))
