@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from random_kernels import Made
 
 from fornax.backends import cpu
-from fornax.backends.llvm.target import find
+from fornax.backends.llvm.target import REQUIRED, cpu_flags, find
 from fornax.compiler.loop.check import check
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.target import Target
 
 
 def target(name: str) -> Target:
-    """A target without fused multiply-adds, so that rounding is that of the interpreter."""
+    """A target without fused multiply-adds, so that rounding is that of the interpreter.
+
+    "wide" is avx512 as the passes and the text see it, in instructions that more machines have.
+    Skips the test where this machine does not have the instructions.
+    """
+    needed = REQUIRED["avx2"] if name in ("avx2", "wide") else {"sse2"}
+    if not needed <= cpu_flags():
+        pytest.skip(f"this processor does not run {name} code")
+    if name == "wide":
+        return replace(find("avx512"), cpu="x86-64-v3", features="", fma=False)
     return replace(find(name), fma=False)
 
 

@@ -18,6 +18,10 @@ from fornax.compiler.target import Target
 #: functions of the C library that generated code may call: remainders, and fma without hardware
 SYMBOLS = ("fmod", "fmodf", "fma")
 
+#: characters of text from which on code is generated quickly rather than well: register
+#: allocation and scheduling take more than linear time
+HUGE = 400_000
+
 local = threading.local()
 
 
@@ -54,20 +58,21 @@ def binding() -> Any:
     return llvm
 
 
-def machine(target: Target) -> Any:
-    """The target machine of this thread for `target`."""
+def machine(target: Target, level: int = 2) -> Any:
+    """The target machine of this thread for `target`; `level` is that of code generation."""
     found = local.__dict__.setdefault("machines", {})
-    if target not in found:
+    key = (target, level)
+    if key not in found:
         llvm = binding()
         if target.triple:
             base = llvm.Target.from_triple(target.triple)
         else:
             base = llvm.Target.from_default_triple()
         cpu = target.cpu or llvm.get_host_cpu_name()
-        found[target] = base.create_target_machine(
-            cpu=cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        found[key] = base.create_target_machine(
+            cpu=cpu, features=target.features, opt=level, reloc="pic", codemodel="small"
         )
-    return found[target]
+    return found[key]
 
 
 def to_object(text: str, target: Target, timing: Timing, assembly: bool = False) -> bytes | str:
@@ -75,7 +80,7 @@ def to_object(text: str, target: Target, timing: Timing, assembly: bool = False)
     llvm = binding()
     with timing.step("parse"):
         module = llvm.parse_assembly(text)
-        tm = machine(target)
+        tm = machine(target, 2 if len(text) < HUGE else 0)
         module.data_layout = str(tm.target_data)
     with timing.step("optimize"):
         optimize(llvm, tm, module)
