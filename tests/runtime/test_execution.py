@@ -1,0 +1,108 @@
+"""Eager evaluation, promotion to kernels, dumps, events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax as fx
+import fornax.numpy as fnp
+from fornax import lax, settings
+from fornax.runtime import eager
+
+
+@pytest.fixture
+def fresh():
+    eager.clear()
+    yield
+    eager.clear()
+
+
+def promoted():
+    return [e.executable for e in eager._entries.values() if e.executable is not None]
+
+
+def test_an_eager_operation_is_not_compiled_at_first(fresh):
+    fnp.sin(fnp.ones(3))
+    assert not promoted()
+
+
+def test_an_operation_that_cost_enough_is_compiled(fresh, monkeypatch):
+    monkeypatch.setattr(eager, "PROMOTE_AFTER", 0.0)
+    x = np.linspace(-3, 3, 1001).astype(np.float32)
+    first = lax.sin(x)
+    (executable,) = promoted()
+    second = lax.sin(x)
+    assert executable.program.calls == 1
+    np.testing.assert_allclose(np.asarray(first), np.asarray(second), rtol=1e-6, atol=1e-7)
+
+
+def test_disable_jit_never_runs_compiled_code(fresh, monkeypatch):
+    monkeypatch.setattr(eager, "PROMOTE_AFTER", 0.0)
+    lax.sin(1.0)
+    with fx.disable_jit():
+        lax.sin(1.0)
+    assert promoted()[0].program.calls == 0
+
+
+def test_loops_are_compiled_at_once(fresh):
+    out = lax.fori_loop(0, 10, lambda i, v: v + i, 0)
+    assert int(out) == 45
+    assert promoted()
+
+
+def test_dump(tmp_path):
+    def dumped(x):
+        return fnp.exp(x) * 2
+
+    with settings.override(dump=str(tmp_path)):
+        fx.jit(dumped)(fnp.ones((7, 3)))
+    (folder,) = tmp_path.iterdir()
+    files = {f.name for f in folder.iterdir()}
+    assert {"jaxpr.txt", "canonical.txt", "plan.txt", "seconds.txt"} <= files
+    for stage in ("kernel", "vectorize", "llvm", "assembly"):
+        assert f"kernel000-{stage}.txt" in files
+
+
+def test_misses_are_explained(capsys):
+    @fx.jit
+    def explained(x, scale):
+        return x * scale
+
+    explained(fnp.ones(3), 2.0)
+    explained(fnp.ones(4), 2.0)
+    misses = fx.explain_misses(explained)
+    assert [m.reason for m in misses][0] == "first call"
+    ((path, before, after),) = misses[-1].changes
+    assert "x" in path and before == "f32[3]" and after == "f32[4]"
+    assert "f32[3] -> f32[4]" in capsys.readouterr().out
+
+
+def test_equal_layers_share_kernels():
+    def network(weights, x):
+        for w in weights:
+            x = fnp.tanh(x @ w)
+        return x
+
+    weights = [fnp.eye(33) * k for k in range(1, 7)]
+    compiled = fx.jit(network).lower(weights, fnp.ones((5, 33))).compile()
+    kernels = compiled.executable.kernels
+    assert len({k.address for k in kernels}) <= len(kernels) // 6 + 2
+
+
+def test_threads_do_not_change_results():
+    from fornax import _native
+
+    x = np.random.default_rng(0).standard_normal((300, 257)).astype(np.float32)
+    before = _native.thread_count()
+    results = []
+    try:
+        for threads in (1, 2, 3, 4):
+            _native.set_thread_count(threads)
+            f = fx.jit(lambda x: (fnp.tanh(x @ x.T).sum(0), fnp.cumsum(x, 0), x.sum()))
+            results.append([np.asarray(v) for v in f(x)])
+    finally:
+        _native.set_thread_count(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
