@@ -73,8 +73,8 @@ row("iota", [], "f", [
 
 # --- borders and pieces ------------------------------------------------------------------------
 row("pad", [ANY, ANY], ALL, [
-    Variant([shape, ()], padding_config=config)
-    for shape, config in (
+    Variant([sizes, ()], padding_config=config)
+    for sizes, config in (
         ((3, 4), ((1, 2, 0), (0, 0, 0))), ((3, 4), ((-1, 1, 0), (2, -3, 0))),
         ((3, 4), ((0, 0, 2), (1, -1, 1))), ((3, 4), ((-2, 0, 1), (-1, -1, 3))),
         ((3, 4), ((-3, 0, 0), (0, 0, 0))), ((3, 4), ((5, 5, 1), (-7, 9, 2))),
@@ -164,6 +164,7 @@ for mode in (CLIP, FILL_OR_DROP):
     row("scatter", spans, ALL, scatters(mode, **plain), special=False)
     row("scatter", spans, "f", scatters(mode, True, **plain), special=False)
     row("scatter-add", spans, "iufc", scatters(mode), loose=8, special=False)
+    row("scatter-sub", spans, "iufc", scatters(mode), loose=8, special=False)
     row("scatter-mul", spans, "iufc", scatters(mode), loose=8, smooth=False, special=False)
     row("scatter-mul", spans, "fc", scatters(mode, True), special=False)
     for name in ("scatter-min", "scatter-max"):

@@ -36,11 +36,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "shapes": (
         "broadcasted_iota", "collapse", "concatenate", "expand_dims", "iota", "pad", "reshape",
-        "rev", "split", "squeeze",
+        "rev", "split", "squeeze", "stack", "tile", "unstack",
     ),
     "broadcasting": (
-        "broadcast", "broadcast_in_dim", "broadcast_shapes", "broadcast_to_rank", "full",
-        "full_like", "transpose",
+        "broadcast", "broadcast_in_dim", "broadcast_like", "broadcast_shapes",
+        "broadcast_to_rank", "empty", "full", "full_like", "transpose",
     ),
     "slicing": (
         "dynamic_index_in_dim", "dynamic_slice", "dynamic_slice_in_dim",
@@ -59,7 +59,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
         "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
     ),
-    "sorting": ("sort", "sort_key_val", "top_k"),
+    "sorting": ("approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"),
     "operations": (
         "abs_p", "acos_p", "acosh_p", "add_p", "and_p", "argmax_p", "argmin_p", "asin_p",
         "asinh_p", "atan2_p", "atan_p", "atanh_p", "bessel_i0e_p", "bessel_i1e_p",
@@ -75,10 +75,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "reduce_and_p", "reduce_max_p", "reduce_min_p", "reduce_or_p", "reduce_precision_p",
         "reduce_prod_p", "reduce_sum_p", "reduce_xor_p", "regularized_incomplete_beta_p", "rem_p",
         "reshape_p", "rev_p", "round_p", "rsqrt_p", "scatter_add_p", "scatter_max_p",
-        "scatter_min_p", "scatter_mul_p", "scatter_p", "select_n_p", "shift_left_p",
-        "shift_right_arithmetic_p", "shift_right_logical_p", "sign_p", "sin_p", "sinh_p",
-        "slice_p", "sort_p", "split_p", "sqrt_p", "square_p", "squeeze_p", "stop_gradient_p",
-        "sub_p", "tan_p", "tanh_p", "top_k_p", "transpose_p", "xor_p", "zeta_p",
+        "scatter_min_p", "scatter_mul_p", "scatter_p", "scatter_sub_p", "select_n_p",
+        "shift_left_p", "shift_right_arithmetic_p", "shift_right_logical_p", "sign_p", "sin_p",
+        "sinh_p", "slice_p", "sort_p", "split_p", "sqrt_p", "square_p", "squeeze_p",
+        "stop_gradient_p", "sub_p", "tan_p", "tanh_p", "top_k_p", "transpose_p", "xor_p",
+        "zeta_p",
     ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

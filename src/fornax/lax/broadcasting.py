@@ -22,8 +22,10 @@ from fornax.scalars import dtypes
 __all__ = [
     "broadcast",
     "broadcast_in_dim",
+    "broadcast_like",
     "broadcast_shapes",
     "broadcast_to_rank",
+    "empty",
     "full",
     "full_like",
     "transpose",
@@ -51,6 +53,14 @@ def broadcast_in_dim(
     if typeof(operand).shape == shape and dims == tuple(range(len(shape))):
         return operand
     return basis.broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims)[0]
+
+
+def broadcast_like(arr: Any, like_arr: Any) -> Any:
+    """`arr` repeated to the shape of `like_arr` by NumPy's rules."""
+    shape, old = typeof(like_arr).shape, typeof(arr).shape
+    if broadcast_shapes(old, shape) != shape:
+        raise ValueError(f"an array of shape {old} does not broadcast to {shape}")
+    return basis.broadcast_in_dim(arr, shape, range(len(shape) - len(old), len(shape)))
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Any:
@@ -106,6 +116,12 @@ def full(
     wanted = type.dtype if dtype is None else dtypes.canonical(dtype)
     value = convert_element_type(fill_value, wanted, weak)
     return basis.broadcast_in_dim(value, sizes(shape), ())
+
+
+def empty(shape: int | Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:
+    """An array whose values are unspecified (they are zeros)."""
+    shape = sizes(shape) if isinstance(shape, Sequence) else sizes((shape,))
+    return full(shape, 0, dtype)
 
 
 def full_like(

@@ -18,7 +18,6 @@ from fornax.lax.slicing import normalized_index
 from fornax.primitives import gather as _gather
 from fornax.primitives import scatter as _scatter
 from fornax.primitives.concatenate import concatenate
-from fornax.primitives.elementwise import neg_p
 from fornax.primitives.shape import reshape
 from fornax.primitives.windows import (
     FILL_OR_DROP,
@@ -157,9 +156,9 @@ def scatter_sub(
     mode: str | GatherScatterMode | None = None,
 ) -> Any:
     """Like `scatter`, but subtracts the updates from what is there."""
-    return scatter_add(
-        operand, scatter_indices, neg_p(updates), dimension_numbers, mode=mode,
-        indices_are_sorted=indices_are_sorted, unique_indices=unique_indices,
+    return _scatter_with(
+        _scatter.scatter_sub_p, operand, scatter_indices, updates, dimension_numbers,
+        indices_are_sorted, unique_indices, mode,
     )  # fmt: skip
 
 

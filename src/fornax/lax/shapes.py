@@ -9,6 +9,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.types import typeof
 from fornax.primitives import concatenate as _concatenate
@@ -28,6 +29,9 @@ __all__ = [
     "rev",
     "split",
     "squeeze",
+    "stack",
+    "tile",
+    "unstack",
 ]
 
 
@@ -151,6 +155,33 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
         raise ValueError("concatenate requires a non-empty sequences of arrays")
     dimension = operator.index(dimension)
     return _concatenate.concatenate_p.bind(*operands, dimension=dimension)[0]
+
+
+def stack(operands: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape and dtype side by side along a new dimension `axis` of the result."""
+    operands = list(operands)
+    if not operands:
+        raise ValueError("stack requires a non-empty sequence of arrays")
+    axis = canonical_axis(axis, typeof(operands[0]).ndim + 1)
+    return concatenate([_shape.expand_dims(x, (axis,)) for x in operands], axis)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The slices of an array along `axis`, without that dimension."""
+    shape = typeof(x).shape
+    axis = canonical_axis(axis, len(shape))
+    pieces = _shape.split_p.bind(x, sizes=(1,) * shape[axis], axis=axis) if shape[axis] else []
+    return tuple(_shape.squeeze(piece, (axis,)) for piece in pieces)
+
+
+def tile(operand: Any, reps: Sequence[int]) -> Any:
+    """`operand` repeated `reps[d]` times along every dimension d."""
+    shape, reps = typeof(operand).shape, sizes(reps)
+    if len(reps) != len(shape):
+        raise ValueError(f"tile needs one number per dimension, got reps={reps} for shape {shape}")
+    spread = [part for pair in zip(reps, shape, strict=True) for part in pair]
+    repeated = _broadcast_in_dim(operand, spread, range(1, 2 * len(shape), 2))
+    return _shape.reshape(repeated, [r * n for r, n in zip(reps, shape, strict=True)])
 
 
 def iota(dtype: Any, size: int) -> Any:

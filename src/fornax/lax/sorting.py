@@ -8,9 +8,10 @@ from typing import Any
 
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
+from fornax.primitives.elementwise import neg_p
 from fornax.primitives.sort import sort_p, top_k_p
 
-__all__ = ["sort", "sort_key_val", "top_k"]
+__all__ = ["approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"]
 
 
 def sort(
@@ -59,3 +60,29 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Any]:
     """
     axis = canonical_axis(axis, typeof(operand).ndim)
     return top_k_p.bind(operand, k=operator.index(k), axis=axis)
+
+
+def approx_max_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Any, Any]:
+    """The `k` largest elements and their positions, like `top_k`; here they are always exact."""
+    values, positions = top_k(operand, k, axis=reduction_dimension)
+    return values, positions
+
+
+def approx_min_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Any, Any]:
+    """The `k` smallest elements and their positions, smallest first; they are always exact."""
+    values, positions = top_k(neg_p(operand), k, axis=reduction_dimension)
+    return neg_p(values), positions

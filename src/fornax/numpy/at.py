@@ -33,7 +33,6 @@ from fornax.numpy.promotion import (
 )
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.dynamic_slice import dynamic_update_slice
-from fornax.primitives.elementwise import neg_p
 from fornax.primitives.scatter import (
     scatter,
     scatter_add_p,
@@ -41,6 +40,7 @@ from fornax.primitives.scatter import (
     scatter_min_p,
     scatter_mul_p,
     scatter_p,
+    scatter_sub_p,
 )
 from fornax.primitives.shape import expand_dims, reshape, rev
 from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
@@ -118,8 +118,8 @@ class IndexUpdateRef:
     ) -> Any:  # fmt: skip
         """x with x[index] -= values."""
         return _updated(
-            self.array, self.index, values, scatter_add_p, indices_are_sorted, unique_indices,
-            mode, wrap_negative_indices, negate=True,
+            self.array, self.index, values, scatter_sub_p, indices_are_sorted, unique_indices,
+            mode, wrap_negative_indices,
         )  # fmt: skip
 
     def multiply(
@@ -282,13 +282,12 @@ def _updated(
     unique: bool,
     mode: Any,
     wrap: bool,
-    negate: bool = False,
 ) -> Any:
     """`x` with `values` combined into x[index]."""
     parsed = GatherScatterMode.from_any(mode)
     values = concrete_form(values)
     if type(x) is _native.Array and parsed is not CLIP and wrap and current() is None:
-        result = _updated_eagerly(x, index, values, _NUMPY[primitive], negate)
+        result = _updated_eagerly(x, index, values, _NUMPY[primitive])
         if result is not None:
             return result
     x_type = typeof(x)
@@ -306,8 +305,6 @@ def _updated(
             stacklevel=3,
         )
     values = as_dtype(values, dtype)
-    if negate:
-        values = neg_p(values)
     shape = plan.result_shape()
     if len(typeof(values).shape) > len(shape):
         raise ValueError(
@@ -330,16 +327,14 @@ def _updated(
 
 #: the NumPy function of each operation
 _NUMPY = {
-    scatter_p: None, scatter_add_p: np.add, scatter_mul_p: np.multiply,
-    scatter_min_p: np.minimum, scatter_max_p: np.maximum,
+    scatter_p: None, scatter_add_p: np.add, scatter_sub_p: np.subtract,
+    scatter_mul_p: np.multiply, scatter_min_p: np.minimum, scatter_max_p: np.maximum,
 }  # fmt: skip
 #: arrays larger than this are left to operations, which may be compiled
 _SMALL = 1 << 18
 
 
-def _updated_eagerly(
-    x: Any, index: Any, values: Any, combine: np.ufunc | None, negate: bool
-) -> Any:
+def _updated_eagerly(x: Any, index: Any, values: Any, combine: np.ufunc | None) -> Any:
     """The update through NumPy; None if anything about it is out of the ordinary."""
     plain = numpy_index(index)
     if plain is NotImplemented or x.size > _SMALL or not is_arraylike(values):
@@ -350,8 +345,6 @@ def _updated_eagerly(
     if dtype != x.dtype:
         return None
     given = np.asarray(as_dtype(values, dtype))
-    if negate:
-        given = np.negative(given)
     result = np.array(x.numpy_view())
     try:
         if given.ndim > np.ndim(result[plain]):

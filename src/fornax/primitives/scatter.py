@@ -13,7 +13,7 @@ from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives import gather as gathering
 from fornax.primitives.compare import eq_p
-from fornax.primitives.elementwise import add_p, div_p, max_p, mul_p
+from fornax.primitives.elementwise import add_p, div_p, max_p, mul_p, neg_p
 from fornax.primitives.family import constant
 from fornax.primitives.iota import iota
 from fornax.primitives.select import where
@@ -88,7 +88,7 @@ class Scatter(Primitive):
                 f"corresponding dimensions of scatter indices, got updates of shape "
                 f"{updates.shape} and indices of shape {indices.shape}."
             )
-        if self.combine is not None and self.combine in (np.add, np.multiply):
+        if self.combine is not None and self.combine in (np.add, np.subtract, np.multiply):
             if x.dtype == np.bool_:
                 raise TypeError(
                     f"{name} does not accept dtype bool. Accepted dtypes are subtypes of integer, "
@@ -218,7 +218,7 @@ def _without_program(params: dict[str, Any]) -> dict[str, Any]:
 
 
 class ScatterAdd(Scatter):
-    """Linear in operand and updates together."""
+    """Adds or subtracts: linear in operand and updates together."""
 
     def jvp(self, primals, tangents, **params):
         x, indices, updates = primals
@@ -242,6 +242,8 @@ class ScatterAdd(Scatter):
             results[0] = ct
         if isinstance(updates, Linear):
             results[2] = gather_like(ct, indices, updates.type, params)
+            if self.combine is np.subtract:
+                results[2] = neg_p(results[2])
         return results
 
 
@@ -317,10 +319,12 @@ class ScatterSet(Scatter):
         number = add_p(iota(np.uint32, (math.prod(batch),)), np.uint32(1))
         number = broadcast_in_dim(reshape(number, batch), shape, places)
         winners = self.bind(zeros(ArrayType(type.shape, np.uint32)), indices, number, **params)[0]
+        none = constant(x, 0)
+        kept = where(eq_p(winners, np.uint32(0)), instantiate(dx), none)
+        if isinstance(du, Zero):
+            return outputs, [kept]
         won = eq_p(gather_like(winners, indices, typeof(updates), params), number)
-        untouched = eq_p(winners, np.uint32(0))
-        kept = where(untouched, instantiate(dx), constant(dx, 0))
-        new = where(won, instantiate(du), constant(du, 0))
+        new = where(won, du, none)
         return outputs, scatter_add_p.bind(kept, indices, new, **_without_program(params))
 
     def transpose(self, cotangents, x, indices, updates, **params):
@@ -373,6 +377,7 @@ class ScatterExtreme(Scatter):
 
 scatter_p = ScatterSet("scatter", None)
 scatter_add_p = ScatterAdd("scatter-add", np.add)
+scatter_sub_p = ScatterAdd("scatter-sub", np.subtract)
 scatter_mul_p = ScatterMul("scatter-mul", np.multiply)
 scatter_min_p = ScatterExtreme("scatter-min", np.minimum)
 scatter_max_p = ScatterExtreme("scatter-max", np.maximum)
