@@ -165,3 +165,33 @@ def test_donation_never_writes_to_memory_of_the_user():
     np.testing.assert_array_equal(mine, kept)
     np.testing.assert_allclose(np.asarray(total), np.sin((kept + 1) * 2).sum(), rtol=1e-5)
     np.testing.assert_allclose(np.asarray(other), np.cos(kept), rtol=1e-5)
+
+
+def mandelbrot(c, limit=50):
+    def iterate(state):
+        count, z_re, z_im = state
+        return count + 1, z_re * z_re - z_im * z_im + c[0], 2 * z_re * z_im + c[1]
+
+    def inside(state):
+        count, z_re, z_im = state
+        return (count < limit) & (z_re * z_re + z_im * z_im < 4)
+
+    return lax.while_loop(inside, iterate, (0, 0.0, 0.0))[0]
+
+
+def test_a_mapped_while_is_a_kernel_in_which_every_point_stops_by_itself():
+    grid = np.stack(np.meshgrid(np.linspace(-2, 0.5, 37), np.linspace(-1, 1, 11)), -1)
+    points = grid.reshape(-1, 2).astype(np.float32)
+    f = fornax.jit(fornax.vmap(mandelbrot))
+    _, description = plan(f.trace(points).jaxpr, find("avx2"), 2, reference.compile_kernel)
+    assert {step[0] for step in description["steps"]} == {"kernel"}
+    expected = []
+    for c in points:
+        z_re = z_im = np.float32(0)
+        count = 0
+        while count < 50 and z_re * z_re + z_im * z_im < 4:
+            z_re, z_im = z_re * z_re - z_im * z_im + c[0], 2 * z_re * z_im + c[1]
+            count += 1
+        expected.append(count)
+    same = np.asarray(f(points)) == np.array(expected)
+    assert same.mean() > 0.99  # rounding (fused multiply-add) decides at the rim

@@ -379,17 +379,17 @@ def while_kernel(body: Any, equation: Equation) -> bool:
     params = equation.params
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     starts = equation.inputs[n_cond + n_body :]
-    if not starts or sum(a.type.size for a in starts) > CARRIED:
-        return False
-    loop = _Loop(())
-    try:
-        statements = _while(loop, equation, n_cond, n_body, starts)
-    except NotNative:
-        return False
-    for var in equation.outputs:
-        body.define(var)
-    _submit(body, loop, statements)
-    return True
+    for shared in _shared_shapes([a.type for a in starts]) if starts else []:
+        loop = _Loop(shared)
+        try:
+            statements = _while(loop, equation, n_cond, n_body, starts)
+        except NotNative:
+            continue
+        for var in equation.outputs:
+            body.define(var)
+        _submit(body, loop, statements)
+        return True
+    return False
 
 
 def _while(
@@ -407,18 +407,56 @@ def _while(
     for var, state in zip(condition.inputs[n_cond:], states, strict=True):
         loop.readers[var] = loop.readers[state.var]
     scalars = [loop.carries_of(s) for s in states]
+    outputs: Sequence[Atom] = step.outputs
+    if loop.shared:
+        test, outputs = _each_on_its_own(loop, condition, step, n_body)
+    else:
+        test = loop.value(condition.outputs[0], ())
     nexts = [
         loop.value(atom, loop.at(tail))
-        for atom, elements in zip(step.outputs, scalars, strict=True)
+        for atom, elements in zip(outputs, scalars, strict=True)
         for tail, _ in elements
     ]
-    test = loop.value(condition.outputs[0], ())
     test, *nexts = loop.finish([test, *nexts])
     carried, finals = _carried(loop, scalars, starts, nexts)
     statements: list[Statement] = [While(test, tuple(carried))]
     for var, tail, value in _with_vars(equation.outputs, scalars, finals):
         statements += stores(b, loop.memory(var, "out"), loop.at(tail), value)
-    return tuple(statements)
+    return _around(loop, tuple(statements))
+
+
+def _each_on_its_own(
+    loop: _Loop, condition: Jaxpr, step: Jaxpr, n_body: int
+) -> tuple[Value, list[Atom]]:
+    """(test at one point, next values) of a loop that runs until all points are done.
+
+    That is what mapping a while loop gives: the condition is whether any point goes on, and the
+    body keeps the state of points that do not. Then every point may stop by itself.
+    """
+    last = loop.definition.get(condition.outputs[0])
+    if last is None or last.primitive.name != "reduce_or":
+        raise NotNative("the condition does not ask whether any point goes on")
+    (flags,) = last.inputs
+    if flags.type.shape != loop.shared:
+        raise NotNative("the condition is about other points")
+    test = loop.value(flags, loop.point)
+    following: list[Atom] = []
+    for atom, state in zip(step.outputs, step.inputs[n_body:], strict=True):
+        if atom is state:
+            following.append(atom)
+            continue
+        chosen = loop.definition.get(atom)
+        if chosen is None or chosen.primitive.name != "select_n" or len(chosen.inputs) != 3:
+            raise NotNative("the body changes points that are done")
+        which, kept, new = chosen.inputs
+        tails = loop.tails(atom.type.shape)
+        same = which.type.shape == atom.type.shape and all(
+            loop.value(which, loop.at(tail)) is test for tail in tails
+        )
+        if kept is not state or not same:
+            raise NotNative("the body changes points that are done")
+        following.append(new)
+    return test, following
 
 
 __all__ = ["NotNative", "dot_element", "scan_kernel", "while_kernel"]
