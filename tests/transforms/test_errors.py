@@ -244,3 +244,20 @@ def test_error(name):
     run, kind, pattern = CASES[name]
     with pytest.raises(kind, match=pattern):
         run()
+
+
+@pytest.mark.parametrize(
+    "transform", [fx.jit, fx.vmap, fx.grad, lambda f: lambda x: fx.jvp(f, (x,), (x,))]
+)
+def test_checking_leaks(transform):
+    seen = []
+
+    def leaky(x):
+        seen.append(x * 2)
+        return (x * x).sum()
+
+    with fx.checking_leaks(), pytest.raises(errors.UnexpectedTracerError, match="Leaked trace"):
+        transform(leaky)(X)
+    seen.clear()
+    with fx.checking_leaks():
+        transform(lambda x: (x * x).sum())(X)

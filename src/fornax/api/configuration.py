@@ -9,7 +9,7 @@ from typing import Any
 from fornax import settings
 
 __all__ = [
-    "config", "default_matmul_precision", "enable_x64", "numpy_dtype_promotion",
+    "checking_leaks", "config", "default_matmul_precision", "enable_x64", "numpy_dtype_promotion",
     "numpy_rank_promotion",
 ]  # fmt: skip
 
@@ -59,6 +59,14 @@ numpy_dtype_promotion = _manager(
 numpy_rank_promotion = _manager(
     "numpy_rank_promotion", "allow", "'allow', 'warn' or 'raise' where ranks differ."
 )
+checking_leaks = _manager("check_tracer_leaks", True, "Check that no tracer outlives its trace.")
 default_matmul_precision = _manager(
     "default_matmul_precision", None, "The precision of products where none is given."
 )
+
+
+@contextlib.contextmanager
+def checking_leaks() -> Iterator[None]:
+    """Leaked tracers are an error when their transformation ends, inside the `with`."""
+    with settings.override(check_tracer_leaks=True):
+        yield

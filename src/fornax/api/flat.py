@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax import pytree
+from fornax.api.leaks import checked
 from fornax.api.signature import as_arrays, check_values, describe, strip_tracers
 from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
@@ -30,8 +31,11 @@ class Flat:
         self.has_aux = has_aux
         self.out_structure: pytree.PyTreeDef | None = None
         self.aux: Any = None
+        self.remember: Callable[[], None] | None = None
 
     def __call__(self, *leaves: Any) -> list[Any]:
+        if self.remember is not None:
+            self.remember()
         output = self.fun(*pytree.tree_unflatten(self.structure, leaves))
         if self.has_aux:
             output, aux = self.split(output)
@@ -175,7 +179,8 @@ def linearized(
     flat = Flat(fun, structure, has_aux)
     types = [typeof(x) for x in leaves]
     nonzero = [dtypes.is_inexact(t.dtype) for t in types]
-    outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero)
+    with checked() as flat.remember:
+        outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero)
     linear = kind(
         program.without_consts(), has_tangent, nonzero, types, [typeof(x) for x in outputs],
         structure, flat.out_structure, describe(fun),

@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax import pytree
 from fornax.api.flat import Flat, Pullback, Pushforward, linearized
+from fornax.api.leaks import checked
 from fornax.api.signature import (
     abstract,
     as_arrays,
@@ -217,7 +218,8 @@ def jvp(
     check_values(leaves, "Argument")
     flat = Flat(fun, structure, has_aux)
     pairs = [_tangent(p, t) for p, t in zip(leaves, given, strict=True)]
-    outputs, out_tangents = jvp_flat(flat, leaves, pairs)
+    with checked() as flat.remember:
+        outputs, out_tangents = jvp_flat(flat, leaves, pairs)
     result = flat.tree(outputs), flat.tree(map(instantiate, out_tangents))
     return (*result, flat.aux) if has_aux else result
 

@@ -81,6 +81,7 @@ def jit(
     jitted.lower = functools.partial(_lower, jitted)
     jitted.eval_shape = functools.partial(_eval_shape, jitted)
     jitted._cache_size = jitted.cache_size
+    jitted.clear_cache = jitted._clear_cache = functools.partial(_clear, jitted)
     return jitted
 
 
@@ -119,6 +120,12 @@ def _compiled(traced: Traced) -> Compiled:
     if found is None:
         found = traced.entries["compiled"] = traced.lower().compile()
     return found
+
+
+def _clear(jitted: Any) -> None:
+    """Forget what the function was traced and compiled to."""
+    type(jitted).clear_cache(jitted)
+    _programs(jitted).clear()
 
 
 def _trace(jitted: Any, *args: Any, **kwargs: Any) -> Traced:

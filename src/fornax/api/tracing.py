@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fornax import pytree, settings
+from fornax.api.leaks import checked
 from fornax.api.signature import (
     abstract,
     describe,
@@ -224,6 +225,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     out_structure: list[pytree.PyTreeDef] = []
 
     def flat(*leaves: Any) -> list[Any]:
+        remember()
         outputs, structure = pytree.tree_flatten(prepared.call(leaves))
         check_outputs(options, outputs, structure)
         out_structure[:] = [structure]
@@ -235,7 +237,8 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )  # fmt: skip
     started = time.perf_counter()
     purpose = f"the function {describe(options.fun)} traced for {options.purpose}"
-    jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
+    with checked() as remember:
+        jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
     events.emit(
         "Traced",
         name=options.name,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax import pytree
+from fornax.api.leaks import checked
 from fornax.api.signature import as_arrays, check_callable, check_values, describe, leaf_names
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.batch import batch_flat, place
@@ -69,13 +70,15 @@ def vmap(
         out_structure: list[pytree.PyTreeDef] = []
 
         def flat(*values: Any) -> list[Any]:
+            remember()
             inner_args, inner_kwargs = pytree.tree_unflatten(structure, values)
             outputs, found = pytree.tree_flatten(fun(*inner_args, **inner_kwargs))
             check_values(outputs, "Output from batched function")
             out_structure[:] = [found]
             return outputs
 
-        values, dims = batch_flat(flat, size, leaves, axes, axis_name)
+        with checked() as remember:
+            values, dims = batch_flat(flat, size, leaves, axes, axis_name)
         wanted = pytree.flatten_axes("vmap out_axes", out_structure[0], out_axes)
         results = [
             _placed(fun, value, dim, size, axis)
