@@ -10,6 +10,8 @@ CHEAP = 4
 #: softmax, once for the sum and once for the quotient) up to so many times
 RECOMPUTED = 48
 RECOMPUTATIONS = 3
+#: a reduction of so many elements deserves a kernel (and threads) of its own
+LARGE = 1 << 15
 #: a value this expensive is stored rather than computed once per iteration of an outer loop
 DEAR = 8
 #: most work of a fused operand of a heavy kernel, which may read it more than once

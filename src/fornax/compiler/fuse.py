@@ -203,6 +203,8 @@ class _Walk:
                 return False
         used = axes_of(read.index)
         if reduces:
+            if equation.inputs[0].type.size >= cost.LARGE and set(used) - set(group.axes):
+                return False  # inside another reduction: by itself it can run in parallel
             plain = all(e.kind in ("axis", "const") for e in read.index)
             return plain and set(used) == set(read.path[: len(used)])
         if group.equation is not None and group.equation.primitive.name not in EPILOGUE:

@@ -211,6 +211,12 @@ def sqrt(x: Term) -> Term:
     return x.op("sqrt")
 
 
+def half_inverse_root(x: Term) -> Term:
+    """1/(2 sqrt x) to two digits, from the bits: enough to scale a correction."""
+    magic = 0x5F3759DF if x.dtype == "float32" else 0x5FE6EB50C7B537A9
+    return (x.bits.like(magic) - (x.bits >> 1)).real * 0.5
+
+
 def nearest(x: Term) -> Term:
     """The nearest integer, ties to even."""
     return x.op("round_even")

@@ -14,12 +14,14 @@ from fornax.compiler.loop.math_arithmetic import (
     horner,
     sqrt,
     two_product,
+    two_sum,
     where,
 )
 from fornax.compiler.loop.math_exponential import (
     LN2,
     LOG2_E,
     exp_of_sum,
+    exp_short,
     reduced_expm1,
 )
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
@@ -62,10 +64,13 @@ def erfc_positive(size: Term) -> Term:
     small = size < 0.75
     q = log_erfc(at_most(size, 0.75))
     square, low = two_product(size, size)
-    exponent, rest = where(small, q, -square), where(small, 0.0, -low)
-    p = 1.0 / (size + 2.5)
+    bottom, bottom_low = two_sum(size, size.like(2.5))
+    p = 1.0 / bottom
+    error = fma(p, -bottom, p.like(1.0)) - p * bottom_low  # of p, relative
+    low = fma(error, fma(p, 4.5, p.like(1.0)), -low)  # 1 + 4.5 p: d log / d log p, roughly
+    exponent, low = where(small, q, -square), where(small, 0.0, low)
     factor = where(small, 1.0, p * horner(p, table.ERFC["float64"]))
-    return factor * exp_of_sum(exponent, rest)
+    return exp_of_sum(exponent, low, factor)
 
 
 def erfc_short(x: Term) -> Term:
@@ -75,14 +80,6 @@ def erfc_short(x: Term) -> Term:
     factor = p * horner(p, table.ERFC["float64_short"])
     result = factor * exp_short(-size * size)
     return where(x < 0.0, 2.0 - result, result)
-
-
-def exp_short(x: Term) -> Term:
-    """e^x in float64 to the digits of float32, |x| <= 150."""
-    shift = x.format.magic + x.format.bias
-    t = fma(x, LOG2_E, x.like(shift))
-    r = fma(t - shift, -LN2, x)
-    return horner(r * LOG2_E, table.EXP2_SHORT["float64"]) * from_low_bits(t)
 
 
 def erf_inv(x: Term) -> Term:
@@ -99,9 +96,12 @@ def inverse_float32(size: Term) -> Term:
         one = (1.0 - size) * (size + 1.0)
     k, bits = exponent_and_bits(one)
     w = -log_of(k - float(size.format.bias), bits.real - 1.0)
-    middle = horner(w - 2.5, table.ERF_INV_MIDDLE["float32"])
-    tail = horner(sqrt(w) - 3.0, table.ERF_INV_TAIL["float32"])
-    return size * where(w < 5.0, middle, tail)
+    root = sqrt(w)
+    tail = horner(root - 3.0, table.ERF_INV_TAIL["float32"])
+    first, *rest = table.ERF_INV_MIDDLE["float32"]
+    middle = horner(w, rest)
+    low = w < 3.0
+    return fma(size, where(low, first, root), size * where(low, middle, tail))
 
 
 def inverse_float64(size: Term) -> Term:
@@ -110,8 +110,10 @@ def inverse_float64(size: Term) -> Term:
     small = size * horner(z, table.ERF_INV_SMALL["float64"])
     complement = 1.0 - size
     w = -log_of(*decompose(complement * (size + 1.0)))
-    start = where(w < 5.0, horner(w - 2.5, table.ERF_INV_MIDDLE["float32"]),
-                  horner(sqrt(w) - 3.0, table.ERF_INV_TAIL["float64"])) * size  # fmt: skip
+    root = sqrt(w)
+    tail = root + horner(root - 3.0, table.ERF_INV_TAIL["float64"])
+    first, *rest = table.ERF_INV_MIDDLE["float32"]
+    start = size * where(w < 3.0, first + horner(w, rest), tail)
     error = complement - erfc_positive(start)
     slope = TWO_OVER_ROOT_PI * exp_of_sum(-start * start, start * 0.0)
     step = error / slope

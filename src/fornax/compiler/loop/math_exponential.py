@@ -47,8 +47,8 @@ def exp(x: Term) -> Term:
     return horner(r, table.EXP[x.dtype]) * scale * scale
 
 
-def exp_of_sum(x: Term, low: Term) -> Term:
-    """e^(x + low) for x in `RANGE` and a `low` smaller than the last digit of x."""
+def exp_of_sum(x: Term, low: Term, factor: Term | float = 1.0) -> Term:
+    """factor · e^(x + low) for x in `RANGE` and a `low` smaller than the last digit of x."""
     r, scale, t = halves(x)
     h = t - (x.format.magic + x.format.bias)
     high_ln2, low_ln2 = (-2 * part for part in table.LN2_PARTS[x.dtype])
@@ -60,7 +60,17 @@ def exp_of_sum(x: Term, low: Term) -> Term:
         rest = ((exact - r) + product) + (error + low)
     square, tail = r * r, horner(r, table.EXP[x.dtype][2:])
     rest = fma(fma(square, tail, r), rest, rest)  # rest · e^r
-    return (1.0 + (r + fma(square, tail, rest))) * scale * scale
+    rest = r + fma(square, tail, rest)
+    power = fma(rest, factor, factor) if isinstance(factor, Term) else rest + factor
+    return power * scale * scale
+
+
+def exp_short(x: Term) -> Term:
+    """e^x in float64 to the digits of float32, |x| <= 150."""
+    shift = x.format.magic + x.format.bias
+    t = fma(x, LOG2_E, x.like(shift))
+    r = fma(t - shift, -LN2, x)
+    return horner(r * LOG2_E, table.EXP2_SHORT["float64"]) * from_low_bits(t)
 
 
 def exp2(x: Term) -> Term:

@@ -16,7 +16,6 @@ from fornax.compiler.loop.math_arithmetic import (
     fma,
     horner,
     nearest,
-    quick_two_sum,
     two_product,
     two_sum,
     where,
@@ -106,7 +105,6 @@ def log_gamma_positive(y: Term, digits: str) -> Term:
     product, rest = two_product(y - 0.5, less)
     rest = fma(y - 0.5, log_low + error, rest)
     rest = where(product < 1e300, rest, 0.0)
-    total, error = quick_two_sum(product, tail + STIRLING_CONSTANT)
     total, error = two_sum(product, tail + STIRLING_CONSTANT)
     far = total + where(product < 1e300, error + rest, 0.0)
     near, error = two_sum(where(at.below, -log, log), near)
@@ -127,8 +125,10 @@ def digamma_float64(x: Term, digits: str) -> Term:
     at = place(y)
     inverse = 1.0 / at.step
     high, low = table.DIGAMMA_ZERO["float64"]
-    near = ((at.offset - high) - low) * horner(at.offset - 0.5, table.DIGAMMA[digits])
-    near = near + where(at.below, -inverse, where(at.above, inverse, 0.0))
+    jump = where(at.below, -inverse, where(at.above, inverse, 0.0))
+    error = where(at.above, fma(inverse, -at.step, inverse.like(1.0)) * inverse, 0.0)
+    factor = horner(at.offset - 0.5, table.DIGAMMA[digits])
+    near = fma((at.offset - high) - low, factor, jump) + error
     z = inverse * inverse
     log = log_of(*decompose(at.step)) if digits == "float64" else short_log(at.step)
     far = log - fma(z, horner(z, table.DIGAMMA_TAIL[digits]), inverse * 0.5)

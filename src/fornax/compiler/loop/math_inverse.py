@@ -10,6 +10,7 @@ from fornax.compiler.loop.math_arithmetic import (
     copysign,
     exponent_of,
     fma,
+    half_inverse_root,
     horner,
     sqrt,
     two_product,
@@ -52,12 +53,6 @@ def atan2(y: Term, x: Term) -> Term:
     base = where(steep, x.like(math.pi / 2), where(left, x.like(math.pi), 0.0))
     angle = copysign(arc_of_ratio(top, bottom, base, steep ^ left), y)
     return where((x != x) | (y != y), x + y, angle)
-
-
-def half_inverse_root(x: Term) -> Term:
-    """1/(2 sqrt x) to two digits, from the bits: enough to scale a correction."""
-    magic = 0x5F3759DF if x.dtype == "float32" else 0x5FE6EB50C7B537A9
-    return (x.bits.like(magic) - (x.bits >> 1)).real * 0.5
 
 
 # --- arcs of a half chord ---------------------------------------------------------------------
