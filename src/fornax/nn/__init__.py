@@ -1,9 +1,9 @@
-"""Functions for neural networks: activations, the softmax family, initialisers."""
+"""Functions for neural networks: activations, softmax, one_hot, attention, initializers."""
 
-from fornax.nn import initializers
+# ruff: noqa: F403
+from fornax.nn import activations, attention, initializers, normalization
 from fornax.nn.activations import *
-from fornax.nn.activations import __all__ as _activations
-from fornax.nn.normalize import *
-from fornax.nn.normalize import __all__ as _normalize
+from fornax.nn.attention import *
+from fornax.nn.normalization import *
 
-__all__ = [*_activations, *_normalize, "initializers"]
+__all__ = [*activations.__all__, *attention.__all__, *normalization.__all__, "initializers"]

@@ -1,168 +1,206 @@
-"""Activation functions."""
+"""Activation functions, element by element.
+
+Each takes an array or number `x` and gives floats (relu and its like keep integer dtypes).
+"""
 
 from __future__ import annotations
 
+from typing import Any
 
 import numpy as np
 
-from fornax import numpy as fnp
 from fornax.api.custom import custom_jvp
-from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
-from fornax.numpy.promotion import promote_inexact, scalar
+from fornax.lax.broadcasting import full_like
+from fornax.lax.elementwise import erfc, logistic
+from fornax.lax.selection import select
+from fornax.numpy import ufuncs as fnp
+from fornax.numpy.creation import asarray
+from fornax.numpy.logaddexp import logaddexp
+from fornax.numpy.promotion import check, promote_inexact
+from fornax.numpy.selection import clip, where
+from fornax.numpy.shaping import split
+from fornax.numpy.ufuncs import tanh
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
-    "identity", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
-    "soft_sign", "softplus", "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh",
+    "identity", "leaky_relu", "log1mexp", "log_sigmoid", "mish", "relu", "relu6", "selu",
+    "sigmoid", "silu", "soft_sign", "softplus", "sparse_plus", "sparse_sigmoid", "squareplus",
+    "swish", "tanh",
 ]  # fmt: skip
 
-tanh = fnp.tanh
+
+def _array(name: str, x: Any) -> Any:
+    check(name, x)
+    return asarray(x)
 
 
 def identity(x):
     """x itself, as an array."""
-    return fnp.asarray(x)
+    return _array("identity", x)
 
 
+# --- straight lines ----------------------------------------------------------------------------
 @custom_jvp
 def relu(x):
-    """max(x, 0), with derivative 0 at 0.
-
-    x: array; the result has its shape and dtype.
-    """
+    """max(x, 0). The derivative at 0 is 0."""
     return fnp.maximum(x, 0)
 
 
-@relu.defjvp
-def _relu_jvp(primals, tangents):
-    (x,), (t,) = primals, tangents
-    return relu(x), fnp.where(x > 0, t, fnp.zeros_like(t))
-
-
+@custom_jvp
 def relu6(x):
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6). The derivative at 0 and at 6 is 0."""
     return fnp.minimum(fnp.maximum(x, 0), 6.0)
 
 
-def sigmoid(x):
-    """1 / (1 + exp(-x))."""
-    (x,) = promote_inexact(x)
-    return REGISTRY["logistic"].bind(x)[0]
+relu.defjvps(lambda g, ans, x: select(fnp.greater(x, 0), g, full_like(g, 0)))
+relu6.defjvps(
+    lambda g, ans, x: select(
+        fnp.logical_and(fnp.greater(x, 0), fnp.less(x, 6)), g, full_like(g, 0)
+    )
+)
 
 
-def softplus(x):
-    """log(1 + exp(x)), without overflow."""
-    return fnp.logaddexp(x, 0.0)
+def leaky_relu(x, negative_slope=0.01):
+    """x where x >= 0, else negative_slope * x."""
+    x = _array("leaky_relu", x)
+    return where(fnp.greater_equal(x, 0), x, fnp.multiply(negative_slope, x))
+
+
+def hard_tanh(x):
+    """x limited to [-1, 1]."""
+    x = _array("hard_tanh", x)
+    return where(fnp.greater(x, 1), 1, where(fnp.less(x, -1), -1, x))
+
+
+def hard_sigmoid(x):
+    """relu6(x + 3) / 6."""
+    return fnp.divide(relu6(fnp.add(x, 3.0)), 6.0)
+
+
+def hard_silu(x):
+    """x * hard_sigmoid(x)."""
+    x = _array("hard_silu", x)
+    return fnp.multiply(x, hard_sigmoid(x))
+
+
+hard_swish = hard_silu
 
 
 def sparse_plus(x):
-    """0 below -1, x above 1, a quarter of (x + 1)² between."""
-    (x,) = promote_inexact(x)
-    return fnp.where(x <= -1.0, 0.0, fnp.where(x >= 1.0, x, (x + 1.0) ** 2 / 4))
+    """0 below -1, x above 1, and (x + 1)² / 4 between."""
+    x = _array("sparse_plus", x)
+    middle = fnp.divide(fnp.square(fnp.add(x, 1.0)), 4)
+    return where(fnp.less_equal(x, -1.0), 0.0, where(fnp.greater_equal(x, 1.0), x, middle))
 
 
 def sparse_sigmoid(x):
-    """The derivative of `sparse_plus`: (x + 1) / 2 limited to [0, 1]."""
-    return 0.5 * fnp.clip(fnp.asarray(x) + 1.0, 0.0, 2.0)
+    """(x + 1) / 2 limited to [0, 1]."""
+    return fnp.multiply(0.5, clip(fnp.add(x, 1.0), 0.0, 2.0))
+
+
+# --- smooth ------------------------------------------------------------------------------------
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    check("sigmoid", x)
+    return logistic(*promote_inexact(x))
+
+
+def log_sigmoid(x):
+    """log(sigmoid(x)) without overflow."""
+    return fnp.negative(softplus(fnp.negative(_array("log_sigmoid", x))))
+
+
+def softplus(x):
+    """log(1 + exp(x)) without overflow."""
+    return logaddexp(x, 0)
+
+
+def squareplus(x, b=4):
+    """(x + sqrt(x² + b)) / 2."""
+    check("squareplus", x, b)
+    return fnp.divide(fnp.add(x, fnp.sqrt(fnp.add(fnp.square(x), b))), 2)
 
 
 def soft_sign(x):
-    """x / (1 + |x|)."""
-    (x,) = promote_inexact(x)
-    return x / (fnp.abs(x) + 1)
+    """x / (|x| + 1)."""
+    check("soft_sign", x)
+    return fnp.divide(x, fnp.add(fnp.absolute(x), 1))
 
 
 def silu(x):
-    """x sigmoid(x)."""
-    (x,) = promote_inexact(x)
-    return x * sigmoid(x)
+    """x * sigmoid(x), also called swish."""
+    return fnp.multiply(_array("silu", x), sigmoid(x))
 
 
 swish = silu
 
 
 def mish(x):
-    """x tanh(softplus(x))."""
-    (x,) = promote_inexact(x)
-    return x * fnp.tanh(softplus(x))
-
-
-def log_sigmoid(x):
-    """log(sigmoid(x)), without overflow."""
-    (x,) = promote_inexact(x)
-    return -softplus(-x)
+    """x * tanh(softplus(x))."""
+    return fnp.multiply(_array("mish", x), tanh(softplus(x)))
 
 
 def elu(x, alpha=1.0):
-    """x where positive, else alpha (exp(x) - 1)."""
-    (x,) = promote_inexact(x)
-    safe = fnp.where(x > 0, scalar(0.0, typeof(x).dtype), x)
-    return fnp.where(x > 0, x, alpha * fnp.expm1(safe))
+    """x where x > 0, else alpha * (exp(x) - 1)."""
+    x = _array("elu", x)
+    positive = fnp.greater(x, 0)
+    # where's derivative would be NaN if the branch that is not taken overflowed
+    safe = where(positive, 0.0, x)
+    return where(positive, x, fnp.multiply(alpha, fnp.expm1(safe)))
 
 
 def celu(x, alpha=1.0):
-    """max(x, 0) + alpha (exp(min(x, 0) / alpha) - 1): like `elu`, differentiable for every alpha."""
-    (x,) = promote_inexact(x)
-    return fnp.maximum(x, 0.0) + alpha * fnp.expm1(fnp.minimum(x, 0.0) / alpha)
+    """max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)."""
+    check("celu", x, alpha)
+    below = fnp.expm1(fnp.divide(fnp.minimum(x, 0.0), alpha))
+    return fnp.add(fnp.maximum(x, 0.0), fnp.multiply(alpha, below))
+
+
+#: the fixed point of mean 0 and variance 1 (Klambauer et al., "Self-normalizing networks", 2017)
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def selu(x):
-    """`elu` scaled so that activations keep mean 0 and variance 1 (Klambauer et al. 2017)."""
-    return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
+    """elu with constants that keep mean and variance through many layers."""
+    return fnp.multiply(_SELU_SCALE, elu(x, _SELU_ALPHA))
 
 
-def leaky_relu(x, negative_slope=1e-2):
-    """x where positive, else negative_slope x."""
-    (x,) = promote_inexact(x)
-    return fnp.where(x >= 0, x, negative_slope * x)
+def gelu(x, approximate=True):
+    """x times the normal distribution function at x.
 
-
-def hard_tanh(x):
-    """x limited to [-1, 1]."""
-    x = fnp.asarray(x)
-    return fnp.where(x > 1, 1, fnp.where(x < -1, -1, x)).astype(typeof(x).dtype)
-
-
-def hard_sigmoid(x):
-    """(x + 3) / 6 limited to [0, 1]."""
-    return relu6(fnp.asarray(x) + 3.0) / 6.0
-
-
-def hard_silu(x):
-    """x hard_sigmoid(x)."""
-    (x,) = promote_inexact(x)
-    return x * hard_sigmoid(x)
-
-
-hard_swish = hard_silu
-
-
-def squareplus(x, b=4):
-    """(x + sqrt(x² + b)) / 2: a smooth maximum of x and 0 without exponentials."""
-    (x,) = promote_inexact(x)
-    return (x + fnp.sqrt(fnp.square(x) + b)) / 2
-
-
-def gelu(x, approximate: bool = True):
-    """x times the probability that a standard normal variable is below x.
-
-    approximate: by tanh (Hendrycks and Gimpel 2016) rather than by erf.
+    approximate: with tanh in place of erf (Hendrycks and Gimpel, 2016).
     """
-    (x,) = promote_inexact(x)
+    check("gelu", x)
+    x = asarray(promote_inexact(x)[0])
     dtype = typeof(x).dtype
     if approximate:
-        factor = scalar(np.sqrt(2 / np.pi), dtype)
-        return x * (0.5 * (1.0 + fnp.tanh(factor * (x + 0.044715 * x**3))))
-    root = scalar(np.sqrt(0.5), dtype)
-    return 0.5 * x * REGISTRY["erfc"].bind(-x * root)[0]
+        slope = np.sqrt(2 / np.pi).astype(dtype)
+        inner = fnp.multiply(slope, fnp.add(x, fnp.multiply(0.044715, fnp.power(x, 3))))
+        return fnp.multiply(x, fnp.multiply(0.5, fnp.add(1.0, tanh(inner))))
+    half = np.sqrt(0.5).astype(dtype)
+    return fnp.multiply(fnp.multiply(0.5, x), erfc(fnp.multiply(fnp.negative(x), half)))
 
 
 def glu(x, axis=-1):
-    """The first half along `axis` times the sigmoid of the second."""
-    (x,) = promote_inexact(x)
-    size = typeof(x).shape[axis]
-    if size % 2:
-        raise ValueError(f"glu: axis size must be divisible by 2, got {size}")
-    first, second = fnp.split(x, 2, axis)
-    return first * sigmoid(second)
+    """The first half of x along `axis` times the sigmoid of the second half.
+
+    Raises ValueError if the size along `axis` is odd.
+    """
+    x = _array("glu", x)
+    if x.shape[axis] % 2:
+        raise ValueError(f"axis size must be divisible by 2, got {x.shape[axis]} along axis {axis}")
+    first, second = split(x, 2, axis)
+    return fnp.multiply(first, sigmoid(second))
+
+
+@custom_jvp
+def log1mexp(x):
+    """log(1 - exp(-x)) for x > 0, accurate at both ends."""
+    check("log1mexp", x)
+    near = fnp.log(fnp.negative(fnp.expm1(fnp.negative(x))))
+    far = fnp.log1p(fnp.negative(fnp.exp(fnp.negative(x))))
+    return where(fnp.less(x, np.log(2.0).item()), near, far)
+
+
+log1mexp.defjvps(lambda g, ans, x: fnp.divide(g, fnp.expm1(x)))

@@ -1,25 +1,34 @@
-"""Initialisers of weights: functions of (key, shape, dtype)."""
+"""Initial values of parameters: functions (key, shape, dtype) -> array, and makers of those."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from fornax import numpy as fnp
 from fornax import random
-from fornax.numpy.promotion import scalar
+from fornax.lax.shapes import sizes
 from fornax.scalars import dtypes
 
 __all__ = [
-    "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
-    "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "truncated_normal",
-    "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+    "Initializer", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
+    "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones",
+    "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
 ]  # fmt: skip
 
-Initializer = Callable[..., Any]
+Axes = int | Sequence[int]
+
+
+@runtime_checkable
+class Initializer(Protocol):
+    """What initializers are: functions of a key, a shape and a dtype."""
+
+    def __call__(
+        self, key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None
+    ) -> Any: ...
 
 
 def _dtype(dtype: Any) -> Any:
@@ -27,106 +36,121 @@ def _dtype(dtype: Any) -> Any:
 
 
 def zeros(key, shape, dtype=None, out_sharding=None):
-    """All zeros. key: not used."""
+    """Zeros."""
     return fnp.zeros(shape, _dtype(dtype))
 
 
 def ones(key, shape, dtype=None, out_sharding=None):
-    """All ones. key: not used."""
+    """Ones."""
     return fnp.ones(shape, _dtype(dtype))
 
 
 def constant(value, dtype=None) -> Initializer:
-    """An initialiser that gives `value` everywhere."""
+    """An initializer that gives `value`, a number or an array that broadcasts."""
 
     def init(key, shape, dtype=dtype, out_sharding=None):
-        return fnp.full(shape, value, _dtype(dtype))
+        return fnp.full(shape, value, dtype=_dtype(dtype))
 
     return init
 
 
 def uniform(scale=1e-2, dtype=None) -> Initializer:
-    """An initialiser that draws uniformly from [0, scale)."""
+    """An initializer that gives numbers spread evenly over [0, scale)."""
 
     def init(key, shape, dtype=dtype, out_sharding=None):
         dtype = _dtype(dtype)
-        return random.uniform(key, shape, dtype) * fnp.asarray(scale, dtype)
+        return random.uniform(key, shape, dtype) * fnp.array(scale, dtype)
 
     return init
 
 
 def normal(stddev=1e-2, dtype=None) -> Initializer:
-    """An initialiser that draws from the normal distribution with standard deviation `stddev`."""
+    """An initializer that gives normal numbers of this standard deviation."""
 
     def init(key, shape, dtype=dtype, out_sharding=None):
         dtype = _dtype(dtype)
-        return random.normal(key, shape, dtype) * fnp.asarray(stddev, dtype)
+        return random.normal(key, shape, dtype) * fnp.array(stddev, dtype)
 
     return init
 
 
 def truncated_normal(stddev=1e-2, dtype=None, lower=-2.0, upper=2.0) -> Initializer:
-    """An initialiser that draws from the normal distribution cut at `lower` and `upper`.
-
-    The bounds count standard deviations before scaling; `stddev` is that of the uncut distribution.
-    """
+    """An initializer that gives normal numbers between lower and upper, times `stddev`."""
 
     def init(key, shape, dtype=dtype, out_sharding=None):
         dtype = _dtype(dtype)
-        return random.truncated_normal(key, lower, upper, shape, dtype) * fnp.asarray(stddev, dtype)
+        numbers = random.truncated_normal(key, lower, upper, shape, dtype)
+        return numbers * fnp.array(stddev, dtype)
 
     return init
 
 
-def _fans(shape: Sequence[int], in_axis: Any, out_axis: Any, batch_axis: Any) -> tuple[float, float]:
-    """(inputs, outputs) per unit, times the size of the receptive field."""
-    rank = len(shape)
-    if rank <= 1:
+# --- scaled by the number of connections -------------------------------------------------------
+def _product(shape: Sequence[int], axes: Axes) -> int:
+    return math.prod(shape[i] for i in ((axes,) if isinstance(axes, int) else axes))
+
+
+def _fans(
+    shape: Sequence[int], in_axis: Axes, out_axis: Axes, batch_axis: Axes
+) -> tuple[float, float]:
+    """How many inputs an output depends on, and how many outputs depend on an input."""
+    if in_axis == -2 and len(shape) <= 1:
         raise ValueError(
-            f"Can't compute input and output sizes of a {rank}-dimensional weights tensor. Must be "
-            "at least 2D."
+            f"Can't compute input and output sizes of a {len(shape)}-dimensional weights tensor "
+            "with default in_axis. Must be at least 2D or specify in_axis explicitly."
         )
-
-    def axes(axis: Any) -> list[int]:
-        return [a % rank for a in ((axis,) if isinstance(axis, int) else axis)]
-
-    inputs = math.prod(shape[a] for a in axes(in_axis))
-    outputs = math.prod(shape[a] for a in axes(out_axis))
-    batch = math.prod(shape[a] for a in axes(batch_axis))
-    field = math.prod(shape) / max(inputs * outputs * batch, 1)
+    inputs, outputs = _product(shape, in_axis), _product(shape, out_axis)
+    field = math.prod(shape) / inputs / outputs / _product(shape, batch_axis)
     return inputs * field, outputs * field
 
 
-def variance_scaling(
-    scale, mode, distribution, in_axis=-2, out_axis=-1, batch_axis=(), dtype=None
-) -> Initializer:
-    """An initialiser whose variance is scale / n.
+_DENOMINATORS: dict[str, Callable[[float, float], float]] = {
+    "fan_in": lambda fan_in, fan_out: fan_in,
+    "fan_out": lambda fan_in, fan_out: fan_out,
+    "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
+    "fan_geo_avg": lambda fan_in, fan_out: (fan_in * fan_out) ** 0.5,
+}
+#: standard deviations of normal numbers cut off at ±2: real ones, and complex ones at size 2
+_CUT_REAL, _CUT_COMPLEX = 0.87962566103423978, 0.95311164380491208
 
-    mode: n is "fan_in", "fan_out", "fan_avg" or "fan_geo_avg". distribution: "truncated_normal",
-    "normal" or "uniform". in_axis, out_axis, batch_axis: the dimensions of inputs, outputs, and
-    those to leave out. Raises ValueError for other names and for fewer than two dimensions.
+
+def variance_scaling(
+    scale: float,
+    mode: str,
+    distribution: str,
+    in_axis: Axes = -2,
+    out_axis: Axes = -1,
+    batch_axis: Axes = (),
+    dtype: Any = None,
+) -> Initializer:
+    """An initializer that gives numbers of mean 0 and variance scale / n.
+
+    mode: what n is: "fan_in", "fan_out", or their "fan_avg" or "fan_geo_avg". distribution:
+    "truncated_normal" (cut off at two standard deviations before scaling), "normal" or "uniform".
+    in_axis, out_axis, batch_axis: which dimensions of a shape are inputs, outputs, and neither;
+    the others are a receptive field. Raises ValueError for unknown modes and distributions.
     """
 
     def init(key, shape, dtype=dtype, out_sharding=None):
+        shape = sizes(shape)
         dtype = _dtype(dtype)
-        real = dtypes.real_dtype(dtype)
-        fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
-        counts = {
-            "fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2,
-            "fan_geo_avg": (fan_in * fan_out) ** 0.5,
-        }  # fmt: skip
-        if mode not in counts:
+        fans = _fans(shape, in_axis, out_axis, batch_axis)
+        if mode not in _DENOMINATORS:
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
-        variance = fnp.asarray(scale / counts[mode] if counts[mode] else np.inf, real)
-        if distribution == "normal":
-            return random.normal(key, shape, dtype) * fnp.sqrt(variance).astype(dtype)
-        if distribution == "uniform":
-            draw = random.uniform(key, shape, dtype, -1)
-            return draw * fnp.sqrt(3 * variance).astype(dtype)
+        variance = fnp.array(scale / _DENOMINATORS[mode](*fans), dtype)
+        is_complex = dtypes.is_complex(dtype)
         if distribution == "truncated_normal":
-            # the standard deviation of the normal distribution cut at two of its own
-            stddev = fnp.sqrt(variance) / scalar(0.87962566103423978, real)
-            return random.truncated_normal(key, -2, 2, shape, dtype) * stddev.astype(dtype)
+            cut = fnp.array(_CUT_COMPLEX if is_complex else _CUT_REAL, dtype)
+            deviation = fnp.sqrt(variance) / cut
+            if is_complex:
+                return _complex_truncated_normal(key, 2, shape, dtype) * deviation
+            return random.truncated_normal(key, -2, 2, shape, dtype) * deviation
+        if distribution == "normal":
+            return random.normal(key, shape, dtype) * fnp.sqrt(variance)
+        if distribution == "uniform":
+            if is_complex:
+                return _complex_uniform(key, shape, dtype) * fnp.sqrt(variance)
+            return random.uniform(key, shape, dtype, -1) * fnp.sqrt(3 * variance)
         raise ValueError(
             f"invalid distribution for variance scaling initializer: {distribution}"
         )
@@ -134,22 +158,53 @@ def variance_scaling(
     return init
 
 
-def _scaled(name: str, scale: float, mode: str, distribution: str, source: str) -> Initializer:
-    def make(in_axis=-2, out_axis=-1, batch_axis=(), dtype=None) -> Initializer:
-        return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
-
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"`variance_scaling({scale}, {mode!r}, {distribution!r})` ({source})."
-    return make
+def _on_circles(radius: Any, key: Any, shape: Sequence[int], dtype: Any) -> Any:
+    """Complex numbers of this size in all directions alike."""
+    part = dtypes.real_dtype(dtype)
+    angle = 2 * np.pi * random.uniform(key, shape, part).astype(dtype)
+    return radius * fnp.exp(1j * angle)
 
 
-_GLOROT, _HE = "Glorot and Bengio 2010", "He et al. 2015"
-_LECUN = "LeCun et al. 1998"
-glorot_uniform = _scaled("glorot_uniform", 1.0, "fan_avg", "uniform", _GLOROT)
-glorot_normal = _scaled("glorot_normal", 1.0, "fan_avg", "truncated_normal", _GLOROT)
-lecun_uniform = _scaled("lecun_uniform", 1.0, "fan_in", "uniform", _LECUN)
-lecun_normal = _scaled("lecun_normal", 1.0, "fan_in", "truncated_normal", _LECUN)
-he_uniform = _scaled("he_uniform", 2.0, "fan_in", "uniform", _HE)
-he_normal = _scaled("he_normal", 2.0, "fan_in", "truncated_normal", _HE)
+def _complex_uniform(key: Any, shape: Sequence[int], dtype: Any) -> Any:
+    """Points spread evenly over the disk of radius sqrt(2), whose variance is 1."""
+    first, second = random.split(key)
+    squared = 2 * random.uniform(first, shape, dtypes.real_dtype(dtype))
+    return _on_circles(fnp.sqrt(squared).astype(dtype), second, shape, dtype)
+
+
+def _complex_truncated_normal(key: Any, upper: float, shape: Sequence[int], dtype: Any) -> Any:
+    """Complex normal numbers of variance 1, those of size above `upper` left out."""
+    first, second = random.split(key)
+    share = 1 - fnp.exp(fnp.array(-(upper**2), dtype))
+    u = share * random.uniform(first, shape, dtypes.real_dtype(dtype)).astype(dtype)
+    return _on_circles(fnp.sqrt(-fnp.log(1 - u)), second, shape, dtype)
+
+
+def _family(scale: float, mode: str, distribution: str, name: str, text: str) -> Callable:
+    def maker(in_axis=-2, out_axis=-1, batch_axis=(), dtype=None) -> Initializer:
+        return variance_scaling(
+            scale, mode, distribution, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+            dtype=dtype,
+        )  # fmt: skip
+
+    maker.__name__ = maker.__qualname__ = name
+    maker.__doc__ = f"{text}: variance_scaling({scale}, {mode!r}, {distribution!r})."
+    return maker
+
+
+glorot_uniform = _family(
+    1.0, "fan_avg", "uniform", "glorot_uniform", "Glorot and Bengio 2010, evenly spread"
+)
+glorot_normal = _family(
+    1.0, "fan_avg", "truncated_normal", "glorot_normal", "Glorot and Bengio 2010, normal"
+)
+lecun_uniform = _family(
+    1.0, "fan_in", "uniform", "lecun_uniform", "LeCun et al. 1998, evenly spread"
+)
+lecun_normal = _family(
+    1.0, "fan_in", "truncated_normal", "lecun_normal", "LeCun et al. 1998, normal"
+)
+he_uniform = _family(2.0, "fan_in", "uniform", "he_uniform", "He et al. 2015, evenly spread")
+he_normal = _family(2.0, "fan_in", "truncated_normal", "he_normal", "He et al. 2015, normal")
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal

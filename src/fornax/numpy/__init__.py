@@ -4,6 +4,7 @@ from fornax.numpy.methods import Array as ndarray  # noqa: N813  (also installs 
 from fornax.numpy.at import put_along_axis
 from fornax.numpy.creation import *
 from fornax.numpy.indexing import take, take_along_axis
+from fornax.numpy.logaddexp import *
 from fornax.numpy.matrices import *
 from fornax.numpy.products import *
 from fornax.numpy.reductions import *

@@ -471,28 +471,6 @@ def hypot(x, y, /):
 
 
 @_public
-def logaddexp(x, y, /):
-    """log(exp(x) + exp(y)) without overflow."""
-    check("logaddexp", x, y)
-    x, y = align(*promote_inexact(x, y))
-    big = maximum(x, y)
-    delta = subtract(x, y)
-    total = add(big, log1p(exp(negative(absolute(delta)))))
-    return select_where(isnan(delta), add(x, y), total)
-
-
-@_public
-def logaddexp2(x, y, /):
-    """log2(2**x + 2**y) without overflow."""
-    check("logaddexp2", x, y)
-    x, y = align(*promote_inexact(x, y))
-    big = maximum(x, y)
-    delta = subtract(x, y)
-    total = add(big, divide(log1p(exp2(negative(absolute(delta)))), np.log(2.0)))
-    return select_where(isnan(delta), add(x, y), total)
-
-
-@_public
 def heaviside(x, y, /):
     """0 where x < 0, y where x == 0, 1 where x > 0."""
     check("heaviside", x, y)

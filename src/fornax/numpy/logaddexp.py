@@ -1,0 +1,85 @@
+"""Sums of exponentials in logarithms: functions with derivatives of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fornax.api.custom import custom_jvp
+from fornax.ir.basis import instantiate
+from fornax.numpy.promotion import align, check, promote_inexact
+from fornax.numpy.ufuncs import (
+    absolute,
+    add,
+    divide,
+    equal,
+    exp,
+    exp2,
+    isnan,
+    log1p,
+    maximum,
+    multiply,
+    negative,
+    subtract,
+)
+from fornax.primitives.family import constant
+from fornax.primitives.select import where
+
+__all__ = ["logaddexp", "logaddexp2"]
+
+
+def logaddexp(x, y, /):
+    """log(exp(x) + exp(y)) without overflow.
+
+    x, y: arrays or numbers that broadcast. See `numpy.logaddexp`.
+    """
+    check("logaddexp", x, y)
+    return _logaddexp(*align(*promote_inexact(x, y)))
+
+
+def logaddexp2(x, y, /):
+    """log2(2**x + 2**y) without overflow.
+
+    x, y: arrays or numbers that broadcast. See `numpy.logaddexp2`.
+    """
+    check("logaddexp2", x, y)
+    return _logaddexp2(*align(*promote_inexact(x, y)))
+
+
+@custom_jvp
+def _logaddexp(x: Any, y: Any) -> Any:
+    delta = subtract(x, y)
+    total = add(maximum(x, y), log1p(exp(negative(absolute(delta)))))
+    return where(isnan(delta), add(x, y), total)  # infinities of one sign
+
+
+@custom_jvp
+def _logaddexp2(x: Any, y: Any) -> Any:
+    delta = subtract(x, y)
+    rest = divide(log1p(exp2(negative(absolute(delta)))), math.log(2.0))
+    return where(isnan(delta), add(x, y), add(maximum(x, y), rest))
+
+
+def _finite(x: Any) -> Any:
+    """`x` with 0 for +infinity: in the derivatives, differences of infinities are 0."""
+    return where(equal(x, np.inf), constant(x, 0), x)
+
+
+def _slopes(power: Any, primals: Any, tangents: Any, out: Any) -> Any:
+    parts = [
+        multiply(instantiate(t), power(subtract(_finite(x), _finite(out))))
+        for x, t in zip(primals, tangents, strict=True)
+    ]
+    return out, add(*parts)
+
+
+@_logaddexp.defjvp
+def _logaddexp_jvp(primals, tangents):
+    return _slopes(exp, primals, tangents, _logaddexp(*primals))
+
+
+@_logaddexp2.defjvp
+def _logaddexp2_jvp(primals, tangents):
+    return _slopes(exp2, primals, tangents, _logaddexp2(*primals))
