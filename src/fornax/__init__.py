@@ -36,7 +36,6 @@ _ATTRIBUTES = {
     "explain_misses": "fornax.observe.events",
     "config": "fornax.api.configuration",
     **dict.fromkeys(("checking_leaks", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
-                     "checking_leaks",
                      "default_matmul_precision"),
                     "fornax.api.configuration"),
     "Array": "fornax.numpy.methods",

@@ -67,10 +67,11 @@ def code_lines(path: Path) -> int:
         tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
         tokenize.ENCODING, tokenize.ENDMARKER,
     }  # fmt: skip
+    openers = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL}
     before = None
     with tokenize.open(path) as file:
         for token in tokenize.generate_tokens(file.readline):
-            opens = before in (None, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL)
+            opens = before is None or before in openers
             if token.type == tokenize.STRING and opens:
                 before = token.type
                 continue

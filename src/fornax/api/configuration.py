@@ -59,7 +59,6 @@ numpy_dtype_promotion = _manager(
 numpy_rank_promotion = _manager(
     "numpy_rank_promotion", "allow", "'allow', 'warn' or 'raise' where ranks differ."
 )
-checking_leaks = _manager("check_tracer_leaks", True, "Check that no tracer outlives its trace.")
 default_matmul_precision = _manager(
     "default_matmul_precision", None, "The precision of products where none is given."
 )

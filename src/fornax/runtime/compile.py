@@ -56,7 +56,8 @@ def plan(
     """(the planned steps, the description of inputs and outputs that `_native.Program` takes)."""
     jaxpr = physical(jaxpr)
     canonical = canonicalize(jaxpr)
-    compiler = f"{compile_kernel.__module__}.{compile_kernel.__qualname__} {bool(settings.current().dump)}"
+    dumping = bool(settings.current().dump)
+    compiler = f"{compile_kernel.__module__}.{compile_kernel.__qualname__} {dumping}"
     planner = Planner(compile_kernel, target, threads, compiler)
     n_consts = len(jaxpr.consts)
     arguments = canonical.inputs[n_consts:]

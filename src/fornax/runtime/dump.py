@@ -40,7 +40,8 @@ def write(
     steps = "\n".join(f"{i:4d} {step}" for i, step in enumerate(description["steps"]))
     places = "\n".join(f"slot {s}: arena + {o}" for s, o in description["arena_slots"])
     outputs = "\n".join(map(str, description["outputs"]))
-    put("plan.txt", f"{steps}\n\narena of {description['arena_bytes']} bytes\n{places}\n\n{outputs}")
+    arena = f"arena of {description['arena_bytes']} bytes"
+    put("plan.txt", f"{steps}\n\n{arena}\n{places}\n\n{outputs}")
     lines = [f"{stage} {value * 1e3:.2f} ms" for stage, value in seconds.items()]
     for number, kernel in enumerate(dict.fromkeys(kernels)):
         for stage, text in kernel.stages.items():
