@@ -16,7 +16,16 @@ from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.trace import Tracer
 from fornax.ir.types import is_value, typeof
 from fornax.numpy import ufuncs
-from fornax.numpy.promotion import Array, as_dtype, concrete_form, joint_dtype, scalar
+from fornax.numpy.promotion import (
+    Array,
+    as_dtype,
+    as_value,
+    broadcast_shapes,
+    broadcast_to,
+    concrete_form,
+    joint_dtype,
+    scalar,
+)
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
@@ -81,6 +90,7 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
         with np.errstate(all="ignore"):
             return _native.from_numpy(np.array(x, target, order="C"), False, False)
     if isinstance(x, Sequence) and not isinstance(x, str | bytes):
+        x = list(x) if isinstance(x, range) else x
         return _from_sequence(x, dtype)
     if hasattr(x, "__array__"):
         return _from_object(np.asarray(x.__array__()), dtype, copy)
@@ -88,6 +98,8 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
         return _native.from_dlpack(x)
     if hasattr(x, "__buffer__") or isinstance(x, memoryview | bytearray):
         return _from_object(np.asarray(memoryview(x)), dtype, copy)
+    if x is None:
+        raise ValueError("None is not a valid value for array: replace it by nan or a number")
     raise TypeError(
         message(
             f"Unexpected input type for array: {type_name(x)}",
@@ -124,7 +136,7 @@ def _from_sequence(x: Sequence, dtype: Any) -> Any:
         dtype, _ = joint_dtype(*map(typeof, parts))
     shapes = {typeof(p).shape for p in parts}
     if len(shapes) > 1:
-        raise ValueError(f"array: the parts have different shapes {sorted(shapes)}")
+        raise TypeError(f"array: the parts have different shapes {sorted(shapes)}")
     return concatenate([expand_dims(as_dtype(p, dtype), (0,)) for p in parts], 0)
 
 
@@ -145,16 +157,20 @@ def full(shape, fill_value, dtype=None, *, device=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
     shape = _shape(shape)
     if any(n < 0 for n in shape):
-        raise ValueError(f"shapes must not have negative dimensions, got {shape}")
+        raise TypeError(f"shapes must not have negative dimensions, got {shape}")
     type = typeof(fill_value)
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
     if isinstance(value, np.generic) and _nothing_traced():
         filled = np.full(shape, value)
         return _native.from_numpy(filled, weak, False)
-    old = typeof(value).shape
-    return broadcast_in_dim(to_array(value) if not shape and isinstance(value, np.generic) else value,
-                            shape, range(len(shape) - len(old), len(shape)))  # fmt: skip
+    return broadcast_to(as_value(value), shape) if not shape else _broadcast(value, shape)
+
+
+def _broadcast(value: Any, shape: tuple[int, ...]) -> Any:
+    if typeof(value).shape == shape:
+        return as_value(value)
+    return broadcast_to(value, shape)
 
 
 def _nothing_traced() -> bool:
@@ -177,14 +193,16 @@ def empty(shape, dtype=None, *, device=None):
 
 
 def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
-    a = a if hasattr(a, "shape") and hasattr(a, "dtype") else typeof(array(a))
+    a = a if hasattr(a, "shape") and hasattr(a, "dtype") else typeof(asarray(a))
     return (a.shape if shape is None else shape), (a.dtype if dtype is None else dtype)
 
 
 def full_like(a, fill_value, dtype=None, shape=None, *, device=None):
     """`full` with the shape and dtype of `a` where they are not given."""
+    weak = dtype is None and getattr(a, "weak_type", isinstance(a, int | float | complex))
     shape, dtype = _like(a, dtype, shape)
-    return full(shape, fill_value, dtype)
+    result = full(shape, fill_value, dtype)
+    return as_dtype(result, typeof(result).dtype, True) if weak and type(a) is not bool else result
 
 
 def zeros_like(a, dtype=None, shape=None, *, device=None):
@@ -224,6 +242,8 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None):
     if dtype is None:
         dtype, weak = joint_dtype(*map(typeof, given))
         dtype = dtypes.canonical(dtype)
+        if dtype == dtypes.bool_:
+            raise TypeError("arange: bool is no dtype to count in: give numbers, or a dtype")
     else:
         dtype = dtypes.canonical(dtype)
     given = [np.asarray(v)[()] for v in given]
@@ -249,9 +269,8 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     computed = dtypes.canonical(float) if not dtypes.is_inexact(joint) else dtypes.canonical(joint)
     out = computed if dtype is None else dtypes.canonical(dtype)
     start, stop = (array(v, computed) for v in (start, stop))
-    start, stop = ufuncs.add(start, ufuncs.multiply(stop, 0)), ufuncs.add(
-        stop, ufuncs.multiply(start, 0)
-    )
+    common = broadcast_shapes(typeof(start).shape, typeof(stop).shape)
+    start, stop = (broadcast_to(v, common) for v in (start, stop))
     steps = num - 1 if endpoint else num
     real = dtypes.real_dtype(computed)
     rank = typeof(start).ndim
@@ -274,7 +293,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     if axis:
         values = move_axis(values, 0, axis % (rank + 1))
     if retstep:
-        step = ufuncs.divide(ufuncs.subtract(stop, start), steps) if steps else full((), np.nan, real)
+        step = ufuncs.divide(ufuncs.subtract(stop, start), steps) if steps > 0 else full((), np.nan, real)
         return values, step
     return values
 
@@ -287,8 +306,18 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """`num` numbers from start to stop in a geometric progression."""
-    logs = (ufuncs.log(array(v, float)) for v in (start, stop))
-    values = ufuncs.exp(linspace(*logs, num, endpoint, axis=axis))
+    start, stop = (array(v) for v in ufuncs.promote_inexact(start, stop))
+    turn = ufuncs.sign(start)
+    logs = (ufuncs.log(ufuncs.multiply(v, turn)) for v in (start, stop))
+    values = linspace(*logs, num, endpoint)
+    values = ufuncs.multiply(ufuncs.exp(values), turn)
+    places = iota(dtypes.canonical(int), typeof(values).shape, 0)
+    for k, exact in ((0, start), (num - 1, stop)):
+        if k == 0 or endpoint:
+            exact = broadcast_to(ufuncs.multiply(exact, abs(turn)), typeof(values).shape)
+            values = ufuncs.select_where(ufuncs.equal(places, k), exact, values)
+    if axis:
+        values = move_axis(values, 0, axis % typeof(values).ndim)
     return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))
 
 

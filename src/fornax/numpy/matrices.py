@@ -135,7 +135,9 @@ def ix_(*args):
     for x in map(asarray, args):
         if typeof(x).ndim != 1:
             raise ValueError(f"Arguments to jax.numpy.ix_ must be 1-dimensional, got shape {x.shape}")
-        vectors.append(nonzero(x)[0] if typeof(x).dtype == dtypes.bool_ else x)
+        if typeof(x).dtype == dtypes.bool_:
+            raise NotImplementedError("ix_: boolean arguments are not supported: use flatnonzero(x)")
+        vectors.append(x)
     return tuple(
         expand_dims(x, tuple(d for d in range(len(vectors)) if d != k))
         for k, x in enumerate(vectors)

@@ -230,8 +230,9 @@ def einsum(
         kept = set(output).union(*(labels for labels, _ in terms))
         chosen = [_simplify(labels, x, kept, chosen) for labels, x in chosen]
         result = chosen[0]
-        for other in chosen[1:]:
-            result = _pair(result, other, kept, precision, preferred_element_type)
+        for position, other in enumerate(chosen[1:], 2):
+            later = kept.union(*(labels for labels, _ in chosen[position:]))
+            result = _pair(result, other, later, precision, preferred_element_type)
         terms.append(result)
     labels, x = _simplify(*terms[0], set(output), terms)
     x = basis.transpose(x, [labels.index(c) for c in output])
@@ -293,6 +294,8 @@ def _expand(text: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[str
                 sizes[c] = n
             elif n not in (1, sizes[c]):
                 raise ValueError(f"einsum: label {c!r} has sizes {sizes[c]} and {n} in {text!r}")
+    if len(set(output)) != len(output):
+        raise ValueError(f"einsum: the result names a label twice in {text!r}")
     missing = set(output) - set(sizes)
     if missing:
         raise ValueError(f"einsum: the result names {missing}, which no operand has, in {text!r}")

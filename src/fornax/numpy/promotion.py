@@ -53,11 +53,40 @@ def concrete_form(x: Any) -> Any:
 def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
     """`x` with a dtype: Python and NumPy scalars directly, arrays by conversion."""
     if isinstance(x, _SCALARS) or isinstance(x, np.generic):
-        return scalar(x, dtype)
+        return _weak_scalar(x, dtype) if weak else _wrapped(x, dtype)
     type = typeof(x)
     if type.dtype == dtype and type.weak_type == weak:
         return x
     return convert_element_type(x, dtype, weak)
+
+
+_PYTHON = {"b": bool, "i": int, "f": float, "c": complex}
+
+
+def _weak_scalar(x: Any, dtype: Dtype) -> Any:
+    """A weakly typed number: a Python one where its dtype is the default of its kind."""
+    value = _wrapped(x, dtype)
+    kind = _PYTHON.get(dtype.kind)
+    if kind is not None and typeof(kind(0)).dtype == dtype:
+        return kind(value)
+    return _native.from_numpy(np.asarray(value), True, True)
+
+
+def _wrapped(x: Any, dtype: Dtype) -> Any:
+    """`scalar`, but integers of the default dtype wrap as conversions of arrays do."""
+    if isinstance(x, int) and not isinstance(x, bool) and dtypes.is_integer(dtype):
+        default = dtypes.iinfo(typeof(0).dtype)
+        if default.min <= x <= default.max:
+            return np.asarray(x).astype(dtype)[()]
+    return scalar(x, dtype)
+
+
+def as_value(x: Any) -> Any:
+    """A number as an array of rank 0; arrays and tracers as they are."""
+    if isinstance(x, _SCALARS) or isinstance(x, np.generic):
+        type = typeof(x)
+        return _native.from_numpy(np.asarray(_wrapped(x, type.dtype)), type.weak_type, True)
+    return x if isinstance(x, Array | Tracer) else as_dtype(x, typeof(x).dtype)
 
 
 def scalar(x: Any, dtype: Dtype) -> Any:

@@ -15,23 +15,23 @@ from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
 from fornax.numpy.ufuncs import select_where
-from fornax.primitives import argreduce, cumulative, reduce  # noqa: F401  (fill the registry)
+from fornax.primitives import argreduce, cumulative, reduce, sort  # noqa: F401  (fill the registry)
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
-    "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "median", "min", "nanargmax",
+    "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax",
     "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd",
     "nansum", "nanvar", "prod", "ptp", "std", "sum", "var",
 ]  # fmt: skip
 
 
 def canonical_axis(axis: Any, rank: int) -> int:
-    """An axis in 0 … rank-1. Raises ValueError when out of bounds."""
+    """An axis in 0 … rank-1. Raises AxisError (a ValueError and IndexError) out of bounds."""
     axis = operator.index(axis)
     if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+        raise np.exceptions.AxisError(axis, rank)
     return axis % rank
 
 
@@ -77,12 +77,10 @@ def _reduce(
     type = typeof(a)
     axes = canonical_axes(axis, type.ndim)
     out_dtype = type.dtype
-    weak = type.weak_type and dtype is None
     if dtype is not None:
         out_dtype = dtypes.canonical(dtype)
     elif accumulate is not None:
         out_dtype = accumulate(type.dtype)
-        weak = weak and out_dtype == type.dtype
     if not has_identity and initial is None:
         if where is not None:
             raise ValueError(f"reduction operation {name} does not have an identity, so to use a "
@@ -93,13 +91,13 @@ def _reduce(
     wide = out_dtype
     if accumulate is not None and dtypes.is_inexact(out_dtype) and out_dtype.itemsize < 4:
         wide = dtypes.float32
-    x = as_dtype(a, wide, weak)
+    x = as_dtype(a, wide)
     if where is not None:
         x = select_where(where_mask(where, typeof(x).shape), x, scalar(neutral(wide), wide))
     result = operation(x, axes) if axes else asarray(x)
     if initial is not None:
         result = combine(as_dtype(initial, wide), result)
-    result = as_dtype(result, out_dtype, weak)
+    result = as_dtype(result, out_dtype)
     return keep_dims(result, type.shape, axes) if keepdims else result
 
 
@@ -233,9 +231,10 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     a = concrete_form(a)
     type = typeof(a)
     axes = canonical_axes(axis, type.ndim)
-    result_dtype = _mean_dtype(type.dtype if dtype is None else dtypes.canonical(dtype))
-    wide = dtypes.float32 if result_dtype.itemsize < 4 else result_dtype
-    total = sum(as_dtype(a, wide, type.weak_type), axes, keepdims=keepdims, where=where)
+    result_dtype = _mean_dtype(type.dtype) if dtype is None else dtypes.canonical(dtype)
+    wide = _mean_dtype(result_dtype)
+    wide = dtypes.float32 if wide.itemsize < 4 else wide
+    total = sum(as_dtype(a, wide), axes, keepdims=keepdims, where=where)
     return as_dtype(ufuncs.divide(total, _count(type, axes, where, keepdims, wide)), result_dtype)
 
 
@@ -262,7 +261,8 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=Non
     count = ufuncs.subtract(count, removed) if where is not None else scalar(
         float(count) - removed, dtypes.real_dtype(wide)
     )
-    return as_dtype(ufuncs.divide(total, count), computed)
+    result = select_where(ufuncs.greater(count, 0), ufuncs.divide(total, count), np.nan)
+    return as_dtype(result, computed)
 
 
 _mean = mean
@@ -291,12 +291,14 @@ def average(a, axis=None, weights=None, returned=False, keepdims=False):
     a, weights = ufuncs.promote_inexact(concrete_form(a), concrete_form(weights))
     type, shape = typeof(a), typeof(weights).shape
     if shape != type.shape:
-        if axis is None or len(shape) != 1:
+        if axis is None:
             raise ValueError("1D weights expected when shapes of a and weights differ.")
-        k = canonical_axis(axis, type.ndim)
-        if shape[0] != type.shape[k]:
+        axes = canonical_axes(axis, type.ndim)
+        if shape != tuple(type.shape[k] for k in axes):
             raise ValueError("Length of weights not compatible with specified axis.")
-        weights = broadcast_in_dim(weights, type.shape, (k,))
+        order = sorted(range(len(axes)), key=axes.__getitem__)
+        weights = REGISTRY["transpose"].bind(weights, permutation=tuple(order))[0]
+        weights = broadcast_in_dim(weights, type.shape, tuple(sorted(axes)))
     total = sum(weights, axis, keepdims=keepdims)
     result = ufuncs.divide(sum(ufuncs.multiply(a, weights), axis, keepdims=keepdims), total)
     return (result, total) if returned else result
@@ -347,7 +349,10 @@ def _cumulative(name: str, a: Any, axis: Any, dtype: Any, fill: Any = None) -> A
     if axis is None:
         a, axis = reshape(a, (type.size,)), 0
     axis = canonical_axis(axis, typeof(a).ndim)
-    wanted = _sum_dtype(type.dtype) if dtype is None else dtypes.canonical(dtype)
+    if dtype is not None:
+        wanted = dtypes.canonical(dtype)
+    else:
+        wanted = dtypes.canonical(int) if type.dtype == dtypes.bool_ else type.dtype
     return REGISTRY[name].bind(as_dtype(a, wanted), axis=axis, reverse=False)[0]
 
 
@@ -380,7 +385,7 @@ def _array_api_cumulative(function, x, axis, dtype, include_initial, start):
             raise ValueError("axis must be given for arrays of more than one dimension")
         axis = 0
     axis = canonical_axis(axis, rank)
-    result = function(x, axis, dtype)
+    result = function(x, axis, _sum_dtype(typeof(x).dtype) if dtype is None else dtype)
     if include_initial:
         shape = list(typeof(result).shape)
         shape[axis] = 1
@@ -491,38 +496,3 @@ def _nan_arg(function, fill, a, axis, out, keepdims):
         return result
     empty = all(missing, axis, keepdims=bool(keepdims))
     return select_where(empty, scalar(-1, typeof(result).dtype), result)
-
-
-def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
-    """The middle element in sorted order over `axis`, the mean of two for an even count."""
-    _no_out("median", out)
-    check("median", a)
-    (a,) = ufuncs.promote_inexact(concrete_form(a))
-    type = typeof(a)
-    axes = canonical_axes(axis, type.ndim)
-    kept = [k for k in range(type.ndim) if k not in axes]
-    permuted = REGISTRY["transpose"].bind(a, permutation=(*kept, *axes))[0]
-    flat = reshape(permuted, (*(type.shape[k] for k in kept), -1 if type.size else 0)) if kept else (
-        reshape(permuted, (type.size,))
-    )
-    last = typeof(flat).ndim - 1
-    (ordered,) = REGISTRY["sort"].bind(flat, dimension=last, is_stable=True, num_keys=1)
-    n = typeof(ordered).shape[last]
-    if n == 0:
-        return full([type.shape[k] for k in kept], np.nan, type.dtype)
-    low, high = (_at(ordered, last, k) for k in ((n - 1) // 2, n // 2))
-    result = ufuncs.multiply(ufuncs.add(low, high), 0.5)
-    result = select_where(any(ufuncs.isnan(flat), last), scalar(np.nan, type.dtype), result)
-    return keep_dims(result, type.shape, axes) if keepdims else result
-
-
-def _at(x: Any, axis: int, k: int) -> Any:
-    shape = typeof(x).shape
-    start = [0] * len(shape)
-    start[axis] = k
-    stop = list(shape)
-    stop[axis] = k + 1
-    part = REGISTRY["slice"].bind(
-        x, start_indices=tuple(start), limit_indices=tuple(stop), strides=None
-    )[0]
-    return REGISTRY["squeeze"].bind(part, dimensions=(axis,))[0]

@@ -40,7 +40,7 @@ def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
-        raise ValueError("Either both or neither of the x and y arguments should be provided to where")
+        raise TypeError("Either both or neither of the x and y arguments should be provided to where")
     check("where", condition, x, y)
     condition, x, y = concrete_form(condition), concrete_form(x), concrete_form(y)
     if typeof(condition).dtype != dtypes.bool_:
@@ -173,6 +173,9 @@ def flatnonzero(a, *, size=None, fill_value=None):
 
 def argwhere(a, *, size=None, fill_value=None):
     """The indices of the elements that are not zero, one row each."""
+    if not typeof(concrete_form(a)).shape:
+        places = nonzero(reshape(a, (1,)), size=size, fill_value=fill_value)
+        return stack(places, axis=1)[:, :0]
     places = nonzero(a, size=size, fill_value=fill_value)
     return stack(places, axis=1)
 
@@ -403,6 +406,7 @@ def array_equiv(a1, a2):
 
 def isin(element, test_elements, assume_unique=False, invert=False, *, method="auto"):
     """Whether each element is among `test_elements`."""
+    check("isin", element, test_elements)
     element, tests = (asarray(x) for x in promote_dtypes(asarray(element), asarray(test_elements)))
     column = reshape(element, (*typeof(element).shape, 1))
     found = reductions.any(ufuncs.equal(column, ravel(tests)), -1)

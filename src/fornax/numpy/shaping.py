@@ -31,7 +31,7 @@ __all__ = [
     "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip", "fliplr", "flipud",
     "hsplit", "hstack", "matrix_transpose", "moveaxis", "ndim", "permute_dims", "ravel", "repeat",
     "reshape", "resize", "roll", "rollaxis", "rot90", "shape", "size", "split", "squeeze", "stack",
-    "swapaxes", "tile", "transpose", "unstack", "view", "vsplit", "vstack",
+    "swapaxes", "tile", "transpose", "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def reshape(a, shape, order="C", *, copy=None):
     ]  # fmt: skip
     total = math.prod(old)
     if new.count(-1) > 1:
-        raise ValueError("can only specify one unknown dimension (-1) in reshape")
+        raise TypeError("can only specify one unknown dimension (-1) in reshape")
     if -1 in new:
         known = math.prod(n for n in new if n != -1)
         if known == 0 or total % known:
@@ -85,6 +85,8 @@ def reshape(a, shape, order="C", *, copy=None):
         flipped = basis.transpose(a, tuple(reversed(range(len(old)))))
         result = _shape.reshape(flipped, tuple(reversed(new)))
         return basis.transpose(result, tuple(reversed(range(len(new)))))
+    if order == "A":
+        raise NotImplementedError("reshape: order='A' is not supported: arrays have no layout")
     if order != "C":
         raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
     return _shape.reshape(a, tuple(new))
@@ -132,7 +134,7 @@ def transpose(a, axes=None):
         canonical_axis(k, rank) for k in axes
     )  # fmt: skip
     if sorted(order) != list(range(rank)):
-        raise ValueError(f"axes {tuple(axes)} do not match an array of {rank} dimensions")
+        raise TypeError(f"axes {tuple(axes)} do not match an array of {rank} dimensions")
     return basis.transpose(a, order)
 
 
@@ -331,8 +333,9 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
     n = typeof(ary).shape[axis]
     if isinstance(sections, Sequence | np.ndarray) or hasattr(sections, "shape") and sections.shape:
         points = [operator.index(p) for p in np.asarray(sections)]
-        points = [builtins.min(builtins.max(p + n if p < 0 else p, 0), n) for p in points]
         edges = [0, *points, n]
+        if edges != sorted(edges):
+            raise ValueError(f"{name}: the indices {points} must increase from 0 to at most {n}")
     else:
         count = operator.index(sections)
         if exact and n % count:
@@ -384,7 +387,7 @@ def tile(A, reps):
 
 def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None):
     """Every element (slice along `axis`) `repeats` times: a number, or one per element."""
-    check("repeat", a)
+    check("repeat", a, repeats)
     a = asarray(concrete_form(a))
     if axis is None:
         a, axis = ravel(a), 0
@@ -392,6 +395,8 @@ def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None
     n = typeof(a).shape[axis]
     if isinstance(repeats, int | np.integer) and total_repeat_length is None:
         count = operator.index(repeats)
+        if count < 0:
+            raise TypeError(f"repeat: repeats must not be negative, got {count}")
         wide = basis.broadcast_in_dim(
             a, (*typeof(a).shape[: axis + 1], count, *typeof(a).shape[axis + 1 :]),
             [k + (k > axis) for k in range(typeof(a).ndim)],
@@ -446,7 +451,9 @@ def roll(a, shift, axis=None):
     a = asarray(concrete_form(a))
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), typeof(a).shape)
-    axes = axis if isinstance(axis, Sequence) else (axis,)
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    if isinstance(shift, Sequence) and len(axes) == 1:
+        axes = axes * len(shift)
     shifts = np.broadcast_to(np.asarray(shift), (len(axes),)) if isinstance(
         shift, int | np.integer | Sequence | np.ndarray
     ) else None  # fmt: skip
@@ -527,6 +534,19 @@ def view(x, dtype=None):
     bitcast = REGISTRY["bitcast_convert_type"]
     if new == old.dtype:
         return x
+    if dtypes.is_complex(old.dtype):
+        parts = [expand_dims(part, -1) for part in (ufuncs.real(x), ufuncs.imag(x))]
+        flat = (*old.shape[:-1], old.shape[-1] * 2) if old.shape else (2,)
+        return view(_shape.reshape(concatenate(parts, -1), flat), new)
+    if dtypes.is_complex(new):
+        x = view(x, dtypes.real_dtype(new))
+        if not typeof(x).shape or typeof(x).shape[-1] % 2:
+            raise ValueError("view: the last dimension must be even for a complex dtype")
+        return REGISTRY["complex"].bind(x[..., ::2], x[..., 1::2])[0]
+    if old.dtype == dtypes.bool_:
+        return view(as_dtype(x, dtypes.uint8), new)
+    if new == dtypes.bool_:
+        return ufuncs.not_equal(view(x, dtypes.uint8), 0)
     if new.itemsize == old.dtype.itemsize:
         return bitcast.bind(x, new_dtype=new)[0]
     if not old.shape:

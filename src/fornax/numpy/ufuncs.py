@@ -17,6 +17,8 @@ from fornax.ir.types import typeof
 from fornax.numpy.promotion import (
     align,
     as_dtype,
+    as_value,
+    broadcast_to,
     check,
     concrete_form,
     promote_dtypes,
@@ -125,10 +127,6 @@ for _name, _operation, _promote, _text in (
     ("minimum", "min", promote_dtypes, "The smaller of x and y; NaN wins."),
     ("equal", "eq", promote_dtypes, "x == y."),
     ("not_equal", "ne", promote_dtypes, "x != y."),
-    ("less", "lt", promote_dtypes, "x < y."),
-    ("less_equal", "le", promote_dtypes, "x <= y."),
-    ("greater", "gt", promote_dtypes, "x > y."),
-    ("greater_equal", "ge", promote_dtypes, "x >= y."),
     ("bitwise_and", "and", promote_dtypes, "Bits set in both."),
     ("bitwise_or", "or", promote_dtypes, "Bits set in either."),
     ("bitwise_xor", "xor", promote_dtypes, "Bits set in exactly one."),
@@ -139,6 +137,31 @@ for _name, _operation, _promote, _text in (
     ("bitwise_left_shift", "shift_left", _numbers, "x with its bits moved y places up."),
 ):
     _binary(_name, _operation, _promote, _text)
+
+
+
+def _order(name: str, operation: str, strict: str, text: str) -> None:
+    """A comparison; complex numbers compare by real part, then by imaginary part."""
+    primitive = REGISTRY[operation]
+
+    def function(x, y, /):
+        if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype.kind != "c":
+            return primitive.bind(x, y)[0]
+        check(name, x, y)
+        x, y = align(*promote_dtypes(concrete_form(x), concrete_form(y)))
+        if not dtypes.is_complex(typeof(x).dtype):
+            return primitive.bind(x, y)[0]
+        (a, b), (c, d) = ((real(v), imag(v)) for v in (x, y))
+        tie = logical_and(equal(a, c), primitive.bind(b, d)[0])
+        return logical_or(REGISTRY[strict].bind(a, c)[0], tie)
+
+    _publish(name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`.")
+
+
+_order("less", "lt", "lt", "x < y.")
+_order("less_equal", "le", "lt", "x <= y.")
+_order("greater", "gt", "gt", "x > y.")
+_order("greater_equal", "ge", "gt", "x >= y.")
 
 _binary("_add_numbers", "add", promote_dtypes, "")
 _binary("_multiply_numbers", "mul", promote_dtypes, "")
@@ -213,7 +236,7 @@ def absolute(x, /):
     check("absolute", x)
     dtype = typeof(x).dtype
     if dtype == dtypes.bool_ or dtypes.is_unsigned_integer(dtype):
-        return x if isinstance(x, Array) else as_dtype(x, dtype)
+        return as_value(x)
     return REGISTRY["abs"].bind(x)[0]
 
 
@@ -232,7 +255,7 @@ def fabs(x, /):
 def positive(x, /):
     """x itself."""
     check("positive", x)
-    return as_dtype(x, typeof(x).dtype, typeof(x).weak_type)
+    return as_value(concrete_form(x))
 
 
 @_public
@@ -246,7 +269,7 @@ def _rounding(name: str, operation: Callable, text: str) -> None:
     def function(x, /):
         check(name, x)
         if not dtypes.is_inexact(typeof(x).dtype):
-            return as_dtype(x, typeof(x).dtype)
+            return as_value(x)
         return operation(x)
 
     _publish(name, function, text)
@@ -259,14 +282,21 @@ _rounding(
     lambda x: select_where(less(x, 0), ceil(x), floor(x)),
     "x without its fractional part.",
 )
-_rounding("rint", lambda x: _round_even(x), "The nearest integer, ties to even.")
 
 
-def _round_even(x: Any) -> Any:
+def _rint(x, /):
+    check("rint", x)
+    return _round_even(*promote_inexact(concrete_form(x)))
+
+
+_publish("rint", _rint, "The nearest integer, ties to even; in floating point.")
+
+
+def _round_even(x: Any) -> Any:  # rounding method 1: to nearest, ties to even
     if dtypes.is_complex(typeof(x).dtype):
         parts = [REGISTRY[part].bind(x)[0] for part in ("real", "imag")]
         return REGISTRY["complex"].bind(*map(_round_even, parts))[0]
-    return REGISTRY["round"].bind(x, rounding_method=elementwise.TO_NEAREST_EVEN)[0]
+    return REGISTRY["round"].bind(x, rounding_method=1)[0]
 
 
 @_public
@@ -279,7 +309,7 @@ def round(a, decimals=0, out=None):  # noqa: A001
     if not dtypes.is_inexact(dtype):
         if decimals < 0:
             raise NotImplementedError("integer rounding not implemented for decimals < 0")
-        return as_dtype(a, dtype)
+        return as_value(a)
     if decimals == 0:
         return _round_even(a)
     factor = as_dtype(10.0**decimals, dtypes.real_dtype(dtype))
@@ -404,9 +434,12 @@ def power(x, y, /):
     """x to the power y. Python integer exponents are computed by multiplication."""
     check("power", x, y)
     x, y = concrete_form(x), concrete_form(y)
+    if isinstance(y, np.ndarray | np.integer) and y.ndim == 0 and y.dtype.kind in "iu":
+        if y < 0 and not dtypes.is_inexact(typeof(x).dtype):
+            y = int(y)
     if isinstance(y, int) and not isinstance(y, bool):
         if not dtypes.is_inexact(typeof(x).dtype) and y < 0:
-            raise ValueError(
+            raise TypeError(
                 "Integers to negative powers are not allowed.\n  try:   convert x to a float dtype"
             )
         if typeof(x).dtype != dtypes.bool_:
@@ -547,7 +580,8 @@ def imag(val, /):
     check("imag", val)
     if dtypes.is_complex(typeof(val).dtype):
         return REGISTRY["imag"].bind(val)[0]
-    return multiply(val, 0)
+    type = typeof(val)
+    return broadcast_to(as_value(as_dtype(0, type.dtype, type.weak_type)), type.shape)
 
 
 @_public

@@ -1,0 +1,263 @@
+"""Arrays with elements deleted, inserted, replaced, partly ordered."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.errors import message
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.numpy import ufuncs
+from fornax.numpy.creation import asarray
+from fornax.numpy.indexing import take
+from fornax.numpy.promotion import as_dtype, check, concrete_form
+from fornax.numpy.reductions import canonical_axis
+from fornax.numpy.selection import argsort, flatnonzero, sort, where
+from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape, resize
+from fornax.primitives.iota import iota
+from fornax.scalars import dtypes
+
+__all__ = [
+    "argpartition", "delete", "insert", "lexsort", "partition", "place", "put", "trim_zeros",
+]  # fmt: skip
+
+
+def _line(name: str, arr: Any, axis: Any) -> tuple[Any, int]:
+    check(name, arr)
+    arr = asarray(concrete_form(arr))
+    if axis is None:
+        return ravel(arr), 0
+    return arr, canonical_axis(axis, typeof(arr).ndim)
+
+
+def _concrete(name: str, obj: Any) -> np.ndarray:
+    if isinstance(obj, Tracer):
+        operator.index(obj) if not typeof(obj).shape else np.asarray(obj)
+    return np.asarray(obj)
+
+
+def delete(arr, obj, axis=None, *, assume_unique_indices=False):
+    """`arr` without the slices `obj` (index, slice, indices or mask) along `axis`.
+
+    Several indices must be concrete, because the shape of the result depends on them, unless they
+    are promised to be unique.
+    """
+    arr, axis = _line("delete", arr, axis)
+    n = typeof(arr).shape[axis]
+    if isinstance(obj, slice):
+        keep = np.setdiff1d(np.arange(n), np.arange(n)[obj])
+        return take(arr, keep, axis, mode="clip")
+    if isinstance(obj, Tracer) and (not typeof(obj).shape or assume_unique_indices):
+        gone = ravel(obj)
+        gone = sort(where(ufuncs.less(gone, 0), ufuncs.add(gone, n), gone))
+        count = typeof(gone).shape[0]
+        places = iota(dtypes.canonical(int), (n - count,), 0)
+        # the k-th index counts places that the k before it have emptied
+        shifted = ufuncs.subtract(gone, np.arange(count))
+        passed = ufuncs.greater_equal(reshape(places, (-1, 1)), reshape(shifted, (1, -1)))
+        from_ = ufuncs.add(places, REGISTRY["reduce_sum"].bind(
+            as_dtype(passed, dtypes.canonical(int)), axes=(1,))[0])  # fmt: skip
+        return take(arr, from_, axis, mode="clip")
+    gone = _concrete("delete", obj)
+    if gone.dtype == bool:
+        if gone.shape != (n,):
+            raise ValueError(f"np.delete(arr, obj): for boolean indices, obj must be one-dimensional "
+                             f"with length matching specified axis, {n}")  # fmt: skip
+        return take(arr, np.nonzero(~gone)[0], axis, mode="clip")
+    gone = gone.astype(np.int64)
+    if gone.ndim == 0 and not -n <= gone < n:
+        raise IndexError(f"delete: index {gone} is out of bounds for axis of size {n}")
+    gone = gone[(gone >= -n) & (gone < n)]
+    keep = np.setdiff1d(np.arange(n), gone % max(n, 1))
+    return take(arr, keep, axis, mode="clip")
+
+
+def insert(arr, obj, values, axis=None):
+    """`arr` with `values` inserted before the indices `obj` along `axis`."""
+    check("insert", arr, values)
+    arr, axis = _line("insert", arr, axis)
+    values = as_dtype(asarray(concrete_form(values)), typeof(arr).dtype)
+    n = typeof(arr).shape[axis]
+    if isinstance(obj, slice):
+        obj = np.arange(n)[obj]
+    if not isinstance(obj, Tracer):
+        obj = np.asarray(obj)
+        if obj.dtype == bool:
+            obj = np.nonzero(obj)[0]
+    single = not typeof(obj).shape
+    if single:  # NumPy: a lone index takes the values as they lie along the axis
+        count_values = typeof(values).ndim
+        if count_values:
+            values = moveaxis(values, 0, axis) if count_values == typeof(arr).ndim else values
+        else:
+            values = reshape(values, (1,) * typeof(arr).ndim)
+        values = _at_rank(values, typeof(arr).ndim)
+    values = _at_rank(values, typeof(arr).ndim)
+    count = typeof(values).shape[axis] if single else max(
+        typeof(obj).size, typeof(values).shape[axis] if typeof(obj).size == 1 else typeof(obj).size
+    )  # fmt: skip
+    shape = [count if k == axis else m for k, m in enumerate(typeof(arr).shape)]
+    values = broadcast_to(values, shape)
+    places = broadcast_to(ravel(obj), (count,)) if isinstance(obj, Tracer) else np.broadcast_to(
+        np.ravel(obj), (count,)
+    )  # fmt: skip
+    total = n + count
+    whole = moveaxis(arr, axis, 0)
+    added = moveaxis(values, axis, 0)
+    if isinstance(places, Tracer):
+        places = ufuncs.minimum(ufuncs.maximum(where(ufuncs.less(places, 0), ufuncs.add(places, n), places), 0), n)
+        order = argsort(places)
+        rank = argsort(order)
+        targets = ufuncs.add(places, rank)
+        taken = broadcast_to(asarray(False), (total,)).at[targets].set(True)
+        rest = flatnonzero(ufuncs.logical_not(taken), size=n)
+        empty = broadcast_to(as_dtype(0, typeof(arr).dtype), (total, *typeof(whole).shape[1:]))
+        return moveaxis(empty.at[rest].set(whole).at[targets].set(added), 0, axis)
+    if count and (places.min() < -n or places.max() > n):
+        raise IndexError(f"insert: index {places.tolist()} is out of bounds for axis of size {n}")
+    places = np.where(places < 0, places + n, places)
+    order = np.argsort(places, kind="stable")
+    targets = np.empty(count, np.int64)
+    targets[order] = places[order] + np.arange(count)
+    source = np.empty(total, np.int64)
+    taken = np.zeros(total, bool)
+    taken[targets] = True
+    source[targets] = n + np.arange(count)
+    source[~taken] = np.arange(n)
+    joined = REGISTRY["concatenate"].bind(whole, added, dimension=0)[0]
+    return moveaxis(take(joined, source, 0, mode="clip"), 0, axis)
+
+
+def _at_rank(x: Any, rank: int) -> Any:
+    return reshape(x, (1,) * (rank - typeof(x).ndim) + typeof(x).shape) if typeof(x).ndim < rank else x
+
+
+def put(a, ind, v, mode=None, *, inplace=True):
+    """A copy of `a` with v at the flat indices `ind`; `inplace` must be False.
+
+    v is repeated if it is too short. mode: 'clip' (default) or 'wrap' for indices out of bounds.
+    """
+    if inplace:
+        raise ValueError(
+            message("put cannot change its argument", why="arrays do not change",
+                    attempt="pass inplace=False and use the result")
+        )  # fmt: skip
+    check("put", a, ind, v)
+    a, ind, v = (asarray(concrete_form(x)) for x in (a, ind, v))
+    if mode not in (None, "clip", "wrap"):
+        raise NotImplementedError(f"put: mode must be None, 'clip' or 'wrap', got {mode!r}")
+    n = typeof(a).size
+    if not n or not typeof(ind).size or not typeof(v).size:
+        return a
+    ind = ravel(ind)
+    count = typeof(ind).size
+    v = resize(v, count) if typeof(v).size < count else ravel(v)[:count]
+    if mode == "wrap":
+        ind = ufuncs.remainder(ind, n)
+    elif mode == "clip":
+        ind = ufuncs.minimum(ufuncs.maximum(ind, 0), n - 1)
+    flat = ravel(a).at[ind].set(as_dtype(v, typeof(a).dtype), mode="drop")
+    return reshape(flat, typeof(a).shape)
+
+
+def place(arr, mask, vals, *, inplace=True):
+    """A copy of `arr` with vals, in order, where mask is true; `inplace` must be False."""
+    if inplace:
+        raise ValueError(
+            message("place cannot change its argument", why="arrays do not change",
+                    attempt="pass inplace=False and use the result")
+        )  # fmt: skip
+    check("place", arr, mask, vals)
+    arr, mask, vals = (asarray(concrete_form(x)) for x in (arr, mask, vals))
+    if typeof(arr).size != typeof(mask).size:
+        raise ValueError("place: arr and mask must be the same size")
+    if not typeof(vals).size:
+        raise ValueError("place: Cannot place values from an empty array")
+    mask = reshape(mask, typeof(arr).shape)
+    if typeof(mask).dtype != dtypes.bool_:
+        mask = ufuncs.not_equal(mask, 0)
+    n = typeof(arr).size
+    if not n:
+        return arr
+    rank = REGISTRY["cumsum"].bind(
+        as_dtype(ravel(mask), dtypes.canonical(int)), axis=0, reverse=False
+    )[0]
+    chosen = take(ravel(vals), ufuncs.remainder(ufuncs.subtract(rank, 1), typeof(vals).size), mode="clip")
+    return where(mask, as_dtype(reshape(chosen, typeof(arr).shape), typeof(arr).dtype), arr)
+
+
+def trim_zeros(filt, trim="fb", axis=None):
+    """Without the zeros at the front ('f') and back ('b') along `axis` (all by default).
+
+    Needs concrete values: the shape of the result depends on them.
+    """
+    filt = asarray(filt)
+    values = np.asarray(filt)
+    rank = values.ndim
+    axes = range(rank) if axis is None else (
+        [canonical_axis(k, rank) for k in axis] if isinstance(axis, Sequence) else
+        [canonical_axis(axis, rank)]
+    )  # fmt: skip
+    for k in axes:
+        others = tuple(d for d in range(rank) if d != k)
+        used = np.nonzero((values != 0).any(others))[0]
+        n = values.shape[k]
+        low, high = (used[0], used[-1] + 1) if len(used) else (n, n)
+        part = [slice(None)] * rank
+        part[k] = slice(int(low) if "f" in trim else 0, int(high) if "b" in trim else n)
+        if not len(used) and "f" not in trim:
+            part[k] = slice(0, 0)
+        filt, values = filt[tuple(part)], values[tuple(part)]
+    return filt
+
+
+# --- order ------------------------------------------------------------------------------------
+def partition(a, kth, axis=-1):
+    """Elements smaller than the kth in sorted order before it, larger ones behind, along `axis`."""
+    check("partition", a)
+    a = asarray(concrete_form(a))
+    if dtypes.is_complex(typeof(a).dtype):
+        raise NotImplementedError("partition: complex values are not supported")
+    axis = canonical_axis(axis, typeof(a).ndim)
+    _in_range(kth, typeof(a).shape[axis])
+    return sort(a, axis)
+
+
+def argpartition(a, kth, axis=-1):
+    """The indices of a partition of `a`, in which the kth element is at its place in order."""
+    check("argpartition", a)
+    a = asarray(concrete_form(a))
+    if dtypes.is_complex(typeof(a).dtype):
+        raise NotImplementedError("argpartition: complex values are not supported")
+    axis = canonical_axis(axis, typeof(a).ndim)
+    _in_range(kth, typeof(a).shape[axis])
+    return argsort(a, axis)
+
+
+def _in_range(kth: Any, n: int) -> None:
+    kth = operator.index(kth)
+    if not -n <= kth < n:
+        raise ValueError(f"kth {kth} is out of bounds for axis of size {n}")
+
+
+def lexsort(keys, axis=-1):
+    """The indices that sort by several keys, the last of them first."""
+    keys = [asarray(k) for k in keys]
+    if not keys:
+        raise TypeError("need sequence of keys with len > 0 in lexsort")
+    if len({typeof(k).shape for k in keys}) > 1:
+        raise ValueError("all keys need to be the same shape")
+    shape = typeof(keys[0]).shape
+    index = dtypes.canonical(int)
+    if not shape:
+        return as_dtype(asarray(0), index)
+    axis = canonical_axis(axis, len(shape))
+    *_, places = REGISTRY["sort"].bind(
+        *reversed(keys), iota(index, shape, axis), dimension=axis, is_stable=True, num_keys=len(keys)
+    )
+    return places

@@ -1,0 +1,136 @@
+"""Polynomials as arrays of coefficients, the highest power first."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.types import typeof
+from fornax.numpy import ufuncs
+from fornax.numpy.creation import asarray, full, ones
+from fornax.numpy.editing import trim_zeros
+from fornax.numpy.promotion import as_dtype, broadcast_shapes, check, concrete_form, promote_dtypes
+from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate
+from fornax.numpy.signal import convolve
+from fornax.scalars import dtypes
+
+__all__ = ["poly", "polyadd", "polyder", "polydiv", "polyint", "polymul", "polysub", "polyval"]
+
+
+def polyval(p, x, *, unroll=16):
+    """The polynomial p at x, by Horner's rule."""
+    check("polyval", p, x)
+    p, x = (asarray(v) for v in promote_dtypes(concrete_form(p), concrete_form(x)))
+    lead = typeof(p).shape[1:]
+    shape = broadcast_shapes(lead, typeof(x).shape)
+    result = full(shape, 0, typeof(p).dtype)
+    for k in range(typeof(p).shape[0]):
+        result = ufuncs.add(ufuncs.multiply(result, x), p[k])
+    return result
+
+
+def _same_length(a1: Any, a2: Any) -> tuple[Any, Any]:
+    a1, a2 = (atleast_1d(asarray(v)) for v in promote_dtypes(concrete_form(a1), concrete_form(a2)))
+    n = max(typeof(a1).shape[0], typeof(a2).shape[0])
+
+    def longer(a):
+        missing = n - typeof(a).shape[0]
+        return concatenate([full((missing, *typeof(a).shape[1:]), 0, typeof(a).dtype), a]) if missing else a
+
+    return longer(a1), longer(a2)
+
+
+def polyadd(a1, a2):
+    """The sum of two polynomials."""
+    check("polyadd", a1, a2)
+    return ufuncs.add(*_same_length(a1, a2))
+
+
+def polysub(a1, a2):
+    """The difference of two polynomials."""
+    check("polysub", a1, a2)
+    return ufuncs.subtract(*_same_length(a1, a2))
+
+
+def polymul(a1, a2, *, trim_leading_zeros=False):
+    """The product of two polynomials."""
+    check("polymul", a1, a2)
+    a1, a2 = (atleast_1d(asarray(concrete_form(v))) for v in (a1, a2))
+    if trim_leading_zeros and (typeof(a1).size > 1 or typeof(a2).size > 1):
+        a1, a2 = trim_zeros(a1, "f"), trim_zeros(a2, "f")
+    a1, a2 = (v if typeof(v).size else full((1,), 0, typeof(v).dtype) for v in (a1, a2))
+    a1, a2 = ufuncs.promote_inexact(a1, a2)
+    return convolve(a1, a2)
+
+
+def polydiv(u, v, *, trim_leading_zeros=False):
+    """(quotient, remainder) of two polynomials."""
+    check("polydiv", u, v)
+    u, v = (atleast_1d(x) for x in ufuncs.promote_inexact(concrete_form(u), concrete_form(v)))
+    m, n = typeof(u).shape[0] - 1, typeof(v).shape[0] - 1
+    scale = ufuncs.divide(1, v[0])
+    quotient = []
+    rest = u
+    for k in range(m - n + 1):
+        factor = ufuncs.multiply(scale, rest[k])
+        quotient.append(factor)
+        rest = rest.at[k : k + n + 1].add(ufuncs.negative(ufuncs.multiply(factor, v)))
+    if not quotient:
+        return full((1,), 0, typeof(u).dtype), u
+    result = concatenate([q.reshape((1,)) for q in quotient])
+    if trim_leading_zeros:
+        rest = trim_zeros(rest, "f")
+    return result, rest
+
+
+def polyder(p, m=1):
+    """The m-th derivative of a polynomial."""
+    check("polyder", p)
+    m = operator.index(m)
+    if m < 0:
+        raise ValueError("Order of derivative must be positive")
+    (p,) = ufuncs.promote_inexact(concrete_form(p))
+    p = asarray(p)
+    for _ in range(m):
+        n = typeof(p).shape[0]
+        if n <= 1:
+            return p[:0]
+        factors = np.arange(n - 1, 0, -1).reshape((-1, *(1,) * (typeof(p).ndim - 1)))
+        p = ufuncs.multiply(p[:-1], factors.astype(typeof(p).dtype))
+    return p
+
+
+def polyint(p, m=1, k=None):
+    """The m-th antiderivative of a polynomial with the integration constants k (0)."""
+    check("polyint", p)
+    m = operator.index(m)
+    if m < 0:
+        raise ValueError("Order of integral must be positive")
+    p, k = ufuncs.promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))
+    p, k = asarray(p), atleast_1d(asarray(k))
+    if typeof(k).shape not in ((1,), (m,)):
+        raise ValueError("k must be a scalar or a rank-1 array of length 1 or m.")
+    k = broadcast_to(k, (m,))
+    for step in range(m):
+        n = typeof(p).shape[0]
+        p = ufuncs.divide(p, np.arange(n, 0, -1).astype(typeof(p).dtype))
+        p = concatenate([p, k[step : step + 1]])
+    return p
+
+
+def poly(seq_of_zeros):
+    """The polynomial with these roots, its highest coefficient 1."""
+    check("poly", seq_of_zeros)
+    (roots,) = ufuncs.promote_inexact(concrete_form(seq_of_zeros))
+    roots = atleast_1d(asarray(roots))
+    if typeof(roots).ndim != 1:
+        raise ValueError("poly: the roots must be a 1-D array (matrices need eigenvalues)")
+    dtype = typeof(roots).dtype
+    result = ones((1,), dtype)
+    zero = full((1,), 0, dtype)
+    for k in range(typeof(roots).shape[0]):
+        shifted = ufuncs.multiply(concatenate([zero, result]), roots[k])
+        result = ufuncs.subtract(concatenate([result, zero]), as_dtype(shifted, dtype))
+    return result if dtypes.is_inexact(dtype) else as_dtype(result, dtype)

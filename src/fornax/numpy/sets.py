@@ -1,0 +1,255 @@
+"""Sets: unique elements, and unions, intersections and differences of 1-D arrays.
+
+The length of a result depends on the values. Under a transformation give `size`, the length of the
+result: missing places are filled, those too many are left out.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fornax.errors import ConcretizationTypeError
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.trace import Tracer
+from fornax.ir.types import typeof
+from fornax.numpy import reductions, ufuncs
+from fornax.numpy.creation import array, asarray, full
+from fornax.numpy.indexing import take
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
+from fornax.numpy.reductions import canonical_axis
+from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
+from fornax.numpy.shaping import broadcast_to, concatenate, moveaxis, ravel, reshape
+from fornax.primitives.iota import iota
+from fornax.scalars import dtypes
+
+__all__ = [
+    "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values",
+]  # fmt: skip
+
+
+def _known(name: str, size: Any, *arrays: Any) -> Any:
+    """`size`, which must be given where an array is not concrete."""
+    for x in arrays:
+        if size is None and isinstance(x, Tracer):
+            raise x._refuse(
+                ConcretizationTypeError, f"The size argument of {name} must be statically specified",
+                f"{name}(..., size=n), n being the most elements you expect",
+            )  # fmt: skip
+    return None if size is None else operator.index(size)
+
+
+def unique(
+    ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *,
+    equal_nan=True, size=None, fill_value=None, sorted=True,
+):  # fmt: skip
+    """The sorted unique elements of the flattened array, or unique slices along `axis`.
+
+    return_index, return_inverse, return_counts: also give where each is first, which of them every
+    element is, and how often each occurs. size: length of the result, needed under
+    transformations; places left over hold `fill_value` (the smallest element).
+    """
+    check("unique", ar)
+    ar = asarray(concrete_form(ar))
+    size = _known("unique", size, ar)
+    shape = typeof(ar).shape
+    if axis is None:
+        rows, axis, inverse_shape = reshape(ar, (typeof(ar).size, 1)), 0, shape
+    else:
+        axis = canonical_axis(axis, len(shape))
+        rows, inverse_shape = moveaxis(ar, axis, 0), (shape[axis],)
+    rest = typeof(rows).shape[1:]
+    n = typeof(rows).shape[0]
+    flat = reshape(rows, (n, int(np.prod(rest))))
+    order, starts = _groups(flat, equal_nan)
+    index = dtypes.canonical(int)
+    total = reductions.sum(starts, dtype=index) if n else scalar(0, index)
+    length = int(total) if size is None else size
+    firsts = flatnonzero(starts, size=length, fill_value=0) if n else full((length,), 0, index)
+    present = ufuncs.less(iota(index, (length,), 0), total)
+    if n == 0:
+        values = full((length, *rest), 0 if fill_value is None else fill_value, typeof(ar).dtype)
+        places = full((length,), 0, index)
+    else:
+        places = take(order, firsts, 0, mode="clip")
+        values = take(rows, places, 0, mode="clip")
+        if fill_value is not None:
+            mask = reshape(present, (length, *(1,) * len(rest)))
+            values = where(mask, values, as_dtype(fill_value, typeof(values).dtype))
+    result = reshape(values, (length,)) if typeof(ar).ndim == 0 or inverse_shape == shape and (
+        typeof(rows).shape == (n, 1) and axis == 0 and len(shape) != 2
+    ) else moveaxis(values, 0, axis)  # fmt: skip
+    outputs = [result]
+    if return_index:
+        outputs.append(places)
+    if return_inverse:
+        outputs.append(reshape(_inverse(order, starts, n), inverse_shape))
+    if return_counts:
+        after = concatenate([firsts[1:], full((min(length, 1),), n, index)])
+        last = ufuncs.equal(ufuncs.add(iota(index, (length,), 0), 1), total)
+        counts = ufuncs.subtract(where(last, n, after), firsts)
+        outputs.append(where(present, counts, 0))
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def _groups(flat: Any, equal_nan: bool) -> tuple[Any, Any]:
+    """(the order that sorts the rows of `flat`, where in it a new value begins)."""
+    n, width = typeof(flat).shape
+    index = dtypes.canonical(int)
+    positions = iota(index, (n,), 0)
+    if not width or not n:
+        return positions, ufuncs.less(positions, 1)
+    columns = [reshape(flat[:, k], (n,)) for k in range(width)]
+    *ordered, order = REGISTRY["sort"].bind(
+        *columns, positions, dimension=0, is_stable=True, num_keys=width
+    )
+    starts = full((n - 1,), False)
+    for column in ordered:
+        before, here = column[:-1], column[1:]
+        differ = ufuncs.not_equal(before, here)
+        if equal_nan and dtypes.is_inexact(typeof(column).dtype):
+            both = ufuncs.logical_and(ufuncs.isnan(before), ufuncs.isnan(here))
+            differ = ufuncs.logical_and(differ, ufuncs.logical_not(both))
+        starts = ufuncs.logical_or(starts, differ)
+    return order, concatenate([full((1,), True), starts])
+
+
+def _inverse(order: Any, starts: Any, n: int) -> Any:
+    index = dtypes.canonical(int)
+    if n == 0:
+        return full((0,), 0, index)
+    group = ufuncs.subtract(reductions.cumsum(starts, dtype=index), 1)
+    _, inverse = REGISTRY["sort"].bind(order, group, dimension=0, is_stable=True, num_keys=1)
+    return inverse
+
+
+class UniqueAll(NamedTuple):
+    """What `unique_all` gives."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCounts(NamedTuple):
+    """What `unique_counts` gives."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """What `unique_inverse` gives."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def unique_all(x, /, *, size=None, fill_value=None):
+    """Unique values with first indices, inverse and counts; every NaN is different."""
+    return UniqueAll(
+        *unique(x, True, True, True, equal_nan=False, size=size, fill_value=fill_value)
+    )
+
+
+def unique_counts(x, /, *, size=None, fill_value=None):
+    """Unique values and how often they occur; every NaN is different."""
+    return UniqueCounts(
+        *unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value)
+    )
+
+
+def unique_inverse(x, /, *, size=None, fill_value=None):
+    """Unique values and which of them every element is; every NaN is different."""
+    return UniqueInverse(
+        *unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value)
+    )
+
+
+def unique_values(x, /, *, size=None, fill_value=None):
+    """Unique values; every NaN is different."""
+    return unique(x, equal_nan=False, size=size, fill_value=fill_value)
+
+
+# --- two arrays -------------------------------------------------------------------------------
+def _two(name: str, ar1: Any, ar2: Any, size: Any) -> tuple[Any, Any, Any]:
+    check(name, ar1, ar2)
+    first, second = (ravel(asarray(x)) for x in promote_dtypes(concrete_form(ar1), concrete_form(ar2)))
+    return first, second, _known(name, size, first, second)
+
+
+def _chosen(values: Any, keep: Any, size: int | None, fill_value: Any) -> Any:
+    """The values where `keep` is true, cut or filled to `size`."""
+    places = flatnonzero(keep, size=size)
+    if not typeof(values).shape[0]:
+        fill = 0 if fill_value is None else fill_value
+        return full((size or 0,), fill, typeof(values).dtype)
+    result = take(values, places, 0, mode="clip")
+    if size is None:
+        return result
+    present = ufuncs.less(iota(dtypes.canonical(int), (size,), 0), reductions.sum(keep))
+    fill = result[:1] if fill_value is None else as_dtype(fill_value, typeof(result).dtype)
+    return where(present, result, fill)
+
+
+def _unique_of(x: Any, size: int | None) -> tuple[Any, Any]:
+    """(sorted elements, where a new value begins): what `unique` would cut out."""
+    order, starts = _groups(reshape(x, (-1 if typeof(x).size else 0, 1)), True)
+    return (take(x, order, 0, mode="clip") if typeof(x).size else x), starts
+
+
+def union1d(ar1, ar2, *, size=None, fill_value=None):
+    """The sorted unique elements of both arrays together."""
+    first, second, size = _two("union1d", ar1, ar2, size)
+    return unique(concatenate([first, second]), size=size, fill_value=fill_value)
+
+
+def setdiff1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
+    """The elements of `ar1` that are not in `ar2`: sorted and unique unless `assume_unique`."""
+    first, second, size = _two("setdiff1d", ar1, ar2, size)
+    if assume_unique:
+        keep = isin(first, second, invert=True)
+    else:
+        first, starts = _unique_of(first, size)
+        keep = ufuncs.logical_and(starts, isin(first, second, invert=True))
+    if fill_value is None and size is not None:
+        fill_value = 0
+    return _chosen(first, keep, size, fill_value)
+
+
+def setxor1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
+    """The sorted unique elements that are in exactly one of the arrays."""
+    first, second, size = _two("setxor1d", ar1, ar2, size)
+    values, starts = _unique_of(concatenate([first, second]), size)
+    both = ufuncs.logical_and(isin(values, first), isin(values, second))
+    keep = ufuncs.logical_and(starts, ufuncs.logical_not(both))
+    if fill_value is None and size is not None:
+        fill_value = 0
+    return _chosen(values, keep, size, fill_value)
+
+
+def intersect1d(
+    ar1, ar2, assume_unique=False, return_indices=False, *, size=None, fill_value=None
+):
+    """The sorted unique elements that are in both arrays; where in each, if `return_indices`."""
+    first, second, size = _two("intersect1d", ar1, ar2, size)
+    order, starts = _groups(reshape(first, (typeof(first).size, 1)), True)
+    values = take(first, order, 0, mode="clip") if typeof(first).size else first
+    keep = ufuncs.logical_and(starts, isin(values, second))
+    result = _chosen(values, keep, size, fill_value)
+    if not return_indices:
+        return result
+    index = dtypes.canonical(int)
+    left = _chosen(order, keep, size, typeof(first).size)
+    other, _ = _groups(reshape(second, (typeof(second).size, 1)), True)
+    ordered = take(second, other, 0, mode="clip") if typeof(second).size else second
+    places = searchsorted(ordered, result)
+    right = take(other, places, 0, mode="clip") if typeof(second).size else places
+    if size is not None:
+        present = ufuncs.less(iota(index, (size,), 0), reductions.sum(keep))
+        right = where(present, right, typeof(second).size)
+    return result, left, right
