@@ -347,41 +347,34 @@ def inverse_erf_of_square(z: mpf) -> mpf:
     return mp_erfinv(mp.sqrt(z)) / mp.sqrt(z)
 
 
-def inverse_erf_of_log(t: mpf) -> mpf:
-    """erf_inv(x)/x of t = -log(1 - x²) - 5/2."""
-    w = t + mpf(5) / 2
+def inverse_erf_of_log(w: mpf) -> mpf:
+    """erf_inv(x)/x of w = -log(1 - x²)."""
     x = mp.sqrt(-mp.expm1(-w))
     return mp_erfinv(x) / x
 
 
 def inverse_erf_of_root(t: mpf) -> mpf:
-    """erf_inv(x)/x of t = sqrt(-log(1 - x²)) - 3."""
-    return inverse_erf_of_log((t + 3) ** 2 - mpf(5) / 2)
+    """erf_inv(x)/x - s of t = s - 3, s = sqrt(-log(1 - x²))."""
+    return inverse_erf_of_log((t + 3) ** 2) - t - 3
 
 
-ROW["ERF_INV_SMALL"] = Polynomial(
-    "erf_inv(x)/x of x², |x| <= 1/2, relative",
-    inverse_erf_of_square,
-    {"float64": range(15)},
-    mpf("1e-9"),
-    mpf("0.25"),
-    relative(inverse_erf_of_square),
-)
 ROW["ERF_INV_MIDDLE"] = Polynomial(
-    "erf_inv(x)/x of w - 5/2, w = -log(1 - x²) up to 5, relative",
+    "erf_inv(x)/x of w = -log(1 - x²) up to 5, relative; the first coefficient in two parts",
     inverse_erf_of_log,
-    {"float32": range(11)},
-    mpf("-2.499999999"),
-    mpf("2.52"),
+    {"float32": range(10)},
+    mpf("1e-9"),
+    mpf("5.02"),
     relative(inverse_erf_of_log),
+    {0: mp.sqrt(mp.pi) / 2},
+    split=True,
 )
 ROW["ERF_INV_TAIL"] = Polynomial(
-    "erf_inv(x)/x of s - 3, s = sqrt(-log(1 - x²)) from sqrt(5) to 4.1 (6.1), relative",
+    "erf_inv(x)/x - s of s - 3, s = sqrt(-log(1 - x²)) from sqrt(5) to 4.1 (6.1), over s",
     inverse_erf_of_root,
-    {"float32": range(11), "float64": range(9)},
+    {"float32": range(10), "float64": range(9)},
     mpf("-0.77"),
     {"float32": mpf("1.1"), "float64": mpf("3.1")},
-    relative(inverse_erf_of_root),
+    lambda t: 1 / (t + 3),
 )
 
 
@@ -453,11 +446,12 @@ def bessel_series(order: int) -> Callable:
 
 
 def bessel_tail(order: int) -> Callable:
-    """e^-x I_order(x) sqrt(x) of t = 16/x - 1."""
+    """(e^-x I_order(x) sqrt(x) - 1/sqrt(2 pi)) / v of t = 2 v - 1, v = 8/x."""
 
     def f(t: mpf) -> mpf:
-        x = 16 / (1 + t)
-        return mp.exp(-x) * mp.besseli(order, x) * mp.sqrt(x)
+        v = (1 + t) / 2
+        x = 8 / v
+        return (mp.exp(-x) * mp.besseli(order, x) * mp.sqrt(x) - 1 / mp.sqrt(2 * mp.pi)) / v
 
     return f
 
@@ -466,18 +460,19 @@ for order in (0, 1):
     ROW[f"BESSEL_I{order}"] = Polynomial(
         f"I{order}(x) / (x/2)^{order} of x²/4, x <= 8, relative",
         bessel_series(order),
-        {"float32": range(12), "float64": range(20)},
+        {"float32": range(10), "float64": range(17)},
         mpf("1e-9"),
         mpf(16),
         relative(bessel_series(order)),
+        {0: 1},
     )
     ROW[f"BESSEL_I{order}_TAIL"] = Polynomial(
-        f"e^-x I{order}(x) sqrt(x) of 16/x - 1, x >= 8, relative",
+        f"(e^-x I{order}(x) sqrt(x) - 1/sqrt(2 pi)) / v of 2 v - 1, v = 8/x, x >= 8, times 2.5",
         bessel_tail(order),
-        {"float32": range(8), "float64": range(25)},
+        {"float32": range(5), "float64": range(23)},
         mpf("-0.999"),
         mpf(1),
-        relative(bessel_tail(order)),
+        lambda t: mpf("1.25") * (1 + t),
     )
 
 

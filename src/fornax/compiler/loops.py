@@ -36,9 +36,9 @@ from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 #: most scalars carried in registers (or on the stack of the kernel)
 CARRIED = 64
 #: most expression nodes of one iteration
-NODES = 6000
+NODES = 2000
 #: most elements of one small reduction that is written out
-UNROLL = 64
+UNROLL = 16
 
 
 class NotNative(Exception):

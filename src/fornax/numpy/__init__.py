@@ -1,6 +1,7 @@
 """NumPy's functions on Fornax arrays, with JAX's promotion and semantics."""
 
 from fornax.numpy.methods import Array as ndarray  # noqa: N813  (also installs operators)
+from fornax.numpy import linalg
 from fornax.numpy.at import put_along_axis
 from fornax.numpy.indexing import take, take_along_axis
 from fornax.numpy.bits import *
@@ -20,3 +21,5 @@ from fornax.numpy.shaping import *
 from fornax.numpy.signal import *
 from fornax.numpy.statistics import *
 from fornax.numpy.ufuncs import *
+from fornax.numpy.grids import *
+from fornax.numpy.texts import *

@@ -399,7 +399,8 @@ def floor_divide(x, y, /):
     remainder_part = REGISTRY["rem"].bind(x, y)[0]
     q = div.bind(*align(subtract(x, remainder_part), y))[0]
     off = logical_and(not_equal(remainder_part, 0), not_equal(less(remainder_part, 0), less(y, 0)))
-    return _round_even(select_where(off, subtract(q, 1), q))
+    q = _round_even(select_where(off, subtract(q, 1), q))
+    return select_where(equal(y, 0), div.bind(x, y)[0], q)
 
 
 @_public
@@ -445,9 +446,11 @@ def power(x, y, /):
         if typeof(x).dtype != dtypes.bool_:
             (x,) = promote_dtypes(x)
             return REGISTRY["integer_pow"].bind(x, y=y)[0]
+    whole = not dtypes.is_inexact(typeof(y).dtype) and not isinstance(y, int)
     x, y = _numbers(x, y)
     if dtypes.is_inexact(typeof(x).dtype):
-        return REGISTRY["pow"].bind(*align(x, y))[0]
+        result = REGISTRY["pow"].bind(*align(x, y))[0]
+        return as_dtype(result, typeof(result).dtype) if whole else result
     x, y = align(x, y)
     return _integer_power(x, y)
 
@@ -496,11 +499,12 @@ def hypot(x, y, /):
     x, y = promote_inexact(x, y)
     x, y = absolute(x), absolute(y)
     big, small = maximum(x, y), minimum(x, y)
-    safe = select_where(equal(big, 0), as_dtype(1, typeof(big).dtype), big)
+    type = typeof(big)
+    safe = select_where(equal(big, 0), as_dtype(1, type.dtype, type.weak_type), big)
     ratio = divide(small, safe)
     size = multiply(big, sqrt(add(1, multiply(ratio, ratio))))
     infinite = logical_or(isinf(x), isinf(y))
-    return select_where(infinite, as_dtype(np.inf, typeof(big).dtype), size)
+    return select_where(infinite, as_dtype(np.inf, type.dtype, type.weak_type), size)
 
 
 @_public

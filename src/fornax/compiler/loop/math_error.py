@@ -24,7 +24,7 @@ from fornax.compiler.loop.math_exponential import (
     exp_short,
     reduced_expm1,
 )
-from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
+from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log1p_series, log_of
 
 TWO_OVER_ROOT_PI = 1.1283791670955126
 
@@ -95,12 +95,15 @@ def inverse_float32(size: Term) -> Term:
     if not size.target.fused:
         one = (1.0 - size) * (size + 1.0)
     k, bits = exponent_and_bits(one)
-    w = -log_of(k - float(size.format.bias), bits.real - 1.0)
-    root = sqrt(w)
+    k, f = k - float(size.format.bias), bits.real - 1.0
+    series = log1p_series(f)
+    log = fma(k, LN2, series)
+    rounding = fma(k, LN2, series - log)  # of the logarithm; 0.2 is the polynomial's derivative
+    w, root = -log, sqrt(-log)
     tail = horner(root - 3.0, table.ERF_INV_TAIL["float32"])
     first, *rest = table.ERF_INV_MIDDLE["float32"]
-    middle = horner(w, rest)
-    low = w < 3.0
+    middle = fma(rounding, -0.2, horner(w, rest))
+    low = w < 5.0
     return fma(size, where(low, first, root), size * where(low, middle, tail))
 
 
@@ -113,7 +116,7 @@ def inverse_float64(size: Term) -> Term:
     root = sqrt(w)
     tail = root + horner(root - 3.0, table.ERF_INV_TAIL["float64"])
     first, *rest = table.ERF_INV_MIDDLE["float32"]
-    start = size * where(w < 3.0, first + horner(w, rest), tail)
+    start = size * where(w < 5.0, first + horner(w, rest), tail)
     error = complement - erfc_positive(start)
     slope = TWO_OVER_ROOT_PI * exp_of_sum(-start * start, start * 0.0)
     step = error / slope

@@ -44,14 +44,19 @@ def log_of(k: Term, f: Term, more: Term | None = None) -> Term:
     """k ln 2 + log(1 + f) + more, the last below the digits of the result."""
     high, low = table.LN2_PARTS[f.dtype]
     if f.dtype == "float32":
-        series = horner(f, table.LOG["float32"][1:])
-        total = fma(f * f, series, f) if more is None else f + fma(f * f, series, more)
+        total = log1p_series(f, more)
         if k.target.fused:
             return fma(k, math.log(2), total)
         return fma(k, high, fma(k, low, total))
     square, rest = ratio_parts(f)
     rest = rest if more is None else rest + more
     return fma(k, high, f - (square - fma(k, low, rest)))
+
+
+def log1p_series(f: Term, more: Term | None = None) -> Term:
+    """log(1 + f) + more in float32, |f| <= 1/3."""
+    series = horner(f, table.LOG["float32"][1:])
+    return fma(f * f, series, f) if more is None else f + fma(f * f, series, more)
 
 
 def ratio_parts(f: Term) -> tuple[Term, Term]:

@@ -1,0 +1,1 @@
+"""The operations of programs, one family per file."""
