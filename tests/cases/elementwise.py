@@ -6,6 +6,7 @@ from cases.row import Span, Variant, row
 from fornax.primitives import (  # noqa: F401  (registers the primitives)
     elementwise,
     gamma,
+    quantile,
     special,
     threefry,
 )
@@ -108,7 +109,8 @@ for name in ("real", "imag"):
 row("conj", [ANY], "c", params={"input_dtype": np.dtype("complex128")})
 row("complex", [ANY, ANY], "F", special=False)
 
-# random bits
+# random numbers
+row("erf_inv_giles", [UNIT], "f", loose=4)
 WORD = Span(dtype="uint32", integers=(0, 2**32 - 1))
 row("threefry2x32", [WORD] * 4, "u", [
     Variant([(5,)] * 4), Variant([(), (), (2, 3), (2, 3)]), Variant([()] * 4),
