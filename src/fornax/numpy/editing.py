@@ -70,9 +70,8 @@ def delete(arr, obj, axis=None, *, assume_unique_indices=False):
                              f"with length matching specified axis, {n}")  # fmt: skip
         return take(arr, np.nonzero(~gone)[0], axis, mode="clip")
     gone = gone.astype(np.int64)
-    if gone.ndim == 0 and not -n <= gone < n:
-        raise IndexError(f"delete: index {gone} is out of bounds for axis of size {n}")
-    gone = gone[(gone >= -n) & (gone < n)]
+    if gone.size and (gone.min() < -n or gone.max() >= n):
+        raise IndexError(f"delete: index {gone.tolist()} is out of bounds for axis of size {n}")
     keep = np.setdiff1d(np.arange(n), gone % max(n, 1))
     return take(arr, keep, axis, mode="clip")
 
@@ -90,14 +89,9 @@ def insert(arr, obj, values, axis=None):
         if obj.dtype == bool:
             obj = np.nonzero(obj)[0]
     single = not typeof(obj).shape
-    if single:  # NumPy: a lone index takes the values as they lie along the axis
-        count_values = typeof(values).ndim
-        if count_values:
-            values = moveaxis(values, 0, axis) if count_values == typeof(arr).ndim else values
-        else:
-            values = reshape(values, (1,) * typeof(arr).ndim)
-        values = _at_rank(values, typeof(arr).ndim)
     values = _at_rank(values, typeof(arr).ndim)
+    if single:  # NumPy: a lone index takes the first dimension of the values along the axis
+        values = moveaxis(values, 0, axis)
     count = typeof(values).shape[axis] if single else max(
         typeof(obj).size, typeof(values).shape[axis] if typeof(obj).size == 1 else typeof(obj).size
     )  # fmt: skip
@@ -159,7 +153,7 @@ def put(a, ind, v, mode=None, *, inplace=True):
     v = resize(v, count) if typeof(v).size < count else ravel(v)[:count]
     if mode == "wrap":
         ind = ufuncs.remainder(ind, n)
-    elif mode == "clip":
+    else:
         ind = ufuncs.minimum(ufuncs.maximum(ind, 0), n - 1)
     flat = ravel(a).at[ind].set(as_dtype(v, typeof(a).dtype), mode="drop")
     return reshape(flat, typeof(a).shape)

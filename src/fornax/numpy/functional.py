@@ -12,11 +12,11 @@ from fornax.api.vmap import vmap
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full
-from fornax.numpy.promotion import as_dtype, broadcast_shapes, check, concrete_form
 from fornax.numpy.matrices import indices
+from fornax.numpy.promotion import as_dtype, broadcast_shapes, check, concrete_form
 from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import where
-from fornax.numpy.shaping import expand_dims, moveaxis, reshape
+from fornax.numpy.shaping import expand_dims, reshape
 from fornax.scalars import dtypes
 
 __all__ = ["apply_along_axis", "apply_over_axes", "fromfunction", "piecewise", "vectorize"]

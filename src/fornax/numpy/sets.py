@@ -16,12 +16,12 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
-from fornax.numpy.creation import array, asarray, full
+from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
 from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
-from fornax.numpy.shaping import broadcast_to, concatenate, moveaxis, ravel, reshape
+from fornax.numpy.shaping import concatenate, moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
 
@@ -55,8 +55,8 @@ def unique(
     check("unique", ar)
     ar = asarray(concrete_form(ar))
     size = _known("unique", size, ar)
-    shape = typeof(ar).shape
-    if axis is None:
+    shape, whole = typeof(ar).shape, axis is None
+    if whole:
         rows, axis, inverse_shape = reshape(ar, (typeof(ar).size, 1)), 0, shape
     else:
         axis = canonical_axis(axis, len(shape))
@@ -70,6 +70,9 @@ def unique(
     length = int(total) if size is None else size
     firsts = flatnonzero(starts, size=length, fill_value=0) if n else full((length,), 0, index)
     present = ufuncs.less(iota(index, (length,), 0), total)
+    if n == 0 and length and fill_value is None:
+        raise ValueError("unique: an empty array has no element to fill the result of size "
+                         f"{length} with: give fill_value")  # fmt: skip
     if n == 0:
         values = full((length, *rest), 0 if fill_value is None else fill_value, typeof(ar).dtype)
         places = full((length,), 0, index)
@@ -79,19 +82,17 @@ def unique(
         if fill_value is not None:
             mask = reshape(present, (length, *(1,) * len(rest)))
             values = where(mask, values, as_dtype(fill_value, typeof(values).dtype))
-    result = reshape(values, (length,)) if typeof(ar).ndim == 0 or inverse_shape == shape and (
-        typeof(rows).shape == (n, 1) and axis == 0 and len(shape) != 2
-    ) else moveaxis(values, 0, axis)  # fmt: skip
+    result = reshape(values, (length,)) if whole else moveaxis(values, 0, axis)
     outputs = [result]
     if return_index:
         outputs.append(places)
     if return_inverse:
         outputs.append(reshape(_inverse(order, starts, n), inverse_shape))
     if return_counts:
-        after = concatenate([firsts[1:], full((min(length, 1),), n, index)])
-        last = ufuncs.equal(ufuncs.add(iota(index, (length,), 0), 1), total)
-        counts = ufuncs.subtract(where(last, n, after), firsts)
-        outputs.append(where(present, counts, 0))
+        ends = flatnonzero(starts, size=length + 1, fill_value=n) if n else (
+            full((length + 1,), 0, index)
+        )  # fmt: skip
+        outputs.append(ufuncs.subtract(ends[1:], ends[:-1]))
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

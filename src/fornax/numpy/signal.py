@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
-from fornax.numpy.creation import array, asarray, full
+from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
 from fornax.numpy.products import dot
-from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
+from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
 from fornax.numpy.reductions import canonical_axes, canonical_axis
 from fornax.numpy.selection import diff, searchsorted, where
 from fornax.numpy.shaping import concatenate, flip, moveaxis, ravel
@@ -48,7 +47,7 @@ def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
     check(name, a, v)
     if mode not in ("full", "same", "valid"):
         raise ValueError(f"{name}: mode must be one of 'full', 'same', 'valid', got {mode!r}")
-    a, v = (asarray(x) for x in promote_dtypes(concrete_form(a), concrete_form(v)))
+    a, v = (asarray(x) for x in ufuncs.promote_inexact(concrete_form(a), concrete_form(v)))
     if typeof(a).ndim != 1 or typeof(v).ndim != 1:
         raise ValueError(f"{name}() only support 1-dimensional inputs.")
     if typeof(a).size == 0 or typeof(v).size == 0:
@@ -83,8 +82,7 @@ def correlate(a, v, mode="valid", *, precision=None, preferred_element_type=None
 def _same(a: Any, v: Any, precision: Any, preferred: Any) -> Any:
     n, m = typeof(a).size, typeof(v).size
     whole = _slide("correlate", flip(v), flip(a), "full", precision, preferred)
-    start = n // 2 if n % 2 else (n - 1) // 2
-    return whole[start : start + m]
+    return whole[n // 2 : n // 2 + m]
 
 
 # --- between and below points -----------------------------------------------------------------

@@ -14,15 +14,21 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import asarray, full, linspace
+from fornax.numpy.indexing import take_along_axis
 from fornax.numpy.matrices import diag
 from fornax.numpy.products import dot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
-from fornax.numpy.reductions import canonical_axes, keep_dims
+from fornax.numpy.reductions import canonical_axes
 from fornax.numpy.selection import searchsorted, where
 from fornax.numpy.shaping import (
-    atleast_2d, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape,
+    atleast_2d,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    moveaxis,
+    ravel,
+    reshape,
 )  # fmt: skip
-from fornax.numpy.indexing import take, take_along_axis
 from fornax.scalars import dtypes
 
 __all__ = [
@@ -415,8 +421,6 @@ def histogramdd(sample, bins=10, range=None, weights=None, density=None):
         edges.append(edge)
     counts = bincount(flat, weights, length=int(np.prod(sizes)))
     counts = reshape(counts, sizes)[(slice(1, -1),) * rank]
-    if weights is None:
-        counts = as_dtype(counts, typeof(sample).dtype)
     if density:
         counts = ufuncs.divide(counts, reductions.sum(counts))
         for k, edge in enumerate(edges):

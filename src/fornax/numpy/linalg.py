@@ -1,0 +1,185 @@
+"""Norms and products of vectors and matrices: what needs no decomposition."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.types import typeof
+from fornax.numpy import products, reductions, shaping, ufuncs
+from fornax.numpy.creation import asarray, eye
+from fornax.numpy.products import matmul, tensordot, vecdot
+from fornax.numpy.promotion import as_dtype, check, concrete_form
+from fornax.numpy.reductions import canonical_axes, keep_dims
+from fornax.numpy.shaping import broadcast_to, matrix_transpose
+
+__all__ = [
+    "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
+    "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
+]  # fmt: skip
+
+
+def norm(x, ord=None, axis=None, keepdims=False):
+    """The norm of a vector or matrix, or of those over one or two dimensions `axis`.
+
+    ord: None (square root of the sum of squares), for vectors any number or inf, for matrices
+    'fro', 1, -1, inf, -inf. Raises ValueError for others, NotImplementedError for matrix norms by
+    singular values (2, -2, 'nuc').
+    """
+    check("linalg.norm", x)
+    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    x = asarray(x)
+    shape = typeof(x).shape
+    axes = canonical_axes(axis, len(shape))
+    if ord is None and (axis is None or len(axes) in (1, 2)):
+        result = ufuncs.sqrt(reductions.sum(_squares(x), axes))
+    elif len(axes) == 1:
+        result = _vector(x, ord, axes)
+    elif len(axes) == 2:
+        result = _matrix(x, ord, axes)
+    else:
+        raise ValueError(f"Improper number of axes for norm: {axes}: give one or two")
+    return keep_dims(result, shape, axes) if keepdims else result
+
+
+def _squares(x: Any) -> Any:
+    return ufuncs.real(ufuncs.multiply(x, ufuncs.conj(x)))
+
+
+def _vector(x: Any, ord: Any, axes: Sequence[int]) -> Any:
+    if isinstance(ord, str):
+        raise ValueError(f"Invalid order {ord!r} for vector norm: it must be a number")
+    if ord is None or ord == 2:
+        return ufuncs.sqrt(reductions.sum(_squares(x), axes))
+    size = ufuncs.absolute(x)
+    if ord == np.inf:
+        return reductions.max(size, axes)
+    if ord == -np.inf:
+        return reductions.min(size, axes)
+    if ord == 0:
+        return as_dtype(reductions.sum(ufuncs.not_equal(x, 0), axes), typeof(size).dtype)
+    if ord == 1:
+        return reductions.sum(size, axes)
+    return ufuncs.power(reductions.sum(ufuncs.power(size, ord), axes), 1.0 / ord)
+
+
+def _matrix(x: Any, ord: Any, axes: Sequence[int]) -> Any:
+    row, column = axes
+    if ord in (None, "fro", "f"):
+        return ufuncs.sqrt(reductions.sum(_squares(x), axes))
+    if ord in (2, -2, "nuc"):
+        raise NotImplementedError(
+            f"linalg.norm: ord={ord!r} of matrices needs singular values, which are not supported"
+        )
+    if isinstance(ord, str) or abs(ord) not in (1, np.inf):
+        raise ValueError(f"Invalid order {ord!r} for matrix norm.")
+    summed, other = (row, column) if abs(ord) == 1 else (column, row)
+    sums = reductions.sum(ufuncs.absolute(x), summed)
+    extreme = reductions.max if ord > 0 else reductions.min
+    return extreme(sums, other - (other > summed))
+
+
+def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    """The norm of the elements over `axis` (all by default) as one vector."""
+    check("linalg.vector_norm", x)
+    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    x = asarray(x)
+    axes = canonical_axes(axis, typeof(x).ndim)
+    result = _vector(x, ord, axes)
+    return keep_dims(result, typeof(x).shape, axes) if keepdims else result
+
+
+def matrix_norm(x, /, *, keepdims=False, ord="fro"):
+    """The norm of the matrices in the last two dimensions. See `norm`."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def outer(x1, x2, /):
+    """All products of an element of x1 and one of x2. Raises ValueError unless both are 1-D."""
+    x1, x2 = asarray(x1), asarray(x2)
+    if typeof(x1).ndim != 1 or typeof(x2).ndim != 1:
+        raise ValueError(f"Input arrays must be one-dimensional, but they are {x1.shape} and {x2.shape}")
+    return products.outer(x1, x2)
+
+
+def cross(x1, x2, /, *, axis=-1):
+    """The vector product of 3-vectors along `axis`."""
+    x1, x2 = asarray(x1), asarray(x2)
+    if typeof(x1).shape[axis] != 3 or typeof(x2).shape[axis] != 3:
+        raise ValueError(f"Both inputs must be vectors of 3, but have {x1.shape[axis]} and {x2.shape[axis]}")
+    return products.cross(x1, x2, axis=axis)
+
+
+def diagonal(x, /, *, offset=0):
+    """The diagonals of the matrices in the last two dimensions."""
+    return shaping.diagonal(x, offset, -2, -1)
+
+
+def trace(x, /, *, offset=0, dtype=None):
+    """The sums of the diagonals of the matrices in the last two dimensions."""
+    return products.trace(x, offset, -2, -1, dtype)
+
+
+def multi_dot(arrays, *, precision=None):
+    """The product of several matrices, in the order that multiplies least numbers."""
+    arrays = [asarray(a) for a in arrays]
+    if len(arrays) < 2:
+        raise ValueError(f"multi_dot requires at least two arrays; got len(arrays)={len(arrays)}")
+    ranks = [typeof(a).ndim for a in arrays]
+    if ranks[0] not in (1, 2) or ranks[-1] not in (1, 2) or set(ranks[1:-1]) - {2}:
+        raise ValueError("multi_dot: the arrays must be matrices; only the ends may be vectors")
+    sizes = [typeof(a).shape[0] for a in arrays]
+    if ranks[0] == 1:
+        sizes[0] = 1
+    sizes.append(typeof(arrays[-1]).shape[-1] if ranks[-1] == 2 else 1)
+    inner = [typeof(a).shape[-1] for a in arrays[:-1]]
+    if inner != [typeof(a).shape[0] for a in arrays[1:]]:
+        raise ValueError(f"multi_dot: dimensions do not fit: {[typeof(a).shape for a in arrays]}")
+    n = len(arrays)
+    cost = {(k, k): (0, k) for k in range(n)}
+    for length in range(1, n):
+        for start in range(n - length):
+            stop = start + length
+            cost[start, stop] = min(
+                (
+                    cost[start, cut][0] + cost[cut + 1, stop][0]
+                    + sizes[start] * sizes[cut + 1] * sizes[stop + 1],
+                    cut,
+                )
+                for cut in range(start, stop)
+            )  # fmt: skip
+
+    def product(start, stop):
+        if start == stop:
+            return arrays[start]
+        cut = cost[start, stop][1]
+        return products.dot(product(start, cut), product(cut + 1, stop), precision=precision)
+
+    return product(0, n - 1)
+
+
+def matrix_power(a, n):
+    """Square matrices times themselves n times, n >= 0."""
+    check("linalg.matrix_power", a)
+    (a,) = ufuncs.promote_inexact(concrete_form(a))
+    a = asarray(a)
+    shape = typeof(a).shape
+    if len(shape) < 2:
+        raise TypeError(f"{len(shape)}-dimensional array given; array must be at least two-dimensional")
+    if shape[-2] != shape[-1]:
+        raise TypeError("Last 2 dimensions of the array must be square")
+    n = operator.index(n)
+    if n < 0:
+        raise NotImplementedError("matrix_power: negative powers need inverses, which are not supported")
+    if n == 0:
+        return broadcast_to(eye(shape[-1], dtype=typeof(a).dtype), shape)
+    result = None
+    while n:
+        if n & 1:
+            result = a if result is None else matmul(result, a)
+        n >>= 1
+        a = matmul(a, a) if n else a
+    return result
