@@ -369,10 +369,10 @@ ROW["ERF_INV_MIDDLE"] = Polynomial(
     split=True,
 )
 ROW["ERF_INV_TAIL"] = Polynomial(
-    "erf_inv(x)/x - s of s - 3, s = sqrt(-log(1 - x²)) from sqrt(5) to 4.1 (6.1), over s",
+    "erf_inv(x)/x - s of s - 3, s = sqrt(-log(1 - x²)) from 1.89 to 4.1 (2.23 to 6.1), over s",
     inverse_erf_of_root,
-    {"float32": range(10), "float64": range(9)},
-    mpf("-0.77"),
+    {"float32": range(12), "float64": range(9)},
+    {"float32": mpf("-1.11"), "float64": mpf("-0.77")},
     {"float32": mpf("1.1"), "float64": mpf("3.1")},
     lambda t: 1 / (t + 3),
 )

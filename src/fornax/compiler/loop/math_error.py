@@ -11,6 +11,7 @@ from fornax.compiler.loop.math_arithmetic import (
     copysign,
     fma,
     from_low_bits,
+    half_inverse_root,
     horner,
     sqrt,
     two_product,
@@ -24,7 +25,7 @@ from fornax.compiler.loop.math_exponential import (
     exp_short,
     reduced_expm1,
 )
-from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log1p_series, log_of
+from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
 
 TWO_OVER_ROOT_PI = 1.1283791670955126
 
@@ -95,15 +96,14 @@ def inverse_float32(size: Term) -> Term:
     if not size.target.fused:
         one = (1.0 - size) * (size + 1.0)
     k, bits = exponent_and_bits(one)
-    k, f = k - float(size.format.bias), bits.real - 1.0
-    series = log1p_series(f)
-    log = fma(k, LN2, series)
-    rounding = fma(k, LN2, series - log)  # of the logarithm; 0.2 is the polynomial's derivative
-    w, root = -log, sqrt(-log)
-    tail = horner(root - 3.0, table.ERF_INV_TAIL["float32"])
+    w = -log_of(k - float(size.format.bias), bits.real - 1.0)
+    root = sqrt(w)
+    product, error = two_product(root, root)
+    rounding = ((w - product) - error) * half_inverse_root(w)
+    tail = horner(root - 3.0, table.ERF_INV_TAIL["float32"]) + rounding
     first, *rest = table.ERF_INV_MIDDLE["float32"]
-    middle = fma(rounding, -0.2, horner(w, rest))
-    low = w < 5.0
+    middle = horner(w, rest)
+    low = w < 3.6
     return fma(size, where(low, first, root), size * where(low, middle, tail))
 
 
