@@ -69,7 +69,9 @@ def start_up(libraries: list[str], rounds: int) -> dict[str, dict[str, float]]:
                 f"print({library}.jit(lambda x: n.sin(x) * 2)(n.float32(1)))"
             )
             found.setdefault("import", {}).setdefault(library, []).append(imported - empty)
-            found.setdefault("start to first jitted result", {}).setdefault(library, []).append(first)
+            found.setdefault("start to first jitted result", {}).setdefault(library, []).append(
+                first
+            )
     return {
         name: {k: statistics.median(v) for k, v in sides.items()} for name, sides in found.items()
     }

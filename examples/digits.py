@@ -186,15 +186,19 @@ def train(name, init, apply, data, epochs, batch=64, rate=2e-3):
 
     traced = [e for e in fx.observe.recent(fx.observe.Traced) if e.name == "step"][-1]
     compiled = [e for e in fx.observe.recent(fx.observe.Compiled) if e.name == "step"][-1]
-    return {
-        "first step": f"{first * 1e3:.0f} ms",
-        "trace": f"{traced.seconds * 1e3:.0f} ms",
-        "compile": f"{compiled.seconds * 1e3:.0f} ms",
-        "kernels": f"{compiled.kernels} ({compiled.shared} shared)",
-        "steps/s": f"{total / seconds:.0f}",
-        "steps/s, jit disabled": f"{disabled:.0f}",
-        "test accuracy": f"{accuracy:.2%}",
-    }, losses, accuracy
+    return (
+        {
+            "first step": f"{first * 1e3:.0f} ms",
+            "trace": f"{traced.seconds * 1e3:.0f} ms",
+            "compile": f"{compiled.seconds * 1e3:.0f} ms",
+            "kernels": f"{compiled.kernels} ({compiled.shared} shared)",
+            "steps/s": f"{total / seconds:.0f}",
+            "steps/s, jit disabled": f"{disabled:.0f}",
+            "test accuracy": f"{accuracy:.2%}",
+        },
+        losses,
+        accuracy,
+    )
 
 
 def table(columns):

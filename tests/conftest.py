@@ -11,9 +11,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--update-golden", action="store_true", help="write golden files anew instead of comparing"
     )
-    parser.addoption(
-        "--update-docs", action="store_true", help="write the outputs in docs anew"
-    )
+    parser.addoption("--update-docs", action="store_true", help="write the outputs in docs anew")
 
 
 @pytest.fixture

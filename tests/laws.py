@@ -99,8 +99,7 @@ def element_results(
         b = Builder()
         buffers = [memory(f"x{i}", t, "in") for i, t in enumerate(types)]
         operands = [
-            partial(load, b, buffer, t.dtype.name)
-            for buffer, t in zip(buffers, types, strict=True)
+            partial(load, b, buffer, t.dtype.name) for buffer, t in zip(buffers, types, strict=True)
         ]
         axes = [b.new_axis(n) for n in out.shape]
         index = [b.axis(a) for a in axes]
@@ -330,8 +329,7 @@ def vmap_equals_loop(row: Row) -> None:
             outs, out_dims = batch_flat(function, size, mapped, dims)
             for k in range(size):
                 picked = [
-                    a if d is None else np.take(a, k, d)
-                    for a, d in zip(mapped, dims, strict=True)
+                    a if d is None else np.take(a, k, d) for a, d in zip(mapped, dims, strict=True)
                 ]
                 expected = reference(row.primitive, list(map(np.asarray, picked)), params)
                 for out, d, e in zip(outs, out_dims, expected, strict=True):

@@ -42,9 +42,7 @@ class Polynomial:
         found, errors = {}, []
         for dtype, powers in self.powers.items():
             low, high = (e[dtype] if isinstance(e, dict) else e for e in (self.low, self.high))
-            values, error = fit(
-                self.f, powers, low, high, BITS[dtype[:7]], self.weight, self.fixed
-            )
+            values, error = fit(self.f, powers, low, high, BITS[dtype[:7]], self.weight, self.fixed)
             if self.split:
                 high = rounded(values[0], BITS[dtype[:7]])
                 values[:1] = [high, rounded(values[0] - high, BITS[dtype[:7]])]

@@ -35,8 +35,8 @@ _ATTRIBUTES = {
                      "live_arrays", "clear_caches"), "fornax.api.device"),
     "explain_misses": "fornax.observe.events",
     "config": "fornax.api.configuration",
-    **dict.fromkeys(("checking_leaks", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
-                     "default_matmul_precision"),
+    **dict.fromkeys(("checking_leaks", "enable_x64", "numpy_dtype_promotion",
+                     "numpy_rank_promotion", "default_matmul_precision"),
                     "fornax.api.configuration"),
     "Array": "fornax.numpy.methods",
 }  # fmt: skip

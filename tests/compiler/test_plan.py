@@ -13,10 +13,9 @@ from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import cond, while_  # noqa: F401  (fill the registry)
 from fornax.runtime.compile import executable, plan
 from fornax.transforms.stage import stage
-
-from fornax.primitives import cond, scan as _scan, while_  # noqa: F401  (fill the registry)
 
 
 def program(*types, body):

@@ -1,6 +1,6 @@
 """Documentation is true: its Python blocks run, and the text after them is what they print.
 
-    pytest tests/docs --update-docs      rewrites the text blocks
+pytest tests/docs --update-docs      rewrites the text blocks
 """
 
 from __future__ import annotations

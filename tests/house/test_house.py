@@ -173,5 +173,3 @@ def test_rooms_have_a_readme():
         if (PACKAGE / room).is_dir() and not (PACKAGE / room / "README.md").is_file()
     ]  # fmt: skip
     assert not missing, missing
-
-

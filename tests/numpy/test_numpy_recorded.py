@@ -19,16 +19,28 @@ LINES = [line for _, line in cases()]
 TOLERANCE = {"float16": 5e-3, "bfloat16": 5e-2, "float32": 3e-5, "complex64": 3e-5}
 
 
+#: values that are not known yet: which of these is raised depends on what is asked of them first
+UNKNOWN = {
+    "ConcretizationTypeError",
+    "NonConcreteBooleanIndexError",
+    "TracerArrayConversionError",
+    "TracerBoolConversionError",
+    "TracerIntegerConversionError",
+}
+
+
 def bases(error):
-    return {c.__name__ for c in type(error).__mro__}
+    names = {c.__name__ for c in type(error).__mro__}
+    return names | UNKNOWN if names & UNKNOWN else names
 
 
-def compare(line, found, expected, exact_types=True):
+def compare(line, found, expected):
     leaves = fornax.tree.leaves(found)
     assert len(leaves) == len(expected), f"{len(leaves)} leaves, expected {len(expected)}"
     for x, wanted in zip(leaves, expected, strict=True):
         if isinstance(wanted, str):
-            got = x.tolist() if isinstance(x, numpy.ndarray | numpy.generic) else x
+            # what is no array becomes one when jit returns it
+            got = x.tolist() if hasattr(x, "tolist") else x
             assert repr(got) == wanted
             continue
         dtype, weak, shape, values = wanted

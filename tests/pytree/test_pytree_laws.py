@@ -2,11 +2,11 @@
 
 from collections import OrderedDict, defaultdict
 
-from fornax._native import pytree as native
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytree_cases import Box, KeyedBox, Layer, Plain, Point, Tag, Typed
 
+from fornax._native import pytree as native
 from fornax.pytree import broadcast_prefix, reference, tree_flatten_with_path
 from fornax.tree_util import tree_flatten, tree_leaves, tree_map, tree_structure, tree_transpose
 

@@ -23,6 +23,7 @@ WIDE: set[str] = set()
 #: label -> largest difference from what is recorded, in units in the last place
 ULPS: dict[str, float] = {}
 
+
 def case(label: str, function: Callable[[Any, Any], Any], ulps: float = 0, wide: bool = False):
     """Add a case. In float64 more is allowed: there JAX's log1p is off by up to 100 ulps."""
     assert label not in CASES
@@ -63,9 +64,12 @@ case("bernoulli p shape", lambda r, k: r.bernoulli(k, A / 41, (3, 4)))
 case("bernoulli high", lambda r, k: r.bernoulli(k, F4(0.2), (9,), mode="high"))
 for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32"):
     case(f"randint {name}", lambda r, k, n=name: r.randint(k, (9,), 3, 117, n))
-    case(f"randint full {name}",
-         lambda r, k, n=name: r.randint(
-             k, (9,), 0 if n[0] == "u" else -100, np.iinfo(n).max - 1 if n != "uint32" else 9, n))
+    case(
+        f"randint full {name}",
+        lambda r, k, n=name: r.randint(
+            k, (9,), 0 if n[0] == "u" else -100, np.iinfo(n).max - 1 if n != "uint32" else 9, n
+        ),
+    )
 case("randint int64", lambda r, k: r.randint(k, (5,), -(2**40), 2**50, np.int64), wide=True)
 case("randint uint64", lambda r, k: r.randint(k, (5,), 0, 2**50, np.uint64), wide=True)
 case("randint bounds", lambda r, k: r.randint(

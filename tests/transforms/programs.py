@@ -315,8 +315,10 @@ def custom_jvp_trees(jx):
         return jx.numpy.sum(f(tree, 3)["out"])
 
     tree = {"a": X, "b": X * 2}
-    return jx.grad(loss)(tree), jx.jit(jx.grad(loss))(tree), jx.vmap(jx.grad(loss))(
-        {"a": M, "b": M}
+    return (
+        jx.grad(loss)(tree),
+        jx.jit(jx.grad(loss))(tree),
+        jx.vmap(jx.grad(loss))({"a": M, "b": M}),
     )
 
 
@@ -416,9 +418,12 @@ def checkpoint_in_scan(jx):
         c, ys = jx.lax.scan(step, w, xs)
         return fnp.sum(c) + fnp.sum(ys)
 
-    return f(X, M), jx.grad(f, (0, 1))(X, M), jx.jit(jx.grad(f, (0, 1)))(X, M), jx.jit(
-        jx.hessian(f)
-    )(X, M)
+    return (
+        f(X, M),
+        jx.grad(f, (0, 1))(X, M),
+        jx.jit(jx.grad(f, (0, 1)))(X, M),
+        jx.jit(jx.hessian(f))(X, M),
+    )
 
 
 @program
@@ -441,8 +446,11 @@ def collectives(jx):
                 lax.psum(1, "i") * x)  # fmt: skip
 
     mapped = jx.vmap(f, axis_name="i")
-    return mapped(square), jx.jit(mapped)(square), jx.vmap(jx.jit(f), axis_name="i")(square), (
-        jx.vmap(jx.grad(lambda x: fnp.sum(lax.psum(x * x, "i") * x)), axis_name="i")(square)
+    return (
+        mapped(square),
+        jx.jit(mapped)(square),
+        jx.vmap(jx.jit(f), axis_name="i")(square),
+        (jx.vmap(jx.grad(lambda x: fnp.sum(lax.psum(x * x, "i") * x)), axis_name="i")(square)),
     )
 
 

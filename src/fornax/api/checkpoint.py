@@ -54,9 +54,7 @@ def checkpoint(
         raise NotImplementedError(
             "The 'concrete' option to checkpoint has no meaning any more; use static_argnums"
         )
-    numbers, names = resolve_names(
-        fun, "static", static_argnums or None, static_argnames or None
-    )
+    numbers, names = resolve_names(fun, "static", static_argnums or None, static_argnames or None)
     options = Options(fun, function_name(fun), numbers, names, purpose="checkpoint")
     keep_apart = prevent_cse if isinstance(prevent_cse, bool) else tuple(prevent_cse)
 

@@ -308,9 +308,7 @@ def closure_convert(
     structure = pytree.tree_structure(example_args)
     traced = trace_types(fun, example_args, "closure_convert")
     jaxpr = traced.jaxpr
-    moved = [
-        isinstance(c, Tracer) and dtypes.is_inexact(typeof(c).dtype) for c in jaxpr.consts
-    ]
+    moved = [isinstance(c, Tracer) and dtypes.is_inexact(typeof(c).dtype) for c in jaxpr.consts]
     hoisted = [c for c, m in zip(jaxpr.consts, moved, strict=True) if m]
     program = jaxpr.without_consts()
     kept = [c for c, m in zip(jaxpr.consts, moved, strict=True) if not m]

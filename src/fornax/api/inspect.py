@@ -127,4 +127,3 @@ def named_scope(name: str) -> Iterator[None]:
     if not isinstance(name, str):
         raise TypeError(f"named_scope name argument must be a string, got {name}")
     yield
-

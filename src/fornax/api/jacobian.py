@@ -185,6 +185,4 @@ def hessian(
     holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """The Hessian of a function, forward over reverse; see `jacfwd`."""
-    return jacfwd(
-        jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic
-    )
+    return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)

@@ -186,9 +186,7 @@ class ForwardOnTrees:
     def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]):
         primals = list(map(array_like, primals))
         if self.symbolic:
-            primals = [
-                CustomVJPPrimal(p, flag) for p, flag in zip(primals, nonzero, strict=True)
-            ]
+            primals = [CustomVJPPrimal(p, flag) for p, flag in zip(primals, nonzero, strict=True)]
         values = iter(pytree.tree_unflatten(self.call.in_structure, primals))
         args = [self.fixed[i] if i in self.fixed else next(values) for i in range(self.call.count)]
         pair = self.rule(*args)

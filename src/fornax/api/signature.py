@@ -137,9 +137,7 @@ def resolve_names(
     return numbers, names or ()
 
 
-def insert(
-    dynamic: Sequence[Any], fixed: Sequence[tuple[int, Any]], count: int
-) -> list[Any]:
+def insert(dynamic: Sequence[Any], fixed: Sequence[tuple[int, Any]], count: int) -> list[Any]:
     """Positional arguments out of the dynamic ones and (position, value) of the fixed ones."""
     at = dict(fixed)
     rest = iter(dynamic)

@@ -1,6 +1,6 @@
 """The stages between a function and running it: Traced, Lowered, Compiled.
 
-    jit(f).trace(*args).lower().compile()(*args)
+jit(f).trace(*args).lower().compile()(*args)
 """
 
 from __future__ import annotations

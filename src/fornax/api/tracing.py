@@ -274,9 +274,7 @@ def trace_types(
     )
 
 
-def check_outputs(
-    options: Options, outputs: Sequence[Any], structure: pytree.PyTreeDef
-) -> None:
+def check_outputs(options: Options, outputs: Sequence[Any], structure: pytree.PyTreeDef) -> None:
     """Raise TypeError for outputs that are not arrays or numbers."""
     for leaf, path in zip(outputs, pytree.structure_paths(structure), strict=True):
         if not is_value(leaf):
@@ -301,9 +299,7 @@ def explain(options: Options, prepared: Prepared, programs: Programs) -> None:
         changes = tuple(differences(best, key, prepared))
         places = sorted({path for path, _, _ in changes})
         reason = "changed: " + ", ".join(places) if places else "what it closed over has ended"
-    events.emit(
-        "CacheMiss", name=options.name, cache="jit", reason=reason, changes=changes
-    )
+    events.emit("CacheMiss", name=options.name, cache="jit", reason=reason, changes=changes)
 
 
 def differences(before: Key, now: Key, prepared: Prepared) -> list[tuple[str, str, str]]:
@@ -348,7 +344,9 @@ def _place(prepared: Prepared, path: Sequence[Any]) -> str:
         return "the arguments"
     first = path[1]
     index = getattr(first, "idx", None)
-    label = names[index] if index is not None and index < len(names) else str(
-        getattr(first, "key", first)
+    label = (
+        names[index]
+        if index is not None and index < len(names)
+        else str(getattr(first, "key", first))
     )
     return label + pytree.keystr(tuple(path[2:]))

@@ -16,10 +16,10 @@ from fornax.compiler import cost
 from fornax.compiler.kernels import KERNELS
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, primitive_named
+from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType
 from fornax.transforms.dce import dead_code
 from fornax.transforms.stage import Stage
-from fornax.ir.trace import new_trace
 
 #: operations the planner turns into control steps of the plan
 CONTROL = frozenset(("scan", "while", "cond"))
@@ -108,9 +108,7 @@ class _Canonical:
         )  # fmt: skip
         place = sum(1 for a in range(first) if a not in axes)
         return self.append(
-            equation.replace(
-                inputs=(partial,), params={**equation.params, "axes": (place,)}
-            ),
+            equation.replace(inputs=(partial,), params={**equation.params, "axes": (place,)}),
             (partial,),
         )
 

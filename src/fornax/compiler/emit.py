@@ -119,9 +119,7 @@ class Emitter:
         self.drafts.append(Draft(kernel, tuple(self.places[b] for b in buffers), in_place or {}))
 
 
-def signature(
-    fusion: Fusion, group: Group, in_memory: set[Var]
-) -> tuple[tuple, list[Var]]:
+def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple, list[Var]]:
     """(what the group computes, the variables it names, in the order of their numbers).
 
     Groups of equal signature have equal kernels: equal layers of a network are emitted once.
@@ -137,9 +135,7 @@ def signature(
         return numbers.setdefault(var, len(numbers))
 
     def outside(var: Var) -> bool:
-        return var not in fusion.definition or (
-            var in fusion.stored and var not in members
-        )
+        return var not in fusion.definition or (var in fusion.stored and var not in members)
 
     done: set[Equation] = set()
     stack = [(equation, False) for equation in reversed(roots)]

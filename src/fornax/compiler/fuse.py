@@ -185,9 +185,7 @@ class _Walk:
         used = axes_of(read.index)
         return max((read.path.index(a) + 1 for a in used if a in read.path), default=0)
 
-    def may_inline(
-        self, equation: Equation, read: Read, reads: list[Read], reduces: bool
-    ) -> bool:
+    def may_inline(self, equation: Equation, read: Read, reads: list[Read], reduces: bool) -> bool:
         chain = self.chain[equation.outputs[0]]
         group = read.group
         if group.work + cost.own_cost(equation) > cost.LARGEST:

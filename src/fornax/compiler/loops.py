@@ -179,9 +179,7 @@ class _Loop:
             parts = []
             for part in range(2 if complex_parts else 1):
                 key = (*tail, part) if complex_parts else tail
-                dtype = self.b.load(
-                    state.buffer, [self.b.index(0)] * len(state.buffer.shape)
-                ).dtype
+                dtype = self.b.load(state.buffer, [self.b.index(0)] * len(state.buffer.shape)).dtype
                 carry = state.scalars.setdefault(key, Carry(dtype, f"c{len(self.states)}"))
                 parts.append(carry)
             result.append((tail, tuple(parts)))
@@ -228,9 +226,7 @@ class _Loop:
         flat = [e for v in values for e in (v if isinstance(v, Pair) else (v,))]
         finisher = self.finisher()
         done = iter([finisher(e) for e in self.write_out(flat)])
-        return [
-            Pair(next(done), next(done)) if isinstance(v, Pair) else next(done) for v in values
-        ]
+        return [Pair(next(done), next(done)) if isinstance(v, Pair) else next(done) for v in values]
 
 
 def _shared_shapes(types: Sequence[Any]) -> list[tuple[int, ...]]:
@@ -244,9 +240,7 @@ def _shared_shapes(types: Sequence[Any]) -> list[tuple[int, ...]]:
         if prefix is None:
             prefix = type.shape
         common = 0
-        while (
-            common < min(len(prefix), len(type.shape)) and prefix[common] == type.shape[common]
-        ):
+        while common < min(len(prefix), len(type.shape)) and prefix[common] == type.shape[common]:
             common += 1
         prefix = prefix[:common]
     if prefix and 0 not in prefix:
@@ -299,9 +293,7 @@ def scan_kernel(body: Any, equation: Equation) -> bool:
     return False
 
 
-def _scan(
-    loop: _Loop, equation: Equation, n_consts: int, n_carry: int
-) -> tuple[Statement, ...]:
+def _scan(loop: _Loop, equation: Equation, n_consts: int, n_carry: int) -> tuple[Statement, ...]:
     b, params = loop.b, equation.params
     jaxpr = loop.enter(params["jaxpr"])
     time = Axis(params["length"], "t")

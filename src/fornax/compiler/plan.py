@@ -107,9 +107,7 @@ class Planner:
         return Memory(slot, nbytes(type), fixed=True, owned=False)
 
     # --- kernels ---
-    def recipe(
-        self, fusion: Fusion, group: Group, in_memory: set[Var]
-    ) -> tuple[Recipe, list[Var]]:
+    def recipe(self, fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[Recipe, list[Var]]:
         """The compiled kernels of a group, and the variables their places refer to by number."""
         content, variables = emit.signature(fusion, group, in_memory)
         key = (content, self.target, self.threads, self.compile_kernel_key)
@@ -350,12 +348,8 @@ class _Body:
         """An operation run by Python between kernels: callbacks, and what has no kernel."""
         plan = self.planner.plan
         primitive, params = equation.primitive, equation.params
-        inputs = tuple(
-            (self.of(a).slot, a.type.dtype, a.type.shape) for a in equation.inputs
-        )
-        outputs = tuple(
-            (self.define(v).slot, v.type.dtype, v.type.shape) for v in equation.outputs
-        )
+        inputs = tuple((self.of(a).slot, a.type.dtype, a.type.shape) for a in equation.inputs)
+        outputs = tuple((self.define(v).slot, v.type.dtype, v.type.shape) for v in equation.outputs)
 
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
             return primitive.reference(*arrays, **params)

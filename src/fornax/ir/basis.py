@@ -229,17 +229,21 @@ def zeros(type: ArrayType) -> Any:
     if isinstance(type.dtype, np.dtype) and type.dtype == dtypes.float0:
         return np.zeros(type.shape, dtypes.float0)
     zero = np.zeros((), type.dtype)
-    return broadcast_in_dim_p.bind(zero, shape=type.shape, broadcast_dimensions=())[0] if (
-        type.shape
-    ) else zero[()]
+    return (
+        broadcast_in_dim_p.bind(zero, shape=type.shape, broadcast_dimensions=())[0]
+        if (type.shape)
+        else zero[()]
+    )
 
 
 def ones(type: ArrayType) -> Any:
     """An array of ones of a type."""
     one = np.ones((), type.dtype)
-    return broadcast_in_dim_p.bind(one, shape=type.shape, broadcast_dimensions=())[0] if (
-        type.shape
-    ) else one[()]
+    return (
+        broadcast_in_dim_p.bind(one, shape=type.shape, broadcast_dimensions=())[0]
+        if (type.shape)
+        else one[()]
+    )
 
 
 def instantiate(tangent: Any) -> Any:

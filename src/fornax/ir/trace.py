@@ -206,7 +206,9 @@ class Tracer:
             )
         )
 
-    def _scalar(self, convert: Callable, error: Callable[[str], Exception], what: str, attempt: str):
+    def _scalar(
+        self, convert: Callable, error: Callable[[str], Exception], what: str, attempt: str
+    ):
         value = self.concrete()
         if value is None:
             raise self._refuse(error, what, attempt)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from fornax import pytree, settings
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced

@@ -96,9 +96,7 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Any:
     return basis.transpose_p.bind(operand, permutation=permutation)[0]
 
 
-def full(
-    shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: Any = None
-) -> Any:
+def full(shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Any:
     """An array of `shape` with every element `fill_value`.
 
     Args:

@@ -197,9 +197,7 @@ def bind_scan(
         unroll=unroll,
     ))  # fmt: skip
     ends = [x if f else next(outs) for x, f in zip(carry, fixed, strict=True)]
-    ys = [
-        xs[source[c + k] - n - c] if known else next(outs) for k, known in enumerate(passed)
-    ]
+    ys = [xs[source[c + k] - n - c] if known else next(outs) for k, known in enumerate(passed)]
     return [*ends, *ys]
 
 
@@ -287,14 +285,10 @@ def run_while(
 def check_condition(cond: Traced) -> None:
     """Raise TypeError unless the condition gives a boolean scalar."""
     if not pytree.treedef_is_leaf(cond.out_tree):
-        raise TypeError(
-            f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}."
-        )
+        raise TypeError(f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}.")
     (found,) = cond.jaxpr.out_types
     if found.shape or found.dtype != dtypes.bool_:
-        raise TypeError(
-            f"cond_fun must return a boolean scalar, but got output type(s) [{found}]."
-        )
+        raise TypeError(f"cond_fun must return a boolean scalar, but got output type(s) [{found}].")
 
 
 def fori_loop(
@@ -422,5 +416,3 @@ def _mapping(f: Callable[..., Any]) -> Callable[..., Any]:
         return (), f(x)
 
     return step
-
-

@@ -59,8 +59,7 @@ def together(name: str, *operands: Any) -> Sequence[Any]:
         raise TypeError(f"{name} got incompatible shapes for broadcasting: {listed}.")
     every = tuple(range(len(shape)))
     return [
-        broadcast_in_dim(x, shape, every) if s else x
-        for x, s in zip(operands, shapes, strict=True)
+        broadcast_in_dim(x, shape, every) if s else x for x, s in zip(operands, shapes, strict=True)
     ]
 
 
@@ -177,9 +176,7 @@ shift_left = _binary(table.shift_left_p, "x << y; 0 where y is the width or more
 shift_right_logical = _binary(
     table.shift_right_logical_p, "x >> y filled with zeros; 0 where y is the width or more."
 )
-shift_right_arithmetic = _binary(
-    table.shift_right_arithmetic_p, "x >> y filled with the sign bit."
-)
+shift_right_arithmetic = _binary(table.shift_right_arithmetic_p, "x >> y filled with the sign bit.")
 population_count = _unary(table.population_count_p, "How many bits of an integer are one.")
 clz = _unary(table.clz_p, "How many leading bits of an integer are zero.")
 

@@ -220,5 +220,3 @@ def all_to_all(
 def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Any = None) -> Any:
     """Swap the mapped axis with dimension `axis`, which has the same size."""
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
-
-

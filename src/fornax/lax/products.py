@@ -53,9 +53,7 @@ def canonical_precision(precision: PrecisionLike) -> tuple[Precision, Precision]
         return precision, precision
     if isinstance(precision, str):
         if precision not in _SPELLINGS:
-            raise ValueError(
-                f"Precision spec {precision!r} is not one of {', '.join(_SPELLINGS)}"
-            )
+            raise ValueError(f"Precision spec {precision!r} is not one of {', '.join(_SPELLINGS)}")
         return _SPELLINGS[precision], _SPELLINGS[precision]
     if isinstance(precision, tuple | list) and len(precision) == 2:
         first, second = (canonical_precision(p) or (Precision.DEFAULT,) for p in precision)

@@ -58,9 +58,9 @@ def slice(
     steps = None if strides is None else tuple(map(operator.index, strides))
     starts = tuple(map(operator.index, start_indices))
     limits = tuple(map(operator.index, limit_indices))
-    return _slice.slice_p.bind(
-        operand, start_indices=starts, limit_indices=limits, strides=steps
-    )[0]
+    return _slice.slice_p.bind(operand, start_indices=starts, limit_indices=limits, strides=steps)[
+        0
+    ]
 
 
 def slice_in_dim(

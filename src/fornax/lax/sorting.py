@@ -14,9 +14,7 @@ from fornax.primitives.sort import sort_p, top_k_p
 __all__ = ["approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"]
 
 
-def sort(
-    operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1
-) -> Any:
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
     """Sort one array, or several of one shape by the first `num_keys` of them.
 
     Args:
@@ -46,9 +44,7 @@ def sort_key_val(
 ) -> tuple[Any, Any]:
     """Sort `keys` along a dimension and bring `values`, of the same shape, into the same order."""
     dimension = canonical_axis(dimension, typeof(keys).ndim)
-    k, v = sort_p.bind(
-        keys, values, dimension=dimension, is_stable=bool(is_stable), num_keys=1
-    )
+    k, v = sort_p.bind(keys, values, dimension=dimension, is_stable=bool(is_stable), num_keys=1)
     return k, v
 
 

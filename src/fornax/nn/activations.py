@@ -55,9 +55,7 @@ def relu6(x):
 
 relu.defjvps(lambda g, ans, x: select(fnp.greater(x, 0), g, full_like(g, 0)))
 relu6.defjvps(
-    lambda g, ans, x: select(
-        fnp.logical_and(fnp.greater(x, 0), fnp.less(x, 6)), g, full_like(g, 0)
-    )
+    lambda g, ans, x: select(fnp.logical_and(fnp.greater(x, 0), fnp.less(x, 6)), g, full_like(g, 0))
 )
 
 

@@ -151,9 +151,7 @@ def variance_scaling(
             if is_complex:
                 return _complex_uniform(key, shape, dtype) * fnp.sqrt(variance)
             return random.uniform(key, shape, dtype, -1) * fnp.sqrt(3 * variance)
-        raise ValueError(
-            f"invalid distribution for variance scaling initializer: {distribution}"
-        )
+        raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")
 
     return init
 

@@ -256,9 +256,7 @@ class _Place:
             aligned.append(column)
         #: whether there is one index vector only, so that no two updates meet
         self.single = not batch
-        self.indices = (
-            index_vectors(aligned, batch) if aligned else np.zeros((*batch, 0), np.int32)
-        )
+        self.indices = index_vectors(aligned, batch) if aligned else np.zeros((*batch, 0), np.int32)
         inserted = tuple(
             d for d, e in enumerate(plan.entries)
             if not isinstance(e, Range) or abs(e.step) != 1

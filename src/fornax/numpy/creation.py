@@ -120,7 +120,9 @@ def _from_sequence(x: Sequence, dtype: Any) -> Any:
     if plain or not any(isinstance(v, Tracer | Array) for v in leaves):
         for v in leaves:
             if not is_value(v) and not hasattr(v, "__array__"):
-                raise TypeError(f"Value {v!r} with type {type_name(v)} is not a valid array element")
+                raise TypeError(
+                    f"Value {v!r} with type {type_name(v)} is not a valid array element"
+                )
         if dtype is None and leaves:
             dtype, _ = joint_dtype(*(typeof(v) for v in leaves if is_value(v)))
         elif dtype is None:
@@ -293,7 +295,11 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     if axis:
         values = move_axis(values, 0, axis % (rank + 1))
     if retstep:
-        step = ufuncs.divide(ufuncs.subtract(stop, start), steps) if steps > 0 else full((), np.nan, real)
+        step = (
+            ufuncs.divide(ufuncs.subtract(stop, start), steps)
+            if steps > 0
+            else full((), np.nan, real)
+        )
         return values, step
     return values
 

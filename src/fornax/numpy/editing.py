@@ -66,7 +66,7 @@ def delete(arr, obj, axis=None, *, assume_unique_indices=False):
     gone = _concrete("delete", obj)
     if gone.dtype == bool:
         if gone.shape != (n,):
-            raise ValueError(f"np.delete(arr, obj): for boolean indices, obj must be one-dimensional "
+            raise ValueError(f"delete: for boolean indices, obj must be one-dimensional "
                              f"with length matching specified axis, {n}")  # fmt: skip
         return take(arr, np.nonzero(~gone)[0], axis, mode="clip")
     gone = gone.astype(np.int64)
@@ -104,7 +104,9 @@ def insert(arr, obj, values, axis=None):
     whole = moveaxis(arr, axis, 0)
     added = moveaxis(values, axis, 0)
     if isinstance(places, Tracer):
-        places = ufuncs.minimum(ufuncs.maximum(where(ufuncs.less(places, 0), ufuncs.add(places, n), places), 0), n)
+        places = ufuncs.minimum(
+            ufuncs.maximum(where(ufuncs.less(places, 0), ufuncs.add(places, n), places), 0), n
+        )
         order = argsort(places)
         rank = argsort(order)
         targets = ufuncs.add(places, rank)
@@ -128,7 +130,9 @@ def insert(arr, obj, values, axis=None):
 
 
 def _at_rank(x: Any, rank: int) -> Any:
-    return reshape(x, (1,) * (rank - typeof(x).ndim) + typeof(x).shape) if typeof(x).ndim < rank else x
+    return (
+        reshape(x, (1,) * (rank - typeof(x).ndim) + typeof(x).shape) if typeof(x).ndim < rank else x
+    )
 
 
 def put(a, ind, v, mode=None, *, inplace=True):
@@ -181,7 +185,9 @@ def place(arr, mask, vals, *, inplace=True):
     rank = REGISTRY["cumsum"].bind(
         as_dtype(ravel(mask), dtypes.canonical(int)), axis=0, reverse=False
     )[0]
-    chosen = take(ravel(vals), ufuncs.remainder(ufuncs.subtract(rank, 1), typeof(vals).size), mode="clip")
+    chosen = take(
+        ravel(vals), ufuncs.remainder(ufuncs.subtract(rank, 1), typeof(vals).size), mode="clip"
+    )
     return where(mask, as_dtype(reshape(chosen, typeof(arr).shape), typeof(arr).dtype), arr)
 
 
@@ -252,6 +258,10 @@ def lexsort(keys, axis=-1):
         return as_dtype(asarray(0), index)
     axis = canonical_axis(axis, len(shape))
     *_, places = REGISTRY["sort"].bind(
-        *reversed(keys), iota(index, shape, axis), dimension=axis, is_stable=True, num_keys=len(keys)
+        *reversed(keys),
+        iota(index, shape, axis),
+        dimension=axis,
+        is_stable=True,
+        num_keys=len(keys),
     )
     return places

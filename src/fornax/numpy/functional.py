@@ -71,7 +71,7 @@ def vectorize(pyfunc, *, excluded=frozenset(), signature=None):
             inputs, outputs = parsed
             if len(inputs) != len(values):
                 raise TypeError(
-                    f"wrong number of positional arguments: expected {len(inputs)}, got {len(values)}"
+                    f"wrong number of positional arguments: {len(values)} instead of {len(inputs)}"
                 )
         return _mapped(core, values, inputs, outputs)
 
@@ -128,9 +128,13 @@ def _check_outputs(result: Any, outputs: Any, sizes: dict[str, int]) -> Any:
     several = isinstance(result, tuple)
     parts = list(result) if several else [result]
     if len(outputs) == 1 and several:
-        raise TypeError(f"output must be an array when the signature has one output, got {result!r}")
+        raise TypeError(
+            f"output must be an array when the signature has one output, got {result!r}"
+        )
     if len(outputs) > 1 and (not several or len(parts) != len(outputs)):
-        raise TypeError(f"wrong number of output arguments: expected {len(outputs)}, got {len(parts)}")
+        raise TypeError(
+            f"wrong number of output arguments: expected {len(outputs)}, got {len(parts)}"
+        )
     sizes = dict(sizes)
     for part, names in zip(parts, outputs, strict=True):
         shape = typeof(part).shape
@@ -213,7 +217,9 @@ def piecewise(x, condlist, funclist, *args, **kw):
     elif m == n:
         choices, default = list(funclist), 0
     else:
-        raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected; got {m}")
+        raise ValueError(
+            f"with {n} condition(s), either {n} or {n + 1} functions are expected; got {m}"
+        )
     dtype = typeof(x).dtype
 
     def value(choice):

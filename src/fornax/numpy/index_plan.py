@@ -229,9 +229,7 @@ def _array_part(item: Any) -> Any:
             )
         return _Mask(np.asarray(item))
     if not dtypes.is_integer(dtype):
-        raise TypeError(
-            f"Indexer must have integer or boolean type, got indexer with type {dtype}"
-        )
+        raise TypeError(f"Indexer must have integer or boolean type, got indexer with type {dtype}")
     if isinstance(item, Tracer):
         return Points(item) if item.shape else Point(item)
     return Points(item) if item.shape else Point(int(np.asarray(item)))

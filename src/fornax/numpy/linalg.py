@@ -101,7 +101,9 @@ def outer(x1, x2, /):
     """All products of an element of x1 and one of x2. Raises ValueError unless both are 1-D."""
     x1, x2 = asarray(x1), asarray(x2)
     if typeof(x1).ndim != 1 or typeof(x2).ndim != 1:
-        raise ValueError(f"Input arrays must be one-dimensional, but they are {x1.shape} and {x2.shape}")
+        raise ValueError(
+            f"Input arrays must be one-dimensional, but they are {x1.shape} and {x2.shape}"
+        )
     return products.outer(x1, x2)
 
 
@@ -109,7 +111,9 @@ def cross(x1, x2, /, *, axis=-1):
     """The vector product of 3-vectors along `axis`."""
     x1, x2 = asarray(x1), asarray(x2)
     if typeof(x1).shape[axis] != 3 or typeof(x2).shape[axis] != 3:
-        raise ValueError(f"Both inputs must be vectors of 3, but have {x1.shape[axis]} and {x2.shape[axis]}")
+        raise ValueError(
+            f"Both inputs must be vectors of 3, but have {x1.shape[axis]} and {x2.shape[axis]}"
+        )
     return products.cross(x1, x2, axis=axis)
 
 
@@ -168,12 +172,16 @@ def matrix_power(a, n):
     a = asarray(a)
     shape = typeof(a).shape
     if len(shape) < 2:
-        raise TypeError(f"{len(shape)}-dimensional array given; array must be at least two-dimensional")
+        raise TypeError(
+            f"{len(shape)}-dimensional array given; array must be at least two-dimensional"
+        )
     if shape[-2] != shape[-1]:
         raise TypeError("Last 2 dimensions of the array must be square")
     n = operator.index(n)
     if n < 0:
-        raise NotImplementedError("matrix_power: negative powers need inverses, which are not supported")
+        raise NotImplementedError(
+            "matrix_power: negative powers need inverses, which are not supported"
+        )
     if n == 0:
         return broadcast_to(eye(shape[-1], dtype=typeof(a).dtype), shape)
     result = None

@@ -86,7 +86,7 @@ def fill_diagonal(a, val, wrap=False, *, inplace=True):
     """A copy of `a` with `val` on its diagonal; `inplace` must be False: arrays do not change."""
     if inplace:
         raise NotImplementedError(
-            "fill_diagonal cannot change its argument\n  try:   pass inplace=False and use the result"
+            "fill_diagonal cannot change its argument\n  try:   inplace=False, and use the result"
         )
     if wrap:
         raise NotImplementedError("fill_diagonal: wrap=True is not supported")
@@ -134,9 +134,13 @@ def ix_(*args):
     vectors = []
     for x in map(asarray, args):
         if typeof(x).ndim != 1:
-            raise ValueError(f"Arguments to jax.numpy.ix_ must be 1-dimensional, got shape {x.shape}")
+            raise ValueError(
+                f"Arguments to jax.numpy.ix_ must be 1-dimensional, got shape {x.shape}"
+            )
         if typeof(x).dtype == dtypes.bool_:
-            raise NotImplementedError("ix_: boolean arguments are not supported: use flatnonzero(x)")
+            raise NotImplementedError(
+                "ix_: boolean arguments are not supported: use flatnonzero(x)"
+            )
         vectors.append(x)
     return tuple(
         expand_dims(x, tuple(d for d in range(len(vectors)) if d != k))

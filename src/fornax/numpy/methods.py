@@ -208,15 +208,15 @@ def _scalar_of(self, kind: str) -> np.ndarray:
                 + " is ambiguous. Use a.any() or a.all()"
             )
         if kind != "bool":
-            raise TypeError(f"Only scalar arrays can be converted to Python scalars; got {self.ndim=}")
+            raise TypeError(
+                f"Only scalar arrays can be converted to Python scalars; got {self.ndim=}"
+            )
     return self.numpy_view().reshape(())
 
 
 def _index(self) -> int:
     if self.ndim or not dtypes.is_integer(self.dtype):
-        raise TypeError(
-            f"Only integer scalar arrays can be converted to a scalar index, got {self.aval.short()}"
-        )
+        raise TypeError(f"Only integer scalar arrays can be an index, got {self.aval.short()}")
     return int(self.numpy_view()[()])
 
 

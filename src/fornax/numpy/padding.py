@@ -196,7 +196,9 @@ def _repeated(x: Any, widths: list, mode: str, kind: str) -> Any:
         if not low and not high:
             continue
         if n == 0:
-            raise ValueError(f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'")
+            raise ValueError(
+                f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
+            )
         if kind == "odd" and mode != "wrap" and n > 1:
             x = _turned(x, axis, low, high, int(mode == "reflect"))
         else:
@@ -222,6 +224,7 @@ def _turned(x: Any, axis: int, low: int, high: int, skipped: int) -> Any:
 def _by_function(x: Any, widths: list, function: Callable, kwargs: dict) -> Any:
     x = _constant(x, widths, 0)
     for axis, pair in enumerate(widths):
+
         def row_function(row, pair=pair, axis=axis):
             return function(row, pair, axis, kwargs)
 

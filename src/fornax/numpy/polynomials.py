@@ -37,7 +37,11 @@ def _same_length(a1: Any, a2: Any) -> tuple[Any, Any]:
 
     def longer(a):
         missing = n - typeof(a).shape[0]
-        return concatenate([full((missing, *typeof(a).shape[1:]), 0, typeof(a).dtype), a]) if missing else a
+        return (
+            concatenate([full((missing, *typeof(a).shape[1:]), 0, typeof(a).dtype), a])
+            if missing
+            else a
+        )
 
     return longer(a1), longer(a2)
 

@@ -13,8 +13,14 @@ from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray
-from fornax.numpy.promotion import as_dtype, broadcast_shapes, broadcast_to, check, concrete_form
-from fornax.numpy.promotion import promote_dtypes
+from fornax.numpy.promotion import (
+    as_dtype,
+    broadcast_shapes,
+    broadcast_to,
+    check,
+    concrete_form,
+    promote_dtypes,
+)
 from fornax.numpy.reductions import canonical_axis, sum
 from fornax.numpy.shaping import diagonal, moveaxis, ravel
 from fornax.primitives import shape as _shape
@@ -49,7 +55,9 @@ def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=No
     for position, x in enumerate((a, b)):
         check("matmul", x)
         if not typeof(concrete_form(x)).shape:
-            raise ValueError(f"matmul input operand {position} must have ndim at least 1, got ndim 0")
+            raise ValueError(
+                f"matmul input operand {position} must have ndim at least 1, got ndim 0"
+            )
     a, b = _operands("matmul", a, b)
     left, right = typeof(a).shape, typeof(b).shape
     k_left, k_right = len(left) - 1, max(len(right) - 2, 0)
@@ -71,9 +79,7 @@ def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=No
     b = broadcast_to(b, (*shape, *right[-2:]))
     rank = len(shape)
     batch = tuple(range(rank))
-    return _product(
-        a, b, ((rank + 1,), (rank,)), (batch, batch), precision, preferred_element_type
-    )
+    return _product(a, b, ((rank + 1,), (rank,)), (batch, batch), precision, preferred_element_type)
 
 
 def dot(a, b, *, precision=None, preferred_element_type=None, out_sharding=None):
@@ -145,12 +151,16 @@ def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_
     ra, rb = typeof(a).ndim, typeof(b).ndim
     if isinstance(axes, int | np.integer):
         if axes > min(ra, rb):
-            raise TypeError(f"Number of tensordot axes (axes {axes}) exceeds input ranks ({ra} and {rb})")
+            raise TypeError(
+                f"Number of tensordot axes (axes {axes}) exceeds input ranks ({ra} and {rb})"
+            )
         left, right = tuple(range(ra - axes, ra)), tuple(range(axes))
     else:
         left, right = ((k,) if isinstance(k, int | np.integer) else tuple(k) for k in axes)
         if len(left) != len(right):
-            raise TypeError(f"tensordot axes sequences must have equal length, got {left} and {right}")
+            raise TypeError(
+                f"tensordot axes sequences must have equal length, got {left} and {right}"
+            )
         left = tuple(canonical_axis(k, ra) for k in left)
         right = tuple(canonical_axis(k, rb) for k in right)
     return _product(a, b, (left, right), precision=precision, preferred=preferred_element_type)
@@ -217,7 +227,9 @@ def einsum(
     Operands are contracted two at a time in the order that NumPy's path search gives.
     """
     if out is not None:
-        raise NotImplementedError("einsum: the 'out' argument is not supported: arrays do not change")
+        raise NotImplementedError(
+            "einsum: the 'out' argument is not supported: arrays do not change"
+        )
     text, operands = _subscripts(subscripts, operands)
     operands = [asarray(x) for x in operands]
     inputs, output = _expand(text, [typeof(x).shape for x in operands])
@@ -361,7 +373,11 @@ def _pair(left, right, kept, precision, preferred) -> tuple[list[str], Any]:
         (tuple(a_labels.index(c) for c in batch), tuple(b_labels.index(c) for c in batch)),
     )
     out = _product(a, b, *numbers, precision, preferred)
-    labels = [*batch, *(c for c in a_labels if c not in shared), *(c for c in b_labels if c not in shared)]
+    labels = [
+        *batch,
+        *(c for c in a_labels if c not in shared),
+        *(c for c in b_labels if c not in shared),
+    ]
     alone = [c for c in labels if c not in kept]
     if alone:
         out = sum(out, tuple(labels.index(c) for c in alone), promote_integers=False)

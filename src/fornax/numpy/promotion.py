@@ -1,4 +1,4 @@
-"""Promotion of arguments: NumPy-like functions first bring their operands to one dtype and shape."""
+"""Promotion: NumPy-like functions first bring their operands to one dtype and shape."""
 
 from __future__ import annotations
 
@@ -169,7 +169,9 @@ def _check_ranks(shapes: Sequence[tuple[int, ...]]) -> None:
     mode = settings.current().numpy_rank_promotion
     if mode == "allow" or len({len(s) for s in shapes}) == 1:
         return
-    text = f"operands have shapes {shapes} with different ranks, and numpy_rank_promotion is {mode!r}"
+    text = (
+        f"operands have shapes {shapes} with different ranks, and numpy_rank_promotion is {mode!r}"
+    )
     if mode == "raise":
         raise ValueError(text + "\n  try:   reshape or expand_dims explicitly")
     warnings.warn(text, stacklevel=3)

@@ -49,7 +49,9 @@ def canonical_axes(axis: Any, rank: int) -> tuple[int, ...]:
 
 def _no_out(name: str, out: Any) -> None:
     if out is not None:
-        raise NotImplementedError(f"The 'out' argument to {name} is not supported: arrays do not change")
+        raise NotImplementedError(
+            f"The 'out' argument to {name} is not supported: arrays do not change"
+        )
 
 
 def keep_dims(result: Any, shape: tuple[int, ...], axes: Sequence[int]) -> Any:
@@ -122,7 +124,16 @@ def _sum_dtype(dtype: Any) -> Any:
     return dtype
 
 
-def sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None, promote_integers=True):  # noqa: A001, E501
+def sum(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    keepdims=False,
+    initial=None,
+    where=None,
+    promote_integers=True,
+):  # noqa: A001, E501
     """The sum over `axis` (all axes by default).
 
     a: array. where: mask of the elements to count. Small integers are summed as int32 (int64).
@@ -141,7 +152,16 @@ def _sum_bool(x: Any, axes: tuple[int, ...]) -> Any:
     return reduce_sum(x, tuple(sorted(axes)))
 
 
-def prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None, promote_integers=True):  # noqa: E501
+def prod(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    keepdims=False,
+    initial=None,
+    where=None,
+    promote_integers=True,
+):  # noqa: E501
     """The product over `axis` (all axes by default)."""
     _no_out("prod", out)
     return _reduce(
@@ -238,7 +258,18 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     return as_dtype(ufuncs.divide(total, _count(type, axes, where, keepdims, wide)), result_dtype)
 
 
-def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):  # noqa: E501
+def var(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    ddof=0,
+    keepdims=False,
+    *,
+    where=None,
+    mean=None,
+    correction=None,
+):  # noqa: E501
     """The variance over `axis`: the mean squared distance from the mean, with N - ddof for N."""
     _no_out("var", out)
     check("var", a)
@@ -258,8 +289,10 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=Non
     total = sum(squares, axes, keepdims=keepdims, where=where)
     count = _count(type, axes, where, keepdims, wide)
     removed = ddof if correction is None else correction
-    count = ufuncs.subtract(count, removed) if where is not None else scalar(
-        float(count) - removed, dtypes.real_dtype(wide)
+    count = (
+        ufuncs.subtract(count, removed)
+        if where is not None
+        else scalar(float(count) - removed, dtypes.real_dtype(wide))
     )
     result = select_where(ufuncs.greater(count, 0), ufuncs.divide(total, count), np.nan)
     return as_dtype(result, computed)
@@ -268,7 +301,18 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=Non
 _mean = mean
 
 
-def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None, correction=None):  # noqa: E501
+def std(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    ddof=0,
+    keepdims=False,
+    *,
+    where=None,
+    mean=None,
+    correction=None,
+):  # noqa: E501
     """The standard deviation over `axis`."""
     _no_out("std", out)
     return ufuncs.sqrt(
@@ -286,7 +330,9 @@ def average(a, axis=None, weights=None, returned=False, keepdims=False):
     check("average", a)
     if weights is None:
         result = mean(a, axis, keepdims=keepdims)
-        total = full(typeof(result).shape, typeof(a).size / typeof(result).size, typeof(result).dtype)
+        total = full(
+            typeof(result).shape, typeof(a).size / typeof(result).size, typeof(result).dtype
+        )
         return (result, total) if returned else result
     a, weights = ufuncs.promote_inexact(concrete_form(a), concrete_form(weights))
     type, shape = typeof(a), typeof(weights).shape
@@ -449,10 +495,16 @@ def nanmin(a, axis=None, out=None, keepdims=False, initial=None, where=None):
 
 def _present(a: Any, where: Any) -> Any:
     a = concrete_form(a)
-    present = ufuncs.logical_not(ufuncs.isnan(a)) if dtypes.is_inexact(typeof(a).dtype) else (
-        full(typeof(a).shape, True)
+    present = (
+        ufuncs.logical_not(ufuncs.isnan(a))
+        if dtypes.is_inexact(typeof(a).dtype)
+        else (full(typeof(a).shape, True))
     )
-    return present if where is None else ufuncs.logical_and(present, where_mask(where, typeof(a).shape))
+    return (
+        present
+        if where is None
+        else ufuncs.logical_and(present, where_mask(where, typeof(a).shape))
+    )
 
 
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=False, where=None):
@@ -461,17 +513,39 @@ def nanmean(a, axis=None, dtype=None, out=None, keepdims=False, where=None):
     return mean(a, axis, dtype, out, keepdims, where=_present(a, where))
 
 
-def nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, where=None, mean=None, correction=None):  # noqa: E501
+def nanvar(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    ddof=0,
+    keepdims=False,
+    where=None,
+    mean=None,
+    correction=None,
+):  # noqa: E501
     """`var` of the elements that are numbers; NaN where fewer than ddof + 1 are."""
     check("nanvar", a)
     present = _present(a, where)
-    result = var(a, axis, dtype, out, ddof, keepdims, where=present, mean=mean, correction=correction)
+    result = var(
+        a, axis, dtype, out, ddof, keepdims, where=present, mean=mean, correction=correction
+    )
     removed = ddof if correction is None else correction
     enough = ufuncs.greater(sum(present, axis, keepdims=keepdims), removed)
     return select_where(enough, result, scalar(np.nan, typeof(result).dtype))
 
 
-def nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, where=None, mean=None, correction=None):  # noqa: E501
+def nanstd(
+    a,
+    axis=None,
+    dtype=None,
+    out=None,
+    ddof=0,
+    keepdims=False,
+    where=None,
+    mean=None,
+    correction=None,
+):  # noqa: E501
     """`std` of the elements that are numbers."""
     return ufuncs.sqrt(
         nanvar(a, axis, dtype, out, ddof, keepdims, where, mean=mean, correction=correction)

@@ -14,7 +14,8 @@ from fornax.scalars.promotion import promote
 
 __all__ = [
     "bfloat16", "bool_", "bool", "can_cast", "complex128", "complex64", "complexfloating",
-    "complex_", "dtype", "e", "euler_gamma", "finfo", "float16", "float32", "float64", "float8_e4m3fn",
+    "complex_", "dtype", "e", "euler_gamma", "finfo", "float16", "float32", "float64",
+    "float8_e4m3fn",
     "float8_e5m2", "float_", "floating", "generic", "iinfo", "inexact", "inf", "int16", "int32",
     "int4", "int64", "int8", "int_", "integer", "iscomplex", "iscomplexobj", "isdtype", "isreal",
     "isrealobj", "isscalar", "issubdtype", "nan", "newaxis", "number", "object_", "pi",
@@ -66,7 +67,10 @@ int8, int16 = _scalar_type("int8", dtypes.int8), _scalar_type("int16", dtypes.in
 int32, int64 = _scalar_type("int32", dtypes.int32), _scalar_type("int64", dtypes.int64)
 uint8, uint16 = _scalar_type("uint8", dtypes.uint8), _scalar_type("uint16", dtypes.uint16)
 uint32, uint64 = _scalar_type("uint32", dtypes.uint32), _scalar_type("uint64", dtypes.uint64)
-float16, bfloat16 = _scalar_type("float16", dtypes.float16), _scalar_type("bfloat16", dtypes.bfloat16)
+float16, bfloat16 = (
+    _scalar_type("float16", dtypes.float16),
+    _scalar_type("bfloat16", dtypes.bfloat16),
+)
 float32, float64 = _scalar_type("float32", dtypes.float32), _scalar_type("float64", dtypes.float64)
 float8_e4m3fn = _scalar_type("float8_e4m3fn", dtypes.float8_e4m3fn)
 float8_e5m2 = _scalar_type("float8_e5m2", dtypes.float8_e5m2)

@@ -40,7 +40,9 @@ def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
-        raise TypeError("Either both or neither of the x and y arguments should be provided to where")
+        raise TypeError(
+            "Either both or neither of the x and y arguments should be provided to where"
+        )
     check("where", condition, x, y)
     condition, x, y = concrete_form(condition), concrete_form(x), concrete_form(y)
     if typeof(condition).dtype != dtypes.bool_:
@@ -336,6 +338,7 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     if not typeof(a).shape:
         raise ValueError(f"diff requires input that is at least one dimensional; got {a}")
     axis = canonical_axis(axis, typeof(a).ndim)
+
     def edge(x):
         x = asarray(x)
         if not typeof(x).shape:
@@ -348,7 +351,9 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
         a = concatenate(parts, axis)
     for _ in range(n):
         m = typeof(a).shape[axis]
-        before = tuple(slice(None, m - 1) if k == axis else slice(None) for k in range(typeof(a).ndim))
+        before = tuple(
+            slice(None, m - 1) if k == axis else slice(None) for k in range(typeof(a).ndim)
+        )
         behind = tuple(slice(1, None) if k == axis else slice(None) for k in range(typeof(a).ndim))
         change = ufuncs.not_equal if typeof(a).dtype == dtypes.bool_ else ufuncs.subtract
         a = change(a[behind], a[before])

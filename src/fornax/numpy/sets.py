@@ -36,7 +36,8 @@ def _known(name: str, size: Any, *arrays: Any) -> Any:
     for x in arrays:
         if size is None and isinstance(x, Tracer):
             raise x._refuse(
-                ConcretizationTypeError, f"The size argument of {name} must be statically specified",
+                ConcretizationTypeError,
+                f"The size argument of {name} must be statically specified",
                 f"{name}(..., size=n), n being the most elements you expect",
             )  # fmt: skip
     return None if size is None else operator.index(size)
@@ -179,7 +180,9 @@ def unique_values(x, /, *, size=None, fill_value=None):
 # --- two arrays -------------------------------------------------------------------------------
 def _two(name: str, ar1: Any, ar2: Any, size: Any) -> tuple[Any, Any, Any]:
     check(name, ar1, ar2)
-    first, second = (ravel(asarray(x)) for x in promote_dtypes(concrete_form(ar1), concrete_form(ar2)))
+    first, second = (
+        ravel(asarray(x)) for x in promote_dtypes(concrete_form(ar1), concrete_form(ar2))
+    )
     return first, second, _known(name, size, first, second)
 
 
@@ -233,9 +236,7 @@ def setxor1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
     return _chosen(values, keep, size, fill_value)
 
 
-def intersect1d(
-    ar1, ar2, assume_unique=False, return_indices=False, *, size=None, fill_value=None
-):
+def intersect1d(ar1, ar2, assume_unique=False, return_indices=False, *, size=None, fill_value=None):
     """The sorted unique elements that are in both arrays; where in each, if `return_indices`."""
     first, second, size = _two("intersect1d", ar1, ar2, size)
     order, starts = _groups(reshape(first, (typeof(first).size, 1)), True)

@@ -15,10 +15,10 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray
+from fornax.numpy.indexing import take
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes
 from fornax.numpy.promotion import broadcast_shapes as _broadcast_shapes
 from fornax.numpy.promotion import broadcast_to as _broadcast_to
-from fornax.numpy.indexing import take
 from fornax.numpy.reductions import canonical_axes, canonical_axis, cumsum, sum
 from fornax.primitives import shape as _shape
 from fornax.primitives.concatenate import concatenate as _concatenate
@@ -145,7 +145,9 @@ def matrix_transpose(x, /):
     """The last two dimensions exchanged."""
     rank = typeof(x).ndim
     if rank < 2:
-        raise ValueError(f"x must be at least two-dimensional for matrix_transpose; got ndim={rank}")
+        raise ValueError(
+            f"x must be at least two-dimensional for matrix_transpose; got ndim={rank}"
+        )
     return swapaxes(x, -1, -2)
 
 
@@ -256,7 +258,9 @@ def unstack(x, /, *, axis=0):
     """The slices along `axis`, as a tuple."""
     x = asarray(x)
     if not typeof(x).shape:
-        raise ValueError("unstack requires arrays with rank > 0, however a scalar array was passed.")
+        raise ValueError(
+            "unstack requires arrays with rank > 0, however a scalar array was passed."
+        )
     axis = canonical_axis(axis, typeof(x).ndim)
     return tuple(
         _shape.squeeze(_piece(x, axis, k, k + 1), (axis,)) for k in range(typeof(x).shape[axis])
@@ -446,7 +450,7 @@ def rot90(m, k=1, axes=(0, 1)):
 
 
 def roll(a, shift, axis=None):
-    """The elements moved `shift` places along `axis`, those pushed out entering at the other end."""
+    """The elements moved `shift` places along `axis`, the last ones entering at the front."""
     check("roll", a)
     a = asarray(concrete_form(a))
     if axis is None:

@@ -102,7 +102,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         raise ValueError("interp: complex values of x and xp are not supported")
     for name, value in (("left", left), ("right", right)):
         if isinstance(value, str) and value != "extrapolate":
-            raise ValueError(f"the only valid string value of {name!r} is 'extrapolate', got {value!r}")
+            raise ValueError(
+                f"the only valid string value of {name!r} is 'extrapolate', got {value!r}"
+            )
     if period is not None:
         left = right = None
         if not typeof(period).shape == ():
@@ -185,7 +187,9 @@ def _slope(f: Any, h: Any) -> Any:
         inner = ufuncs.divide(ufuncs.multiply(ufuncs.subtract(f[2:], f[:-2]), 0.5), h)
         return concatenate([first, inner, last])
     if typeof(h).ndim != 1 or typeof(h).shape[0] != typeof(f).shape[0]:
-        raise ValueError("Spacing arrays must be 1D with the length of the dimension they belong to")
+        raise ValueError(
+            "Spacing arrays must be 1D with the length of the dimension they belong to"
+        )
     steps = diff(h).reshape((-1, *(1,) * (rank - 1)))
     rises = ufuncs.divide(diff(f, axis=0), steps)
     before, behind = steps[:-1], steps[1:]
@@ -224,7 +228,9 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
     half = ufuncs.divide(period, 2) if dtypes.is_inexact(dtype) else ufuncs.floor_divide(period, 2)
     change = diff(p, axis=axis)
     wrapped = ufuncs.subtract(ufuncs.remainder(ufuncs.add(change, half), period), half)
-    ends = ufuncs.logical_and(ufuncs.equal(wrapped, ufuncs.negative(half)), ufuncs.greater(change, 0))
+    ends = ufuncs.logical_and(
+        ufuncs.equal(wrapped, ufuncs.negative(half)), ufuncs.greater(change, 0)
+    )
     wrapped = where(ends, half, wrapped)
     fix = ufuncs.subtract(wrapped, change)
     bound = half if discont is None else discont

@@ -97,7 +97,9 @@ def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
 def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_nan):
     check(name, a, q)
     if overwrite or out is not None:
-        raise ValueError(f"{name}: 'out' and overwrite_input are not supported: arrays do not change")
+        raise ValueError(
+            f"{name}: 'out' and overwrite_input are not supported: arrays do not change"
+        )
     if method not in _METHODS:
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
     if weights is not None and method != "inverted_cdf":
@@ -125,7 +127,11 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
     if count == 0:
         result = full((*q_shape, *kept), np.nan, wide)
     elif weights is not None or method == "inverted_cdf":
-        w = full(shape, 1, wide) if weights is None else _spread(as_dtype(asarray(weights), wide), a, axis)
+        w = (
+            full(shape, 1, wide)
+            if weights is None
+            else _spread(as_dtype(asarray(weights), wide), a, axis)
+        )
         result = _weighted(x, last(w), q, skip_nan)
     else:
         result = _between(x, q, method, skip_nan)
@@ -141,8 +147,12 @@ def _spread(weights: Any, a: Any, axis: Any) -> Any:
     if own == shape:
         return weights
     if axis is None or not isinstance(axis, int) or len(own) != 1 or own[0] != shape[axis]:
-        raise ValueError(f"weights of shape {own} do not fit an array of shape {shape}, axis {axis}")
-    return broadcast_to(reshape(weights, [-1 if k == axis % len(shape) else 1 for k in range(len(shape))]), shape)
+        raise ValueError(
+            f"weights of shape {own} do not fit an array of shape {shape}, axis {axis}"
+        )
+    return broadcast_to(
+        reshape(weights, [-1 if k == axis % len(shape) else 1 for k in range(len(shape))]), shape
+    )
 
 
 def _ordered(x: Any, *others: Any) -> list[Any]:
@@ -179,9 +189,7 @@ def _between(x: Any, q: Any, method: str, skip_nan: bool) -> Any:
         low, high = (ufuncs.maximum(0, ufuncs.minimum(v, n - 1)) for v in (low, high))
     shape = (*typeof(q).shape[: typeof(q).ndim - (typeof(x).ndim - 1)], *typeof(x).shape[:-1])
     share = broadcast_to(ufuncs.subtract(place, low), shape)
-    below, above = (
-        _pick(x, as_dtype(broadcast_to(v, shape), index)) for v in (low, high)
-    )
+    below, above = (_pick(x, as_dtype(broadcast_to(v, shape), index)) for v in (low, high))
     if method == "lower":
         result = below
     elif method == "higher":
@@ -215,9 +223,7 @@ def _weighted(x: Any, weights: Any, q: Any, skip_nan: bool) -> Any:
 
 
 # --- covariance -------------------------------------------------------------------------------
-def cov(
-    m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, dtype=None
-):
+def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, dtype=None):
     """The covariance matrix of variables in the rows of m (columns if not `rowvar`)."""
     given = [v for v in (m, y) if v is not None]
     check("cov", *given)
@@ -349,9 +355,7 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
         return as_dtype(bins, dtype)
     count = operator.index(bins)
     if range is None:
-        low, high = (
-            (reductions.min(a), reductions.max(a)) if typeof(a).size else (0.0, 1.0)
-        )
+        low, high = (reductions.min(a), reductions.max(a)) if typeof(a).size else (0.0, 1.0)
     else:
         low, high = (range[0], range[1])
     low, high = _concrete_range(as_dtype(asarray(low), dtype), as_dtype(asarray(high), dtype))
@@ -384,8 +388,10 @@ def histogram(a, bins=10, range=None, weights=None, density=None):
 def histogram2d(x, y, bins=10, range=None, weights=None, density=None):
     """(counts, edges along x, edges along y) of points in the plane."""
     check("histogram2d", x, y)
-    if not isinstance(bins, Sequence | int) and np.ndim(bins) == 1 or (
-        isinstance(bins, Sequence) and len(bins) not in (1, 2)
+    if (
+        not isinstance(bins, Sequence | int)
+        and np.ndim(bins) == 1
+        or (isinstance(bins, Sequence) and len(bins) not in (1, 2))
     ):
         bins = [asarray(bins)] * 2
     points = asarray([ravel(v) for v in promote_dtypes(asarray(x), asarray(y))]).T
@@ -425,7 +431,9 @@ def histogramdd(sample, bins=10, range=None, weights=None, density=None):
         counts = ufuncs.divide(counts, reductions.sum(counts))
         for k, edge in enumerate(edges):
             width = ufuncs.subtract(edge[1:], edge[:-1])
-            counts = ufuncs.divide(counts, reshape(width, [-1 if d == k else 1 for d in _count(rank)]))
+            counts = ufuncs.divide(
+                counts, reshape(width, [-1 if d == k else 1 for d in _count(rank)])
+            )
     return counts, edges
 
 

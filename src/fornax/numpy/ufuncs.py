@@ -63,7 +63,9 @@ def _binary(name: str, operation: str, promote: Callable, text: str) -> None:
         return primitive.bind(*align(x, y))[0]
 
     ready = _READY[promote]
-    _publish(name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`.")
+    _publish(
+        name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`."
+    )
 
 
 def _numbers(*args: Any) -> list[Any]:
@@ -120,8 +122,18 @@ for _name, _operation, _promote, _text in (
     ("subtract", "sub", promote_dtypes, "x - y."),
     ("true_divide", "div", promote_inexact, "x / y in floating point."),
     ("divide", "div", promote_inexact, "x / y in floating point."),
-    ("arctan2", "atan2", promote_inexact, "Angle of the point (y, x), x first operand on the ordinate."),
-    ("atan2", "atan2", promote_inexact, "Angle of the point (y, x), x first operand on the ordinate."),
+    (
+        "arctan2",
+        "atan2",
+        promote_inexact,
+        "Angle of the point (y, x), x first operand on the ordinate.",
+    ),
+    (
+        "atan2",
+        "atan2",
+        promote_inexact,
+        "Angle of the point (y, x), x first operand on the ordinate.",
+    ),
     ("nextafter", "nextafter", promote_inexact, "The next representable number from x towards y."),
     ("maximum", "max", promote_dtypes, "The larger of x and y; NaN wins."),
     ("minimum", "min", promote_dtypes, "The smaller of x and y; NaN wins."),
@@ -139,7 +151,6 @@ for _name, _operation, _promote, _text in (
     _binary(_name, _operation, _promote, _text)
 
 
-
 def _order(name: str, operation: str, strict: str, text: str) -> None:
     """A comparison; complex numbers compare by real part, then by imaginary part."""
     primitive = REGISTRY[operation]
@@ -155,7 +166,9 @@ def _order(name: str, operation: str, strict: str, text: str) -> None:
         tie = logical_and(equal(a, c), primitive.bind(b, d)[0])
         return logical_or(REGISTRY[strict].bind(a, c)[0], tie)
 
-    _publish(name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`.")
+    _publish(
+        name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`."
+    )
 
 
 _order("less", "lt", "lt", "x < y.")
@@ -304,7 +317,9 @@ def round(a, decimals=0, out=None):  # noqa: A001
     """a rounded to `decimals` places, ties to even."""
     check("round", a)
     if out is not None:
-        raise NotImplementedError("round: the 'out' argument is not supported: arrays do not change")
+        raise NotImplementedError(
+            "round: the 'out' argument is not supported: arrays do not change"
+        )
     dtype = typeof(a).dtype
     if not dtypes.is_inexact(dtype):
         if decimals < 0:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
@@ -36,9 +37,7 @@ def split(values: Sequence[Any], *counts: int) -> list[list[Any]]:
 def spread(flags: Sequence[bool], values: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
     """One tangent per type: the next value where flagged, else `Zero`."""
     rest = iter(values)
-    return [
-        next(rest) if flag else Zero(t.tangent()) for flag, t in zip(flags, types, strict=True)
-    ]
+    return [next(rest) if flag else Zero(t.tangent()) for flag, t in zip(flags, types, strict=True)]
 
 
 def rearranged(jaxpr: Jaxpr, inputs: Sequence[int], outputs: Sequence[int]) -> Jaxpr:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Primitive
@@ -157,18 +158,14 @@ def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
         needed = residual_atoms(forward, residuals, count)
         # the program from what is known to the residuals: kept values are inputs of it
         start = tuple(known)
-        equations = tuple(
-            e for e in forward.equations if not all(v in known for v in e.outputs)
-        )
+        equations = tuple(e for e in forward.equations if not all(v in known for v in e.outputs))
         again = Jaxpr(start, renamed(equations, known), needed, (), jaxpr.debug_name)
         again, used = prune(again, [True] * len(needed))
         kept = [known[v] for v in chosen(start, used)]
         taken = sorted({k for where, k in kept if where == "saved"})
         outputs = (*forward.outputs[:count], *(kept_vars[k] for k in taken))
         kept = [(w, taken.index(k)) if w == "saved" else (w, k) for w, k in kept]
-        whole = Jaxpr(
-            forward.inputs, forward.equations, outputs, forward.consts, jaxpr.debug_name
-        )
+        whole = Jaxpr(forward.inputs, forward.equations, outputs, forward.consts, jaxpr.debug_name)
 
         def function(*args: Any) -> list[Any]:
             values = evaluate(again, *args[: len(kept)])

@@ -276,4 +276,3 @@ all_gather_p = AllGather("all_gather")
 reduce_scatter_p = ReduceScatter("reduce_scatter")
 all_to_all_p = AllToAll("all_to_all")
 axis_index_p = AxisIndex("axis_index")
-

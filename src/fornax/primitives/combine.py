@@ -67,8 +67,7 @@ class Reduce(Primitive):
         out_shape = tuple(shape[i] for i in kept)
         length, width = math.prod(shape[i] for i in dimensions), math.prod(out_shape)
         lines = [
-            reshape(transpose(x, (*dimensions, *kept)), (length, width))
-            for x in operands[:count]
+            reshape(transpose(x, (*dimensions, *kept)), (length, width)) for x in operands[:count]
         ]
         while length > 1:
             half = length // 2

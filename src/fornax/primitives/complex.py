@@ -54,6 +54,8 @@ imag_p = Elementwise(
     transposes=(lambda ct, x: _conjugated(complex_p(constant(ct, 0), ct)),),
     operation=lambda b, x: x.imag, result=dtypes.real_dtype,
 )  # fmt: skip
+
+
 class Combination(Elementwise):
     """x + i y of the two floats that complex numbers are made of."""
 

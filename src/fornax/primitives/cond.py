@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from fornax.ir.basis import broadcast_in_dim, move_axis, zeros
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr
@@ -75,9 +76,7 @@ class Cond(Primitive):
         has_tangent = union(jvp_jaxpr(b, nonzero)[1] for b in branches)
         programs = tuple(jvp_jaxpr(b, nonzero, has_tangent)[0] for b in branches)
         programs, new = with_common_constants(programs)
-        outs = self.bind(
-            index, *new, *operands, *chosen(tangents[1:], nonzero), branches=programs
-        )
+        outs = self.bind(index, *new, *operands, *chosen(tangents[1:], nonzero), branches=programs)
         count = len(branches[0].outputs)
         return outs[:count], spread(has_tangent, outs[count:], branches[0].out_types)
 
@@ -98,17 +97,13 @@ class Cond(Primitive):
             for (_, linear, _, _), place in zip(parts, places, strict=True)
         )
         with running(recorder):
-            results = self.bind(
-                index, *saved, *chosen(tangents[1:], nonzero), branches=linears
-            )
+            results = self.bind(index, *saved, *chosen(tangents[1:], nonzero), branches=linears)
         return outs[:count], spread(has_tangent, results, branches[0].out_types)
 
     def transpose(self, cotangents, index, *operands, branches):
         linear = [isinstance(x, Linear) for x in operands]
         given = nonzero_flags(cotangents)
-        programs, new = with_common_constants(
-            [transpose_jaxpr(b, linear, given) for b in branches]
-        )
+        programs, new = with_common_constants([transpose_jaxpr(b, linear, given) for b in branches])
         known = [x for x in operands if not isinstance(x, Linear)]
         cts = chosen(cotangents, given)
         outs = iter(self.bind(index, *new, *known, *cts, branches=programs))
@@ -167,8 +162,13 @@ class Cond(Primitive):
             return equation
         pruned = [prune(b, used) for b in branches]
         kept = union(k for _, k in pruned)
-        if all(kept) and all(used) and all(
-            len(p.equations) == len(b.equations) for (p, _), b in zip(pruned, branches, strict=True)
+        if (
+            all(kept)
+            and all(used)
+            and all(
+                len(p.equations) == len(b.equations)
+                for (p, _), b in zip(pruned, branches, strict=True)
+            )
         ):
             return equation
         programs = tuple(
@@ -287,4 +287,3 @@ def with_slots(linear: Jaxpr, place: Sequence[int], types: Sequence[ArrayType]) 
 
     key = ("with slots", *place, *types)
     return restaged(linear, key, [*types, *linear.in_types[own:]], function)
-

@@ -182,9 +182,7 @@ def _check_dimensions(x: ArrayType, y: ArrayType, numbers: DimensionNumbers) -> 
         ("batch", x_batch, y_batch),
         ("contracting", x_contract, y_contract),
     ):
-        x_sizes, y_sizes = (
-            tuple(t.shape[d] for d in group) for t, group in ((x, xs), (y, ys))
-        )
+        x_sizes, y_sizes = (tuple(t.shape[d] for d in group) for t, group in ((x, xs), (y, ys)))
         if x_sizes != y_sizes:
             raise TypeError(
                 f"dot_general requires {kind} dimensions to have the same shape, got {x_sizes} and "

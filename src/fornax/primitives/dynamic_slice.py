@@ -119,9 +119,7 @@ class DynamicSlice(Primitive):
             sizes = slice_sizes
         else:
             x = move_to_front(x, dim, size)
-            numbers = GatherDimensionNumbers(
-                raised(everything), (), raised(everything), (0,), (0,)
-            )
+            numbers = GatherDimensionNumbers(raised(everything), (), raised(everything), (0,), (0,))
             sizes = (min(size, 1), *slice_sizes)
         return [gather(x, indices, numbers, sizes, CLIP)], [0]
 

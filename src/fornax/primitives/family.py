@@ -146,9 +146,7 @@ def batch_elementwise(
 
 def elements(types: Sequence[ArrayType], operands: Sequence[Any], index: Sequence[Any]) -> list:
     """The operands' elements at the result's `index`."""
-    return [
-        read(index if type.shape else ()) for type, read in zip(types, operands, strict=True)
-    ]
+    return [read(index if type.shape else ()) for type, read in zip(types, operands, strict=True)]
 
 
 Derivative = Callable[..., Any] | None

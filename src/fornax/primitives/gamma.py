@@ -61,9 +61,7 @@ class Iterated(Elementwise):
         (out,) = self.type(*map(typeof, operands))
         wide = computed_in(out.dtype)
         spread = [
-            broadcast_in_dim(
-                convert_element_type(x, wide), out.shape, tuple(range(typeof(x).ndim))
-            )
+            broadcast_in_dim(convert_element_type(x, wide), out.shape, tuple(range(typeof(x).ndim)))
             for x in operands
         ]
         return [convert_element_type(self.body(*spread), out.dtype, out.weak_type)]
@@ -324,9 +322,7 @@ def _beta(a: Any, b: Any, x: Any) -> Any:
 
 
 def _beta_density(g: Any, out: Any, a: Any, b: Any, x: Any) -> Any:
-    power = add_p(
-        mul_p(_add(a, -1), log_p(x)), mul_p(_add(b, -1), log1p_p(neg_p(x)))
-    )
+    power = add_p(mul_p(_add(a, -1), log_p(x)), mul_p(_add(b, -1), log1p_p(neg_p(x))))
     return mul_p(g, exp_p(sub_p(power, _log_beta(a, b))))
 
 

@@ -101,17 +101,13 @@ class Gather(Primitive):
         fills = mode in (FILL_OR_DROP, ONE_HOT)
         starts, valid = start_positions(indices, bounds, not fills)
         batching = dict(zip(dn.operand_batching_dims, dn.start_indices_batching_dims, strict=True))
-        whole = [
-            d for d in window if d not in dn.start_index_map and slice_sizes[d] == x.shape[d]
-        ]
+        whole = [d for d in window if d not in dn.start_index_map and slice_sizes[d] == x.shape[d]]
         positions = window_index(starts, dn.start_index_map, slice_sizes, window, batching)
         moving = [d for d in range(x.ndim) if d not in whole]
         inner = len(batch) + len(window) - len(whole)
         windows_left = [k for k, d in enumerate(window) if d not in whole]
         shapes = [*range(len(batch)), *(len(batch) + k for k in windows_left)]
-        picked = [
-            positions[d].reshape([positions[d].shape[k] for k in shapes]) for d in moving
-        ]
+        picked = [positions[d].reshape([positions[d].shape[k] for k in shapes]) for d in moving]
         full = (*batch, *(slice_sizes[window[k]] for k in windows_left))
         source = np.transpose(x, (*moving, *whole))
         if picked:

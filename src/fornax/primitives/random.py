@@ -142,9 +142,7 @@ class _KeyPrimitive(Primitive):
 
     def expand(self, *operands, **params):
         types = self.type(*map(typeof, operands), **params)
-        given = [
-            random_unwrap(x) if key_dtype_of(typeof(x)) is not None else x for x in operands
-        ]
+        given = [random_unwrap(x) if key_dtype_of(typeof(x)) is not None else x for x in operands]
         outs = self.words(*given, **params)
         return [
             random_wrap(x, THREEFRY) if key_dtype_of(t) is not None else x
@@ -258,13 +256,9 @@ class RandomFoldIn(_KeyPrimitive):
 
     def batch(self, size, operands, dims):
         keys, numbers = operands
-        scalar = [
-            d is None and not typeof(x).shape for x, d in zip(operands, dims, strict=True)
-        ]
+        scalar = [d is None and not typeof(x).shape for x, d in zip(operands, dims, strict=True)]
         if not any(scalar):
-            keys, numbers = (
-                move_to_front(x, d, size) for x, d in zip(operands, dims, strict=True)
-            )
+            keys, numbers = (move_to_front(x, d, size) for x, d in zip(operands, dims, strict=True))
             ranks = typeof(keys).ndim, typeof(numbers).ndim
             if ranks[0] < ranks[1]:
                 keys = broadcast_in_dim(keys, typeof(numbers).shape, (0,))

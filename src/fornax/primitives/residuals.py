@@ -80,8 +80,7 @@ def place_residuals(
         varying = dependent(
             forward,
             [
-                i >= num_consts + num_carry
-                or (i >= num_consts and not unchanging[i - num_consts])
+                i >= num_consts + num_carry or (i >= num_consts and not unchanging[i - num_consts])
                 for i in range(len(forward.inputs))
             ],
         )
@@ -100,9 +99,7 @@ def place_residuals(
 
         for kind, k in residuals:
             if kind == "input":
-                if k < num_consts or (
-                    k < num_consts + num_carry and unchanging[k - num_consts]
-                ):
+                if k < num_consts or (k < num_consts + num_carry and unchanging[k - num_consts]):
                     sources.append(("operand", k))
                     stacked.append(False)
                 elif k >= num_consts + num_carry:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from fornax.ir.basis import add, instantiate, move_axis, zeros
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr
@@ -208,9 +209,7 @@ class Scan(Primitive):
         carries = slice(num_consts, num_consts + num_carry)
         flags = fixpoint(step, mapped[carries])
         mapped[carries] = flags
-        program, out_mapped = batch_jaxpr(
-            jaxpr, size, mapped, axis_name, [*flags, *[False] * n_ys]
-        )
+        program, out_mapped = batch_jaxpr(jaxpr, size, mapped, axis_name, [*flags, *[False] * n_ys])
         program, new = opened(program)
         moved = list(new)
         for i, (x, dim, flag) in enumerate(zip(operands, dims, mapped, strict=True)):
@@ -276,9 +275,7 @@ def tangent_carries(
     return fixpoint(step, nonzero[num_consts : num_consts + num_carry])
 
 
-def interleaved(
-    count: int, num_consts: int, num_carry: int, flags: Sequence[bool]
-) -> list[int]:
+def interleaved(count: int, num_consts: int, num_carry: int, flags: Sequence[bool]) -> list[int]:
     """Positions that sort (values, flagged tangents) into consts, carry, rest with their tangents.
 
     `count` values come first, then one tangent per flag that is set.
@@ -390,5 +387,3 @@ class TransposedBody:
 
         key = ("transposed body", self.linear, tuple(given), self.num_consts, self.num_carry)
         return restaged(self.jaxpr, key, self.types, function)
-
-

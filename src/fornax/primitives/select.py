@@ -60,9 +60,7 @@ class SelectN(Primitive):
         given = tangents[1:]
         if all(isinstance(t, Zero) for t in given):
             return [out], [Zero(type.tangent())]
-        spread = [
-            np.zeros((), type.dtype)[()] if isinstance(t, Zero) else t for t in given
-        ]
+        spread = [np.zeros((), type.dtype)[()] if isinstance(t, Zero) else t for t in given]
         tangent = self.bind(which, *spread)[0]
         if typeof(tangent).shape != type.shape:
             tangent = broadcast_in_dim(tangent, type.shape, ())

@@ -125,9 +125,7 @@ digamma_p = Elementwise(
     "digamma", _scipy("psi"), FLOAT,
     (lambda g, out, x: mul_p(g, polygamma_p(constant(x, 1), x)),), cost=60,
 )  # fmt: skip
-zeta_p = Elementwise(
-    "zeta", _scipy("zeta"), (FLOAT, FLOAT), operation=_zeta_operation, cost=400
-)
+zeta_p = Elementwise("zeta", _scipy("zeta"), (FLOAT, FLOAT), operation=_zeta_operation, cost=400)
 polygamma_p = Elementwise(
     "polygamma", _polygamma, (FLOAT, FLOAT),
     (
@@ -140,6 +138,4 @@ bessel_i0e_p = Elementwise(
     "bessel_i0e", _scipy("i0e"), FLOAT,
     (lambda g, out, x: mul_p(g, sub_p(bessel_i1e_p(x), mul_p(sign_p(x), out))),), cost=50,
 )  # fmt: skip
-bessel_i1e_p = Elementwise(
-    "bessel_i1e", _scipy("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50
-)
+bessel_i1e_p = Elementwise("bessel_i1e", _scipy("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50)

@@ -197,9 +197,7 @@ def ignoring(jaxpr: Jaxpr, types: Sequence[Any]) -> Jaxpr:
     """The program with more inputs, which it does not read."""
     count = len(jaxpr.inputs)
     key = ("ignoring", *types)
-    return restaged(
-        jaxpr, key, [*jaxpr.in_types, *types], lambda *xs: evaluate(jaxpr, *xs[:count])
-    )
+    return restaged(jaxpr, key, [*jaxpr.in_types, *types], lambda *xs: evaluate(jaxpr, *xs[:count]))
 
 
 def fronted(values: Sequence[Any], dims: Sequence[int | None]) -> list[Any]:

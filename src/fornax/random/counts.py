@@ -144,9 +144,7 @@ def _poisson_by_rejection(key: Any, lam: Any, dtype: Any) -> Any:
 
 
 # --- binomial ----------------------------------------------------------------------------------
-def binomial(
-    key: Any, n: Any, p: Any, shape: Sequence[int] | None = None, dtype: Any = None
-):
+def binomial(key: Any, n: Any, p: Any, shape: Sequence[int] | None = None, dtype: Any = None):
     """How many of `n` trials of probability `p` succeed, as floats.
 
     n, p: numbers that broadcast to `shape`. NaN where n is negative or p outside of [0, 1].

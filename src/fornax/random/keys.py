@@ -67,9 +67,7 @@ def resolve_prng_impl(impl_spec: Any) -> Generator:
         return impl_spec._impl
     if isinstance(impl_spec, str):
         return generator_named(impl_spec)
-    raise TypeError(
-        f"unrecognized type {type(impl_spec)} for specifying PRNG implementation."
-    )
+    raise TypeError(f"unrecognized type {type(impl_spec)} for specifying PRNG implementation.")
 
 
 def _chosen(name: str, impl: Any, dtype: Any) -> Generator:

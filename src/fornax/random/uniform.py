@@ -111,9 +111,7 @@ def bernoulli(
     keys, _ = typed("bernoulli", key)
     type = typeof(p)
     if not dtypes.is_floating(type.dtype):
-        raise TypeError(
-            f"bernoulli probability `p` must have a floating dtype, got {type.dtype}."
-        )
+        raise TypeError(f"bernoulli probability `p` must have a floating dtype, got {type.dtype}.")
     shape = type.shape if shape is None else shape_of(shape)
     check_shape("bernoulli", shape, type.shape)
     return _bernoulli(keys, as_dtype(p, type.dtype), shape=shape, mode=mode)
@@ -129,9 +127,7 @@ def _bernoulli(key, p, *, shape, mode):
     return fnp.less(fine, fnp.subtract(p, coarse))
 
 
-def rademacher(
-    key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding: Any = None
-):
+def rademacher(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding: Any = None):
     """-1 or 1 with equal probability, as integers or another `dtype`."""
     keys, _ = typed("rademacher", key)
     chosen = dtypes.canonical(int if dtype is None else dtype)

@@ -103,7 +103,7 @@ def plan(
                 entries[match] = (planner.step("copy", carry.slot, carry.slot, 0), carry.slot)
             wanted.append(Next(planner.slot(), size, fixed=True, owned=True, carry=carry))
             outputs.append(None)
-    for var, memory, const in zip(canonical.inputs, memories, jaxpr.consts, strict=False):
+    for memory, const in zip(memories, jaxpr.consts, strict=False):
         planner.plan.constants.append((memory.slot, to_array(const)))
     ends = planner.program(canonical, memories, wanted)
     in_place: set[int] = set()

@@ -87,9 +87,7 @@ def _on_keys(
     ]
 
 
-def _new_entry(
-    primitive: Primitive, types: list[ArrayType], params: dict, key: tuple
-) -> _Entry:
+def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: tuple) -> _Entry:
     out_types = primitive.type(*types, **params)
     effectful = bool(primitive.effects(**params))
     holds_program = next(iter(subprograms(params)), None) is not None

@@ -31,9 +31,7 @@ def to_array(x: Any) -> Any:
     if isinstance(x, Array | KeyArray):
         return x
     type = typeof(x)
-    return _native.from_numpy(
-        np.array(x, dtype=type.dtype, order="C"), type.weak_type, False
-    )
+    return _native.from_numpy(np.array(x, dtype=type.dtype, order="C"), type.weak_type, False)
 
 
 def stored(x: Any) -> Any:

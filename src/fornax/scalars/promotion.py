@@ -142,4 +142,4 @@ def inexact(dtype: Dtype) -> Dtype:
     """The floating dtype that functions such as sin compute an integer or bool in."""
     if d.is_inexact(dtype):
         return dtype
-    return d.canonical(d.float64)
+    return d.canonical(d.float64 if dtype.itemsize == 8 else d.float32)

@@ -137,9 +137,7 @@ def _log_lower_tail(x: Any, order: int) -> Any:
     for n in range(1, order + 1):
         term = fnp.divide(fnp.multiply(term, -(2 * n - 1)), square)
         total = fnp.add(total, term)
-    scale = fnp.subtract(
-        fnp.multiply(-0.5, square), fnp.log(fnp.negative(x))
-    )
+    scale = fnp.subtract(fnp.multiply(-0.5, square), fnp.log(fnp.negative(x)))
     return fnp.add(fnp.subtract(scale, 0.5 * math.log(2 * math.pi)), fnp.log(total))
 
 

@@ -37,9 +37,7 @@ def remembered(jaxpr: Jaxpr, key: tuple, make: Callable[[], Any]) -> Any:
 
 def _holds_tracer(found: Any) -> bool:
     programs = found if isinstance(found, tuple) else (found,)
-    return any(
-        isinstance(c, Tracer) for p in programs if isinstance(p, Jaxpr) for c in p.consts
-    )
+    return any(isinstance(c, Tracer) for p in programs if isinstance(p, Jaxpr) for c in p.consts)
 
 
 def opened(jaxpr: Jaxpr) -> tuple[Jaxpr, list[Any]]:
@@ -138,8 +136,11 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
                 residuals.append(("new", new.setdefault(atom, len(new))))
         forward = dead_code(
             Jaxpr(
-                forward.inputs, forward.equations,
-                (*forward.outputs[:n_out], *new), forward.consts, jaxpr.debug_name,
+                forward.inputs,
+                forward.equations,
+                (*forward.outputs[:n_out], *new),
+                forward.consts,
+                jaxpr.debug_name,
             )  # fmt: skip
         )
         linear = Jaxpr(linear.inputs, linear.equations, linear.outputs, (), jaxpr.debug_name)
@@ -193,9 +194,7 @@ def transpose_jaxpr(
                 next(cts) if g else Zero(t) for g, t in zip(given, out_types, strict=True)
             ]
             grads = transpose_program(jaxpr, operands, cotangents)
-            return [
-                instantiate(g) for g, is_linear in zip(grads, linear, strict=True) if is_linear
-            ]
+            return [instantiate(g) for g, is_linear in zip(grads, linear, strict=True) if is_linear]
 
         types = [*known, *(t for t, g in zip(out_types, given, strict=True) if g)]
         return dead_code(stage(function, types, jaxpr.debug_name))

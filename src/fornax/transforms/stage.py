@@ -105,9 +105,7 @@ class Stage(Trace):
         atoms = tuple(map(self.lift, outputs))
         variables = [v for v, _ in self.consts.values()]
         values = [x for _, x in self.consts.values()]
-        return Jaxpr(
-            (*variables, *self.inputs), tuple(self.equations), atoms, tuple(values), name
-        )
+        return Jaxpr((*variables, *self.inputs), tuple(self.equations), atoms, tuple(values), name)
 
     def origin(self, atom: Atom) -> str:
         for position, var in enumerate(self.inputs):

@@ -11,9 +11,7 @@ from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Zero
 
 
-def transpose_program(
-    jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[Any]
-) -> list[Any]:
+def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
     """Cotangents of the `Linear` args of a program that is linear in them.
 
     args: one per input after the constants: a value, or a `Linear` placeholder. cotangents: one

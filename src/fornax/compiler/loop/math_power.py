@@ -138,5 +138,3 @@ def hypot(x: Term, y: Term) -> Term:
     a, b = a * scale, b * scale  # in [2, 4) and below
     root = sqrt(fma(a, a, b * b)) * 0.5 * field
     return where((x == math.inf) | (y == math.inf), math.inf, root)
-
-

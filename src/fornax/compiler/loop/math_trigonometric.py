@@ -104,9 +104,7 @@ def far_reduction_float32(x: Term, period: Period) -> tuple[Term, Term, Term]:
     digits = [wide.like(c) for c in windows[:3]]
     for window, exponent in ((1, 50), (2, 77), (3, 104)):
         beyond = size >= 2.0**exponent
-        digits = [
-            where(beyond, windows[3 * window + k], digit) for k, digit in enumerate(digits)
-        ]
+        digits = [where(beyond, windows[3 * window + k], digit) for k, digit in enumerate(digits)]
     product = wide * digits[0]
     turn = fma(wide, digits[1], product - nearest(product))
     turn = fma(wide, digits[2], turn - nearest(turn))
