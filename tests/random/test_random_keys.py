@@ -306,3 +306,74 @@ def test_no_longer_array_changes_nothing():
     # element i depends on the key and on i alone
     np.testing.assert_array_equal(random.bits(KEY, (7,)), random.bits(KEY, (90,))[:7])
     np.testing.assert_array_equal(random.bits(KEY, (3, 4)).ravel(), random.bits(KEY, (12,)))
+
+
+def test_mapped_loops_and_branches():
+    keys = random.split(KEY, 3)
+
+    def loop(key, count):
+        return lax.while_loop(
+            lambda s: s[1] < count, lambda s: (random.fold_in(*s), s[1] + 1), (key, 0)
+        )[0]
+
+    mapped = fx.vmap(loop)(keys, fnp.arange(3))
+    for i in range(3):
+        same(mapped[i], loop(keys[i], i))
+    chosen = fx.vmap(lambda k, p: lax.cond(p, lambda k: k, lambda k: random.fold_in(k, 1), k))(
+        keys, np.array([True, False, True])
+    )
+    same(chosen[0], keys[0])
+    same(chosen[1], random.fold_in(keys[1], 1))
+    same(lax.switch(1, [lambda k: k, lambda k: random.fold_in(k, 3)], KEY), random.fold_in(KEY, 3))
+
+
+def test_own_derivatives_with_keys():
+    u = np.asarray(random.uniform(KEY))
+
+    @fx.custom_vjp
+    def f(x, key):
+        return x * random.uniform(key)
+
+    f.defvjp(lambda x, k: (f(x, k), k), lambda k, g: (g * random.uniform(k) * 2, None))
+
+    @fx.custom_jvp
+    def h(x, key):
+        return x * random.uniform(key)
+
+    h.defjvp(lambda p, t: (h(*p), 3 * t[0] * random.uniform(p[1])))
+    for change in (lambda g: g, fx.jit):
+        np.testing.assert_allclose(change(fx.grad(f))(1.5, KEY), 2 * u, rtol=1e-6)
+        np.testing.assert_allclose(change(fx.grad(h))(1.5, KEY), 3 * u, rtol=1e-6)
+
+
+def test_cotangents_and_tangents_of_keys():
+    _, pull = fx.vjp(lambda x, k: x * random.uniform(k), 2.0, random.split(KEY)[0])
+    _, nothing = pull(1.0)
+    assert nothing.dtype == dtypes.float0 and nothing.shape == ()
+    _, out = fx.jvp(
+        lambda x, k: x * random.uniform(k), (2.0, KEY), (1.0, np.zeros((), dtypes.float0))
+    )
+    np.testing.assert_allclose(out, random.uniform(KEY), rtol=1e-6)
+    with pytest.raises(TypeError):
+        fx.grad(random.uniform)(KEY)
+
+
+def test_comparisons():
+    keys = random.split(KEY, 3)
+    np.testing.assert_array_equal(keys == keys[1], [False, True, False])
+    np.testing.assert_array_equal(fx.jit(lambda a, b: a != b)(keys, keys[1]), [True, False, True])
+    np.testing.assert_array_equal(fx.vmap(lambda k: k == keys[0])(keys), [True, False, False])
+    with pytest.raises(TypeError, match="lt does not accept dtype key<fry>"):
+        lax.lt(keys, keys)
+
+
+def test_made_of_and_like_keys():
+    keys = random.split(KEY, 3)
+    same(fnp.array([keys[0], keys[2]]), keys[np.array([0, 2])])
+    same(fnp.asarray(keys), keys)
+    same(fnp.zeros_like(keys), random.wrap_key_data(np.zeros((3, 2), np.uint32)))
+    same(fnp.full((2,), KEY), fnp.broadcast_to(KEY, (2,)))
+    compiled = fx.jit(random.split).lower(KEY).compile()
+    same(compiled(KEY), random.split(KEY))
+    struct = fx.ShapeDtypeStruct((), KEY.dtype)
+    assert fx.eval_shape(random.split, struct).dtype == KEY.dtype

@@ -29,10 +29,12 @@ from fornax.numpy.promotion import (
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
+from fornax.primitives.random import THREEFRY, random_wrap
 from fornax.primitives.shape import expand_dims
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import inexact
 
 __all__ = [
     "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full",
@@ -117,7 +119,7 @@ def _from_sequence(x: Sequence, dtype: Any) -> Any:
     if any(v is None for v in leaves):
         raise ValueError("None is not a valid value for array: replace it by nan or a number")
     plain = all(isinstance(v, bool | int | float | complex | np.generic) for v in leaves)
-    if plain or not any(isinstance(v, Tracer | Array) for v in leaves):
+    if plain or not any(isinstance(v, Tracer | Array | KeyArray) for v in leaves):
         for v in leaves:
             if not is_value(v) and not hasattr(v, "__array__"):
                 raise TypeError(
@@ -161,6 +163,8 @@ def full(shape, fill_value, dtype=None, *, device=None):
     if any(n < 0 for n in shape):
         raise TypeError(f"shapes must not have negative dimensions, got {shape}")
     type = typeof(fill_value)
+    if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
+        return random_wrap(full((*shape, *dtype.base_shape), fill_value, np.uint32), THREEFRY)
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
     if isinstance(value, np.generic) and _nothing_traced():
@@ -268,7 +272,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     joint, _ = joint_dtype(typeof(start), typeof(stop))
-    computed = dtypes.canonical(float) if not dtypes.is_inexact(joint) else dtypes.canonical(joint)
+    computed = dtypes.canonical(inexact(joint))
     out = computed if dtype is None else dtypes.canonical(dtype)
     start, stop = (array(v, computed) for v in (start, stop))
     common = broadcast_shapes(typeof(start).shape, typeof(stop).shape)

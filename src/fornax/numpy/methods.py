@@ -271,15 +271,6 @@ _KEY_METHODS = (
 )  # fmt: skip
 
 
-def _compare_keys(combine: Callable, compare: Callable) -> Callable:
-    def method(self, other):
-        if not isinstance(other, KeyArray):
-            return NotImplemented
-        return combine(compare(self.words, other.words), axis=-1)
-
-    return method
-
-
 def _install_on_keys() -> None:
     """What arrays of keys can do: all that moves elements, and equality."""
     for name in _KEY_METHODS:
@@ -289,8 +280,8 @@ def _install_on_keys() -> None:
     KeyArray.__getitem__ = lambda self, index: indexing.rewriting_take(self, index)
     KeyArray.__setitem__ = _refuse_assignment
     KeyArray.__iter__ = _iterate
-    KeyArray.__eq__ = _compare_keys(reductions.all, ufuncs.equal)
-    KeyArray.__ne__ = _compare_keys(reductions.any, ufuncs.not_equal)
+    for name in ("eq", "ne"):
+        setattr(KeyArray, f"__{name}__", _operator(_COMPARISONS[name], reflected=False))
 
 
 def _length(self) -> int:

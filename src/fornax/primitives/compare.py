@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fornax.primitives.family import ANY, FLOAT, ORDERED, Elementwise, boolean
+from fornax.primitives.family import ANY, FLOAT, KEY, ORDERED, Elementwise, boolean
 
 
 def _comparison(name, function, accepts):
@@ -42,8 +42,10 @@ def _total(name, function):
     )
 
 
-eq_p = _comparison("eq", np.equal, ANY)
-ne_p = _comparison("ne", np.not_equal, ANY)
+eq_p = _comparison("eq", np.equal, ANY + KEY)
+ne_p = _comparison("ne", np.not_equal, ANY + KEY)
+# keys are equal if all their words are
+eq_p.over_words, ne_p.over_words = "reduce_and", "reduce_or"
 ge_p = _comparison("ge", np.greater_equal, ORDERED)
 gt_p = _comparison("gt", np.greater, ORDERED)
 le_p = _comparison("le", np.less_equal, ORDERED)

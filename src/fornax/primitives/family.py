@@ -18,7 +18,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 
 #: letters for the categories of dtypes that an operand position accepts
-BOOL, SIGNED, UNSIGNED, FLOAT, COMPLEX = "b", "i", "u", "f", "c"
+BOOL, SIGNED, UNSIGNED, FLOAT, COMPLEX, KEY = "b", "i", "u", "f", "c", "k"
 INTEGER = SIGNED + UNSIGNED
 INEXACT = FLOAT + COMPLEX
 NUMBER = INTEGER + INEXACT
@@ -28,7 +28,7 @@ ANY = BOOL + NUMBER
 
 _CATEGORY_NAMES = {
     BOOL: "bool", SIGNED: "signedinteger", UNSIGNED: "unsignedinteger", FLOAT: "floating",
-    COMPLEX: "complexfloating",
+    COMPLEX: "complexfloating", KEY: "prng_key",
 }  # fmt: skip
 
 
@@ -37,7 +37,9 @@ REMEMBERED = 4096
 
 
 def category(dtype: dtypes.Dtype) -> str:
-    """The letter of a dtype's category; "" for random keys and float0."""
+    """The letter of a dtype's category; "" for float0."""
+    if isinstance(dtype, dtypes.ExtendedDtype):
+        return KEY
     if dtypes.is_inexact(dtype):
         return COMPLEX if dtype.kind == "c" else FLOAT
     if dtypes.is_integer(dtype):

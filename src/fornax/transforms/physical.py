@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fornax.ir.jaxpr import Jaxpr, Literal, Var, subprograms
-from fornax.ir.primitive import Primitive
+from fornax.ir.primitive import REGISTRY, Primitive
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType
 from fornax.scalars.dtypes import ExtendedDtype
@@ -62,10 +62,14 @@ def bind_on_words(
     dims = [None if key_dtype_of(t) is None else t.ndim for t in types]
     (size,) = dtype.base_shape
     outs, out_dims = apply_batch(primitive, size, operands, dims, params)
-    return [
-        x if key_dtype_of(t) is None else place(x, d, size, t.ndim)
-        for x, d, t in zip(outs, out_dims, out_types, strict=True)
-    ]
+    results = []
+    for x, dim, type in zip(outs, out_dims, out_types, strict=True):
+        if key_dtype_of(type) is not None:
+            x = place(x, dim, size, type.ndim)
+        elif dim is not None:  # comparisons say how the words' results become the keys'
+            (x,) = REGISTRY[primitive.over_words].bind(x, axes=(dim,))
+        results.append(x)
+    return results
 
 
 def _without_keys(param: Any) -> Any:
