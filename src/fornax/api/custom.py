@@ -47,7 +47,12 @@ class _Custom:
         self.fun = fun
         numbers = as_indices(nondiff_argnums, "nondiff_argnums") or ()
         names = as_names(nondiff_argnames, "nondiff_argnames") or ()
-        positions = [p.name for p in parameters(fun) or []]
+        known = parameters(fun)
+        positions = [p.name for p in known or []]
+        plain = known is not None and all(
+            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in known
+        )
+        self.arity = len(positions) if plain else None  # calls with as many need no binding
         numbers = tuple(i % len(positions) if i < 0 else i for i in numbers)
         self.nondiff_argnums = (*numbers, *(positions.index(name) for name in names))
 
@@ -56,6 +61,8 @@ class _Custom:
 
     def positional(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position. Raises TypeError where that is impossible."""
+        if not kwargs and len(args) == self.arity:
+            return tuple(args)
         known = parameters(self.fun)
         if known is None:
             if kwargs:
