@@ -18,6 +18,7 @@ from fornax.numpy.ufuncs import select_where
 from fornax.primitives import argreduce, cumulative, reduce, sort  # noqa: F401  (fill the registry)
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import inexact
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
@@ -241,7 +242,7 @@ def _count(type: Any, axes: tuple[int, ...], where: Any, keepdims: bool, dtype: 
 
 
 def _mean_dtype(dtype: Any) -> Any:
-    return dtype if dtypes.is_inexact(dtype) else dtypes.canonical(float)
+    return inexact(dtype)
 
 
 def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.errors import ConcretizationTypeError, message
+from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
@@ -214,12 +214,10 @@ def choose(a, choices, out=None, mode="raise"):
     a, *arrays = broadcast_arrays(a, *promote_dtypes(*choices))
     if mode == "raise":
         if isinstance(a, Tracer):
-            raise TypeError(
-                message(
-                    "choose with mode='raise' needs concrete indices",
-                    why="whether they are in range is not known while tracing",
-                    attempt="mode='clip' or mode='wrap'",
-                )
+            raise a._refuse(
+                ConcretizationTypeError,
+                "choose with mode='raise' checks that the indices are in range",
+                "mode='clip' or mode='wrap'",
             )
         values = a.numpy_view()
         if ((values < 0) | (values >= n)).any():

@@ -104,7 +104,8 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
     if weights is not None and method != "inverted_cdf":
         raise ValueError(f"{name}: weights need method='inverted_cdf', got {method!r}")
-    a, _ = ufuncs.promote_inexact(concrete_form(a), concrete_form(q))
+    (a,) = ufuncs.promote_inexact(concrete_form(a))
+    a, _ = ufuncs.promote_inexact(a, concrete_form(q))
     a = asarray(a)
     dtype = typeof(a).dtype
     if dtypes.is_complex(dtype):
@@ -437,5 +438,5 @@ def histogramdd(sample, bins=10, range=None, weights=None, density=None):
     return counts, edges
 
 
-def _count(n: int) -> Any:
-    return np.arange(n).tolist()
+def _count(n: int) -> list[int]:
+    return np.arange(n).tolist()  # `range` is a parameter of histograms
