@@ -133,3 +133,11 @@ def test_pad(x, mode, widths):
     numpy.testing.assert_allclose(
         numpy.asarray(fnp.pad(x, widths, mode)), numpy.pad(x, widths, mode), 1e-5, 1e-5
     )
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std", "median", "nanmean", "average", "sin"])
+def test_small_integers_stay_small_under_x64(name):
+    with fornax.enable_x64(True):
+        for dtype in ("bool", "int8", "int32", "int64"):
+            found = getattr(fnp, name)(fnp.ones(3, dtype))
+            assert found.dtype == ("float64" if dtype == "int64" else "float32")

@@ -295,7 +295,9 @@ def var(
         if where is not None
         else scalar(float(count) - removed, dtypes.real_dtype(wide))
     )
-    result = select_where(ufuncs.greater(count, 0), ufuncs.divide(total, count), np.nan)
+    result = ufuncs.divide(total, count)
+    missing = scalar(np.nan, typeof(result).dtype)
+    result = select_where(ufuncs.greater(count, 0), result, missing)
     return as_dtype(result, computed)
 
 
