@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fornax as fx
-from fornax import lax, random
+from fornax import lax, random, settings
 from fornax import numpy as fnp
 from fornax.scalars import dtypes
 
@@ -377,3 +377,10 @@ def test_made_of_and_like_keys():
     same(compiled(KEY), random.split(KEY))
     struct = fx.ShapeDtypeStruct((), KEY.dtype)
     assert fx.eval_shape(random.split, struct).dtype == KEY.dtype
+
+
+def test_settings_that_name_other_bits_are_refused():
+    with settings.override(default_prng_impl="rbg"), pytest.raises(ValueError, match="rbg"):
+        random.key(0)
+    with settings.override(threefry_partitionable=False), pytest.raises(NotImplementedError):
+        random.split(RAW)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fornax import settings
+from fornax.errors import message
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import asarray
@@ -50,8 +52,21 @@ class PRNGSpec:
 
 
 def default_prng_impl() -> Generator:
-    """The generator used where none is named."""
-    return THREEFRY
+    """The generator used where none is named. Raises ValueError if the setting names no known one.
+
+    Raises NotImplementedError with `threefry_partitionable` off: bits that depend on the number of
+    elements are not offered.
+    """
+    current = settings.current()
+    if not current.threefry_partitionable:
+        raise NotImplementedError(
+            message(
+                "random bits with threefry_partitionable=False are not implemented",
+                why="there an element depends on how many others are drawn with it",
+                attempt="config.update('jax_threefry_partitionable', True), the default",
+            )
+        )
+    return generator_named(current.default_prng_impl)
 
 
 def resolve_prng_impl(impl_spec: Any) -> Generator:
@@ -59,7 +74,9 @@ def resolve_prng_impl(impl_spec: Any) -> Generator:
 
     Raises ValueError for an unknown name, TypeError for anything else.
     """
-    if impl_spec is None or impl_spec == THREEFRY.dtype:
+    if impl_spec is None:
+        return default_prng_impl()
+    if impl_spec == THREEFRY.dtype:
         return THREEFRY
     if isinstance(impl_spec, Generator):
         return impl_spec
@@ -94,7 +111,7 @@ def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
     if isinstance(key, bool | int | float | complex) or not is_value(key):
         raise TypeError(f"unexpected PRNG key type {type(key)}")
     raw = key_dtype_of(typeof(key)) is None
-    keys = wrapped(key, THREEFRY) if raw else key
+    keys = wrapped(key, default_prng_impl()) if raw else key
     shape = typeof(keys).shape
     if shape and not batched:
         raise ValueError(
