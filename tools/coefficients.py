@@ -36,6 +36,8 @@ class Polynomial:
     high: object
     weight: Callable = lambda x: mpf(1)
     fixed: dict = field(default_factory=dict)
+    #: dtype -> {power: value}: the fit changed in its last digits so that rounding does least harm
+    tuned: dict[str, dict[int, float]] = field(default_factory=dict)
     split: bool = False  # the first coefficient is prescribed and takes two places: high, low
 
     def rows(self) -> tuple[dict[str, list[float]], str]:
@@ -43,6 +45,8 @@ class Polynomial:
         for dtype, powers in self.powers.items():
             low, high = (e[dtype] if isinstance(e, dict) else e for e in (self.low, self.high))
             values, error = fit(self.f, powers, low, high, BITS[dtype[:7]], self.weight, self.fixed)
+            for power, value in self.tuned.get(dtype, {}).items():
+                values[list(powers).index(power)] = mpf(value)
             if self.split:
                 high = rounded(values[0], BITS[dtype[:7]])
                 values[:1] = [high, rounded(values[0] - high, BITS[dtype[:7]])]
@@ -207,11 +211,22 @@ ROW["EXP2_SHORT"] = Polynomial(
 ROW["SIN"] = Polynomial(
     "sin(x), |x| <= pi/2 + 0.01, relative; odd powers",
     mp.sin,
-    {"float32": range(1, 10, 2), "float64": range(1, 18, 2)},
+    {
+        "float32": range(1, 10, 2), "float32_plain": range(1, 10, 2), "float64": range(1, 18, 2),
+    },
     mpf("1e-6"),
     mp.pi / 2 + mpf("0.01"),
     relative(mp.sin),
     {1: 1},
+    # found by trying: least rounding errors next to pi/2, where cos of small arguments lies, with
+    # cos(0) = 1; float32 without fma has its own
+    tuned={
+        "float32": {
+            3: -0.16666656732559204, 5: 0.0083330562338233, 7: -0.0001980943779926747,
+            9: 2.6046579932881286e-06,
+        },
+        "float64": {5: 0.008333333333333227, 7: -0.0001984126984121159},
+    },
 )
 ROW["TAN"] = Polynomial(
     "tan(x), |x| <= pi/4 + 0.005, relative; odd powers",

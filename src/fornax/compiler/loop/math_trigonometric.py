@@ -155,7 +155,9 @@ def far_reduction_float64(x: Term, period: Period) -> tuple[Term, Term, Term]:
 def sine_of(r: Term, parity: Term) -> Term:
     """sin(r), |r| <= pi/2, with its sign flipped where the parity bit is set."""
     z = r * r
-    s = fma(r * z, horner(z, table.SIN[r.dtype][1:]), r)
+    tuned_for_fma = r.target.fused or r.dtype == "float64"
+    _, *coefficients = table.SIN[r.dtype if tuned_for_fma else "float32_plain"]
+    s = fma(r * z, horner(z, coefficients), r)
     return (s.bits ^ (parity << (r.format.width - 1))).real
 
 
