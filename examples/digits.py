@@ -79,7 +79,7 @@ def init_transformer(key):
         "position": 0.02 * random.normal(key_position, (SIDE, WIDTH)),
         "blocks": [block(k) for k in keys],
         "norm": {"scale": fnp.ones((WIDTH,)), "bias": fnp.zeros((WIDTH,))},
-        "head": dense(key_out, WIDTH, CLASSES),
+        "head": dense(key_out, SIDE * WIDTH, CLASSES),
     }
 
 
@@ -106,7 +106,7 @@ def apply_transformer(params, images):
         x = x + attention(block, layer_norm(block["norm1"], x))
         hidden = nn.gelu(layer_norm(block["norm2"], x) @ block["up"]["w"] + block["up"]["b"])
         x = x + hidden @ block["down"]["w"] + block["down"]["b"]
-    x = layer_norm(params["norm"], x).mean(axis=1)
+    x = layer_norm(params["norm"], x).reshape(images.shape[0], SIDE * WIDTH)
     return x @ params["head"]["w"] + params["head"]["b"]
 
 
@@ -146,7 +146,7 @@ def progress(name, done, total, loss):
         print(f"\r{name:12} [{bar:30}] {done}/{total} loss {loss:.4f}", end=end, file=sys.stderr)
 
 
-def train(name, init, apply, data, epochs, batch=64, rate=2e-3):
+def train(name, init, apply, data, epochs, batch=64, rate=1e-3):
     """A row of the table, and the losses."""
     train_images, train_labels, test_images, test_labels = data
     step = make_step(apply, rate)
@@ -166,8 +166,10 @@ def train(name, init, apply, data, epochs, batch=64, rate=2e-3):
         order = rng.permutation(len(train_images))
         for k in range(per_epoch):
             chosen = order[k * batch : (k + 1) * batch]
+            noise = rng.standard_normal((batch, SIDE, SIDE), dtype=np.float32)
+            images = train_images[chosen] + 0.2 * noise  # against learning images by heart
             params, moments, count, loss = step(
-                params, moments, count, train_images[chosen], train_labels[chosen]
+                params, moments, count, images, train_labels[chosen]
             )
             losses.append(float(loss))
         progress(name, (epoch + 1) * per_epoch, total, losses[-1])
