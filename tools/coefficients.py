@@ -212,7 +212,9 @@ ROW["SIN"] = Polynomial(
     "sin(x), |x| <= pi/2 + 0.01, relative; odd powers",
     mp.sin,
     {
-        "float32": range(1, 10, 2), "float32_plain": range(1, 10, 2), "float64": range(1, 18, 2),
+        "float32": range(1, 10, 2),
+        "float32_plain": range(1, 10, 2),
+        "float64": range(1, 18, 2),
     },
     mpf("1e-6"),
     mp.pi / 2 + mpf("0.01"),
@@ -222,7 +224,9 @@ ROW["SIN"] = Polynomial(
     # cos(0) = 1; float32 without fma has its own
     tuned={
         "float32": {
-            3: -0.16666659712791443, 5: 0.008333065547049046, 7: -0.00019809321383945644,
+            3: -0.16666659712791443,
+            5: 0.008333065547049046,
+            7: -0.00019809321383945644,
             9: 2.6046579932881286e-06,
         },
         "float64": {5: 0.008333333333333227, 7: -0.0001984126984121159},

@@ -23,8 +23,6 @@ class Settings:
 
     enable_x64: bool = False
     disable_jit: bool = False
-    #: report tracers that are still alive when their trace has ended
-    check_tracer_leaks: bool = False
     #: report values of a transformation that are still referred to when it has ended
     check_tracer_leaks: bool = False
     log_compiles: bool = False

@@ -162,9 +162,7 @@ def pairs(name: str, dtype: str, count: int) -> Iterator[tuple[str, np.ndarray, 
     yield "integers", *whole
 
 
-def errors(
-    got: np.ndarray, name: str, *arguments: np.ndarray, least: float = 0.0
-) -> np.ndarray:
+def errors(got: np.ndarray, name: str, *arguments: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Errors in units in the last place of the exact result."""
     exact, dtype = EXACT[name], got.dtype
     info = np.finfo(dtype)

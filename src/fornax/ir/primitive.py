@@ -52,6 +52,8 @@ class Primitive:
     cost: int = 1
     #: outputs are linear in all operands jointly: `jvp` is derived by applying it to tangents
     linear: bool = False
+    #: the reduction that makes one result of a key's words, for operations that take random keys
+    over_words: str | None = None
     #: equations inlined from one application are not merged with equal ones outside
     keeps_recomputation: bool = False
     #: takes part in named axes: the param `axis_param` names them, and there is `collective`

@@ -67,6 +67,7 @@ def bind_on_words(
         if key_dtype_of(type) is not None:
             x = place(x, dim, size, type.ndim)
         elif dim is not None:  # comparisons say how the words' results become the keys'
+            assert primitive.over_words is not None
             (x,) = REGISTRY[primitive.over_words].bind(x, axes=(dim,))
         results.append(x)
     return results

@@ -250,6 +250,10 @@ def cast(o: Operation, x: str) -> str:
     if is_float(to):
         if o.float:
             wider = WIDTH[to] > WIDTH[source]
+            if not wider and o.dtype == "float16":
+                # LLVM would merge this with a rounding from double, which needs a library
+                fence = f"@llvm.arithmetic.fence.{suffix(o.source, o.lanes)}"
+                x = o.put(f"call {o.type} {fence}({o.type} {x})")
             return o.put(f"{'fpext' if wider else 'fptrunc'} {o.type} {x} to {result}")
         return o.put(f"{'sitofp' if o.signed else 'uitofp'} {o.type} {x} to {result}")
     if o.float:
