@@ -235,7 +235,7 @@ ROW["SIN"] = Polynomial(
 ROW["TAN"] = Polynomial(
     "tan(x), |x| <= pi/4 + 0.005, relative; odd powers",
     mp.tan,
-    {"float32": range(1, 14, 2), "float64": range(1, 30, 2)},
+    {"float32": range(1, 16, 2), "float64": range(1, 30, 2)},
     mpf("1e-6"),
     mp.pi / 4 + mpf("0.005"),
     relative(mp.tan),

@@ -130,7 +130,7 @@ def exponential_pair(x: Term) -> tuple[Term, Term, Term, Term]:
     """(2^h, a, b, c) for x >= 0 with e^x/2 = 2^h (a + b), e^-x/2 = 2^h c and a = 2^h/2."""
     r, scale, _ = halves(at_most(x, 1.01 * RANGE[x.dtype][1]))
     a = scale * 0.5
-    b = r * horner(r, table.EXP[x.dtype][1:]) * a
+    b = reduced_expm1(r, table.EXP[x.dtype][1:]) * a
     return scale, a, b, 0.25 / ((a + b) * scale * scale)
 
 
