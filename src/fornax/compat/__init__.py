@@ -1,0 +1,1 @@
+"""Programs and libraries written for JAX, run on Fornax."""

@@ -1,0 +1,23 @@
+"""Where the modules of JAX lie that are not at the same place in Fornax, as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fornax.compat import version
+
+__all__ = ["EXTRA", "MODULES"]
+
+#: JAX's module -> Fornax's; every other `jax.x` is `fornax.x`
+MODULES: dict[str, str] = {
+    "jax.version": "fornax.compat.version",
+    "jaxlib.version": "fornax.compat.version",
+}
+
+#: attributes that a view has of its own
+EXTRA: dict[str, dict[str, Any]] = {
+    "jax": {
+        "__version__": version.__version__,
+        "__version_info__": version.__version_info__,
+    },
+}
