@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+__all__ = ["Effect"]
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -14,5 +16,9 @@ class Effect:
 
     name: str
     ordered: bool = False
-    allowed_in_loops: bool = True
-    allowed_in_remat: bool = False
+    #: may happen more often than the program says, as debugging output may; transformations that
+    #: would repeat other effects refuse them
+    innocuous: bool = False
+
+    def __str__(self) -> str:
+        return self.name

@@ -170,3 +170,10 @@ def apply_reference(primitive: Primitive, operands: Sequence[Any], params: dict)
 def merged_effects(*programs: Jaxpr) -> frozenset:
     """The effects of an operation that runs these programs."""
     return frozenset().union(*(p.effects for p in programs))
+
+
+def refuse_effects(where: str, effects: frozenset, why: str) -> None:
+    """Raise NotImplementedError for effects that must not be repeated or lost."""
+    refused = sorted(str(e) for e in effects if not e.innocuous)
+    if refused:
+        raise NotImplementedError(f"{where}: {', '.join(refused)}\n  why:   {why}")

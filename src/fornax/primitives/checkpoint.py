@@ -24,6 +24,7 @@ from fornax.primitives.arrange import (
     merged_effects,
     nonzero_flags,
     prune,
+    refuse_effects,
     restaged,
     run_reference,
     spread,
@@ -89,6 +90,10 @@ class Checkpoint(Primitive):
         return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
     def linearize(self, parent, recorder, primals, tangents, *, jaxpr, policy, **params):
+        refuse_effects(
+            "Effects not supported in partial-eval of `checkpoint`/`remat`", jaxpr.effects,
+            "the recomputation would cause them a second time",
+        )  # fmt: skip
         nonzero = nonzero_flags(tangents)
         forward, linear, kept, has_tangent = split_program(jaxpr, nonzero, policy)
         count = len(jaxpr.outputs)

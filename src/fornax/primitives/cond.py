@@ -22,6 +22,7 @@ from fornax.primitives.arrange import (
     merged_effects,
     nonzero_flags,
     prune,
+    refuse_effects,
     restaged,
     run_reference,
     spread,
@@ -127,11 +128,10 @@ class Cond(Primitive):
 
     def select(self, axis_name, size, operands, dims, branches):
         """Every example chooses for itself: all branches run, and each result is selected."""
-        if any(b.effects for b in branches):
-            raise NotImplementedError(
-                "cond: a branch has side effects, and the index is mapped by vmap, which runs all "
-                "branches\n  try:   move the effect out of the branch"
-            )
+        refuse_effects(
+            "IO effect not supported in vmap-of-cond.", merged_effects(*branches),
+            "the index is mapped, and all branches run\n  try:   move the effect out of the branch",
+        )  # fmt: skip
         index, *values = [place(x, d, size, 0) if d is not None or k == 0 else x
                           for k, (x, d) in enumerate(zip(operands, dims, strict=True))]  # fmt: skip
         mapped = [d is not None for d in dims[1:]]

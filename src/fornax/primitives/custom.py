@@ -21,6 +21,7 @@ from fornax.primitives.arrange import (
     chosen,
     merged_effects,
     nonzero_flags,
+    refuse_effects,
     run_reference,
     split,
     spread,
@@ -65,6 +66,10 @@ def call_custom(
         with running(trace.parent):
             return call_custom(primitive, function, operands, **params)
     jaxpr = stage(function, [typeof(x) for x in operands], params["name"])
+    refuse_effects(
+        f"Effects not supported in `{primitive.name.removesuffix('_call')}`", jaxpr.effects,
+        "the derivative rules replace the function, and the effect would be lost",
+    )  # fmt: skip
     return primitive.bind(
         *jaxpr.consts, *operands,
         call_jaxpr=jaxpr.without_consts(), num_consts=len(jaxpr.consts), **params,

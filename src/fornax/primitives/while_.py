@@ -23,6 +23,7 @@ from fornax.primitives.arrange import (
     nonzero_flags,
     prune,
     rearranged,
+    refuse_effects,
     restaged,
     run_reference,
     split,
@@ -142,6 +143,11 @@ class While(Primitive):
             for x, d, flag in zip(carry, carry_dims, flags, strict=True)
         ]
         if pred_mapped[0]:
+            refuse_effects(
+                "Unordered IO effects not supported in while_loop with batched predicate",
+                merged_effects(cond_jaxpr, body_jaxpr),
+                "examples that are done would cause the effect again",
+            )
             body, body_consts = until_all_done(cond, body, cond_consts, body_consts)
             cond = any_example(cond)
         outs = self.bind(

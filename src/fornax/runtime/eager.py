@@ -106,7 +106,7 @@ def _compilable(primitive: Primitive, types: list[ArrayType]) -> bool:
 
 
 #: operations that compiling cannot make faster
-_ALWAYS_REFERENCE = frozenset(("reshape", "squeeze", "copy", "sort"))
+_ALWAYS_REFERENCE = frozenset(("reshape", "squeeze", "copy", "sort", "pure_callback"))
 
 
 def _compile(
