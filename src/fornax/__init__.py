@@ -4,63 +4,52 @@ Everything public sits where JAX has it: `fornax.jit`, `fornax.grad`, `fornax.nu
 loaded before it is used: `import fornax` costs a few milliseconds.
 """
 
-from __future__ import annotations
-
-import importlib
 import os
-from typing import Any
 
 if os.path.basename(os.path.dirname(os.path.abspath(__file__))) != "fornax":
     raise ImportError("fornax must be imported from a folder called fornax")
 
+from fornax import lazy
+
 __version__ = "0.1.0"
 __version_info__ = (0, 1, 0)
 
-#: public name -> module that defines it
-_ATTRIBUTES = {
-    **dict.fromkeys(("jit",), "fornax.api.jit"),
-    **dict.fromkeys(
-        ("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"),
-        "fornax.api.grad"),
-    **dict.fromkeys(("jacfwd", "jacrev", "jacobian", "hessian"), "fornax.api.jacobian"),
-    "vmap": "fornax.api.vmap",
-    **dict.fromkeys(("custom_gradient", "custom_jvp", "custom_vjp"), "fornax.api.custom"),
-    **dict.fromkeys(("checkpoint", "remat", "checkpoint_policies"), "fornax.api.checkpoint"),
-    **dict.fromkeys(
-        ("make_jaxpr", "eval_shape", "ShapeDtypeStruct", "block_until_ready", "device_put",
-         "device_get", "disable_jit", "typeof", "named_call", "named_scope"),
-        "fornax.api.inspect"),
-    **dict.fromkeys(("devices", "local_devices", "device_count", "local_device_count",
-                     "default_backend", "process_index", "process_count", "Device",
-                     "live_arrays", "clear_caches"), "fornax.api.device"),
-    "explain_misses": "fornax.observe.events",
-    "config": "fornax.api.configuration",
-    **dict.fromkeys(("checking_leaks", "enable_x64", "numpy_dtype_promotion",
-                     "numpy_rank_promotion", "default_matmul_precision"),
-                    "fornax.api.configuration"),
-    "Array": "fornax.numpy.methods",
-}  # fmt: skip
-_MODULES = (
-    "numpy", "lax", "nn", "random", "tree", "tree_util", "dtypes", "errors", "observe", "scipy",
-    "flatten_util", "stages", "typing",
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "api.jit": ("jit",),
+        "api.grad": ("grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp"),
+        "api.jacobian": ("hessian", "jacfwd", "jacobian", "jacrev"),
+        "api.vmap": ("vmap",),
+        "api.custom": ("custom_gradient", "custom_jvp", "custom_vjp"),
+        "api.checkpoint": ("checkpoint", "checkpoint_policies", "remat"),
+        "api.inspect": (
+            "ShapeDtypeStruct", "block_until_ready", "device_get", "device_put", "disable_jit",
+            "eval_shape", "make_jaxpr", "named_call", "named_scope", "typeof",
+        ),
+        "api.device": (
+            "Device", "clear_caches", "default_backend", "device_count", "devices",
+            "live_arrays", "local_device_count", "local_devices", "process_count",
+            "process_index",
+        ),
+        "api.configuration": (
+            "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
+            "checking_leaks", "config", "debug_infs", "debug_nans", "default_device",
+            "default_matmul_precision", "default_prng_impl", "enable_checks",
+            "enable_custom_prng", "enable_x64", "explain_cache_misses", "legacy_prng_key",
+            "log_compiles", "no_execution", "no_tracing", "numpy_dtype_promotion",
+            "numpy_rank_promotion", "softmax_custom_jvp", "thread_guard",
+            "threefry_partitionable", "transfer_guard", "transfer_guard_device_to_device",
+            "transfer_guard_device_to_host", "transfer_guard_host_to_device",
+        ),
+        "api.callback": ("effects_barrier", "pure_callback"),
+        "numpy.methods": ("Array",),
+        "observe.events": ("explain_misses",),
+    },
+    modules=(
+        "debug", "dtypes", "errors", "experimental", "flatten_util", "lax", "nn", "numpy",
+        "observe", "random", "scipy", "stages", "tree", "tree_util", "typing",
+    ),
+    before="fornax.numpy.methods",
 )  # fmt: skip
-
-__all__ = ["__version__", *_ATTRIBUTES, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    module = _ATTRIBUTES.get(name)
-    if module is not None:
-        importlib.import_module("fornax.numpy.methods")  # gives arrays their operators
-        value = getattr(importlib.import_module(module), name)
-    elif name in _MODULES:
-        importlib.import_module("fornax.numpy.methods")
-        value = importlib.import_module(f"fornax.{name}")
-    else:
-        raise AttributeError(f"module 'fornax' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ += ["__version__"]

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: rooms from the ground up; a room may import those before it, and itself
 ROOMS = (
-    "_native", "errors", "settings", "observe", "pytree", "scalars", "ir", "transforms",
+    "_native", "lazy", "errors", "settings", "observe", "pytree", "scalars", "ir", "transforms",
     "primitives", "compiler", "backends", "runtime", "api", "numpy", "lax", "random", "nn", "scipy",
 )  # fmt: skip
 #: the rooms of the public surface, which use one another
@@ -28,7 +28,7 @@ LATE = {"llvmlite", "scipy", "mpmath", "sklearn", "matplotlib", "ctypes", "ctype
 LATE_OWN = {"fornax.runtime.compile"}
 LONGEST = 600
 #: primitives that a compiled program runs by their reference, between kernels
-HOST = {"sort", "top_k", "custom_lin"}
+HOST = {"sort", "top_k", "custom_lin", "pure_callback", "io_callback", "debug_callback"}
 
 
 def room_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from fornax.lax.elementwise import erfc, logistic
 from fornax.lax.selection import select
 from fornax.numpy import ufuncs as fnp
 from fornax.numpy.creation import asarray
-from fornax.numpy.logaddexp import logaddexp
+from fornax.numpy.logarithms import logaddexp
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.numpy.selection import clip, where
 from fornax.numpy.shaping import split

@@ -1,25 +1,109 @@
-"""NumPy's functions on Fornax arrays, with JAX's promotion and semantics."""
+"""NumPy's functions on Fornax arrays, with JAX's promotion and semantics.
 
-from fornax.numpy import linalg
-from fornax.numpy.at import put_along_axis
-from fornax.numpy.bits import *
-from fornax.numpy.creation import *
-from fornax.numpy.editing import *
-from fornax.numpy.functional import *
-from fornax.numpy.grids import *
-from fornax.numpy.indexing import take, take_along_axis
-from fornax.numpy.logaddexp import *
-from fornax.numpy.matrices import *
-from fornax.numpy.methods import Array as ndarray  # noqa: N813  (also installs operators)
-from fornax.numpy.padding import *
-from fornax.numpy.polynomials import *
-from fornax.numpy.products import *
-from fornax.numpy.reductions import *
-from fornax.numpy.scalar_types import *
-from fornax.numpy.selection import *
-from fornax.numpy.sets import *
-from fornax.numpy.shaping import *
-from fornax.numpy.signal import *
-from fornax.numpy.statistics import *
-from fornax.numpy.texts import *
-from fornax.numpy.ufuncs import *
+Names load at first use from the modules that define them, NumPy with them.
+"""
+
+from fornax import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "at": ("put_along_axis",),
+        "bits": ("frexp", "gcd", "lcm", "ldexp", "modf", "packbits", "spacing", "unpackbits"),
+        "creation": (
+            "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer",
+            "full", "full_like", "geomspace", "identity", "linspace", "logspace", "ones",
+            "ones_like", "zeros", "zeros_like",
+        ),
+        "editing": (
+            "argpartition", "delete", "insert", "lexsort", "partition", "place", "put",
+            "trim_zeros",
+        ),
+        "functional": (
+            "apply_along_axis", "apply_over_axes", "fromfunction", "piecewise", "vectorize",
+        ),
+        "grids": ("c_", "index_exp", "mgrid", "ogrid", "r_", "s_"),
+        "indexing": ("take", "take_along_axis"),
+        "logarithms": ("logaddexp", "logaddexp2"),
+        "matrices": (
+            "block", "diag", "diag_indices", "diag_indices_from", "diagflat", "fill_diagonal",
+            "indices", "ix_", "mask_indices", "meshgrid", "ravel_multi_index", "tri", "tril",
+            "tril_indices", "tril_indices_from", "triu", "triu_indices", "triu_indices_from",
+            "unravel_index", "vander",
+        ),
+        "methods": ("ndarray",),
+        "padding": ("pad",),
+        "polynomials": (
+            "poly", "polyadd", "polyder", "polydiv", "polyint", "polymul", "polysub", "polyval",
+        ),
+        "products": (
+            "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer",
+            "tensordot", "trace", "vdot", "vecdot", "vecmat",
+        ),
+        "reductions": (
+            "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
+            "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax",
+            "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod",
+            "nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum", "var",
+        ),
+        "scalar_types": (
+            "bfloat16", "bool", "bool_", "can_cast", "complex128", "complex64", "complex_",
+            "complexfloating", "dtype", "e", "euler_gamma", "finfo", "float16", "float32",
+            "float64", "float8_e4m3fn", "float8_e5m2", "float_", "floating", "generic", "iinfo",
+            "inexact", "inf", "int16", "int32", "int4", "int64", "int8", "int_", "integer",
+            "iscomplex", "iscomplexobj", "isdtype", "isreal", "isrealobj", "isscalar", "issubdtype",
+            "nan", "newaxis", "number", "object_", "pi", "promote_types", "result_type",
+            "signedinteger", "uint", "uint16", "uint32", "uint4", "uint64", "uint8",
+            "unsignedinteger",
+        ),
+        "selection": (
+            "allclose", "argsort", "argwhere", "array_equal", "array_equiv", "choose", "clip",
+            "compress", "diff", "digitize", "extract", "flatnonzero", "isclose", "isin",
+            "nan_to_num", "nonzero", "searchsorted", "select", "sort", "sort_complex", "where",
+        ),
+        "sets": (
+            "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all",
+            "unique_counts", "unique_inverse", "unique_values",
+        ),
+        "shaping": (
+            "append", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
+            "broadcast_arrays", "broadcast_shapes", "broadcast_to", "column_stack", "concat",
+            "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip", "fliplr",
+            "flipud", "hsplit", "hstack", "matrix_transpose", "moveaxis", "ndim", "permute_dims",
+            "ravel", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90", "shape", "size",
+            "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vsplit",
+            "vstack",
+        ),
+        "signal": (
+            "bartlett", "blackman", "convolve", "correlate", "ediff1d", "gradient", "hamming",
+            "hanning", "i0", "interp", "kaiser", "trapezoid", "unwrap",
+        ),
+        "statistics": (
+            "bincount", "corrcoef", "cov", "histogram", "histogram2d", "histogram_bin_edges",
+            "histogramdd", "median", "nanmedian", "nanpercentile", "nanquantile", "percentile",
+            "quantile",
+        ),
+        "texts": (
+            "array_repr", "array_str", "from_dlpack", "fromfile", "fromiter", "fromstring",
+            "get_printoptions", "load", "printoptions", "save", "savez", "set_printoptions",
+        ),
+        "ufuncs": (
+            "abs", "absolute", "acos", "acosh", "add", "angle", "arccos", "arccosh", "arcsin",
+            "arcsinh", "arctan", "arctan2", "arctanh", "around", "asin", "asinh", "atan", "atan2",
+            "atanh", "bitwise_and", "bitwise_count", "bitwise_invert", "bitwise_left_shift",
+            "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cbrt", "ceil",
+            "conj", "conjugate", "copysign", "cos", "cosh", "deg2rad", "degrees", "divide",
+            "divmod", "equal", "exp", "exp2", "expm1", "fabs", "float_power", "floor",
+            "floor_divide", "fmax", "fmin", "fmod", "greater", "greater_equal", "heaviside",
+            "hypot", "imag", "invert", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+            "left_shift", "less", "less_equal", "log", "log10", "log1p", "log2", "logical_and",
+            "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply",
+            "negative", "nextafter", "not_equal", "positive", "pow", "power", "rad2deg", "radians",
+            "real", "reciprocal", "remainder", "right_shift", "rint", "round", "sign", "signbit",
+            "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh", "true_divide",
+            "trunc",
+        ),
+    },
+    modules=("linalg",),
+    before="fornax.numpy.methods",
+)  # fmt: skip

@@ -46,7 +46,7 @@ from fornax.primitives.shape import expand_dims, reshape, rev
 from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
 from fornax.scalars import dtypes
 
-__all__ = ["IndexUpdateHelper", "IndexUpdateRef", "put_along_axis"]
+__all__ = ["put_along_axis"]
 
 
 class IndexUpdateHelper:

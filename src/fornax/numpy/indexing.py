@@ -32,7 +32,7 @@ from fornax.primitives.windows import (
 )
 from fornax.scalars import dtypes
 
-__all__ = ["rewriting_take", "take", "take_along_axis"]
+__all__ = ["take", "take_along_axis"]
 
 Array = _native.Array
 _from_numpy = _native.from_numpy

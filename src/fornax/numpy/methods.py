@@ -1,23 +1,22 @@
 """Gives arrays and tracers their operators and methods, and defines `fornax.Array`.
 
 Importing this module (which anything public does) also sets what an operation does when nothing is
-being traced.
+being traced. The functions behind operators and methods load when one is used for the first time.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+import fornax.numpy as fnp
 from fornax import _native
 from fornax.errors import message
 from fornax.ir.trace import Tracer
-from fornax.numpy import creation, indexing, products, reductions, selection, shaping, ufuncs
-from fornax.numpy.at import IndexUpdateHelper
-from fornax.numpy.promotion import is_arraylike
+from fornax.lazy import Late
+from fornax.numpy.accepted import is_arraylike
 from fornax.runtime import eager  # noqa: F401  (sets the eager hook)
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
@@ -52,45 +51,54 @@ Array.__module__ = "fornax"
 
 
 # --- operators --------------------------------------------------------------------------------
-def _accepts(x: Any) -> bool:
-    return is_arraylike(x)
-
-
-def _operator(function: Callable, reflected: bool) -> Callable:
-    if reflected:
-
-        def method(self, other):
-            return function(other, self) if _accepts(other) else NotImplemented
-
-    else:
-
-        def method(self, other):
-            if type(other) is _CONCRETE or _accepts(other):
-                return function(self, other)
-            return NotImplemented
+def _operator(function: Callable) -> Callable:
+    def method(self, other):
+        if type(other) is _CONCRETE or is_arraylike(other):
+            return function(self, other)
+        return NotImplemented
 
     return method
 
 
+def _reflected(function: Callable) -> Callable:
+    def method(self, other):
+        return function(other, self) if is_arraylike(other) else NotImplemented
+
+    return method
+
+
+def _one_operand(function: Callable) -> Callable:
+    return lambda self: function(self)
+
+
+def _rounding(function: Callable) -> Callable:
+    return lambda self, ndigits=None: function(self, ndigits or 0)
+
+
+def _subscript(function: Callable) -> Callable:
+    return lambda self, index: function(self, index)
+
+
+#: operator -> its function in `fornax.numpy`
 _OPERATORS = {
-    "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply,
-    "truediv": ufuncs.true_divide, "floordiv": ufuncs.floor_divide, "mod": ufuncs.remainder,
-    "pow": ufuncs.power, "matmul": products.matmul, "divmod": ufuncs.divmod,
-    "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or, "xor": ufuncs.bitwise_xor,
-    "lshift": ufuncs.left_shift, "rshift": ufuncs.right_shift,
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide",
+    "floordiv": "floor_divide", "mod": "remainder", "pow": "power", "matmul": "matmul",
+    "divmod": "divmod", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "left_shift", "rshift": "right_shift",
 }  # fmt: skip
 _COMPARISONS = {
-    "eq": ufuncs.equal, "ne": ufuncs.not_equal, "lt": ufuncs.less, "le": ufuncs.less_equal,
-    "gt": ufuncs.greater, "ge": ufuncs.greater_equal,
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal",
 }  # fmt: skip
+_SIGNS = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 
 
 def _iterate(self) -> Iterator[Any]:
     if not self.shape:
         raise TypeError("iteration over a 0-d array")
     if isinstance(self, _CONCRETE | KeyArray):
-        return iter([indexing.rewriting_take(self, i) for i in range(self.shape[0])])
-    return iter(shaping.unstack(self))
+        return iter([self[i] for i in range(self.shape[0])])
+    return iter(fnp.unstack(self))
 
 
 def _refuse_assignment(self, index, value):
@@ -108,24 +116,19 @@ def _refuse_assignment(self, index, value):
 def _reshape(self, *args, order="C", copy=None):
     """The same elements in another shape, given as one tuple or several integers."""
     shape = args[0] if len(args) == 1 else args
-    return shaping.reshape(self, shape, order)
+    return fnp.reshape(self, shape, order)
 
 
 def _transpose(self, *axes):
     """Dimensions in another order; reversed by default."""
     if not axes:
-        return shaping.transpose(self)
-    return shaping.transpose(self, axes[0] if len(axes) == 1 else axes)
+        return fnp.transpose(self)
+    return fnp.transpose(self, axes[0] if len(axes) == 1 else axes)
 
 
 def _astype(self, dtype, copy=False, device=None):
     """The same numbers in another dtype."""
-    return shaping.astype(self, dtype)
-
-
-def _view(self, dtype=None):
-    """The same bits as another dtype."""
-    return shaping.view(self, dtype)
+    return fnp.astype(self, dtype)
 
 
 def _item(self, *args):
@@ -138,45 +141,35 @@ def _tolist(self):
 
 def _copy(self):
     """A copy."""
-    return creation.copy(self)
+    return fnp.copy(self)
 
 
 def _flatten(self, order="C"):
     """The elements in one dimension."""
-    return shaping.ravel(self, order)
+    return fnp.ravel(self, order)
 
 
 def _clip(self, min=None, max=None):
     """Every element limited to [min, max]."""
-    return selection.clip(self, min, max)
+    return fnp.clip(self, min, max)
 
 
 def _dot(self, other, *, precision=None, preferred_element_type=None):
     """`fornax.numpy.dot`."""
-    return products.dot(
-        self, other, precision=precision, preferred_element_type=preferred_element_type
-    )
+    return fnp.dot(self, other, precision=precision, preferred_element_type=preferred_element_type)
 
 
+#: methods that call the function given here
 _METHODS: dict[str, Callable] = {
-    "reshape": _reshape, "transpose": _transpose, "astype": _astype, "view": _view,
+    "reshape": _reshape, "transpose": _transpose, "astype": _astype,
     "copy": _copy, "flatten": _flatten, "clip": _clip, "dot": _dot,
-    "all": reductions.all, "any": reductions.any, "argmax": reductions.argmax,
-    "argmin": reductions.argmin, "cumprod": reductions.cumprod, "cumsum": reductions.cumsum,
-    "max": reductions.max, "mean": reductions.mean, "min": reductions.min,
-    "prod": reductions.prod, "ptp": reductions.ptp, "std": reductions.std,
-    "sum": reductions.sum, "var": reductions.var, "conj": ufuncs.conj,
-    "conjugate": ufuncs.conjugate, "round": ufuncs.round, "ravel": shaping.ravel,
-    "repeat": shaping.repeat, "squeeze": shaping.squeeze, "swapaxes": shaping.swapaxes,
-    "diagonal": shaping.diagonal, "trace": products.trace, "take": indexing.take,
-    "nonzero": selection.nonzero, "sort": selection.sort, "argsort": selection.argsort,
-    "searchsorted": selection.searchsorted, "compress": selection.compress_method,
-    "choose": selection.choose,
 }  # fmt: skip
-
-
-def _matrix_transpose(self):
-    return shaping.matrix_transpose(self)
+#: methods that are the function of the same name
+_FUNCTIONS = (
+    "all", "any", "argmax", "argmin", "argsort", "choose", "conj", "conjugate", "cumprod",
+    "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat",
+    "round", "searchsorted", "sort", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
+)  # fmt: skip
 
 
 def _byte_size(self):
@@ -184,12 +177,11 @@ def _byte_size(self):
 
 
 _PROPERTIES: dict[str, Callable] = {
-    "T": lambda self: shaping.transpose(self),
-    "mT": _matrix_transpose,
-    "at": lambda self: IndexUpdateHelper(self),
-    "real": lambda self: ufuncs.real(self),
-    "imag": lambda self: ufuncs.imag(self),
-    "flat": lambda self: iter(shaping.ravel(self)),
+    "T": lambda self: fnp.transpose(self),
+    "mT": lambda self: fnp.matrix_transpose(self),
+    "real": lambda self: fnp.real(self),
+    "imag": lambda self: fnp.imag(self),
+    "flat": lambda self: iter(fnp.ravel(self)),
 }
 _TRACER_PROPERTIES: dict[str, Callable] = {
     "nbytes": _byte_size,
@@ -257,7 +249,7 @@ _CONCRETE_METHODS: dict[str, Callable] = {
     "__format__": _format,
     "__reduce__": lambda self: (_rebuild, (np.array(self.numpy_view()), self.weak_type)),
     "__copy__": lambda self: self,
-    "__deepcopy__": lambda self, memo: creation.copy(self),
+    "__deepcopy__": lambda self, memo: fnp.copy(self),
     "item": _item,
     "tolist": _tolist,
     "copy_to_host_async": lambda self: None,
@@ -266,22 +258,11 @@ _CONCRETE_METHODS: dict[str, Callable] = {
 
 
 # --- random keys ------------------------------------------------------------------------------
-_KEY_METHODS = (
-    "flatten", "ravel", "reshape", "repeat", "squeeze", "swapaxes", "take", "transpose",
-)  # fmt: skip
-
-
-def _install_on_keys() -> None:
-    """What arrays of keys can do: all that moves elements, and equality."""
-    for name in _KEY_METHODS:
-        setattr(KeyArray, name, _as_method(name, _METHODS[name]))
-    for name in ("T", "mT", "at"):
-        setattr(KeyArray, name, property(_PROPERTIES[name]))
-    KeyArray.__getitem__ = lambda self, index: indexing.rewriting_take(self, index)
-    KeyArray.__setitem__ = _refuse_assignment
-    KeyArray.__iter__ = _iterate
-    for name in ("eq", "ne"):
-        setattr(KeyArray, f"__{name}__", _operator(_COMPARISONS[name], reflected=False))
+#: what arrays of keys can do: all that moves elements, and equality
+_KEY_NAMES = {
+    "flatten", "ravel", "reshape", "repeat", "squeeze", "swapaxes", "take", "transpose", "T", "mT",
+    "at", "__getitem__", "__setitem__", "__iter__", "__eq__", "__ne__",
+}  # fmt: skip
 
 
 def _length(self) -> int:
@@ -290,50 +271,69 @@ def _length(self) -> int:
     return self.shape[0]
 
 
+def _types(name: str) -> tuple[type, ...]:
+    """The array types that have the attribute `name`."""
+    return (_CONCRETE, Tracer, KeyArray) if name in _KEY_NAMES else (_CONCRETE, Tracer)
+
+
+def _late(
+    name: str, function: str, make: Callable[[Callable], Any], module: str = "fornax.numpy"
+) -> None:
+    Late(_types(name), name, module, function, make)
+
+
+def _put(name: str, attribute: Any) -> None:
+    for kind in _types(name):
+        setattr(kind, name, attribute)
+
+
 def install() -> None:
-    """Put operators, methods and properties on both kinds of array."""
-    for kind in (_CONCRETE, Tracer):
-        for name, function in _OPERATORS.items():
-            setattr(kind, f"__{name}__", _operator(function, reflected=False))
-            setattr(kind, f"__r{name}__", _operator(function, reflected=True))
-        for name, function in _COMPARISONS.items():
-            setattr(kind, f"__{name}__", _operator(function, reflected=False))
-        kind.__neg__ = lambda self: ufuncs.negative(self)
-        kind.__pos__ = lambda self: ufuncs.positive(self)
-        kind.__abs__ = lambda self: ufuncs.absolute(self)
-        kind.__invert__ = lambda self: ufuncs.invert(self)
-        kind.__round__ = lambda self, ndigits=None: ufuncs.round(self, ndigits or 0)
-        kind.__getitem__ = lambda self, index: indexing.rewriting_take(self, index)
-        kind.__setitem__ = _refuse_assignment
-        kind.__iter__ = _iterate
-        kind.__len__ = _length
-        kind.__array_priority__ = 100
-        for name, function in _METHODS.items():
-            setattr(kind, name, _as_method(name, function))
-        for name, function in _PROPERTIES.items():
-            setattr(kind, name, property(function))
+    """Put operators, methods and properties on the array types."""
+    for name, function in _OPERATORS.items():
+        _late(f"__{name}__", function, _operator)
+        _late(f"__r{name}__", function, _reflected)
+    for name, function in _COMPARISONS.items():
+        _late(f"__{name}__", function, _operator)
+    for name, function in _SIGNS.items():
+        _late(f"__{name}__", function, _one_operand)
+    _late("__round__", "round", _rounding)
+    _late("__getitem__", "rewriting_take", _subscript, "fornax.numpy.indexing")
+    _late("at", "IndexUpdateHelper", property, "fornax.numpy.at")
+    for name in _FUNCTIONS:
+        _late(name, name, _as_method)
+    _late("view", "view", _as_method, "fornax.numpy.shaping")
+    _late("compress", "compress_method", _as_method, "fornax.numpy.selection")
+    for name, function in _METHODS.items():
+        function.__name__ = name
+        _put(name, function)
+    for name, function in _PROPERTIES.items():
+        _put(name, property(function))
+    _put("__setitem__", _refuse_assignment)
+    _put("__iter__", _iterate)
+    _put("__len__", _length)
+    _put("__array_priority__", 100)
+    _put("__array_namespace__", _namespace)
     for name, function in _TRACER_PROPERTIES.items():
         setattr(Tracer, name, property(function))
     for name, function in _CONCRETE_METHODS.items():
         setattr(_CONCRETE, name, function)
     Tracer.block_until_ready = lambda self: self
-    _install_on_keys()
-    Tracer.__array_namespace__ = _CONCRETE.__array_namespace__ = _namespace
 
 
-def _as_method(name: str, function: Callable) -> Callable:
+def _as_method(function: Callable) -> Callable:
     def method(self, *args, **kwargs):
         return function(self, *args, **kwargs)
 
-    method.__name__ = name
+    method.__name__ = function.__name__
     method.__doc__ = function.__doc__
     return method
 
 
 def _namespace(self, *, api_version=None):
-    return sys.modules["fornax.numpy"]
+    return fnp
 
 
 install()
+ndarray = Array
 
-__all__ = ["Array", "install"]
+__all__ = ["ndarray"]

@@ -10,44 +10,23 @@ from typing import Any
 import numpy as np
 
 from fornax import _native, settings
-from fornax.errors import message
 from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
+from fornax.numpy import methods  # noqa: F401  (arrays get their operators)
+from fornax.numpy.accepted import check, concrete_form, is_arraylike
 from fornax.primitives.convert import convert_element_type
-from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.scalars.promotion import inexact, promote
 
+__all__ = [
+    "align", "as_dtype", "as_value", "broadcast_shapes", "broadcast_to", "check",
+    "concrete_form", "is_arraylike", "joint_dtype", "promote_dtypes", "promote_inexact", "scalar",
+]  # fmt: skip
+
 Array = _native.Array
 _SCALARS = (bool, int, float, complex)
-
-
-def check(name: str, *args: Any) -> None:
-    """Raise TypeError unless every argument is an array or a number."""
-    for position, x in enumerate(args):
-        if not is_arraylike(x):
-            raise TypeError(
-                message(
-                    f"{name} requires ndarray or scalar arguments, got {type(x)} at position "
-                    f"{position}.",
-                    why="lists and other containers are not converted silently, which is slow",
-                    attempt="wrap it in fornax.numpy.array(...)",
-                )
-            )
-
-
-def is_arraylike(x: Any) -> bool:
-    """Array, keys, tracer, NumPy array or scalar, number, or an object that gives an array."""
-    return isinstance(
-        x, Array | Tracer | KeyArray | np.ndarray | np.generic | bool | int | float | complex
-    ) or hasattr(x, "__jax_array__")
-
-
-def concrete_form(x: Any) -> Any:
-    """The array behind an object with `__jax_array__`; anything else itself."""
-    return x.__jax_array__() if hasattr(x, "__jax_array__") else x
 
 
 def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
@@ -169,9 +148,13 @@ def _check_ranks(shapes: Sequence[tuple[int, ...]]) -> None:
     mode = settings.current().numpy_rank_promotion
     if mode == "allow" or len({len(s) for s in shapes}) == 1:
         return
-    text = (
-        f"operands have shapes {shapes} with different ranks, and numpy_rank_promotion is {mode!r}"
-    )
+    shown = " ".join(map(str, shapes))
+    advice = "\n  try:   reshape or expand_dims explicitly, or jax_numpy_rank_promotion='allow'"
     if mode == "raise":
-        raise ValueError(text + "\n  try:   reshape or expand_dims explicitly")
-    warnings.warn(text, stacklevel=3)
+        raise ValueError(
+            f"Operands could not be broadcast together on shapes {shown} and with the config "
+            f"option jax_numpy_rank_promotion='raise'.{advice}"
+        )
+    warnings.warn(
+        f"Following NumPy automatic rank promotion on shapes {shown}.{advice}", stacklevel=3
+    )

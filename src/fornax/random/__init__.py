@@ -3,21 +3,28 @@
 A function gives the same numbers for the same key, shape and dtype, and those that JAX gives.
 """
 
-# ruff: noqa: F403
-from fornax.random import continuous as _continuous
-from fornax.random import counts as _counts
-from fornax.random import discrete as _discrete
-from fornax.random import gamma as _gamma
-from fornax.random import keys as _keys
-from fornax.random import normal as _normal
-from fornax.random import uniform as _uniform
-from fornax.random.continuous import *
-from fornax.random.counts import *
-from fornax.random.discrete import *
-from fornax.random.gamma import *
-from fornax.random.keys import *
-from fornax.random.normal import *
-from fornax.random.uniform import *
+from fornax import lazy
 
-_PARTS = (_continuous, _counts, _discrete, _gamma, _keys, _normal, _uniform)
-__all__ = sorted(name for part in _PARTS for name in part.__all__)
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    {
+        "continuous": (
+            "cauchy", "exponential", "gumbel", "laplace", "logistic", "pareto", "triangular",
+            "weibull_min",
+        ),
+        "counts": ("binomial", "geometric", "multinomial", "poisson"),
+        "discrete": ("categorical", "choice", "permutation"),
+        "gamma_family": ("beta", "chisquare", "dirichlet", "f", "gamma", "loggamma", "t"),
+        "keys": (
+            "PRNGKey", "PRNGSpec", "clone", "default_prng_impl", "fold_in", "key", "key_data",
+            "key_dtype", "key_impl", "random_clone_p", "resolve_prng_impl", "split",
+            "wrap_key_data",
+        ),
+        "normal_family": (
+            "ball", "double_sided_maxwell", "generalized_normal", "lognormal", "maxwell", "normal",
+            "rayleigh", "truncated_normal", "wald",
+        ),
+        "uniform_family": ("bernoulli", "bits", "rademacher", "randint", "uniform"),
+    },
+    before="fornax.numpy.methods",
+)  # fmt: skip

@@ -24,7 +24,7 @@ from fornax.random.sampler import (
     shape_of,
 )
 from fornax.random.standard import standard_exponential
-from fornax.random.uniform import _uniform, _unit
+from fornax.random.uniform_family import _uniform, _unit
 from fornax.scalars import dtypes
 
 __all__ = [

@@ -26,7 +26,7 @@ from fornax.random.sampler import (
     sampler,
     shape_of,
 )
-from fornax.random.uniform import _unit
+from fornax.random.uniform_family import _unit
 from fornax.scalars import dtypes
 
 __all__ = ["binomial", "geometric", "multinomial", "poisson"]

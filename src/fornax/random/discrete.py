@@ -18,7 +18,7 @@ from fornax.primitives.random import random_bits, random_split
 from fornax.random.continuous import standard_gumbel
 from fornax.random.keys import typed
 from fornax.random.sampler import check_shape, sampler, shape_of
-from fornax.random.uniform import randint, uniform
+from fornax.random.uniform_family import randint, uniform
 from fornax.scalars import dtypes
 
 __all__ = ["categorical", "choice", "permutation"]

@@ -111,6 +111,16 @@ def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
     if isinstance(key, bool | int | float | complex) or not is_value(key):
         raise TypeError(f"unexpected PRNG key type {type(key)}")
     raw = key_dtype_of(typeof(key)) is None
+    legacy = settings.current().legacy_prng_key
+    if raw and legacy != "allow":
+        text = (
+            "Legacy uint32 key array passed as key to jax.random function. Please create keys "
+            "using jax.random.key(). If use of a raw key array was intended, set "
+            'jax_legacy_prng_key="allow".'
+        )
+        if legacy == "error":
+            raise ValueError(text)
+        warnings.warn(text, stacklevel=4)
     keys = wrapped(key, default_prng_impl()) if raw else key
     shape = typeof(keys).shape
     if shape and not batched:

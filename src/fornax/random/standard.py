@@ -9,7 +9,7 @@ import numpy as np
 from fornax.primitives.elementwise import log1p_p, mul_p, neg_p
 from fornax.primitives.quantile import erf_inv_giles_p
 from fornax.random.sampler import sampler
-from fornax.random.uniform import _uniform, unit_interval
+from fornax.random.uniform_family import _uniform, unit_interval
 
 __all__ = ["standard_exponential", "standard_normal"]
 

@@ -16,7 +16,7 @@ from fornax.primitives.elementwise import mul_p
 from fornax.primitives.quantile import erf_inv_giles_p
 from fornax.primitives.random import random_split
 from fornax.primitives.special import erf_p
-from fornax.random.gamma import _gamma
+from fornax.random.gamma_family import _gamma
 from fornax.random.keys import typed
 from fornax.random.sampler import (
     check_cast,
@@ -27,7 +27,7 @@ from fornax.random.sampler import (
     shape_of,
 )
 from fornax.random.standard import standard_exponential, standard_normal
-from fornax.random.uniform import _rademacher, _uniform, _unit
+from fornax.random.uniform_family import _rademacher, _uniform, _unit
 from fornax.scalars import dtypes
 
 __all__ = [

@@ -29,7 +29,7 @@ from fornax.random.sampler import (
     shape_of,
 )
 from fornax.random.standard import standard_exponential, standard_normal
-from fornax.random.uniform import unit_interval
+from fornax.random.uniform_family import unit_interval
 from fornax.scalars import dtypes
 
 __all__ = ["beta", "chisquare", "dirichlet", "f", "gamma", "loggamma", "t"]

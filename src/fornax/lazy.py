@@ -1,0 +1,82 @@
+"""Names that load at first use: of packages (`attach`), and of array types (`Late`).
+
+A package lists in a table which of its modules defines which public names; nothing is imported
+before one of them is asked for. `tests/house` proves that tables and modules agree.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+
+def attach(
+    package: str,
+    names: Mapping[str, Iterable[str]],
+    modules: Iterable[str] = (),
+    before: str | None = None,
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """(`__getattr__`, `__dir__`, `__all__`) of a package whose names load at first use.
+
+    names: which module (its name within the package) defines which names. modules: public modules
+    of the package. before: full name of a module to import before any of these.
+    """
+    owners = {name: owner for owner, listed in names.items() for name in listed}
+    public = frozenset(modules)
+    everything = sorted({*owners, *public})
+    namespace = sys.modules[package].__dict__
+
+    def find(name: str) -> Any:
+        owner = owners.get(name, name if name in public else None)
+        if owner is None:
+            # name and obj: Python's traceback adds "Did you mean ...?" from them
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}",
+                name=name,
+                obj=sys.modules[package],
+            )
+        if before is not None:
+            import_module(before)
+        module = import_module(f"{package}.{owner}")
+        value = module if name in public else getattr(module, name)
+        namespace[name] = value
+        return value
+
+    return find, lambda: everything, everything
+
+
+class Late:
+    """An attribute of types that is found at first use and then takes its own place.
+
+    types: where it is put, as `name`. module, attribute: where its function is. make: what the
+    attribute is, given that function.
+    """
+
+    __slots__ = ("attribute", "make", "module", "name", "types")
+
+    def __init__(
+        self,
+        types: Iterable[type],
+        name: str,
+        module: str,
+        attribute: str,
+        make: Callable[[Any], Any],
+    ) -> None:
+        self.types = tuple(types)
+        self.name = name
+        self.module = module
+        self.attribute = attribute
+        self.make = make
+        for kind in self.types:
+            setattr(kind, name, self)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        found = self.make(getattr(import_module(self.module), self.attribute))
+        for kind in self.types:
+            setattr(kind, self.name, found)
+        return found.__get__(instance, owner)
