@@ -26,11 +26,37 @@ class Settings:
     #: report values of a transformation that are still referred to when it has ended
     check_tracer_leaks: bool = False
     log_compiles: bool = False
+    #: log why a call had to be traced again
+    explain_cache_misses: bool = False
+    #: raise FloatingPointError for results with NaN, with infinities
+    debug_nans: bool = False
+    debug_infs: bool = False
+    #: refuse to trace, to run programs
+    no_tracing: bool = False
+    no_execution: bool = False
+    #: check the rules of programs when they are made
+    enable_checks: bool = False
     numpy_dtype_promotion: str = "standard"
     numpy_rank_promotion: str = "allow"
     default_matmul_precision: str | None = None
     default_prng_impl: str = "threefry2x32"
     threefry_partitionable: bool = True
+    #: `random.PRNGKey` gives typed keys
+    enable_custom_prng: bool = False
+    #: arrays of words where a key is expected
+    legacy_prng_key: str = "allow"
+    #: a device, its platform's name, or None; there is one
+    default_device: Any = None
+    # without effect on one processor that computes in its own memory, and where a softmax has the
+    # same derivative either way
+    softmax_custom_jvp: bool = False
+    allow_f16_reductions: bool = True
+    thread_guard: bool = False
+    array_garbage_collection_guard: str | None = None
+    transfer_guard: str | None = None
+    transfer_guard_host_to_device: str | None = None
+    transfer_guard_device_to_device: str | None = None
+    transfer_guard_device_to_host: str | None = None
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
     #: threads a kernel may use; 0 means as many as the process may run on
@@ -43,31 +69,84 @@ class Settings:
         return self.enable_x64
 
 
-_CHOICES = {
+_GUARDS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
+_CHOICES: dict[str, tuple[str | None, ...]] = {
     "numpy_dtype_promotion": ("standard", "strict"),
     "numpy_rank_promotion": ("allow", "warn", "raise"),
+    "default_matmul_precision": (
+        None, "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "bfloat16_3x",
+        "bfloat16_6x", "fastest",
+    ),
+    "default_prng_impl": (
+        "threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32",
+    ),
+    "legacy_prng_key": ("allow", "warn", "error"),
+    "array_garbage_collection_guard": (None, "allow", "log", "fatal"),
+    "transfer_guard": _GUARDS,
+    "transfer_guard_host_to_device": _GUARDS,
+    "transfer_guard_device_to_device": _GUARDS,
+    "transfer_guard_device_to_host": _GUARDS,
     "target": ("native", "avx512", "avx2", "sse2"),
-}
+}  # fmt: skip
 _interned: dict[Settings, Settings] = {}
+
+#: JAX's settings about things that are not here (other devices, XLA, its caches): they can be set
+#: and read, and change nothing
+ACCEPTED: dict[str, Any] = {
+    "backend_target": "", "compilation_cache_dir": None, "compilation_cache_max_size": -1,
+    "compiler_enable_remat_pass": True, "cpu_collectives_implementation": "gloo",
+    "cpu_enable_async_dispatch": True, "cuda_visible_devices": "all",
+    "default_dtype_bits": "64", "enable_compilation_cache": True, "include_debug_info_in_dumps":
+    True, "include_full_tracebacks_in_locations": True, "logging_level": "NOTSET",
+    "num_cpu_devices": -1, "optimization_level": "UNKNOWN",
+    "persistent_cache_enable_xla_caches": "xla_gpu_per_fusion_autotune_cache_dir",
+    "persistent_cache_min_compile_time_secs": 1.0, "persistent_cache_min_entry_size_bytes": 0,
+    "platform_name": "", "platforms": None, "pprint_use_color": True,
+    "raise_persistent_cache_errors": False, "traceback_filtering": "auto",
+    "traceback_in_locations_limit": 100, "use_shardy_partitioner": True, "xla_backend": "",
+}  # fmt: skip
 
 
 def intern(values: Settings) -> Settings:
     """The one object with these values. Raises ValueError for a value that is not allowed."""
+    found = _interned.get(values)
+    if found is not None:
+        return found
     for name, choices in _CHOICES.items():
-        if getattr(values, name) not in choices:
+        value = getattr(values, name)
+        if value not in choices:
+            listed = [c for c in choices if c is not None]
+            none = "None or " if None in choices else ""
             raise ValueError(
-                f"setting {name}={getattr(values, name)!r} is not one of {', '.join(choices)}"
+                f"new enum value must be {none}in {listed}, got {value} of type {type(value)}.\n"
+                f"  where: setting {name}"
             )
+    device = values.default_device
+    if not (device is None or device == "cpu" or getattr(device, "platform", None) == "cpu"):
+        raise ValueError(
+            "jax.default_device must be passed either a Device object (e.g. "
+            "`jax.devices('cpu')[0]`) or a platform name string like 'cpu' or 'gpu', got: "
+            f"{device!r}"
+        )
+    for name, field in Settings.__dataclass_fields__.items():
+        if field.type == "bool" and not isinstance(getattr(values, name), bool):
+            raise ValueError(f"setting {name} is True or False, got {getattr(values, name)!r}")
     return _interned.setdefault(values, values)
 
 
 def field_name(name: str) -> str:
     """The field for a setting's name, with or without JAX's prefix."""
     plain = name.removeprefix("jax_")
-    if plain not in Settings.__dataclass_fields__:
-        known = ", ".join(Settings.__dataclass_fields__)
-        raise AttributeError(f"there is no setting {name!r}; there are: {known}")
+    if plain not in Settings.__dataclass_fields__ and plain not in ACCEPTED:
+        known = ", ".join((*Settings.__dataclass_fields__, *ACCEPTED))
+        raise AttributeError(f"Unrecognized config option: {name}\n  why:   there are: {known}")
     return plain
+
+
+def value(name: str) -> Any:
+    """What a setting is now, on this thread. Raises AttributeError for an unknown name."""
+    plain = field_name(name)
+    return ACCEPTED[plain] if plain in ACCEPTED else getattr(current(), plain)
 
 
 def _parse(field: dataclasses.Field[Any], text: str) -> Any:
@@ -88,6 +167,9 @@ def _from_environment() -> Settings:
             if text is not None:
                 values[field.name] = _parse(field, text)
                 break
+    for name in ACCEPTED:
+        for prefix in ("FORNAX_", "JAX_"):
+            ACCEPTED[name] = os.environ.get(prefix + name.upper(), ACCEPTED[name])
     return intern(Settings(**values))
 
 
@@ -99,7 +181,11 @@ current = _native.current_settings
 def update(name: str, value: Any) -> None:
     """Change a setting for the process (JAX's `config.update`)."""
     global default
-    default = intern(dataclasses.replace(default, **{field_name(name): value}))
+    plain = field_name(name)
+    if plain in ACCEPTED:
+        ACCEPTED[plain] = value
+        return
+    default = intern(dataclasses.replace(default, **{plain: value}))
     _native.set_default_settings(default)
 
 

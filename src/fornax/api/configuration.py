@@ -9,8 +9,14 @@ from typing import Any
 from fornax import settings
 
 __all__ = [
-    "checking_leaks", "config", "default_matmul_precision", "enable_x64", "numpy_dtype_promotion",
-    "numpy_rank_promotion",
+    "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
+    "checking_leaks", "config", "debug_infs", "debug_nans", "default_device",
+    "default_matmul_precision", "default_prng_impl", "enable_checks", "enable_custom_prng",
+    "enable_x64", "explain_cache_misses", "legacy_prng_key", "log_compiles", "no_execution",
+    "no_tracing", "numpy_dtype_promotion", "numpy_rank_promotion", "softmax_custom_jvp",
+    "thread_guard", "threefry_partitionable", "transfer_guard",
+    "transfer_guard_device_to_device", "transfer_guard_device_to_host",
+    "transfer_guard_host_to_device",
 ]  # fmt: skip
 
 
@@ -20,7 +26,7 @@ class Config:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(settings.current(), settings.field_name(name))
+        return settings.value(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"config.{name} cannot be assigned; use config.update({name!r}, …)")
@@ -28,7 +34,8 @@ class Config:
     def update(self, name: str, value: Any) -> None:
         """Change a setting for the whole process.
 
-        name: the setting, with or without the prefix "jax_". Raises AttributeError for an unknown
+        name: the setting, with or without the prefix "jax_". Settings of JAX's about other devices,
+        XLA and its caches can be set and change nothing. Raises AttributeError for an unknown
         name, ValueError for a value that is not allowed.
         """
         settings.update(name, value)
@@ -37,35 +44,119 @@ class Config:
         """The current value of a setting."""
         return getattr(self, name)
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """All settings under their names in JAX."""
+        names = (*settings.Settings.__dataclass_fields__, *settings.ACCEPTED)
+        return {f"jax_{name}": settings.value(name) for name in names}
+
 
 config = Config()
+_needed = object()
 
 
-def _manager(name: str, default: Any, text: str):
-    @contextlib.contextmanager
-    def manager(value: Any = default) -> Iterator[None]:
-        with settings.override(**{name: value}):
-            yield
+class Setting:
+    """A setting as a function that makes a context manager: inside the `with`, it has the value.
 
-    manager.__name__ = manager.__qualname__ = name
-    manager.__doc__ = text
-    return manager
+    It holds for the thread that runs the `with`. `value` is what holds now.
+    """
 
+    def __init__(self, name: str, text: str, default: Any = _needed):
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = text
+        self._default = default
 
-enable_x64 = _manager("enable_x64", True, "64-bit types inside the `with` (or not, for False).")
-numpy_dtype_promotion = _manager(
-    "numpy_dtype_promotion", "standard", "'standard' or 'strict' promotion of dtypes."
-)
-numpy_rank_promotion = _manager(
-    "numpy_rank_promotion", "allow", "'allow', 'warn' or 'raise' where ranks differ."
-)
-default_matmul_precision = _manager(
-    "default_matmul_precision", None, "The precision of products where none is given."
-)
+    def __repr__(self) -> str:
+        return f"<setting {self.__name__} = {self.value!r}>"
+
+    @property
+    def value(self) -> Any:
+        return settings.value(self.__name__)
+
+    def __call__(self, value: Any = _needed) -> contextlib.AbstractContextManager[None]:
+        """The context manager. Raises ValueError for a value that is not allowed."""
+        if value is _needed:
+            value = self._default
+        if value is _needed:
+            raise TypeError(
+                f"Context manager for {self.__name__} config option requires an argument "
+                "representing the new value for the config option."
+            )
+        return _holding(self.__name__, value)
 
 
 @contextlib.contextmanager
-def checking_leaks() -> Iterator[None]:
-    """Leaked tracers are an error when their transformation ends, inside the `with`."""
-    with settings.override(check_tracer_leaks=True):
+def _holding(name: str, value: Any) -> Iterator[None]:
+    with settings.override(**{name: value}):
         yield
+
+
+enable_x64 = Setting("enable_x64", "64-bit types (or not, for False).", True)
+debug_nans = Setting(
+    "debug_nans",
+    "Raise FloatingPointError, with the operation and its line, for results with NaN.\n\n"
+    "A compiled program whose results have NaN runs once more, operation by operation, to find\n"
+    "where it comes from.",
+    True,
+)
+debug_infs = Setting("debug_infs", "As `debug_nans`, for infinities.", True)
+check_tracer_leaks = Setting(
+    "check_tracer_leaks", "Leaked tracers are an error when their transformation ends.", True
+)
+log_compiles = Setting("log_compiles", "Log a warning for every tracing and compilation.", True)
+explain_cache_misses = Setting(
+    "explain_cache_misses", "Log why a call had to be traced again.", True
+)
+no_tracing = Setting("no_tracing", "Calls that would have to be traced raise RuntimeError.", True)
+no_execution = Setting("no_execution", "Running a jitted function raises RuntimeError.", True)
+enable_checks = Setting("enable_checks", "Check the rules of every program that is traced.", True)
+numpy_dtype_promotion = Setting(
+    "numpy_dtype_promotion", "'standard' or 'strict' promotion of dtypes."
+)
+numpy_rank_promotion = Setting(
+    "numpy_rank_promotion", "'allow', 'warn' or 'raise' where ranks differ."
+)
+default_matmul_precision = Setting(
+    "default_matmul_precision",
+    "The precision that products record where none is given. All are computed as exactly as\n"
+    "their dtype allows.",
+)
+default_prng_impl = Setting("default_prng_impl", "The generator of new random keys.")
+threefry_partitionable = Setting(
+    "threefry_partitionable",
+    "Random bits that do not depend on how arrays are cut; they cannot be had otherwise.",
+    True,
+)
+enable_custom_prng = Setting("enable_custom_prng", "`random.PRNGKey` gives typed keys.", True)
+legacy_prng_key = Setting(
+    "legacy_prng_key", "'allow', 'warn' or 'error' for arrays of words in the place of keys."
+)
+default_device = Setting(
+    "default_device",
+    "The device for new arrays: None, the one there is, or its platform.",
+)
+softmax_custom_jvp = Setting(
+    "softmax_custom_jvp",
+    "Accepted: the derivative of softmax is the same either way.",
+    True,
+)
+allow_f16_reductions = Setting(
+    "allow_f16_reductions", "Accepted: small floats are summed in float32.", True
+)
+thread_guard = Setting("thread_guard", "Accepted: there is one process.", True)
+array_garbage_collection_guard = Setting(
+    "array_garbage_collection_guard", "Accepted: None, 'allow', 'log' or 'fatal'."
+)
+_GUARD = (
+    "Accepted, for there is one memory and nothing is transferred: None, 'allow', 'log',\n"
+    "'disallow', 'log_explicit' or 'disallow_explicit'."
+)
+transfer_guard = Setting("transfer_guard", _GUARD)
+transfer_guard_host_to_device = Setting("transfer_guard_host_to_device", _GUARD)
+transfer_guard_device_to_device = Setting("transfer_guard_device_to_device", _GUARD)
+transfer_guard_device_to_host = Setting("transfer_guard_device_to_host", _GUARD)
+
+
+def checking_leaks() -> contextlib.AbstractContextManager[None]:
+    """Leaked tracers are an error when their transformation ends, inside the `with`."""
+    return check_tracer_leaks(True)

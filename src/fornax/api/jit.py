@@ -14,6 +14,7 @@ from fornax.api.tracing import Options, clear_traces, prepare, programs_of, trac
 from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
+from fornax.runtime import nonfinite
 
 __all__ = ["jit"]
 
@@ -93,15 +94,25 @@ def _programs(jitted: Any) -> Any:
 def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = None) -> Any:
     """(result, entry or None): what the native dispatch asks when it does not know the call."""
     options: Options = jitted._options
-    if settings.current().disable_jit:
+    current_settings = settings.current()
+    if current_settings.disable_jit:
         return options.fun(*args, **kwargs), None
     prepared = prepare(options, args, kwargs)
     traced = trace_call(prepared, _programs(jitted))
     if current() is not None:
         return _inside(options, traced, prepared.leaves), None
+    if current_settings.no_execution:
+        raise RuntimeError(
+            f"JAX tried to execute function jit({options.name}), but the no_execution config "
+            "option is set"
+        )
     compiled = _compiled(traced)
-    result = pytree.tree_unflatten(traced.out_tree, compiled.run(prepared.leaves))
-    return result, None if key is None else compiled.entry
+    outputs = compiled.run(prepared.leaves)
+    looked_at = nonfinite.wanted(current_settings)
+    if looked_at:
+        nonfinite.check_program(options.name, traced.jaxpr, prepared.leaves, outputs)
+    result = pytree.tree_unflatten(traced.out_tree, outputs)
+    return result, None if key is None or looked_at else compiled.entry
 
 
 def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:

@@ -22,6 +22,7 @@ from fornax.api.signature import (
 )
 from fornax.api.stages import Traced
 from fornax.errors import message
+from fornax.ir.check import check
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
@@ -220,6 +221,11 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
         programs.move_to_end(prepared.key)
         return known
     options = prepared.options
+    if prepared.key.settings.no_tracing:
+        raise RuntimeError(
+            f"re-tracing function {describe(options.fun)} for `{options.purpose}`, but "
+            "'no_tracing' is set"
+        )
     if options.purpose == "jit":
         explain(options, prepared, programs)
     out_structure: list[pytree.PyTreeDef] = []
@@ -239,6 +245,8 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     purpose = f"the function {describe(options.fun)} traced for {options.purpose}"
     with checked() as remember:
         jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
+    if prepared.key.settings.enable_checks:
+        check(jaxpr)
     events.emit(
         "Traced",
         name=options.name,

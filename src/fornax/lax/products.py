@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+from fornax import settings
 from fornax.ir.types import typeof
 from fornax.primitives.dot import dot_general_p
 from fornax.scalars import dtypes
@@ -85,6 +86,8 @@ def dot_general(
         (_indices(lhs_batch), _indices(rhs_batch)),
     )
     params: dict[str, Any] = {"dimension_numbers": numbers}
+    if precision is None:
+        precision = settings.current().default_matmul_precision
     if precision is not None:
         params["precision"] = canonical_precision(precision)
     if preferred_element_type is not None:

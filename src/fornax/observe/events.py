@@ -123,7 +123,10 @@ def emit(kind: str, /, **fields: Any) -> None:
     event = _KINDS[kind](**fields)
     if kind in _KEPT:
         _recent.append(event)
-    if settings.current().log_compiles and kind in ("Traced", "Compiled"):
+    current = settings.current()
+    if (current.log_compiles and kind in ("Traced", "Compiled")) or (
+        current.explain_cache_misses and kind == "CacheMiss"
+    ):
         logger.warning("%s", event)
     for listener in _listeners:
         try:

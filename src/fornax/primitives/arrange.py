@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.dce import live_equations
@@ -141,6 +143,23 @@ def restaged(
     return remembered(jaxpr, key, lambda: stage(function, types, jaxpr.debug_name))
 
 
+class _Watch(threading.local):
+    look: Callable[[Equation, Sequence[Any]], None] | None = None
+
+
+_watch = _Watch()
+
+
+@contextlib.contextmanager
+def watching(look: Callable[[Equation, Sequence[Any]], None]) -> Iterator[None]:
+    """`look(equation, results)` is called for all that `run_reference` does inside the `with`."""
+    before, _watch.look = _watch.look, look
+    try:
+        yield
+    finally:
+        _watch.look = before
+
+
 def run_reference(jaxpr: Jaxpr, arrays: Sequence[Any]) -> list[np.ndarray]:
     """The outputs of a program on NumPy arrays, by the references of its operations."""
     env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *arrays), strict=True))
@@ -153,6 +172,8 @@ def run_reference(jaxpr: Jaxpr, arrays: Sequence[Any]) -> list[np.ndarray]:
     for equation in jaxpr.equations:
         operands = [read(a) for a in equation.inputs]
         results = apply_reference(equation.primitive, operands, equation.params)
+        if _watch.look is not None:
+            _watch.look(equation, results)
         env.update(zip(equation.outputs, results, strict=True))
     return [np.asarray(read(a)) for a in jaxpr.outputs]
 

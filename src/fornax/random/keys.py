@@ -6,6 +6,7 @@ A key is a value of dtype `key<fry>` (`key`) or, in the older style, an array of
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -176,8 +177,12 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
 
 
 def PRNGKey(seed: Any, *, impl: Any = None) -> Any:  # noqa: N802
-    """A key of the older kind from a seed: an array of two uint32 words. See `key`."""
-    return unwrapped(_seeded("PRNGKey", seed, resolve_prng_impl(impl)))
+    """A key of the older kind from a seed: an array of two uint32 words. See `key`.
+
+    With the setting `enable_custom_prng`, a key as `key` gives it.
+    """
+    made = _seeded("PRNGKey", seed, resolve_prng_impl(impl))
+    return made if settings.current().enable_custom_prng else unwrapped(made)
 
 
 def split(key: Any, num: int | Sequence[int] = 2) -> Any:

@@ -19,6 +19,7 @@ from fornax.ir import trace
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
+from fornax.runtime import nonfinite
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, to_numpy, wrap
 from fornax.scalars.dtypes import ExtendedDtype
@@ -61,7 +62,10 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
     if entry is None:
         entry = _new_entry(primitive, types, params, key)
     if entry.executable is not None and not current.disable_jit:
-        return entry.executable.call(operands)
+        results = entry.executable.call(operands)
+        if nonfinite.wanted(current):
+            nonfinite.check_operation(primitive, operands, params, results)
+        return results
     started = time.perf_counter()
     arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
     with np.errstate(all="ignore"):
@@ -71,6 +75,8 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
         entry.spent += time.perf_counter() - started
         if entry.spent > PROMOTE_AFTER and not current.disable_jit:
             entry.executable = _compile(primitive, types, params, entry.out_types)
+    if nonfinite.wanted(current):
+        nonfinite.check_operation(primitive, operands, params, wrapped)
     return wrapped
 
 

@@ -106,8 +106,9 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
         strong = {t for t, weak in pairs if not weak}
         if len(strong) > 1:
             raise TypePromotionError(
-                "numpy_dtype_promotion is 'strict' and the operands have the dtypes "
-                f"{sorted(t.name for t in strong)}.\n  try:   convert explicitly with .astype"
+                f"Input dtypes {tuple(sorted(t.name for t in strong))} have no available implicit "
+                "dtype promotion path when jax_numpy_dtype_promotion=strict.\n"
+                "  try:   convert explicitly with .astype, or jax_numpy_dtype_promotion='standard'"
             )
     result = _join(frozenset(node(t, weak) for t, weak in pairs))
     if isinstance(result, str):
