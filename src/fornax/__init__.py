@@ -21,6 +21,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "api.grad": ("grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp"),
         "api.jacobian": ("hessian", "jacfwd", "jacobian", "jacrev"),
         "api.vmap": ("vmap",),
+        "api.pmap": ("pmap",),
+        "api.shard": ("make_mesh", "reshard", "set_mesh"),
+        "partition.shardings": ("NamedSharding",),
+        "partition.spec": ("P",),
         "api.custom": ("custom_gradient", "custom_jvp", "custom_vjp"),
         "api.checkpoint": ("checkpoint", "checkpoint_policies", "remat"),
         "api.inspect": (
@@ -48,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     },
     modules=(
         "debug", "dtypes", "errors", "experimental", "flatten_util", "lax", "nn", "numpy",
-        "observe", "random", "scipy", "stages", "tree", "tree_util", "typing",
+        "observe", "random", "scipy", "sharding", "stages", "tree", "tree_util", "typing",
     ),
     before="fornax.numpy.methods",
 )  # fmt: skip
