@@ -7,6 +7,7 @@ from typing import Any
 from fornax import _native
 from fornax.api import jit
 from fornax.runtime import eager
+from fornax.runtime.device import CPU, Device
 
 __all__ = [
     "Device", "clear_caches", "default_backend", "device_count", "devices", "live_arrays",
@@ -14,33 +15,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Device:
-    """A place where arrays live and programs run."""
-
-    platform = "cpu"
-    device_kind = "cpu"
-    id = 0
-    process_index = 0
-    host_id = 0
-    local_hardware_id = 0
-
-    def __repr__(self) -> str:
-        return "CpuDevice(id=0)"
-
-    def memory_stats(self) -> dict[str, int]:
-        """Bytes live, cached and at most used, and the number of live arrays."""
-        return _native.memory_stats()
-
-
-_cpu = Device()
-_native.set_default_device(_cpu)
-
-
 def devices(backend: str | None = None) -> list[Device]:
     """All devices. Raises RuntimeError for a backend other than "cpu"."""
     if backend not in (None, "cpu"):
         raise RuntimeError(f"Unknown backend {backend!r}: only 'cpu' is present")
-    return [_cpu]
+    return [CPU]
 
 
 def local_devices(

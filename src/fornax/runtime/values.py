@@ -9,6 +9,7 @@ import numpy as np
 from fornax import _native
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
+from fornax.runtime import placement  # noqa: F401  (tells arrays where they lie)
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars.dtypes import ExtendedDtype
 

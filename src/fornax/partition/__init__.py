@@ -1,0 +1,1 @@
+"""Meshes of devices, specifications of how arrays are split over them, and shardings."""

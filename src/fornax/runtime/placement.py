@@ -1,0 +1,57 @@
+"""Where arrays lie: `sharding`, `devices`, `addressable_shards`, and the sharding of a type.
+
+Importing this module gives arrays, tracers and types these attributes. There is one device, so
+that every array lies on it whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fornax import _native
+from fornax.ir.trace import Tracer
+from fornax.ir.types import ArrayType
+from fornax.partition.mesh import AbstractMesh
+from fornax.partition.shardings import NamedSharding, SingleDeviceSharding
+from fornax.partition.spec import PartitionSpec
+from fornax.runtime.device import CPU
+
+__all__ = ["ON_CPU", "Shard", "type_sharding"]
+
+ON_CPU = SingleDeviceSharding(CPU)
+_NO_MESH = AbstractMesh((), ())
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part of an array that one device holds."""
+
+    device: Any
+    index: tuple[slice, ...]
+    replica_id: int
+    data: Any
+
+
+def type_sharding(type: ArrayType) -> NamedSharding:
+    """The sharding that a type prescribes: none, over a mesh without axes."""
+    return NamedSharding(_NO_MESH, PartitionSpec(*(None,) * type.ndim))
+
+
+def _shards(array: Any) -> list[Shard]:
+    return [Shard(CPU, (slice(None),) * array.ndim, 0, array)]
+
+
+def _install() -> None:
+    array: Any = _native.Array
+    array.sharding = property(lambda self: ON_CPU)
+    array.devices = lambda self: {CPU}
+    array.addressable_shards = array.global_shards = property(_shards)
+    array.is_fully_replicated = property(lambda self: True)
+    types: Any = ArrayType
+    types.sharding = property(type_sharding)
+    tracers: Any = Tracer
+    tracers.sharding = property(lambda self: type_sharding(self.type))
+
+
+_install()
