@@ -1,10 +1,18 @@
 // Puts the native module together.
 #define FORNAX_IMPORTS_NUMPY
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <stdexcept>
+#include <string>
 
 #include "allocator.hpp"
 #include "array.hpp"
 #include "call_key.hpp"
+#include "codegen.hpp"
 #include "dispatch.hpp"
 #include "entry.hpp"
 #include "pytree.hpp"
@@ -27,6 +35,40 @@ bool populate(PyObject* module) {
          register_call_keys(module) && register_entries(module) && register_dispatch(module);
 }
 
+// A text given to LLVM; `wait` gives its machine code.
+struct Generation {
+  std::shared_ptr<fornax::codegen::Job> job;
+
+  Generation(nb::tuple functions, nb::tuple machines, std::string layout, std::string text,
+             bool object)
+      : job(std::make_shared<fornax::codegen::Job>()) {
+    static_assert(sizeof(fornax::codegen::Functions) % sizeof(void*) == 0);
+    void* addresses[sizeof(fornax::codegen::Functions) / sizeof(void*)];
+    if (nb::len(functions) != std::size(addresses) || nb::len(machines) == 0)
+      throw nb::value_error("functions or machines have the wrong length");
+    for (size_t i = 0; i < std::size(addresses); ++i)
+      addresses[i] = reinterpret_cast<void*>(nb::cast<uintptr_t>(functions[i]));
+    std::memcpy(&job->functions, addresses, sizeof addresses);
+    for (nb::handle machine : machines)
+      job->machines.push_back(reinterpret_cast<void*>(nb::cast<uintptr_t>(machine)));
+    job->layout = std::move(layout);
+    job->text = std::move(text);
+    job->object = object;
+    fornax::codegen::submit(job);
+  }
+
+  nb::tuple wait() {
+    const fornax::codegen::Result* result;
+    {
+      nb::gil_scoped_release released;
+      result = &fornax::codegen::wait(job);
+    }
+    if (!result->message.empty()) throw std::runtime_error(result->message);
+    return nb::make_tuple(nb::bytes(result->code.data(), result->code.size()), result->parse,
+                          result->generate);
+  }
+};
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -43,4 +85,11 @@ NB_MODULE(_native, m) {
         nb::call_guard<nb::gil_scoped_release>(),
         "Set the number of threads; 0 means the default. Programs built for fewer threads run "
         "on one.");
+  nb::class_<Generation>(m, "Generation",
+                         "LLVM text being compiled on a thread beside the interpreter.")
+      .def(nb::init<nb::tuple, nb::tuple, std::string, std::string, bool>(), "functions"_a,
+           "machines"_a, "layout"_a, "text"_a, "object"_a)
+      .def("wait", &Generation::wait,
+           "(machine code or assembly text, seconds of parsing, seconds of generating). "
+           "RuntimeError: what LLVM says is wrong with the text.");
 }

@@ -39,7 +39,7 @@ def test_random_kernels(name, kind, small_blocks):
 @pytest.mark.parametrize("kind", ["elementwise", "reduction"])
 @pytest.mark.parametrize("seed", range(4))
 def test_kernels_compile_for_a_target_that_cannot_run_here(kind, seed):
-    compiled = cpu.compile_kernel(make(kind, seed).kernel, find("avx512"), load=False)
+    compiled = cpu.compile_kernel(make(kind, seed).kernel, find("avx512"), load_code=False)
     assert compiled.object[:4] == b"\x7fELF" or compiled.object
 
 

@@ -10,12 +10,13 @@ import ctypes
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from fornax.backends.llvm import link
+from fornax.backends.llvm import generate, link
 from fornax.backends.llvm.target import find
 from fornax.backends.llvm.text import text
 from fornax.compiler.loop.check import check
@@ -26,29 +27,43 @@ from fornax.compiler.loop.show import show
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
 from fornax.compiler.target import Target
+from fornax.record import field, record
 
 #: Part of every key: bump it when the same loop IR gives different machine code.
 VERSION = 1
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class CompiledKernel:
-    """Machine code of one kernel.
+    """Machine code of one kernel, perhaps still being generated.
 
     `name` is its content hash and its symbol in `object`, `address` where it is in this process
-    (0 if it was only compiled), `extent` and `grain` how its parallel loop may be cut, `seconds`
-    what each step took, `stages` the texts in between when they were asked for.
+    (0 until `load`), `extent` and `grain` how its parallel loop may be cut, `seconds` what each
+    step took, `stages` the texts in between when they were asked for.
     """
 
     name: str
     kernel: Kernel
     target: Target
-    object: bytes
     extent: int
     grain: int
+    #: what gives the object and, when the stages are kept, the assembly text
+    generations: tuple[Any, ...]
     address: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
+    code: bytes = b""
+
+    @property
+    def object(self) -> bytes:
+        """The relocatable object; waits for it."""
+        generations = self.generations
+        if generations:
+            code, self.seconds["parse"], self.seconds["generate"] = generations[0].wait()
+            for assembly in generations[1:]:
+                self.stages["assembly"] = assembly.wait()[0].decode()
+            self.code, self.generations = code, ()
+        return self.code
 
     @property
     def total(self) -> float:
@@ -66,16 +81,19 @@ def key(kernel: Kernel, target: Target) -> str:
     return "k" + hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
 
 
+#: the loop passes, in order
+PASSES: dict[str, Callable[[Kernel, Target], Kernel]] = {
+    "simplify": lambda kernel, target: simplify(kernel),
+    "vectorize": vectorize,
+    "parallelize": parallelize,
+    "legalize": legalize,
+}
+
+
 def prepare(kernel: Kernel, target: Target, stages: dict[str, str] | None = None) -> Kernel:
     """All loop passes, down to a kernel that `text` can print."""
-    passes = {
-        "simplify": simplify,
-        "vectorize": lambda k: vectorize(k, target),
-        "parallelize": lambda k: parallelize(k, target),
-        "legalize": lambda k: legalize(k, target),
-    }
-    for name, run_pass in passes.items():
-        kernel = run_pass(kernel)
+    for name, run_pass in PASSES.items():
+        kernel = run_pass(kernel, target)
         if stages is not None:
             stages[name] = show(kernel)
     return kernel
@@ -85,47 +103,61 @@ def compile_kernel(
     kernel: Kernel,
     target: Target | None = None,
     stages: bool | None = None,
-    load: bool = True,
+    load_code: bool = True,
 ) -> CompiledKernel:
     """Compile a kernel, or find it among those compiled before.
 
     With `stages` (default: whether the environment sets FORNAX_DUMP) the texts between the passes
-    are kept. Without `load` the object is made but not linked, which also works for targets this
-    machine cannot run.
+    are kept. Without `load_code` the object is made but not linked, which also works for targets
+    this machine cannot run.
     """
-    target = target or find()
-    timing = link.Timing()
-    with timing.step("key"):
-        name = key(kernel, target)
     wanted = bool(os.environ.get("FORNAX_DUMP")) if stages is None else stages
+    found = start(kernel, target or find(), wanted)
+    if load_code:
+        load([found])
+    return found
+
+
+def start(kernel: Kernel, target: Target, stages: bool = False) -> CompiledKernel:
+    """Begin to compile a kernel; its code may be generated while the caller goes on."""
+    begin = time.perf_counter()
+    name = key(kernel, target)
     found = compiled.get(name)
-    if found is None or (wanted and not found.stages) or (load and not found.address):
-        found = build(kernel, name, target, timing, wanted, load)
+    if found is None or (stages and not found.stages):
+        found = build(kernel, name, target, begin, stages)
         with lock:
             compiled[name] = found
     return found
 
 
-def build(
-    kernel: Kernel, name: str, target: Target, timing: link.Timing, stages: bool, load: bool
-) -> CompiledKernel:
+def build(kernel: Kernel, name: str, target: Target, begin: float, stages: bool) -> CompiledKernel:
     check(kernel)
     texts: dict[str, str] = {"kernel": show(kernel)} if stages else {}
-    with timing.step("passes"):
-        ready = prepare(kernel, target, texts if stages else None)
-    with timing.step("text"):
-        source = text(ready, target, name)
-    code = link.to_object(source, target, timing)
+    named = time.perf_counter()
+    ready = prepare(kernel, target, texts if stages else None)
+    passed = time.perf_counter()
+    source = text(ready, target, name)
+    seconds = {"key": named - begin, "passes": passed - named, "text": time.perf_counter() - passed}
+    generations = [generate.start(source, target)]
     if stages:
         texts["llvm"] = source
-        texts["assembly"] = link.to_object(source, target, link.Timing(), assembly=True)
-    address = 0
-    if load:
-        with timing.step("link"):
-            address = link.linker().link(code, name)
+        generations.append(generate.start(source, target, assembly=True))
     return CompiledKernel(
-        name, kernel, target, code, ready.extent, ready.grain, address, timing.seconds, texts
-    )
+        name, kernel, target, ready.extent, ready.grain, tuple(generations),
+        seconds=seconds, stages=texts,
+    )  # fmt: skip
+
+
+def load(kernels: Iterable[CompiledKernel]) -> None:
+    """Wait for the code of kernels and link what is not yet part of this process."""
+    missing = {k.name: k for k in kernels if not k.address}
+    if missing:
+        objects = {name: k.object for name, k in missing.items()}
+        begin = time.perf_counter()
+        for name, address in link.linker().link(objects).items():
+            missing[name].address = address
+        for k in missing.values():
+            k.seconds["link"] = (time.perf_counter() - begin) / len(missing)
 
 
 def run(

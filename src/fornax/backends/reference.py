@@ -6,20 +6,20 @@ Slow and simple. It checks the planner without any generated machine code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.loop.ir import WIDTH, Kernel
+from fornax.record import record
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class InterpretedKernel:
-    """Stands where a compiled kernel would: the kernel itself is its address."""
+    """Stands where a compiled kernel would: it is run from its loop IR."""
 
-    address: Kernel
+    kernel: Kernel
     extent: int = 1
     grain: int = 1
 
@@ -71,7 +71,7 @@ def _steps(description: Mapping[str, Any], memory: list) -> None:
         here += 1
         if kind == "kernel":
             kernel, slots = rest[0], rest[1]
-            _kernel(kernel, [memory[s] for s in slots])
+            _kernel(kernel.kernel, [memory[s] for s in slots])
         elif kind == "copy":
             target, source, size = rest
             memory[target][:size] = memory[source][:size]

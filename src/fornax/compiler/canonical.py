@@ -222,6 +222,43 @@ _SIMPLER: dict[str, Callable[[Sequence[Atom], dict], Atom | None]] = {
 }
 
 
+def _turned(dot: Equation, turn: Equation) -> Equation | None:
+    """One product that gives what transposing the result of `dot` gives, if exchanging its
+    operands does."""
+    (contracted_left, contracted_right), (left_batch, right_batch) = dot.params["dimension_numbers"]
+    batch, (left, right) = len(left_batch), dot.inputs
+    rows = len(left.type.shape) - batch - len(contracted_left)
+    rank = len(turn.inputs[0].type.shape)
+    order = (*range(batch), *range(batch + rows, rank), *range(batch, batch + rows))
+    if tuple(turn.params["permutation"]) != order:
+        return None
+    numbers = (contracted_right, contracted_left), (right_batch, left_batch)
+    params = {**dot.params, "dimension_numbers": numbers}
+    return dot.replace(inputs=(right, left), params=params, outputs=turn.outputs)
+
+
+def without_turns(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:
+    """Products whose result is only transposed are computed the other way round.
+
+    The gradient of a matrix is such a product; what follows can then be its epilogue.
+    """
+    uses: dict[Var, int] = {}
+    for atom in (*(a for e in equations for a in e.inputs), *outputs):
+        if isinstance(atom, Var):
+            uses[atom] = uses.get(atom, 0) + 1
+    products = {
+        e.outputs[0]: k for k, e in enumerate(equations) if e.primitive.name == "dot_general"
+    }
+    kept: list[Equation | None] = list(equations)
+    for k, equation in enumerate(equations):
+        source = equation.inputs[0] if equation.primitive.name == "transpose" else None
+        if isinstance(source, Var) and source in products and uses[source] == 1:
+            turned = _turned(equations[products[source]], equation)
+            if turned is not None:
+                kept[products[source]], kept[k] = None, turned
+    return [e for e in kept if e is not None]
+
+
 def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
     """The canonical form of a program, with the same inputs, constants and outputs."""
     found = jaxpr.memo.get("canonical")
@@ -229,9 +266,9 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         work = _Canonical()
         env: dict[Var, Atom] = {v: v for v in jaxpr.inputs}
         outputs = work.run(jaxpr, env)
+        equations = without_turns(work.equations, outputs)
         found = dead_code(
-            Jaxpr(jaxpr.inputs, tuple(work.equations), tuple(outputs), jaxpr.consts,
-                  jaxpr.debug_name)
-        )  # fmt: skip
+            Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
+        )
         jaxpr.memo["canonical"] = found
     return found

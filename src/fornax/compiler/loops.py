@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fornax.compiler.canonical import CONTROL, canonicalize
@@ -32,6 +31,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, reachable
 from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
+from fornax.record import record
 
 #: most scalars carried in registers (or on the stack of the kernel)
 CARRIED = 64
@@ -70,7 +70,7 @@ def dot_element(b, types, operands, index, *, dimension_numbers, **_):
 ELEMENTS: dict[str, Callable[..., list[Value]]] = {"dot_general": dot_element}
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class _State:
     """One carry: where reads of it go while expressions are built, and its scalars."""
 
@@ -263,7 +263,7 @@ def _submit(body: Any, loop: _Loop, statements: tuple[Statement, ...]) -> None:
         slots.append(body.of(atom).slot)
     compiled = planner.compile_kernel(kernel)
     planner.plan.kernels.append(compiled)
-    planner.step("kernel", compiled.address, tuple(slots), compiled.extent, compiled.grain)
+    planner.step("kernel", compiled, tuple(slots), compiled.extent, compiled.grain)
 
 
 def _around(loop: _Loop, inner: tuple[Statement, ...]) -> tuple[Statement, ...]:

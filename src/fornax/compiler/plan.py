@@ -8,7 +8,6 @@ updated in place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from fornax.compiler.emit import Recipe
 from fornax.compiler.fuse import Fusion, Group
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
+from fornax.record import field, record
 
 
 def nbytes(type: ArrayType) -> int:
@@ -28,7 +28,7 @@ def nbytes(type: ArrayType) -> int:
     return type.size * type.dtype.itemsize
 
 
-@dataclass
+@record
 class Plan:
     """Everything the native executor needs."""
 
@@ -41,7 +41,8 @@ class Plan:
     kernels: list[Any] = field(default_factory=list)
 
 
-#: compiles a loop-IR kernel: gives an object with .address, .extent, .grain
+#: compiles a loop-IR kernel: gives an object with .extent and .grain, which stands in
+#: the steps until its machine code is there
 CompileKernel = Callable[[Any], Any]
 
 
@@ -325,9 +326,7 @@ class _Body:
                 else:
                     slots.append(self.of(variables[k]).slot)
             self.planner.plan.kernels.append(compiled)
-            self.planner.step(
-                "kernel", compiled.address, tuple(slots), compiled.extent, compiled.grain
-            )
+            self.planner.step("kernel", compiled, tuple(slots), compiled.extent, compiled.grain)
         for memory in spaces:
             memory.end = self.planner.here
         for var in group.members:
@@ -372,7 +371,7 @@ class _Body:
         return wanted
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Next(Memory):
     """Where the next value of a carry goes; `carry` is the memory of the current one, `spare`
     the arena memory that the two exchange."""
@@ -403,7 +402,7 @@ def _borrowed(memory: Memory) -> Memory:
     return Memory(memory.slot, memory.nbytes, fixed=True, owned=False)
 
 
-@dataclass
+@record
 class _Carries:
     """Current and next memory of loop carries."""
 

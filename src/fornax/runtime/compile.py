@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from fornax import _native, settings
@@ -15,13 +14,14 @@ from fornax.compiler.canonical import canonicalize
 from fornax.compiler.plan import Next, Planner, nbytes
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.observe import events
+from fornax.record import field, record
 from fornax.runtime import dump
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, wrap
 from fornax.transforms.physical import key_dtype_of, physical
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Executable:
     """A compiled program. `program` is the native executor's form of it."""
 
@@ -53,7 +53,10 @@ class Executable:
 def plan(
     jaxpr: Jaxpr, target: Any, threads: int, compile_kernel: Any, donated: Sequence[bool] = ()
 ) -> tuple[Planner, dict[str, Any]]:
-    """(the planned steps, the description of inputs and outputs that `_native.Program` takes)."""
+    """(the planned steps, the description of inputs and outputs that `_native.Program` takes).
+
+    Kernel steps hold the compiled kernels, whose addresses `_native.Program` wants.
+    """
     jaxpr = physical(jaxpr)
     canonical = canonicalize(jaxpr)
     dumping = bool(settings.current().dump)
@@ -153,13 +156,20 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
     def compile_kernel(kernel: Any) -> Any:
         nonlocal kernel_seconds
         before = time.perf_counter()
-        compiled = cpu.compile_kernel(kernel, target, stages=bool(current.dump))
+        compiled = cpu.start(kernel, target, stages=bool(current.dump))
         kernel_seconds += time.perf_counter() - before
         return compiled
 
     planner, description = plan(jaxpr, target, threads, compile_kernel, donated)
-    program = _native.Program(name or jaxpr.debug_name or "program", **description)
     kernels = planner.plan.kernels
+    before = time.perf_counter()
+    cpu.load(kernels)
+    kernel_seconds += time.perf_counter() - before
+    description["steps"] = [
+        (kind, operands[0].address, *operands[1:]) if kind == "kernel" else (kind, *operands)
+        for kind, *operands in description["steps"]
+    ]
+    program = _native.Program(name or jaxpr.debug_name or "program", **description)
     program.owner = kernels
     total = time.perf_counter() - started
     result = Executable(
