@@ -69,7 +69,8 @@ def record(
     if slots:
         own = tuple(cls.__dict__.get("__annotations__", {}))
         namespace = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
-        cls = type(cls)(cls.__name__, cls.__bases__, {**namespace, "__slots__": own})
+        namespace |= {"__slots__": own, "__qualname__": cls.__qualname__}
+        cls = type(cls)(cls.__name__, cls.__bases__, namespace)
     cls._record_fields = fields
     cls._record_values = attrgetter(*fields) if fields else _nothing
     cls.__dataclass_fields__ = _DATACLASS_FIELDS

@@ -8,16 +8,15 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from fornax import _native
+from fornax.record import record, replace
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Settings:
     """Field names are JAX's where JAX has the setting. Made only by `intern`."""
 
@@ -69,6 +68,8 @@ class Settings:
         return self.enable_x64
 
 
+#: field -> its annotation
+FIELDS: dict[str, str] = Settings.__annotations__
 _GUARDS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "numpy_dtype_promotion": ("standard", "strict"),
@@ -128,8 +129,8 @@ def intern(values: Settings) -> Settings:
             "`jax.devices('cpu')[0]`) or a platform name string like 'cpu' or 'gpu', got: "
             f"{device!r}"
         )
-    for name, field in Settings.__dataclass_fields__.items():
-        if field.type == "bool" and not isinstance(getattr(values, name), bool):
+    for name, kind in FIELDS.items():
+        if kind == "bool" and not isinstance(getattr(values, name), bool):
             raise ValueError(f"setting {name} is True or False, got {getattr(values, name)!r}")
     return _interned.setdefault(values, values)
 
@@ -137,8 +138,8 @@ def intern(values: Settings) -> Settings:
 def field_name(name: str) -> str:
     """The field for a setting's name, with or without JAX's prefix."""
     plain = name.removeprefix("jax_")
-    if plain not in Settings.__dataclass_fields__ and plain not in ACCEPTED:
-        known = ", ".join((*Settings.__dataclass_fields__, *ACCEPTED))
+    if plain not in FIELDS and plain not in ACCEPTED:
+        known = ", ".join((*FIELDS, *ACCEPTED))
         raise AttributeError(f"Unrecognized config option: {name}\n  why:   there are: {known}")
     return plain
 
@@ -149,23 +150,23 @@ def value(name: str) -> Any:
     return ACCEPTED[plain] if plain in ACCEPTED else getattr(current(), plain)
 
 
-def _parse(field: dataclasses.Field[Any], text: str) -> Any:
-    if field.type == "bool":
+def _parse(name: str, text: str) -> Any:
+    if FIELDS[name] == "bool":
         if text.lower() in ("1", "true", "yes", "on"):
             return True
         if text.lower() in ("0", "false", "no", "off", ""):
             return False
-        raise ValueError(f"environment: {field.name} must be true or false, got {text!r}")
-    return int(text) if field.type == "int" else text
+        raise ValueError(f"environment: {name} must be true or false, got {text!r}")
+    return int(text) if FIELDS[name] == "int" else text
 
 
 def _from_environment() -> Settings:
     values = {}
-    for field in dataclasses.fields(Settings):
+    for name in FIELDS:
         for prefix in ("FORNAX_", "JAX_"):
-            text = os.environ.get(prefix + field.name.upper())
+            text = os.environ.get(prefix + name.upper())
             if text is not None:
-                values[field.name] = _parse(field, text)
+                values[name] = _parse(name, text)
                 break
     for name in ACCEPTED:
         for prefix in ("FORNAX_", "JAX_"):
@@ -185,14 +186,14 @@ def update(name: str, value: Any) -> None:
     if plain in ACCEPTED:
         ACCEPTED[plain] = value
         return
-    default = intern(dataclasses.replace(default, **{plain: value}))
+    default = intern(replace(default, **{plain: value}))
     _native.set_default_settings(default)
 
 
 @contextlib.contextmanager
 def override(**values: Any) -> Iterator[Settings]:
     """Settings for the body of a `with`, on this thread."""
-    new = intern(dataclasses.replace(current(), **{field_name(k): v for k, v in values.items()}))
+    new = intern(replace(current(), **{field_name(k): v for k, v in values.items()}))
     before = _native.swap_settings(new)
     try:
         yield new

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from fornax.api.signature import check_values, function_name
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.record import record
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 
@@ -48,7 +48,7 @@ class SymbolicZero:
         return hash((SymbolicZero, self.aval))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CustomVJPPrimal:
     """An argument of a fwd rule with symbolic zeros: its value, and whether it has a tangent."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
 from fornax.primitives.arrange import prune
+from fornax.record import field, record
 from fornax.runtime.values import stored
 from fornax.scalars.dtypes import Dtype, as_dtype
 
@@ -90,7 +90,7 @@ def struct_of(type: ArrayType) -> ShapeDtypeStruct:
     return ShapeDtypeStruct(type.shape, type.dtype, weak_type=type.weak_type)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ArgInfo:
     """What is known of an argument before the call."""
 
@@ -106,7 +106,7 @@ class ArgInfo:
         return self.type.dtype
 
 
-@dataclass
+@record
 class Traced:
     """A function traced to a program for arguments of certain types.
 

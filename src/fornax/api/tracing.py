@@ -8,7 +8,6 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fornax import pytree, settings
@@ -26,6 +25,7 @@ from fornax.ir.check import check
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
+from fornax.record import record
 from fornax.transforms.stage import stage
 
 __all__ = ["Options", "clear_traces", "prepare", "programs_of", "trace_call", "trace_types"]
@@ -33,7 +33,7 @@ __all__ = ["Options", "clear_traces", "prepare", "programs_of", "trace_call", "t
 _LIMIT = 4096  # programs remembered per function
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Options:
     """How a function is jitted. Numbers are positions, not negative."""
 
@@ -51,7 +51,7 @@ class Options:
     adapt: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Key:
     """What a traced program depends on besides the function."""
 
@@ -142,7 +142,7 @@ def donated_leaves(
     return tuple(flags)
 
 
-@dataclass
+@record
 class Prepared:
     """A call taken apart: `trace` gives its program, `leaves` its dynamic arguments."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import numpy as np
+
+from fornax.record import record
 
 ALIGNMENT = 64
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Memory:
     """A piece of memory behind one slot of the plan.
 
@@ -31,22 +33,21 @@ def assign(memories: list[Memory]) -> tuple[int, list[tuple[int, int]]]:
 
     Largest first, each at the lowest offset that is free during its whole life.
     """
-    placed: list[tuple[int, int, Memory]] = []  # offset, end offset
     total = 0
     result = []
-    for memory in sorted(memories, key=lambda m: -m.nbytes):
+    # of what is placed: first and last step, offset and end in the arena
+    placed = np.empty((4, len(memories)), np.int64)
+    for count, memory in enumerate(sorted(memories, key=lambda m: -m.nbytes)):
         size = -(-max(memory.nbytes, 1) // ALIGNMENT) * ALIGNMENT
-        busy = sorted(
-            (low, high)
-            for low, high, other in placed
-            if other.start <= memory.end and memory.start <= other.end
-        )
+        starts, ends, lows, highs = placed[:, :count]
+        alive = np.flatnonzero((starts <= memory.end) & (ends >= memory.start))
+        alive = alive[np.argsort(lows[alive])]
         offset = 0
-        for low, high in busy:
+        for low, high in zip(lows[alive].tolist(), highs[alive].tolist(), strict=True):
             if low - offset >= size:
                 break
             offset = max(offset, high)
-        placed.append((offset, offset + size, memory))
+        placed[:, count] = memory.start, memory.end, offset, offset + size
         total = max(total, offset + size)
         result.append((memory.slot, offset))
     return total, result

@@ -7,7 +7,6 @@ compiled once, wherever in the program it stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,10 @@ from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, Kernel, row_major
 from fornax.compiler.loop.schedule import nest
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
+from fornax.record import record
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Workspace:
     """Memory that one group needs only while it runs."""
 
@@ -33,7 +33,7 @@ class Workspace:
 Place = Var | Workspace
 
 
-@dataclass
+@record
 class Draft:
     """A kernel and what its buffers are; `in_place[o]` are operands that o may overwrite."""
 
@@ -167,7 +167,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple,
     return tuple(tokens), list(numbers)
 
 
-@dataclass
+@record
 class Recipe:
     """Compiled kernels of a group in terms of the numbers of its signature.
 

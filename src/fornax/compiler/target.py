@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fornax.compiler.loop.ir import WIDTH
+from fornax.record import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Target:
     """One kind of processor. Equal targets give equal machine code for equal kernels.
 

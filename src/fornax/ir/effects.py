@@ -5,12 +5,12 @@ Program order is kept for effects by the compiler, so there are no tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fornax.record import record
 
 __all__ = ["Effect"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Effect:
     """A kind of effect. `ordered` ones happen in program order."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import creation
 from fornax.numpy.promotion import broadcast_shapes
+from fornax.record import record
 from fornax.scalars import dtypes
 
 Array = _native.Array
@@ -45,7 +45,7 @@ class Points(NamedTuple):
     value: Any
 
 
-@dataclass
+@record
 class Plan:
     """One entry per dimension of the operand, and how the result is laid out.
 

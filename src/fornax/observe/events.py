@@ -16,10 +16,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from fornax import settings
+from fornax.record import field, record
 
 __all__ = [
     "CacheHit",
@@ -41,7 +41,7 @@ __all__ = [
 logger = logging.getLogger("fornax")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Event:
     """Something that happened to the function `name` at `time` (seconds since the epoch)."""
 
@@ -49,7 +49,7 @@ class Event:
     time: float = field(default_factory=time.time, kw_only=True)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Traced(Event):
     """A function was traced to a program."""
 
@@ -58,7 +58,7 @@ class Traced(Event):
     inputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Lowered(Event):
     """A program was lowered to kernels."""
 
@@ -66,7 +66,7 @@ class Lowered(Event):
     kernels: int = 0
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Compiled(Event):
     """A program was compiled; `shared` of its kernels were already there."""
 
@@ -75,14 +75,14 @@ class Compiled(Event):
     shared: int = 0
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CacheHit(Event):
     """A compiled program or kernel was found in the cache called `cache`."""
 
     cache: str = ""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CacheMiss(Event):
     """The cache called `cache` had nothing; `reason` says what was different this time."""
 
@@ -92,7 +92,7 @@ class CacheMiss(Event):
     changes: tuple[tuple[str, str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Executed(Event):
     """A compiled program ran."""
 

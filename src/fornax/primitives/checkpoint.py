@@ -10,7 +10,6 @@ must not merge with equal work outside: common subexpressions stop at this bound
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from fornax.primitives.arrange import (
     spread,
 )
 from fornax.primitives.call import check_operands, map_program
+from fornax.record import record
 from fornax.transforms.dce import dead_code
 from fornax.transforms.programs import (
     jvp_jaxpr,
@@ -42,12 +42,12 @@ from fornax.transforms.programs import (
 __all__ = ["Checkpoint", "Policy", "Recompute", "Saveable", "checkpoint_p", "name_p"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Saveable:
     """A policy's answer: keep the value."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Recompute:
     """A policy's answer: compute the value again."""
 

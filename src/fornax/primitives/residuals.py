@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.primitives.arrange import dependent, prune
 from fornax.primitives.call import closed_call
+from fornax.record import record
 from fornax.transforms.programs import remembered
 
 __all__ = ["Placed", "place_residuals"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Placed:
     """The residuals of a scan, sorted into loop-invariant and stacked ones.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from fornax.record import record
 
 from .registry import entries
 
@@ -52,7 +53,7 @@ def flatten(
     return leaves, ReferenceStructure(type(tree), level[1], tuple(s for _, s in parts))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ReferenceStructure:
     """A structure as a tree of these; `kind` is None for a leaf."""
 

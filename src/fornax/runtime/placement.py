@@ -6,7 +6,6 @@ that every array lies on it whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from fornax import _native
@@ -15,6 +14,7 @@ from fornax.ir.types import ArrayType
 from fornax.partition.mesh import AbstractMesh
 from fornax.partition.shardings import NamedSharding, SingleDeviceSharding
 from fornax.partition.spec import PartitionSpec
+from fornax.record import record
 from fornax.runtime.device import CPU
 
 __all__ = ["ON_CPU", "Shard", "type_sharding"]
@@ -23,7 +23,7 @@ ON_CPU = SingleDeviceSharding(CPU)
 _NO_MESH = AbstractMesh((), ())
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Shard:
     """The part of an array that one device holds."""
 

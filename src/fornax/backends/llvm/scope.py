@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from fornax.compiler.loop.ir import Axis, Buffer
+from fornax.record import field, record
 
 
-@dataclass(slots=True, frozen=True)
+@record(slots=True, frozen=True)
 class Value:
     """The name of an SSA value or constant, its lanes, and the depth of its scope."""
 
@@ -16,7 +15,7 @@ class Value:
     depth: int = 0
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Scope:
     """Straight-line code under construction, at one depth of nesting."""
 
@@ -29,7 +28,7 @@ class Scope:
     owned: list = field(default_factory=list)  #: keys of known values that end with the scope
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Vector:
     """The vector loop being emitted: `base` is the name of the axis in the first lane; in a
     `partial` one, lanes may lie beyond the end of the loop."""

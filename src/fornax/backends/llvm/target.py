@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from fornax.compiler.target import Target
+from fornax.record import replace
 
 TARGETS = {
     "avx512": Target(

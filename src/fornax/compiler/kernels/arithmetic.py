@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from fornax.compiler.kernels.context import parts
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import COMPLEX, Expr, Pair
+from fornax.record import record
 
 Parts = tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Arithmetic:
     """Sum of products in `dtype`; complex numbers have two `parts`.
 
@@ -85,7 +84,7 @@ def arithmetic(inputs, output, target) -> Arithmetic:
     return Arithmetic(f"{sign}{max(32, 8 * width)}", 1, False, False)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Tile:
     """Outputs kept in registers at once: `rows` x `columns`, the columns being vector lanes."""
 

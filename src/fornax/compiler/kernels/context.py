@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.ir.jaxpr import Atom, Jaxpr, Literal, Var
+from fornax.record import replace
 
 
 class KernelContext(ABC):

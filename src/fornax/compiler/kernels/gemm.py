@@ -14,8 +14,6 @@ and the epilogue light, else row by row from the scratch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fornax.compiler.kernels.arithmetic import (
     Arithmetic,
     Parts,
@@ -37,6 +35,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
+from fornax.record import record
 
 #: Fewer multiplications than this are not worth a thread.
 WORTH_A_THREAD = 1 << 21
@@ -52,7 +51,7 @@ WAITING_COLUMNS = 1024
 LIGHT = 6
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Range:
     """A run of tiles: `first` … `end`, at most `most` of them."""
 

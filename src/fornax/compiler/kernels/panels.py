@@ -12,12 +12,12 @@ of `depth` steps each, the last one filled up with zeros.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
+from fornax.record import record
 
 #: Steps of the depth that are transposed at once.
 CHUNK = 64
@@ -25,7 +25,7 @@ CHUNK = 64
 Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Cut:
     """How one side is cut: free extents into tiles of `width`, depth into `blocks` of `depth`."""
 

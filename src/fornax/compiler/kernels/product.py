@@ -7,12 +7,12 @@ result; where the dimensions are neighbours in memory the divisions cancel again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import Buffer, Expr, Statement
+from fornax.record import record
 
 Index = tuple[Expr, ...]
 
@@ -40,7 +40,7 @@ def split_near(b: Builder, base: Expr, offset: Expr, width: int, extents: tuple[
     return split(b, b.add(base, offset), extents)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Side:
     """One operand: which of its dimensions are batch, free and contracted, in matching order."""
 
@@ -89,7 +89,7 @@ class Side:
         return "depth" if inner in self.depth else "neither"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Product:
     """sum over depth of left(batch, row, depth) * right(batch, depth, column).
 

@@ -9,7 +9,6 @@ and, where the caller promises `unique_indices`, the scatter indices themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -17,6 +16,7 @@ from fornax.compiler.kernels.context import KernelContext, stores
 from fornax.compiler.kernels.update import around, clamp_start
 from fornax.compiler.loop.builder import Value
 from fornax.compiler.loop.ir import Alloc, Axis, Buffer, Expr, For, If, Pair, Statement, Store
+from fornax.record import record
 
 #: Elements worth a thread of their own.
 WORTH_A_THREAD = 1 << 14
@@ -32,7 +32,7 @@ COMBINER = {
 LOGICAL = {"add": "or", "sub": "xor", "mul": "and", "min": "and", "max": "or"}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Layout:
     """Which dimension plays which role. Operand dimensions are those of operand 0.
 
@@ -150,7 +150,7 @@ def new_value(k: KernelContext, combiner: str | None, index: list[Expr], at: lis
     return b.cast(b.op(combiner, old, update), dtype)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Loops:
     """The loops of a nest: perhaps a parallel one, those around the test of the bounds, those
     inside of it."""

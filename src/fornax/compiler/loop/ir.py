@@ -18,8 +18,9 @@ memory: loads widen to float32 and stores round, `cast` to them and back rounds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from fornax.record import record
 
 #: dtype names of expressions. "int64" is also the type of indices.
 SCALARS = (
@@ -80,7 +81,7 @@ class Carry:
         self.name = name
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Buffer:
     """Memory. Identity is equality. `strides` count elements; `role` is one of
 
@@ -192,7 +193,7 @@ COMBINERS = {
 
 
 # --- statements -------------------------------------------------------------------------------
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Carried:
     """One loop-carried value: its node, start, next value, and (for a reduction) its combiner.
 
@@ -207,7 +208,7 @@ class Carried:
     combiner: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Store:
     """buffer[index] = value, where `mask` (if any) is true."""
 
@@ -217,7 +218,7 @@ class Store:
     mask: Expr | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class For:
     """Run `body` for every value of `axis` and step the carries.
 
@@ -234,7 +235,7 @@ class For:
     reverse: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class While:
     """Step the carries while `condition` (a bool of the carries) holds, testing first."""
 
@@ -243,7 +244,7 @@ class While:
     body: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class If:
     """Run `body` where `condition` is true, else `orelse`."""
 
@@ -252,7 +253,7 @@ class If:
     orelse: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Alloc:
     """Make a "local" buffer (a few KiB, on the stack) for the rest of the enclosing body."""
 
@@ -262,7 +263,7 @@ class Alloc:
 Statement = Store | For | While | If | Alloc
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Kernel:
     """`buffers` in argument order (not the local ones); `body` runs once per call, except that a
     "parallel" loop runs over the chunk [begin, end) of its extent. `extent` is that loop's extent

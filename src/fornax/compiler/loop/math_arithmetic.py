@@ -11,13 +11,13 @@ propagate NaN at the price of several.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Expr
+from fornax.record import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Format:
     """The numbers that describe a floating dtype."""
 
@@ -67,7 +67,7 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Target:
     """Where terms go: the builder, and whether `fma` is an instruction."""
 

@@ -8,7 +8,6 @@ float32 is computed in float64 with short polynomials.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
@@ -22,13 +21,14 @@ from fornax.compiler.loop.math_arithmetic import (
 )
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
 from fornax.compiler.loop.math_power import precise_log
+from fornax.record import record
 
 LOG_PI = 1.1447298858494002
 #: log(2 pi)/2 - 1/2
 STIRLING_CONSTANT = 0.41893853320467274
 
 
-@dataclass
+@record
 class Place:
     """Where a positive number lies, and how it reaches [1, 2]."""
 

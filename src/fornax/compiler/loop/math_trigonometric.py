@@ -12,8 +12,6 @@ period is pi for sin and cos (offset 0 and 1/2), which then need one polynomial,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     FORMATS,
@@ -27,12 +25,13 @@ from fornax.compiler.loop.math_arithmetic import (
     two_sum,
     where,
 )
+from fornax.record import record
 
 LIMIT = {"float32": 2.0**17, "float64": 2.0**45}
 ONE_OVER_PI = 0.3183098861837907
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Period:
     """x = (n + offset) · pi · `scale` + r; `precise` asks for the rounding error of r too."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, identity
@@ -24,6 +23,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.compiler.target import Target
+from fornax.record import record
 
 #: side of the blocks in which a transposed array is read; half of it for 8-byte elements. Long
 #: sides save translation of addresses where pages are small, two blocks should fit the first cache
@@ -247,7 +247,7 @@ class BlockSummer(Rewriter):
 
 
 # --- transposes -------------------------------------------------------------------------------
-@dataclass(frozen=True)
+@record(frozen=True)
 class Transpose:
     """An element-wise nest that reads along one axis (`across`) and writes along another
     (`along`); `loads` are the reads that run along `across`."""
