@@ -36,7 +36,7 @@ def checkpoint(
     policy: Policy | None = None,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Iterable[str] = (),
-    concrete: bool = False,
+    concrete: bool | None = None,
 ) -> Any:
     """`fun`, of which derivatives remember the arguments only and compute the rest again.
 
@@ -50,7 +50,7 @@ def checkpoint(
             static_argnames=static_argnames,
         )  # fmt: skip
     check_callable(fun)
-    if concrete:
+    if concrete is not None:
         raise NotImplementedError(
             "The 'concrete' option to checkpoint has no meaning any more; use static_argnums"
         )

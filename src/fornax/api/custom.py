@@ -31,7 +31,7 @@ from fornax.scalars import dtypes
 __all__ = ["closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"]
 
 
-class _Custom:
+class Custom:
     """What both decorators share: arguments by position, some of them not differentiated."""
 
     kind = ""
@@ -124,7 +124,7 @@ class _Call:
         return pytree.tree_unflatten(self.out_structure, as_arrays(outputs))
 
 
-class custom_jvp(_Custom):  # noqa: N801  (JAX's name)
+class custom_jvp(Custom):  # noqa: N801  (JAX's name)
     """A function with a rule of its own for its tangents.
 
     nondiff_argnums: positions of arguments that the rule gets first, as they are.
@@ -203,7 +203,7 @@ def _zero(x: Any) -> Any:
     return instantiate(Zero(typeof(x).tangent()))
 
 
-class custom_vjp(_Custom):  # noqa: N801  (JAX's name)
+class custom_vjp(Custom):  # noqa: N801  (JAX's name)
     """A function with rules of its own for going backwards.
 
     nondiff_argnums: positions of arguments that `bwd` gets first, as they are.

@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax import pytree
 from fornax.api.flat import Flat, Pullback, Pushforward, linearized
+from fornax.api.jit import jit
 from fornax.api.leaks import checked
 from fornax.api.signature import (
     abstract,
@@ -29,6 +30,7 @@ from fornax.transforms.stage import stage
 from fornax.transforms.transpose import backward
 
 __all__ = [
+    "fwd_and_bwd",
     "grad",
     "jvp",
     "linear_transpose",
@@ -281,3 +283,34 @@ def linear_transpose(
         return pytree.tree_unflatten(structure, results)
 
     return transposed
+
+
+def fwd_and_bwd(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int],
+    has_aux: bool = False,
+    jitted: bool = True,
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """(fwd, bwd): the two passes of reverse mode as functions that can be used again and again.
+
+    fwd(*args) gives (output, residuals), and the auxiliary third with has_aux. bwd(residuals,
+    cotangent of the output) gives the cotangents of the arguments at `argnums` as a tuple, or the
+    only one for an integer. jitted: both are jitted, so that the backward pass is compiled once.
+    """
+    check_callable(fun)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def fwd(*args: Any, **kwargs: Any) -> Any:
+        def chosen(*values: Any) -> Any:
+            given = list(args)
+            for i, value in zip(numbers, values, strict=True):
+                given[i] = value
+            return fun(*given, **kwargs)
+
+        return vjp(chosen, *(args[i] for i in numbers), has_aux=has_aux)
+
+    def bwd(residuals: Any, cotangent: Any) -> Any:
+        grads = residuals(cotangent)
+        return grads[0] if isinstance(argnums, int) else grads
+
+    return (jit(fwd), jit(bwd)) if jitted else (fwd, bwd)

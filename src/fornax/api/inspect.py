@@ -19,6 +19,7 @@ from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.trace import Tracer, axis_environment, axis_scope
 from fornax.ir.types import typeof
 from fornax.runtime.values import Array, to_array
+from fornax.transforms.fold import folding
 
 __all__ = [
     "ShapeDtypeStruct",
@@ -26,6 +27,7 @@ __all__ = [
     "device_get",
     "device_put",
     "disable_jit",
+    "ensure_compile_time_eval",
     "eval_shape",
     "make_jaxpr",
     "named_call",
@@ -101,6 +103,14 @@ def device_put(
 def device_get(x: Any) -> Any:
     """A tree of Arrays as a tree of NumPy arrays; numbers and other leaves stay themselves."""
     return pytree.tree_map(lambda a: np.asarray(a) if isinstance(a, Array) else a, x)
+
+
+def ensure_compile_time_eval() -> contextlib.AbstractContextManager[None]:
+    """Inside the `with`, operations on known values run although something is being traced.
+
+    Their results are arrays, which Python can look into. Operations on traced values are traced.
+    """
+    return folding()
 
 
 @contextlib.contextmanager

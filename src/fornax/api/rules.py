@@ -13,7 +13,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.record import record
-from fornax.runtime.values import to_array
+from fornax.runtime.values import to_array, wrap
 from fornax.scalars import dtypes
 
 __all__ = ["BackwardOnTrees", "CustomVJPPrimal", "ForwardOnTrees", "JVPOnTrees", "SymbolicZero",
@@ -67,6 +67,8 @@ def visible(tangent: Any, symbolic: bool) -> Any:
     if isinstance(tangent, Zero):
         if symbolic:
             return SymbolicZero(tangent.type)
+        if tangent.type.weak_type and tangent.type.dtype != dtypes.float0:
+            return wrap(np.zeros(tangent.type.shape, tangent.type.dtype), tangent.type)
         tangent = instantiate(tangent)
     return array_like(tangent)
 
@@ -241,7 +243,7 @@ class BackwardOnTrees:
         ]
         result = self.rule(
             *self.nondiff,
-            pytree.tree_unflatten(residual_structure, residuals),
+            pytree.tree_unflatten(residual_structure, map(array_like, residuals)),
             pytree.tree_unflatten(out_structure, shown),
         )
         if isinstance(result, list):

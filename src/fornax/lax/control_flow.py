@@ -145,9 +145,9 @@ def unroll_factor(unroll: int | bool, length: int) -> int:
         return max(length, 1)
     if unroll is False:
         return 1
-    if unroll < 1:
-        raise ValueError("`unroll` must be a `bool` or a positive `int`.")
-    return int(unroll)
+    if unroll < 0:
+        raise ValueError("`unroll` must be a `bool` or a non-negative `int`.")
+    return max(int(unroll), 1)
 
 
 def output_pair(traced: Traced, f: Callable[..., Any]) -> list[pytree.PyTreeDef]:
@@ -386,7 +386,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 
     Like `vmap`, but one slice after another, or `batch_size` slices at a time.
     """
-    if batch_size is None:
+    if not batch_size:
         _, ys = run_scan(f, _mapping, "map", "carry", (), xs, None, False, 1)
         return ys
     leaves, structure = pytree.tree_flatten(xs)

@@ -14,9 +14,8 @@ from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.effects import Effect
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import typeof
-from fornax.primitives.scan import scan_p
+from fornax.primitives.one_by_one import one_by_one
 from fornax.transforms.physical import storage_type
-from fornax.transforms.stage import stage
 
 __all__ = ["VMAP_METHODS", "debug_callback_p", "io_callback_p", "pure_callback_p"]
 
@@ -44,26 +43,17 @@ class _Callback(Primitive):
         return self.bind(*operands, result_avals=tuple(map(storage_type, result_avals)), **params)
 
     def one_by_one(
-        self, size: int, operands: Sequence[Any], dims: Sequence[int | None], unroll: int,
+        self,
+        size: int,
+        operands: Sequence[Any],
+        dims: Sequence[int | None],
+        unroll: int,
         params: dict[str, Any],
-    ) -> tuple[list[Any], list[int | None]]:  # fmt: skip
+    ) -> tuple[list[Any], list[int | None]]:
         """One call for each example, in order."""
-        fixed = [x for x, d in zip(operands, dims, strict=True) if d is None]
-        mapped = [move_axis(x, d, 0) for x, d in zip(operands, dims, strict=True) if d is not None]
-        flags = [d is not None for d in dims]
-
-        def example(*args: Any) -> list[Any]:
-            given, rows = iter(args[: len(fixed)]), iter(args[len(fixed) :])
-            return self.bind(*(next(rows) if f else next(given) for f in flags), **params)
-
-        types = [typeof(x) for x in fixed]
-        types += [t.update(shape=t.shape[1:]) for t in map(typeof, mapped)]
-        body = stage(example, types, self.name)
-        outputs = scan_p.bind(
-            *fixed, *mapped, jaxpr=body, length=size, num_carry=0, num_consts=len(fixed),
-            reverse=False, unroll=unroll,
-        )  # fmt: skip
-        return outputs, [0] * len(outputs)
+        return one_by_one(
+            lambda *xs: self.bind(*xs, **params), self.name, size, operands, dims, unroll
+        )
 
 
 class PureCallback(_Callback):

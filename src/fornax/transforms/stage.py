@@ -72,7 +72,10 @@ class Stage(Trace):
             return Literal(_as_scalar(x, type), type)
         elif not x.shape and isinstance(x.dtype, np.dtype) and x.dtype.itemsize:
             type = typeof(x)
-            return Literal(np.asarray(x)[()], type)
+            value = np.asarray(x)[()]
+            if type.weak_type and typeof(value.item()) is type:
+                value = value.item()  # a Python scalar stays weak when the program runs
+            return Literal(value, type)
         entry = self.consts.get(id(x))
         if entry is None:
             entry = self.consts[id(x)] = (Var(typeof(x)), x)

@@ -1,0 +1,72 @@
+"""The operations `composite`, a named call, and `optimization_barrier`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fornax.ir.primitive import Primitive
+from fornax.primitives.arrange import merged_effects, run_reference
+from fornax.primitives.call import check_operands, map_program
+
+__all__ = ["composite_p", "optimization_barrier_p"]
+
+
+class Composite(Primitive):
+    """Run `jaxpr`, under a name that other compilers may know. It has no derivative."""
+
+    def type(self, *types, jaxpr, **_):
+        check_operands(self.name, jaxpr, types)
+        return jaxpr.out_types
+
+    def reference(self, *arrays, jaxpr, **_):
+        return run_reference(jaxpr, arrays)
+
+    def inlined(self, *, jaxpr, **_):
+        return jaxpr
+
+    def effects(self, *, jaxpr, **_):
+        return merged_effects(jaxpr)
+
+    def jvp(self, primals, tangents, **_):
+        raise ValueError(
+            "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add support."
+        )
+
+    def transpose(self, cotangents, *operands, **_):
+        raise ValueError(
+            "Transpose rule for composite not implemented. You can use `jax.custom_jvp` or "
+            "`jax.custom_vjp` to add support."
+        )
+
+    def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):
+        fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
+        return self.bind(*fronted, jaxpr=program, **params), out_dims
+
+
+class OptimizationBarrier(Primitive):
+    """The operand. Work on the result is not merged with equal work on the operand."""
+
+    linear = True
+    cost = 0
+
+    def type(self, x):
+        return [x]
+
+    def reference(self, x):
+        return [np.asarray(x)]
+
+    def transpose(self, cotangents, x):
+        return list(cotangents)
+
+    def leading(self):
+        return {}
+
+    def batch(self, size, operands, dims):
+        return self.bind(*operands), list(dims)
+
+    def element(self, b, types, operands, index):
+        return [operands[0](index)]
+
+
+composite_p = Composite("composite")
+optimization_barrier_p = OptimizationBarrier("optimization_barrier")
