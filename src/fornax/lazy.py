@@ -1,4 +1,5 @@
-"""Names that load at first use: of packages (`attach`), and of array types (`Late`).
+"""What loads at first use: names of packages (`attach`), attributes of types (`Late`), and
+functions in tables (`Table`).
 
 A package lists in a table which of its modules defines which public names; nothing is imported
 before one of them is asked for. `tests/house` proves that tables and modules agree.
@@ -7,11 +8,11 @@ before one of them is asked for. `tests/house` proves that tables and modules ag
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 
@@ -80,3 +81,37 @@ class Late:
         for kind in self.types:
             setattr(kind, self.name, found)
         return found.__get__(instance, owner)
+
+
+class Table(Mapping):
+    """A mapping to values that load at first use.
+
+    names: module within `package` -> the keys it has values for; a value is called like its key
+    unless the keys are given as a mapping to names.
+    """
+
+    def __init__(
+        self, package: str, names: Mapping[str, Iterable[str] | Mapping[str, str]]
+    ) -> None:
+        self._places: dict[str, tuple[str, str]] = {}
+        for module, keys in names.items():
+            named = keys if isinstance(keys, Mapping) else {key: key for key in keys}
+            for key, name in named.items():
+                self._places[key] = (f"{package}.{module}", name)
+        self._found: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        found = self._found.get(key)
+        if found is None:
+            module, name = self._places[key]
+            found = self._found[key] = getattr(import_module(module), name)
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

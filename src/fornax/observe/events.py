@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fornax import settings
+from fornax import observe, settings
 from fornax.record import field, record
 
 __all__ = [
@@ -37,8 +36,6 @@ __all__ = [
     "recording",
     "subscribe",
 ]
-
-logger = logging.getLogger("fornax")
 
 
 @record(frozen=True)
@@ -127,12 +124,12 @@ def emit(kind: str, /, **fields: Any) -> None:
     if (current.log_compiles and kind in ("Traced", "Compiled")) or (
         current.explain_cache_misses and kind == "CacheMiss"
     ):
-        logger.warning("%s", event)
+        observe.logger.warning("%s", event)
     for listener in _listeners:
         try:
             listener(event)
         except Exception:
-            logger.exception("a listener failed on %s", event)
+            observe.logger.exception("a listener failed on %s", event)
 
 
 def subscribe(listener: Callable[[Event], None]) -> Callable[[], None]:

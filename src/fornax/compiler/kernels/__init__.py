@@ -4,25 +4,30 @@
 `STARTS_AS` names the operations whose result begins as a copy of an operand.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
-from fornax.compiler.kernels import concatenate, cumulative, dot, scatter, update
 from fornax.compiler.kernels.context import KernelContext, MemoryContext
+from fornax.lazy import Table
 
 __all__ = ["KERNELS", "STARTS_AS", "KernelContext", "MemoryContext"]
 
-#: primitive name -> function that emits its nests.
-KERNELS: dict[str, Callable[[KernelContext], None]] = {
-    "dot_general": dot.dot_general,
-    **cumulative.KERNELS,
-    **scatter.KERNELS,
-    "dynamic_update_slice": update.dynamic_update_slice,
-    "concatenate": concatenate.concatenate,
-}
+#: primitive name -> function of a `KernelContext` that emits its nests; loaded at first use.
+KERNELS = Table(
+    __name__,
+    {
+        "concatenate": ("concatenate",),
+        "cumulative": ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"),
+        "dot": ("dot_general",),
+        "scatter": {
+            "scatter": "scatter_set", "scatter-add": "scatter_add", "scatter-sub": "scatter_sub",
+            "scatter-mul": "scatter_mul", "scatter-min": "scatter_min",
+            "scatter-max": "scatter_max",
+        },
+        "update": ("dynamic_update_slice",),
+    },
+)  # fmt: skip
 
 #: primitive name -> operand whose contents result 0 starts with. The planner makes the two the
 #: same memory when the operand dies there and copies it first otherwise; the kernel then only
 #: writes what changes.
-STARTS_AS: dict[str, int] = {**dict.fromkeys(scatter.KERNELS, 0), "dynamic_update_slice": 0}
+STARTS_AS: dict[str, int] = dict.fromkeys(
+    (*(name for name in KERNELS if name.startswith("scatter")), "dynamic_update_slice"), 0
+)

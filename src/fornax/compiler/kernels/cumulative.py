@@ -10,7 +10,6 @@ Three shapes of loop:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from math import prod
 
@@ -25,14 +24,6 @@ from fornax.compiler.loop.ir import Axis, For, Statement
 COLUMNS = 1024
 #: Shortest segment worth cutting a line for.
 SEGMENT = 1 << 9
-
-COMBINER = {
-    "cumsum": "add",
-    "cumprod": "mul",
-    "cummax": "max",
-    "cummin": "min",
-    "cumlogsumexp": "logaddexp",
-}
 
 
 def cumulative(k: KernelContext, combiner: str) -> None:
@@ -102,6 +93,8 @@ def across(scan: Scan) -> None:
     k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
 
-KERNELS: dict[str, Callable[[KernelContext], None]] = {
-    name: partial(cumulative, combiner=combiner) for name, combiner in COMBINER.items()
-}
+cumsum = partial(cumulative, combiner="add")
+cumprod = partial(cumulative, combiner="mul")
+cummax = partial(cumulative, combiner="max")
+cummin = partial(cumulative, combiner="min")
+cumlogsumexp = partial(cumulative, combiner="logaddexp")

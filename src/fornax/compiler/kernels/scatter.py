@@ -8,7 +8,6 @@ and, where the caller promises `unique_indices`, the scatter indices themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from math import prod
 
@@ -21,14 +20,6 @@ from fornax.record import record
 #: Elements worth a thread of their own.
 WORTH_A_THREAD = 1 << 14
 
-COMBINER = {
-    "scatter": None,
-    "scatter-add": "add",
-    "scatter-sub": "sub",
-    "scatter-mul": "mul",
-    "scatter-min": "min",
-    "scatter-max": "max",
-}
 LOGICAL = {"add": "or", "sub": "xor", "mul": "and", "min": "and", "max": "or"}
 
 
@@ -206,6 +197,9 @@ def safe_in_parallel(k: KernelContext, where: Layout, dimension: int) -> bool:
     return any(u == dimension and d not in where.indexed for d, u in where.window.items())
 
 
-KERNELS: dict[str, Callable[[KernelContext], None]] = {
-    name: partial(scatter, combiner=combiner) for name, combiner in COMBINER.items()
-}
+scatter_set = partial(scatter, combiner=None)
+scatter_add = partial(scatter, combiner="add")
+scatter_sub = partial(scatter, combiner="sub")
+scatter_mul = partial(scatter, combiner="mul")
+scatter_min = partial(scatter, combiner="min")
+scatter_max = partial(scatter, combiner="max")

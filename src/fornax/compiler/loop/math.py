@@ -6,42 +6,29 @@ it. `docs/accuracy.md` lists the measured errors; `math_*.py` hold the functions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from fornax.compiler.loop import (
-    math_bessel,
-    math_bits,
-    math_error,
-    math_exponential,
-    math_gamma,
-    math_inverse,
-    math_logarithm,
-    math_power,
-    math_trigonometric,
-)
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import MATH, Expr, Pair, is_float
 from fornax.compiler.loop.math_arithmetic import Target, Term
 from fornax.compiler.loop.rewrite import reachable
+from fornax.lazy import Table
 
-#: operation -> its meaning in basic operations.
-FUNCTIONS: dict[str, Callable[..., Term]] = {
-    "exp": math_exponential.exp, "exp2": math_exponential.exp2,
-    "expm1": math_exponential.expm1, "logistic": math_exponential.logistic,
-    "tanh": math_exponential.tanh, "sinh": math_exponential.sinh, "cosh": math_exponential.cosh,
-    "sin": math_trigonometric.sin, "cos": math_trigonometric.cos, "tan": math_trigonometric.tan,
-    "asin": math_inverse.asin, "acos": math_inverse.acos, "atan": math_inverse.atan,
-    "atan2": math_inverse.atan2, "asinh": math_inverse.asinh, "acosh": math_inverse.acosh,
-    "atanh": math_inverse.atanh,
-    "erf": math_error.erf, "erfc": math_error.erfc, "erf_inv": math_error.erf_inv,
-    "lgamma": math_gamma.lgamma, "digamma": math_gamma.digamma,
-    "bessel_i0e": math_bessel.i0e, "bessel_i1e": math_bessel.i1e,
-    "pow": math_power.pow_, "rsqrt": math_power.rsqrt, "cbrt": math_power.cbrt,
-    "hypot": math_power.hypot,
-    "sign": math_bits.sign, "round_away": math_bits.round_away,
-    "is_finite": math_bits.is_finite, "nextafter": math_bits.nextafter,
-    "log": math_logarithm.log, "log2": math_logarithm.log2, "log1p": math_logarithm.log1p,
-}  # fmt: skip
+#: operation -> its meaning in basic operations, a function of Terms.
+FUNCTIONS = Table(
+    "fornax.compiler.loop",
+    {
+        "math_exponential": ("exp", "exp2", "expm1", "logistic", "tanh", "sinh", "cosh"),
+        "math_trigonometric": ("sin", "cos", "tan"),
+        "math_inverse": ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh"),
+        "math_error": ("erf", "erfc", "erf_inv"),
+        "math_gamma": ("lgamma", "digamma"),
+        "math_bessel": {"bessel_i0e": "i0e", "bessel_i1e": "i1e"},
+        "math_power": {"pow": "pow_", "rsqrt": "rsqrt", "cbrt": "cbrt", "hypot": "hypot"},
+        "math_bits": ("sign", "round_away", "is_finite", "nextafter"),
+        "math_logarithm": ("log", "log2", "log1p"),
+    },
+)
 
 
 def expand(b: Builder, value: Value | Sequence[Value], fma: bool = True):

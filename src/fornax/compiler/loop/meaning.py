@@ -7,7 +7,6 @@ expressions. Integers wrap; the holes of C are filled as `ir.BASIC` says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
@@ -88,19 +87,21 @@ def exact_fma(x: float, y: float, z: float, dtype: str) -> float:
     """x * y + z of Python floats, rounded once to `dtype`."""
     if not np.isfinite([x, y, z]).all():
         return float(x * y + z)
-    exact = Fraction(x) * Fraction(y) + Fraction(z)
-    if exact == 0:
+    (xn, xd), (yn, yd), (zn, zd) = (v.as_integer_ratio() for v in (x, y, z))
+    over, under = xn * yn * zd + zn * xd * yd, xd * yd * zd  # the exact result is over / under
+    if over == 0:
         return float(np.float64(x) * np.float64(y) + z)
     try:
-        near = float(exact)
+        near = over / under  # integers: rounded correctly
     except OverflowError:
-        return float("inf") if exact > 0 else float("-inf")
+        return float("inf") if over > 0 else float("-inf")
     if dtype == "float64":
         return near
-    if Fraction(near) != exact:  # round to odd, so that the second rounding sees every tie
+    n, d = near.as_integer_ratio()
+    if n * under != over * d:  # round to odd, so that the second rounding sees every tie
         bits = np.float64(near).view(np.int64)
         if bits & 1 == 0:
-            away = (Fraction(near) < exact) == (near > 0 or (near == 0 and exact > 0))
+            away = (n * under < over * d) == (near > 0 or (near == 0 and over > 0))
             near = float((bits + (1 if away else -1)).view(np.float64)) if near else near
     with np.errstate(all="ignore"):
         return float(np.float32(near))
