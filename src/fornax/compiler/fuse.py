@@ -13,7 +13,6 @@ their loads (prologue), one group that reads their result element by element bec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from fornax.compiler import cost
@@ -23,6 +22,7 @@ from fornax.compiler.loop.builder import Builder, compute_dtype
 from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
+from fornax.record import field, record
 
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general",))
@@ -30,7 +30,7 @@ EPILOGUE = frozenset(("dot_general",))
 PROLOGUE = frozenset(("dot_general", "concatenate"))
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Group:
     """One unit of execution: a fused loop nest, a heavy kernel, or a control or host step."""
 
@@ -48,7 +48,7 @@ class Group:
     needs: set[Group] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Read:
     """A group reads a value at `index`, inside the loops `path` (outermost first).
 
@@ -60,7 +60,7 @@ class Read:
     path: tuple[Axis, ...]
 
 
-@dataclass
+@record
 class Fusion:
     """The result: groups in execution order, and which variables live in memory."""
 
@@ -128,6 +128,11 @@ class _Walk:
         self, equation: Equation, index: Sequence[Expr], path: tuple[Axis, ...]
     ) -> list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]]:
         """Where the element at `index` reads its operands; new axes are reductions."""
+        if equation.primitive.pointwise:
+            at = tuple(index)
+            return [
+                (a, at if a.type.shape else (), path) for a in equation.inputs if isinstance(a, Var)
+            ]
         found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
 
         def reader(atom) -> Callable[[Sequence[Expr]], Any]:
@@ -156,15 +161,21 @@ class _Walk:
         forced = any(v in self.forced for v in equation.outputs)
         if not reads and not forced:
             return
-        fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
-        probe = self.operand_reads(equation, [self.b.axis(a) for a in fresh], fresh)
-        reduces = any(len(path) > len(fresh) for _, _, path in probe)
+        reduces = self.reduces(equation)
         if not forced and all(self.may_inline(equation, r, reads, reduces) for r in reads):
             for read in reads:
                 self.inline(equation, read)
                 read.group.has_reduction |= reduces
             return
         self.store(equation, reads, reduces)
+
+    def reduces(self, equation: Equation) -> bool:
+        """Whether an element of the result is a loop over elements of an operand."""
+        if equation.primitive.pointwise:
+            return False
+        fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
+        probe = self.operand_reads(equation, [self.b.axis(a) for a in fresh], fresh)
+        return any(len(path) > len(fresh) for _, _, path in probe)
 
     def inline(self, equation: Equation, read: Read) -> None:
         """Compute the equation inside a reading group, where it is read."""

@@ -58,6 +58,8 @@ class Primitive:
     keeps_recomputation: bool = False
     #: takes part in named axes: the param `axis_param` names them, and there is `collective`
     named_axes: bool = False
+    #: whether `element` reads every operand at the result's index, and scalars at ()
+    pointwise: bool = False
     axis_param: str = "axis_name"
 
     def __init__(self, name: str, register: bool = True):

@@ -72,6 +72,8 @@ class ConvertElementType(Primitive):
     def batch(self, size, operands, dims, **params):
         return self.bind(*operands, **params), list(dims)
 
+    pointwise = True
+
     def element(self, b, types, operands, index, *, new_dtype, weak_type):
         return [b.cast(operands[0](index), new_dtype.name)]
 

@@ -275,6 +275,8 @@ class Elementwise(Primitive):
     def batch(self, size, operands, dims, **params):
         return batch_elementwise(self, size, operands, dims, params)
 
+    pointwise = True
+
     def element(self, b, types, operands, index, **params):
         values = elements(types, operands, index)
         if callable(self.operation):

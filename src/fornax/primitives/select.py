@@ -83,6 +83,8 @@ class SelectN(Primitive):
     def batch(self, size, operands, dims):
         return batch_elementwise(self, size, operands, dims, {})
 
+    pointwise = True
+
     def element(self, b, types, operands, index):
         which, *cases = elements(types, operands, index)
         chosen = cases[-1]

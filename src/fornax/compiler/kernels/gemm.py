@@ -8,8 +8,8 @@
               step of the depth
 
 Both operands are read in place or packed (`panels`). Sums stay in a scratch accumulator between
-blocks of the depth. The epilogue runs on a finished tile: on the registers where the tile is whole
-and the epilogue light, else row by row from the scratch.
+blocks of the depth. The epilogue runs on a finished tile: on the registers where it is light, else
+row by row from the scratch. Tiles that do not fit overlap (`panels`).
 """
 
 from __future__ import annotations
@@ -135,14 +135,13 @@ class Gemm:
         self.left: Source
         self.right: Source
         if left:
-            self.left = InPlace(left_cut, "overlap")
+            self.left = InPlace(left_cut)
         elif p.left.runs_along == "depth" and sums.parts == 1:
             self.left = Lines(left_cut, "left", allocate, copies)
         else:
             self.left = Panels(left_cut, "left", allocate, copies, p.left.runs_along)
         if right:
-            self.right = InPlace(right_cut, "none")
-            self.masked_right = InPlace(right_cut, "mask")
+            self.right = InPlace(right_cut)
         else:
             self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along)
 
@@ -280,80 +279,54 @@ class Gemm:
         where: tuple[Expr, Expr] | None,
     ) -> tuple[Statement, ...]:
         """Multiply one tile: `row` and `column` count tiles, `block` blocks of the depth."""
-        b, p, tile = self.b, self.p, self.tile
-        columns_whole = p.columns % tile.columns == 0
-        rows_whole = p.rows % tile.rows == 0
-        last_column = b.eq(column, b.index(self.column_tiles - 1))
-        last_row = b.eq(row, b.index(self.row_tiles - 1))
-        partial = b.const(False, "bool")
-        if not columns_whole:
-            partial = b.or_(partial, last_column)
-        if not rows_whole:
-            partial = b.or_(partial, last_row)
-
-        def multiply(right: Source) -> tuple[Statement, ...]:
-            lane = Axis(tile.columns, "lane")
-            kind = {"kind": "vector", "lanes": tile.columns}
-            if accumulator is not None:
-                buffer, head = accumulator, where
-            else:
-                if self.spill is None:
-                    self.spill = self.k.scratch(
-                        "tile", self.sums.dtype, (1, 1, self.sums.parts, tile.rows, tile.columns)
-                    )
-                buffer, head = self.spill, (b.index(0), b.index(0))
-
-            def slot(part: int, r: Expr, at: Expr) -> tuple[Expr, ...]:
-                return (*head, b.index(part), r, at)
-
-            def start(r: int) -> Parts:
-                zeros = self.sums.zero(b)
-                if accumulator is None:
-                    return zeros
-                first = b.eq(block, b.index(0))
-                return tuple(
-                    b.select(first, z, b.load(buffer, slot(part, b.index(r), b.axis(lane))))
-                    for part, z in enumerate(zeros)
+        b, tile = self.b, self.tile
+        lane = Axis(tile.columns, "lane")
+        kind = {"kind": "vector", "lanes": tile.columns}
+        if accumulator is not None:
+            buffer, head = accumulator, where
+        else:
+            if self.spill is None:
+                self.spill = self.k.scratch(
+                    "tile", self.sums.dtype, (1, 1, self.sums.parts, tile.rows, tile.columns)
                 )
+            buffer, head = self.spill, (b.index(0), b.index(0))
 
-            loop, finals = self._depth_loop(batch, row, column, block, b.axis(lane), right, start)
-            saves = tuple(
-                Store(buffer, slot(part, b.index(r), b.axis(lane)), value)
-                for r, final in enumerate(finals)
-                for part, value in enumerate(final)
+        def slot(part: int, r: Expr, at: Expr) -> tuple[Expr, ...]:
+            return (*head, b.index(part), r, at)
+
+        def start(r: int) -> Parts:
+            zeros = self.sums.zero(b)
+            if accumulator is None:
+                return zeros
+            first = b.eq(block, b.index(0))
+            return tuple(
+                b.select(first, z, b.load(buffer, slot(part, b.index(r), b.axis(lane))))
+                for part, z in enumerate(zeros)
             )
 
-            def by_row() -> tuple[Statement, ...]:
-                row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
-                at = b.axis(row_axis), b.axis(out_lane)
-                sums = tuple(b.load(buffer, slot(p, *at)) for p in range(self.sums.parts))
-                finish = self._finish(batch, row, column, *at, sums, out_lane)
-                return (For(row_axis, finish),)
-
-            if accumulator is not None:
-                done = b.eq(block, b.index(self.blocks - 1))
-                return For(lane, (loop, *saves), **kind), If(done, by_row())
-            if not self.light:
-                return For(lane, (loop, *saves), **kind), *by_row()
+        loop, finals = self._depth_loop(batch, row, column, block, b.axis(lane), start)
+        if accumulator is None and self.light and not self.right.cut.sticks_out:
             direct = tuple(
                 s
                 for r, final in enumerate(finals)
                 for s in self._place(batch, row, column, b.index(r), b.axis(lane), final, None)
             )
-            if partial.kind == "const" and not partial.data:
-                return (For(lane, (loop, *direct), **kind),)
-            return (
-                For(lane, (loop, If(partial, saves, direct)), **kind),
-                If(partial, by_row()),
-            )
+            return (For(lane, (loop, *direct), **kind),)
+        saves = tuple(
+            Store(buffer, slot(part, b.index(r), b.axis(lane)), value)
+            for r, final in enumerate(finals)
+            for part, value in enumerate(final)
+        )
+        row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
+        at = b.axis(row_axis), b.axis(out_lane)
+        sums = tuple(b.load(buffer, slot(part, *at)) for part in range(self.sums.parts))
+        finish: tuple[Statement, ...] = self._finish(batch, row, column, *at, sums, out_lane)
+        finish = (For(row_axis, finish),)
+        if accumulator is not None:
+            finish = (If(b.eq(block, b.index(self.blocks - 1)), finish),)
+        return For(lane, (loop, *saves), **kind), *finish
 
-        if self.right.packed or columns_whole:
-            return multiply(self.right)
-        if self.column_tiles == 1:
-            return multiply(self.masked_right)
-        return (If(last_column, multiply(self.masked_right), multiply(self.right)),)
-
-    def _depth_loop(self, batch, row, column, block, lane, right, start):
+    def _depth_loop(self, batch, row, column, block, lane, start):
         """The micro-kernel: one loop over a block of the depth, all sums of the tile carried."""
         b, rows = self.b, self.tile.rows
         step = Axis(self.block, "depth")
@@ -362,7 +335,7 @@ class Gemm:
             tuple(Carry(self.sums.dtype, f"s{r}") for _ in range(self.sums.parts))
             for r in range(rows)
         ]
-        y = right.read(batch, column, block, depth, lane)
+        y = self.right.read(batch, column, block, depth, lane)
         carried: list[Carried] = []
         for r, group in enumerate(carries):
             x = self.left.read(batch, row, block, depth, b.index(r))
@@ -375,27 +348,19 @@ class Gemm:
     def _place(self, batch, row, column, r, lane, sums: Parts, mask) -> tuple[Statement, ...]:
         """Write one finished element of a tile."""
         p, b, tile = self.p, self.b, self.tile
-        row_index = split_near(b, self.left.first(row), r, tile.rows, p.row_extents)
+        row_index = split_near(b, self.left.cut.first(row), r, tile.rows, p.row_extents)
         column_index = split_near(
-            b, b.mul(column, b.index(tile.columns)), lane, tile.columns, p.column_extents
+            b, self.right.cut.first(column), lane, tile.columns, p.column_extents
         )
         value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
         return p.place(split(b, batch, p.batch_extents), row_index, column_index, value, mask)
 
     def _finish(self, batch, row, column, r, lane, sums: Parts, axis: Axis):
         """Write row `r` of a tile whose sums wait in scratch; `axis` is that of the lanes."""
-        p, b, tile = self.p, self.b, self.tile
-        mask = None
-        if p.columns % tile.columns:
-            at = b.add(b.mul(column, b.index(tile.columns)), lane)
-            mask = b.lt(at, b.index(p.columns))
+        b, cut = self.b, self.right.cut
+        mask = b.lt(lane, b.index(cut.free)) if cut.sticks_out else None
         stores = self._place(batch, row, column, r, lane, sums, mask)
-        body: tuple[Statement, ...] = (For(axis, stores, kind="vector", lanes=tile.columns),)
-        if p.rows % tile.rows:
-            at, begin = b.add(self.left.first(row), r), b.mul(row, b.index(tile.rows))
-            mine = b.and_(b.ge(at, begin), b.lt(at, b.index(p.rows)))
-            body = (If(mine, body),)
-        return body
+        return (For(axis, stores, kind="vector", lanes=self.tile.columns),)
 
 
 def tiled(p: Product, sums: Arithmetic) -> None:

@@ -1,12 +1,14 @@
 """Where a matrix product reads its operands from: in place, or packed.
 
 Packing copies an operand once into the order in which the register tiles read it. It widens narrow
-dtypes, evaluates what is fused into the operand, and fills with zeros up to whole tiles, so that
-the inner loops have neither masks nor strides. A source answers `read`; `fill` gives the statements
-that pack one tile of one matrix (none for an operand read in place).
+dtypes and evaluates what is fused into the operand, so that the inner loops have no strides. A
+source answers `read`; `fill` gives the statements that pack one tile of one matrix (none for an
+operand read in place).
 
-A tile is `width` rows of the left operand or columns of the right one; depth is cut into `blocks`
-of `depth` steps each, the last one filled up with zeros.
+A tile is `width` rows of the left operand or columns of the right one. Where tiles do not fit, the
+last one overlaps the one before it: what both compute is the same, so nothing needs a mask. Only a
+matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut into `blocks` of
+`depth` steps each, the last one filled up with zeros.
 """
 
 from __future__ import annotations
@@ -48,6 +50,19 @@ class Cut:
     def tiles(self) -> int:
         return -(-self.free // self.width)
 
+    @property
+    def sticks_out(self) -> bool:
+        """The matrix is narrower than its one tile."""
+        return self.free < self.width
+
+    def first(self, tile: Expr) -> Expr:
+        """The free index at which a tile begins."""
+        b = self.b
+        base = b.mul(tile, b.index(self.width))
+        if self.free % self.width == 0 or self.sticks_out:
+            return base
+        return b.min(base, b.index(self.free - self.width))
+
     def element(
         self, batch: Index, base: Expr, offset: Expr, depth: Expr, mask: Expr | None = None
     ) -> Parts:
@@ -70,18 +85,13 @@ def pieces(width: int, masked: bool) -> list[int]:
 
 
 class InPlace:
-    """Read the operand where it is; depth must divide into blocks evenly.
-
-    `tail` says how the last tile is read when tiles do not fit: it may "overlap" the one before it,
-    or stick out and read zeros ("mask"); "none" is for tiles that are inside.
-    """
+    """Read the operand where it is; depth must divide into blocks evenly."""
 
     packed = False
 
-    def __init__(self, cut: Cut, tail: str):
+    def __init__(self, cut: Cut):
         assert cut.blocks * cut.depth == cut.total
         self.cut = cut
-        self.tail = tail
 
     def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
         return ()
@@ -89,18 +99,9 @@ class InPlace:
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
         index = split(b, batch, cut.batch_extents)
-        base = self.first(tile)
         depth = cut.flat_depth(block, step)
-        mask = b.lt(b.add(base, offset), b.index(cut.free)) if self.tail == "mask" else None
-        return cut.element(index, base, offset, depth, mask)
-
-    def first(self, tile: Expr) -> Expr:
-        """The free index at which a tile begins."""
-        cut, b = self.cut, self.cut.b
-        base = b.mul(tile, b.index(cut.width))
-        if self.tail != "overlap" or cut.free % cut.width == 0:
-            return base
-        return b.min(base, b.index(cut.free - cut.width))
+        mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
+        return cut.element(index, cut.first(tile), offset, depth, mask)
 
 
 class Panels:
@@ -121,10 +122,6 @@ class Panels:
     def _batch(self, batch: Expr) -> Expr:
         return batch if self.batched else self.cut.b.index(0)
 
-    def first(self, tile: Expr) -> Expr:
-        """The free index at which a tile begins."""
-        return self.cut.b.mul(tile, self.cut.b.index(self.cut.width))
-
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         b = self.cut.b
         index = (self._batch(batch), block, tile, step)
@@ -134,27 +131,20 @@ class Panels:
         )
 
     def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
-        cut, b = self.cut, self.cut.b
-        if cut.free % cut.width == 0:
-            return self._fill(batch, tile, False)
-        last = b.eq(tile, b.index(cut.tiles - 1))
-        return (If(last, self._fill(batch, tile, True), self._fill(batch, tile, False)),)
-
-    def _fill(self, batch: Expr, tile: Expr, masked: bool) -> tuple[Statement, ...]:
-        """Pack one tile; `masked` when it sticks out of the matrix."""
+        """Pack one tile."""
         cut, b = self.cut, self.cut.b
         block = Axis(cut.blocks, "block")
         if self.along == "depth":
-            return (For(block, self._transpose(batch, tile, b.axis(block), masked)),)
+            return (For(block, self._transpose(batch, tile, b.axis(block))),)
         step = Axis(cut.depth, "step")
         write, zeros = [], []
         base = 0
-        for width in pieces(cut.width, masked):
+        for width in pieces(cut.width, cut.sticks_out):
             lane, blank = Axis(width, "w"), Axis(width, "w")
             lanes = {"kind": "vector", "lanes": power_of_two(width)}
             for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
                 offset = b.add(b.axis(axis), b.index(base))
-                body = self._write(batch, tile, b.axis(block), b.axis(step), offset, masked, blanks)
+                body = self._write(batch, tile, b.axis(block), b.axis(step), offset, blanks)
                 statements.append(For(axis, body, **lanes))
             base += width
         inner: tuple[Statement, ...] = tuple(write)
@@ -163,9 +153,7 @@ class Panels:
             inner = (If(inside, inner, tuple(zeros)),)
         return (For(block, (For(step, inner),)),)
 
-    def _transpose(
-        self, batch: Expr, tile: Expr, block: Expr, masked: bool
-    ) -> tuple[Statement, ...]:
+    def _transpose(self, batch: Expr, tile: Expr, block: Expr) -> tuple[Statement, ...]:
         """Pack one block of a tile whose neighbours in memory are steps of the depth.
 
         A few cache lines of every row at a time, so that what is written stays in L1. The last
@@ -178,28 +166,21 @@ class Panels:
         group, one = Axis(size // unroll, "group"), Axis(unroll, "one")
         first = b.min(b.mul(b.axis(chunk), b.index(size)), b.index(cut.depth - size))
         step = b.add_index(first, b.mul(b.axis(group), b.index(unroll)), b.axis(one))
-        body = self._write(batch, tile, block, step, b.axis(lane), masked)
+        body = self._write(batch, tile, block, step, b.axis(lane))
         if cut.blocks * cut.depth != cut.total:
             inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
-            blank = self._write(batch, tile, block, step, b.axis(lane), masked, True)
+            blank = self._write(batch, tile, block, step, b.axis(lane), True)
             body = (If(inside, body, blank),)
         inner = For(group, (For(one, body, kind="unroll"),))
         return (For(chunk, (For(lane, (inner,)),)),)
 
     def _write(
-        self,
-        batch: Expr,
-        tile: Expr,
-        block: Expr,
-        step: Expr,
-        offset: Expr,
-        masked: bool,
-        blank: bool = False,
+        self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr, blank: bool = False
     ) -> tuple[Statement, ...]:
         """Pack one element, or a zero."""
         cut, b = self.cut, self.cut.b
-        base = b.mul(tile, b.index(cut.width))
-        mask = b.lt(b.add(base, offset), b.index(cut.free)) if masked else None
+        base = cut.first(tile)
+        mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
         if blank:
             values = cut.sums.zero(b)
         else:
@@ -228,24 +209,20 @@ class Lines:
         # An odd number of cache lines, so that the lines of a tile do not share cache sets.
         stride = self.steps + (lanes if self.steps // lanes % 2 == 0 else 0)
         self.lanes = 2 * lanes
-        self.buffer = allocate(name, cut.sums.dtype, (batch, cut.tiles * cut.width, stride))
-
-    def first(self, tile: Expr) -> Expr:
-        """The free index at which a tile begins."""
-        return self.cut.b.mul(tile, self.cut.b.index(self.cut.width))
+        self.buffer = allocate(name, cut.sums.dtype, (batch, max(cut.free, cut.width), stride))
 
     def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
-        row = b.add(self.first(tile), offset)
+        row = b.add(cut.first(tile), offset)
         at = (batch if self.batched else b.index(0), row, cut.flat_depth(block, step))
         return (b.load(self.buffer, at),)
 
     def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
-        """Pack one tile. Rows past the end repeat the last one: their sums are thrown away."""
+        """Pack one tile. Lines past the end repeat the last one: their sums are thrown away."""
         cut, b = self.cut, self.cut.b
         line, step = Axis(cut.width, "line"), Axis(cut.total, "step")
-        row = b.add(self.first(tile), b.axis(line))
-        here = b.min(row, b.index(cut.free - 1))
+        row = b.add(cut.first(tile), b.axis(line))
+        here = b.min(row, b.index(cut.free - 1)) if cut.sticks_out else row
         index = split(b, batch, cut.batch_extents)
         where = (batch if self.batched else b.index(0), row)
         (value,) = cut.element(index, here, b.index(0), b.axis(step))

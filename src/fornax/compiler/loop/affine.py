@@ -1,8 +1,9 @@
 """Index arithmetic: intervals and linear forms of integer expressions.
 
-Every integer `Expr` has an interval [low, high]; every int64 sum also has a linear form, a tuple of
-(part, coefficient) pairs and a constant. Both are computed once, when `Builder` makes the node,
-from those of its operands, so nothing here walks deep graphs. Linear forms wrap like int64;
+Every integer `Expr` has an interval [low, high], computed when `Builder` makes the node, from those
+of its operands. Every int64 sum also has a linear form, a tuple of (part, coefficient) pairs and a
+constant, which is kept where it is first needed: every sum that `Builder` makes is built from its
+form, so nothing here walks deep graphs. Linear forms wrap like int64;
 division rules (`quotient`, `modulo`) are for indices, which do not overflow.
 """
 
@@ -32,6 +33,8 @@ def bounds_of(dtype: str) -> tuple[int, int]:
 
 
 LIMITS = {dtype: bounds_of(dtype) for dtype in WIDTH if not is_float(dtype)}
+#: dtypes whose expressions have intervals: integers and bool, not those that are memory only
+INTEGERS = frozenset(LIMITS) - set(STORAGE)
 
 
 def limits(dtype: str) -> tuple[int, int]:
@@ -124,8 +127,9 @@ def operation_interval(name: str, args: tuple[Expr, ...], dtype: str) -> tuple[i
 # --- linear forms -----------------------------------------------------------------------------
 def linear(x: Expr) -> tuple[Terms, int]:
     """x as (parts with coefficients, constant)."""
-    if x.linear is not None:
-        return x.linear
+    found = form(x)
+    if found is not None:
+        return found
     if x.kind == "const":
         return (), x.data
     return ((x, 1),), 0
@@ -142,8 +146,10 @@ def combine(*scaled: tuple[Expr, int], constant: int = 0) -> tuple[dict[Expr, in
     return {p: w for p, c in total.items() if (w := wrap(c))}, wrap(constant)
 
 
-def linear_of(node: Expr) -> tuple[Terms, int] | None:
+def form(node: Expr) -> tuple[Terms, int] | None:
     """The linear form of an int64 operation that is a sum or a multiple, else None."""
+    if node.linear is not None:
+        return node.linear
     if node.kind != "op" or node.dtype != "int64":
         return None
     name, args = node.data, node.args
@@ -157,13 +163,17 @@ def linear_of(node: Expr) -> tuple[Terms, int] | None:
         total = combine((args[0], args[1].data))
     else:
         return None
-    return tuple(total[0].items()), total[1]
+    node.linear = tuple(total[0].items()), total[1]
+    return node.linear
 
 
 def build(b: Builder, terms: dict[Expr, int], constant: int) -> Expr:
     """The canonical expression of a linear form: parts in order of creation, constant last."""
+    if not terms:
+        return b.index(constant)
     total = None
-    for part, coefficient in sorted(terms.items(), key=lambda item: item[0].number):
+    ordered = tuple(sorted(terms.items(), key=_by_number)) if len(terms) > 1 else terms.items()
+    for part, coefficient in ordered:
         negate = coefficient < 0 and total is not None
         size = -coefficient if negate else coefficient
         scaled = part if size == 1 else b.node("op", "int64", "mul", (part, b.index(size)))
@@ -171,11 +181,20 @@ def build(b: Builder, terms: dict[Expr, int], constant: int) -> Expr:
             total = scaled
         else:
             total = b.node("op", "int64", "sub" if negate else "add", (total, scaled))
-    if total is None:
-        return b.index(constant)
-    if constant == 0:
-        return total
-    return b.node("op", "int64", "add", (total, b.index(constant)))
+    assert total is not None
+    if constant:
+        total = b.node("op", "int64", "add", (total, b.index(constant)))
+    if total.kind == "op" and total.linear is None and total.data in _SUMS:
+        total.linear = tuple(ordered), constant
+    return total
+
+
+#: operations that have a linear form (a product if one factor is constant)
+_SUMS = frozenset(("add", "sub", "mul"))
+
+
+def _by_number(term: tuple[Expr, int]) -> int:
+    return term[0].number
 
 
 def sum_of(b: Builder, *scaled: tuple[Expr, int], constant: int = 0) -> Expr:
@@ -276,11 +295,6 @@ def reduced(b: Builder, rest: dict[Expr, int], constant: int, size: int) -> tupl
 def sum_with(b: Builder, terms: dict[Expr, int], constant: int, x: Expr) -> Expr:
     """A linear form plus one more expression."""
     return sum_of(b, (x, 1), *terms.items(), constant=constant)
-
-
-def is_integer(dtype: str) -> bool:
-    """True where intervals make sense: integers and bool, not floats nor memory-only dtypes."""
-    return dtype not in STORAGE and not is_float(dtype)
 
 
 def depends_on_axis(x: Expr, axes: set[Axis]) -> bool:

@@ -37,20 +37,19 @@ class Builder:
 
     def __init__(self) -> None:
         self.nodes: dict[tuple, Expr] = {}
+        self.integers: dict[int, Expr] = {}
 
     # --- nodes ---
     def node(self, kind: str, dtype: str, data, args: tuple[Expr, ...] = ()) -> Expr:
         """The interned node with these fields."""
-        key = (kind, dtype, data, args)
-        if kind == "const":  # 0.0 and -0.0, 1 and 1.0 and True must differ
+        key: tuple = (kind, dtype, data, args)
+        if data.__class__ is float:  # 0.0 and -0.0 must differ, NaNs must not
             key = (kind, dtype, repr(data), args)
         found = self.nodes.get(key)
         if found is None:
             found = self.nodes[key] = Expr(kind, dtype, data, args, len(self.nodes))
-            if affine.is_integer(dtype):
+            if dtype in affine.INTEGERS:
                 found.low, found.high = affine.interval(found)
-                if dtype == "int64":
-                    found.linear = affine.linear_of(found)
         return found
 
     def const(self, value, dtype: str) -> Value:
@@ -64,7 +63,12 @@ class Builder:
 
     def index(self, value: int | Expr) -> Expr:
         """An int64 expression from an int."""
-        return value if isinstance(value, Expr) else self.node("const", "int64", int(value))
+        if isinstance(value, Expr):
+            return value
+        found = self.integers.get(value)
+        if found is None:
+            found = self.integers[value] = self.node("const", "int64", int(value))
+        return found
 
     def new_axis(self, extent: int, name: str = "i") -> Axis:
         """A fresh loop variable."""

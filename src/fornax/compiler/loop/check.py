@@ -36,6 +36,10 @@ UNARY = {
 ARITY = {name: 1 if name in UNARY else 3 if name in ("select", "fma") else 2 for name in OPERATIONS}
 
 
+#: kind of a node -> the attribute of `Checker` that knows where its data may be used
+SCOPES = {"axis": "axes", "carry": "inside", "final": "after", "load": "memory"}
+
+
 class IllFormed(ValueError):
     """A kernel breaks a rule of the loop IR: a bug of whatever made it, not of the user."""
 
@@ -74,58 +78,66 @@ class Checker:
 
     # --- expressions ---
     def expression(self, root: Expr, dtype: str | None = None) -> None:
-        self.require(isinstance(root, Expr), f"{root!r} is not an expression")
+        if not isinstance(root, Expr):
+            self.fail(f"{root!r} is not an expression")
         for node in reachable((root,)):
-            self.scoped(node)
+            scope = SCOPES.get(node.kind)
+            if scope is not None and node.data not in getattr(self, scope):
+                self.fail(f"{node} used outside of its scope")
             if node not in self.typed:
-                self.types(node)
+                wrong = self.mistyped(node)
+                if wrong:
+                    self.fail(f"{node}: {wrong}")
                 self.typed.add(node)
-        if dtype is not None:
-            self.require(root.dtype == dtype, f"{root} should be {dtype}")
+        if dtype is not None and root.dtype != dtype:
+            self.fail(f"{root} should be {dtype}")
 
-    def scoped(self, node: Expr) -> None:
-        known = {"axis": self.axes, "carry": self.inside, "final": self.after, "load": self.memory}
-        if node.kind in known:
-            self.require(node.data in known[node.kind], f"{node} used outside of its scope")
-
-    def types(self, node: Expr) -> None:
+    def mistyped(self, node: Expr) -> str | None:
+        """What is wrong with a node and its operands, taken by themselves."""
         kind = node.kind
+        if kind == "op":
+            return self.operation(node)
         if kind == "load":
             rank = len(node.data.shape)
-            self.require(len(node.args) in (rank, rank + 2), f"{node}: number of indices")
+            if len(node.args) not in (rank, rank + 2):
+                return "number of indices"
             for index in node.args[:rank]:
-                self.require(index.dtype == "int64", f"{node}: index {index} is not int64")
-            self.memory_dtype(node.dtype, node.data, f"{node}")
-            if node.masked:
-                self.require(node.args[rank].dtype == "bool", f"{node}: the mask is not bool")
-                self.require(node.args[rank + 1].dtype == node.dtype, f"{node}: dtype of `other`")
-        elif kind == "op":
-            self.operation(node)
-        elif kind == "reduce":
-            self.fail(f"{node} has not been scheduled")
-        else:
-            self.require(kind in ("const", "axis", "param", "carry", "final"), f"{node}: kind")
+                if index.dtype != "int64":
+                    return f"index {index} is not int64"
+            if node.masked and node.args[rank].dtype != "bool":
+                return "the mask is not bool"
+            if node.masked and node.args[rank + 1].dtype != node.dtype:
+                return "dtype of `other`"
+            return self.memory_dtype(node.dtype, node.data)
+        if kind == "reduce":
+            return "has not been scheduled"
+        return None if kind in ("const", "axis", "param", "carry", "final") else "kind"
 
-    def operation(self, node: Expr) -> None:
+    def operation(self, node: Expr) -> str | None:
         name, args = node.data, node.args
-        self.require(name in OPERATIONS, f"{node}: unknown operation")
-        self.require(len(args) == ARITY[name], f"{node}: {len(args)} operands")
-        if name in ("cast", "bitcast"):
-            same = WIDTH[args[0].dtype] == WIDTH[node.dtype]
-            self.require(name == "cast" or same, f"{node}: widths differ")
-            return
+        if name not in OPERATIONS:
+            return "unknown operation"
+        if len(args) != ARITY[name]:
+            return f"{len(args)} operands"
+        if name == "cast":
+            return None
+        if name == "bitcast":
+            return None if WIDTH[args[0].dtype] == WIDTH[node.dtype] else "widths differ"
         if name == "select":
-            self.require(args[0].dtype == "bool", f"{node}: the condition is not bool")
+            if args[0].dtype != "bool":
+                return "the condition is not bool"
             args = args[1:]
-        dtypes = {a.dtype for a in args}
-        self.require(len(dtypes) == 1, f"{node}: operands of {sorted(dtypes)}")
-        expected = "bool" if name in COMPARE else args[0].dtype
-        self.require(node.dtype == expected, f"{node}: should be {expected}")
+        first = args[0].dtype
+        for other in args[1:]:
+            if other.dtype != first:
+                return f"operands of {sorted({a.dtype for a in args})}"
+        expected = "bool" if name in COMPARE else first
+        return None if node.dtype == expected else f"should be {expected}"
 
-    def memory_dtype(self, dtype: str, buffer: Buffer, what: str) -> None:
+    def memory_dtype(self, dtype: str, buffer: Buffer) -> str | None:
         raw = f"uint{WIDTH[buffer.dtype]}" if buffer.dtype in STORAGE else None
         good = dtype in (compute_dtype(buffer.dtype), buffer.dtype, raw)
-        self.require(good, f"{what}: {dtype} in a {buffer.dtype} buffer")
+        return None if good else f"{dtype} in a {buffer.dtype} buffer"
 
     # --- statements ---
     def body(self, body: tuple[Statement, ...], top: bool = False) -> None:
@@ -158,7 +170,9 @@ class Checker:
         for index in store.index:
             self.expression(index, "int64")
         self.expression(store.value)
-        self.memory_dtype(store.value.dtype, buffer, f"store to {buffer.name}")
+        wrong = self.memory_dtype(store.value.dtype, buffer)
+        if wrong:
+            self.fail(f"store to {buffer.name}: {wrong}")
         if store.mask is not None:
             self.expression(store.mask, "bool")
 

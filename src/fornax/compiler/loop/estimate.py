@@ -157,7 +157,7 @@ class Estimate:
         for node in self.own.get(loop, ()):
             if node.kind == "load":
                 total += self.access(node.args[0], vector, lanes, GATHER)
-            elif node.dtype == "int64" and node.linear is not None:
+            elif node.dtype == "int64" and affine.form(node) is not None:
                 total += 0.1  # addresses
             elif node.data in MATH:
                 weight = HEAVY_MATH.get(node.data, MATH_WEIGHT)

@@ -8,6 +8,7 @@ which then fold, so that a constant operand gives the value that a variable one 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,22 @@ def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr
     return rule(b, args, dtype) if rule is not None else None
 
 
+#: what operations of int64 constants are in Python's integers, before wrapping
+INDICES: dict[str, Callable[..., int]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
+    "gt": operator.gt, "ge": operator.ge, "min": min, "max": max,
+    "idiv": operator.floordiv, "imod": operator.mod,
+}  # fmt: skip
+DIVISIONS = ("idiv", "imod")
+
+
 def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     """Evaluate an operation of constants."""
     values = [a.data for a in args]
+    exact = INDICES.get(name)
+    if exact is not None and args[0].dtype == "int64" and not (name in DIVISIONS and values[1] < 1):
+        return b.const(exact(*values), dtype)
     if name == "fma":
         return b.const(meaning.exact_fma(*values, dtype), dtype)
     arrays = [meaning.numpy_dtype(a.dtype).type(v) for a, v in zip(args, values, strict=True)]
@@ -269,7 +283,7 @@ def is_index(x: Expr) -> bool:
 
 def difference(x: Expr, y: Expr) -> tuple[int, int]:
     """Bounds of x - y, before any wrapping; parts that indices have in common cancel."""
-    if x.linear is not None or y.linear is not None:
+    if affine.form(x) is not None or affine.form(y) is not None:
         if is_index(x) and is_index(y):
             return affine.span(*affine.combine((x, 1), (y, -1)))
     return x.low - y.high, x.high - y.low

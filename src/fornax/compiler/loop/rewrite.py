@@ -7,6 +7,7 @@ number is larger than its operands', hence sorting by number is a bottom-up orde
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -24,6 +25,8 @@ from fornax.compiler.loop.ir import (
     While,
 )
 
+_number = attrgetter("number")
+
 
 def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None) -> list[Expr]:
     """All nodes below `roots`, operands before users. Operands of a `stop` node are not entered."""
@@ -35,7 +38,7 @@ def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None)
             seen.add(node)
             if stop is None or not stop(node):
                 stack.extend(node.args)
-    return sorted(seen, key=lambda node: node.number)
+    return sorted(seen, key=_number)
 
 
 class Rewriter:
@@ -66,6 +69,9 @@ class Rewriter:
         found = memo.get(root)
         if found is not None:
             return found
+        if all([a in memo for a in root.args]):
+            memo[root] = self.rebuild(root, tuple([memo[a] for a in root.args]))
+            return memo[root]
         for node in reachable((root,), memo.__contains__):
             if node not in memo:
                 memo[node] = self.rebuild(node, tuple([memo[a] for a in node.args]))

@@ -8,6 +8,7 @@ unrolled loops are left as they are.
 
 from __future__ import annotations
 
+from fornax.compiler.loop import affine
 from fornax.compiler.loop.estimate import Estimate, trips
 from fornax.compiler.loop.ir import (
     COMBINERS,
@@ -131,7 +132,7 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
     work = vectors = 0
     for node in estimate.nodes:
         if node in varying and node.kind in ("op", "load"):
-            if node.dtype == "int64" and node.linear is not None:
+            if node.dtype == "int64" and affine.form(node) is not None:
                 continue
             work += 20 if node.data in MATH else 1
     inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
