@@ -116,8 +116,10 @@ class Estimate:
             for node in self.nodes:
                 if node.kind == "axis":
                     lanes = node.data is vector.axis
-                elif node.kind in ("carry", "final"):
+                elif node.kind == "carry":
                     lanes = self.within(self.binder.get(node.data), vector)
+                elif node.kind == "final":  # its value is known after its loop, outside of it
+                    lanes = self.within(self.parent.get(self.binder.get(node.data)), vector)
                 else:
                     lanes = any(a in found for a in node.args)
                 if lanes:

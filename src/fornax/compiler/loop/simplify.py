@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
+from fornax.compiler.loop.keep import keep
 from fornax.compiler.loop.rewrite import Rewriter
 
 
 def simplify(kernel: Kernel) -> Kernel:
-    """The kernel with flat buffers, folded again, and without loops that do nothing."""
-    return Flattener(Builder()).kernel(kernel)
+    """The kernel with flat buffers, folded again, without loops that do nothing or do it twice."""
+    b = Builder()
+    return keep(b, Flattener(b).kernel(kernel))
 
 
 def extent_in_memory(buffer: Buffer) -> int:

@@ -1,0 +1,152 @@
+"""Values that neighbouring loops would compute twice stay in local memory.
+
+A softmax takes the exponentials of a row for their sum, and again for the quotients. The first of
+two such loops stores what both compute, if that is dear, a row of it is small, and both go through
+memory one element after the other; the second loop reads it.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    MATH,
+    WIDTH,
+    Alloc,
+    Axis,
+    Buffer,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+)
+from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+
+#: loops of fewer iterations compute again
+SHORTEST = 64
+#: most bytes of one kept row
+LARGEST = 1 << 16
+
+
+def keep(b: Builder, kernel: Kernel) -> Kernel:
+    """The flat kernel, made with `b`, with what sibling loops have in common kept."""
+    body = Keeper(b).statements(kernel.body)
+    return Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
+
+
+class Keeper:
+    def __init__(self, b: Builder):
+        self.b = b
+        self.count = 0
+
+    def statements(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        """The statements with their own loops kept from computing twice, and those inside."""
+        found: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, For):
+                inner = self.statements(statement.body)
+                if inner != statement.body:
+                    statement = For(
+                        statement.axis, inner, statement.carries, statement.kind, statement.lanes,
+                        statement.reverse,
+                    )  # fmt: skip
+                elif is_plain(statement):
+                    statement = self.reuse(found, statement)
+            found.append(statement)
+        return tuple(found)
+
+    def reuse(self, before: list[Statement], loop: For) -> For:
+        """`loop` reading what an earlier loop computes; that loop is made to keep it."""
+        for place in reversed(range(len(before))):
+            first = before[place]
+            if not isinstance(first, For) or not is_plain(first):
+                continue
+            if first.axis.extent != loop.axis.extent:
+                continue
+            common = self.common(first, loop)
+            written = {s.buffer for s in walk(before[place:]) if isinstance(s, Store)}
+            allocs, stores, memo = [], [], {}
+            for node, same in common.items():
+                if any(n.kind == "load" and n.data in written for n in reachable((same,))):
+                    continue  # what it is computed from changes in between
+                self.count += 1
+                local = Buffer(f"kept{self.count}", same.dtype, (loop.axis.extent,), (1,), "local")
+                allocs.append(Alloc(local))
+                stores.append(Store(local, (self.b.axis(first.axis),), same))
+                memo[node] = self.b.node("load", node.dtype, local, (self.b.axis(loop.axis),))
+            if memo:
+                keeping = (*first.body, *stores)
+                before[place] = For(first.axis, keeping, first.carries, first.kind, first.lanes)
+                before[place:place] = allocs
+                loop = Rewriter(self.b, memo).loop(loop)
+        return loop
+
+    def common(self, first: For, loop: For) -> dict[Expr, Expr]:
+        """Dear expressions of `loop` that `first` computes for the same element."""
+        known = set(reachable(roots(first)))
+        rename = Rewriter(self.b, {self.b.axis(loop.axis): self.b.axis(first.axis)})
+        rename.bound["axis", loop.axis] = self.b.axis(first.axis)
+        found: dict[Expr, Expr] = {}
+        seen: set[Expr] = set()
+        stack = list(roots(loop))
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if is_dear(node, loop.axis):
+                same = rename(node)
+                if same in known:
+                    found[node] = same
+                    continue
+            stack.extend(node.args)
+        return found
+
+
+def is_plain(loop: For) -> bool:
+    """A serial loop of known extent around stores and carries only."""
+    extent = loop.axis.extent
+    return (
+        isinstance(extent, int)
+        and extent >= SHORTEST
+        and loop.kind == "serial"
+        and not loop.reverse
+        and all(isinstance(s, Store) for s in loop.body)
+    )
+
+
+def roots(loop: For) -> list[Expr]:
+    return [*expressions(loop.body), *(carried.next for carried in loop.carries)]
+
+
+def is_dear(node: Expr, axis: Axis) -> bool:
+    """An elementary function of the loop's element, read from neighbours in memory."""
+    if node.kind != "op" or node.dtype == "bool":
+        return False
+    if axis.extent * WIDTH[node.dtype] // 8 > LARGEST:
+        return False
+    nodes = reachable((node,))
+    if not any(n.kind == "op" and n.data in MATH for n in nodes):
+        return False
+    along = False
+    for n in nodes:
+        if n.kind == "load":
+            step = stride(n.args[0], axis)
+            if step not in (0, 1):
+                return False
+            along |= step == 1
+        elif n.kind == "carry":
+            return False
+    return along
+
+
+def stride(offset: Expr, axis: Axis) -> int | None:
+    """Elements between neighbouring iterations; None if they vary."""
+    step = 0
+    for part, coefficient in affine.linear(offset)[0]:
+        if part.kind == "axis" and part.data is axis:
+            step = coefficient
+        elif affine.depends_on_axis(part, {axis}):
+            return None
+    return step

@@ -1,0 +1,80 @@
+"""What neighbouring loops have in common is computed once, where that is right and pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_kernels import buffer, data
+
+from fornax.backends import cpu
+from fornax.backends.llvm.target import find
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.check import check
+from fornax.compiler.loop.interpret import interpret
+from fornax.compiler.loop.ir import Alloc, Axis, For, Kernel, Store
+from fornax.compiler.loop.rewrite import walk
+from fornax.compiler.loop.schedule import nest
+from fornax.compiler.loop.simplify import simplify
+
+
+def exponentials(rows: int, columns: int, along: int = 1) -> Kernel:
+    """exp(x), divided by its sum over dimension `along`."""
+    b = Builder()
+    shape = (rows, columns)
+    x, y = buffer("x", "float32", shape), buffer("y", "float32", shape, "out")
+    i, j, k = Axis(rows), Axis(columns), Axis(shape[along])
+    inner = (b.axis(i), b.axis(k)) if along == 1 else (b.axis(k), b.axis(j))
+    total = b.reduce("add", [k], b.exp(b.load(x, inner)))
+    index = (b.axis(i), b.axis(j))
+    value = b.div(b.exp(b.load(x, index)), total)
+    return Kernel("exponentials", (x, y), nest(b, [i, j], [(y, index, value)]))
+
+
+def overwritten(length: int) -> Kernel:
+    """The sum of exp(x) while x becomes its double, then exp of what x is by then."""
+    b = Builder()
+    x, y = buffer("x", "float32", (length,), "inout"), buffer("y", "float32", (length,), "out")
+    i, j = Axis(length), Axis(length)
+    first, second = b.load(x, [b.axis(i)]), b.load(x, [b.axis(j)])
+    doubled = Store(x, (b.axis(i),), b.mul(b.exp(first), b.const(2, "float32")))
+    return Kernel(
+        "overwritten",
+        (x, y),
+        (For(i, (doubled,)), For(j, (Store(y, (b.axis(j),), b.exp(second)),))),
+    )
+
+
+def kept(kernel: Kernel) -> int:
+    return sum(isinstance(s, Alloc) for s in walk(simplify(kernel).body))
+
+
+@pytest.mark.parametrize("rows,columns", [(1, 64), (3, 70), (5, 1000)])
+def test_rows_are_kept(rows, columns):
+    kernel = exponentials(rows, columns)
+    assert kept(kernel) == 1
+    x = data("float32", (rows, columns), 1, whole=True)
+    expected = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    for run in (kernel, check(simplify(kernel))):
+        arrays = [x.copy(), np.zeros_like(x)]
+        interpret(run, arrays)
+        np.testing.assert_allclose(arrays[1], expected, rtol=1e-5)
+    for name in ("sse2", "native"):
+        compiled = cpu.compile_kernel(kernel, find(name))
+        arrays = [x.copy(), np.zeros_like(x)]
+        cpu.run(compiled, arrays)
+        np.testing.assert_allclose(arrays[1], expected, rtol=1e-5)
+
+
+def test_what_does_not_pay_is_computed_again():
+    assert kept(exponentials(300, 10)) == 0  # short rows run in lanes over the rows
+    assert kept(exponentials(100, 100, along=0)) == 0  # columns are far apart in memory
+    assert kept(exponentials(2, 1 << 15)) == 0  # a row does not fit the first caches
+
+
+def test_what_changes_in_between_is_computed_again():
+    kernel = overwritten(100)
+    assert kept(kernel) == 0
+    x = np.linspace(-1, 1, 100, dtype=np.float32)
+    arrays = [x.copy(), np.zeros_like(x)]
+    interpret(simplify(kernel), arrays)
+    np.testing.assert_allclose(arrays[1], np.exp(2 * np.exp(x)), rtol=1e-5)
