@@ -18,18 +18,18 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     {
         "api.jit": ("jit",),
-        "api.grad": ("grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp"),
+        "api.grad": ("fwd_and_bwd", "grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp"),
         "api.jacobian": ("hessian", "jacfwd", "jacobian", "jacrev"),
         "api.vmap": ("vmap",),
         "api.pmap": ("pmap",),
         "api.shard": ("make_mesh", "reshard", "set_mesh"),
         "partition.shardings": ("NamedSharding",),
         "partition.spec": ("P",),
-        "api.custom": ("custom_gradient", "custom_jvp", "custom_vjp"),
+        "api.custom": ("closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"),
         "api.checkpoint": ("checkpoint", "checkpoint_policies", "remat"),
         "api.inspect": (
             "ShapeDtypeStruct", "block_until_ready", "device_get", "device_put", "disable_jit",
-            "eval_shape", "make_jaxpr", "named_call", "named_scope", "typeof",
+            "ensure_compile_time_eval", "eval_shape", "make_jaxpr", "named_call", "named_scope", "typeof",
         ),
         "api.device": (
             "Device", "clear_caches", "default_backend", "device_count", "devices",
@@ -51,8 +51,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "debug", "dtypes", "errors", "experimental", "flatten_util", "lax", "nn", "numpy",
-        "observe", "random", "scipy", "sharding", "stages", "tree", "tree_util", "typing",
+        "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "flatten_util", "lax", "nn", "numpy",
+        "observe", "random", "scipy", "sharding", "stages", "test_util", "tree",
+        "tree_util", "typing",
     ),
     before="fornax.numpy.methods",
 )  # fmt: skip

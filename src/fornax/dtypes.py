@@ -26,8 +26,11 @@ __all__ = [
 
 
 def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> Any:
-    """The dtype that arrays of `dtype` get: 64-bit ones are narrowed unless x64 is enabled."""
-    return _dtypes.canonical(dtype)
+    """The dtype that arrays of `dtype` get: 64-bit ones are narrowed unless x64 is enabled.
+
+    None is float64, as in NumPy.
+    """
+    return _dtypes.canonical(_dtypes.float64 if dtype is None else dtype)
 
 
 def scalar_type_of(x: Any) -> type:

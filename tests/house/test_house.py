@@ -18,8 +18,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: rooms from the ground up; a room may import those before it, and itself
 ROOMS = (
     "_native", "lazy", "record", "errors", "settings", "observe", "pytree", "scalars", "ir",
-    "transforms", "primitives", "compiler", "backends", "runtime", "api", "numpy", "lax", "random",
-    "nn", "scipy",
+    "transforms", "primitives", "partition", "compiler", "backends", "runtime", "api", "numpy",
+    "lax", "random", "nn", "scipy", "experimental", "compat", "cli",
 )  # fmt: skip
 #: the rooms of the public surface, which use one another
 SURFACE = ("numpy", "lax", "random", "nn", "scipy")
@@ -29,7 +29,10 @@ LATE = {"llvmlite", "scipy", "mpmath", "sklearn", "matplotlib", "ctypes", "ctype
 LATE_OWN = {"fornax.runtime.compile"}
 LONGEST = 600
 #: primitives that a compiled program runs by their reference, between kernels
-HOST = {"sort", "top_k", "custom_lin", "pure_callback", "io_callback", "debug_callback"}
+HOST = {
+    "cholesky", "custom_lin", "debug_callback", "eig", "eigh", "fft", "io_callback", "lu",
+    "pure_callback", "qr", "sort", "svd", "top_k", "triangular_solve",
+}  # fmt: skip
 
 
 def room_of(path: Path) -> str:

@@ -15,8 +15,8 @@ import fornax
 
 #: package -> modules with an `__all__` that is not the package's
 PACKAGES = {
-    "fornax.numpy": {"linalg", "promotion"},
-    "fornax.lax": {"carry"},
+    "fornax.numpy": {"fft", "promotion"},
+    "fornax.lax": {"carry", "linalg"},
     "fornax.random": {"sampler", "standard"},
     "fornax.nn": {"initializers"},
 }

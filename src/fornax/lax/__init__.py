@@ -54,11 +54,14 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ),
         "control_flow": ("fori_loop", "map", "scan", "while_loop"),
         "branches": ("cond", "switch"),
+        "composites": ("composite", "optimization_barrier", "platform_dependent"),
+        "solves": ("custom_linear_solve", "custom_root"),
         "associative": ("associative_scan",),
         "parallel": (
             "all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
             "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
         ),
+        "spectral": ("FftType", "fft", "fft_p"),
         "sorting": ("approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"),
         "operations": (
             "abs_p", "acos_p", "acosh_p", "add_p", "and_p", "argmax_p", "argmin_p", "asin_p",
@@ -83,5 +86,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "xor_p", "zeta_p",
         ),
     },
+    modules=("linalg",),
     before="fornax.numpy.methods",
 )  # fmt: skip

@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "unravel_index", "vander",
         ),
         "methods": ("ndarray",),
+        "namespace_info": ("__array_api_version__", "__array_namespace_info__"),
         "padding": ("pad",),
         "polynomials": (
             "poly", "polyadd", "polyder", "polydiv", "polyint", "polymul", "polysub", "polyval",
@@ -104,6 +105,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "trunc",
         ),
     },
-    modules=("linalg",),
+    modules=("fft", "linalg"),
     before="fornax.numpy.methods",
 )  # fmt: skip

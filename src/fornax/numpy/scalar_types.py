@@ -40,12 +40,10 @@ class _ScalarType(type):
         return array(x, dtype=cls.dtype)
 
     def __eq__(cls, other: Any) -> Any:
-        if isinstance(other, _ScalarType):
-            return cls.dtype == other.dtype
-        try:
-            return cls.dtype == dtypes.as_dtype(other)
-        except TypeError:
-            return NotImplemented
+        # of everything that is no dtype, only NumPy's scalar type of the same name is equal
+        if isinstance(other, _ScalarType | np.dtype):
+            return cls.dtype == (other.dtype if isinstance(other, _ScalarType) else other)
+        return other is cls.dtype.type
 
     def __hash__(cls) -> int:
         return hash(cls.dtype.type)

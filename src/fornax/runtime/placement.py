@@ -42,15 +42,24 @@ def _shards(array: Any) -> list[Shard]:
     return [Shard(CPU, (slice(None),) * array.ndim, 0, array)]
 
 
+def _to_device(self: Any, device: Any, *, stream: Any = None) -> Any:
+    """The array on a device: itself, for there is one. Raises ValueError for another device."""
+    if device is not None and device is not CPU and getattr(device, "device_set", None) != {CPU}:
+        raise ValueError(f"unknown device {device!r}\n  try:   None, or one of devices()")
+    return self
+
+
 def _install() -> None:
     array: Any = _native.Array
     array.sharding = property(lambda self: ON_CPU)
     array.devices = lambda self: {CPU}
     array.addressable_shards = array.global_shards = property(_shards)
     array.is_fully_replicated = property(lambda self: True)
+    array.to_device = _to_device
     types: Any = ArrayType
     types.sharding = property(type_sharding)
     tracers: Any = Tracer
+    tracers.to_device = _to_device
     tracers.sharding = property(lambda self: type_sharding(self.type))
 
 

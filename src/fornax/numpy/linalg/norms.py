@@ -1,4 +1,4 @@
-"""Norms and products of vectors and matrices: what needs no decomposition."""
+"""Norms, powers and products of vectors and matrices."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.types import typeof
-from fornax.numpy import products, reductions, shaping, ufuncs
+from fornax.numpy import products, reductions, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray, eye
+from fornax.numpy.linalg import decompositions, equations
 from fornax.numpy.products import matmul, tensordot, vecdot
 from fornax.numpy.promotion import as_dtype, check, concrete_form
 from fornax.numpy.reductions import canonical_axes, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
 
 __all__ = [
-    "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
+    "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
     "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
@@ -26,8 +27,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
     """The norm of a vector or matrix, or of those over one or two dimensions `axis`.
 
     ord: None (square root of the sum of squares), for vectors any number or inf, for matrices
-    'fro', 1, -1, inf, -inf. Raises ValueError for others, NotImplementedError for matrix norms by
-    singular values (2, -2, 'nuc').
+    'fro', 1, -1, inf, -inf, and by singular values 2, -2 and 'nuc'. Raises ValueError for others.
     """
     check("linalg.norm", x)
     (x,) = ufuncs.promote_inexact(concrete_form(x))
@@ -71,9 +71,10 @@ def _matrix(x: Any, ord: Any, axes: Sequence[int]) -> Any:
     if ord in (None, "fro", "f"):
         return ufuncs.sqrt(reductions.sum(_squares(x), axes))
     if ord in (2, -2, "nuc"):
-        raise NotImplementedError(
-            f"linalg.norm: ord={ord!r} of matrices needs singular values, which are not supported"
-        )
+        values = decompositions.svdvals(shaping.moveaxis(x, (row, column), (-2, -1)))
+        if ord == "nuc":
+            return reductions.sum(values, -1)
+        return (reductions.max if ord == 2 else reductions.min)(values, -1)
     if isinstance(ord, str) or abs(ord) not in (1, np.inf):
         raise ValueError(f"Invalid order {ord!r} for matrix norm.")
     summed, other = (row, column) if abs(ord) == 1 else (column, row)
@@ -95,6 +96,22 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
 def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     """The norm of the matrices in the last two dimensions. See `norm`."""
     return norm(x, ord, (-2, -1), keepdims)
+
+
+def cond(x, p=None):
+    """The condition number of matrices: norm(x, p) norm(equations.inv(x), p).
+
+    p: None (the ratio of the largest and smallest singular value), or an order of `norm`.
+    """
+    x = decompositions.matrices("jnp.linalg.cond", x)
+    if p in (None, 2, -2):
+        s = decompositions.svdvals(x)
+        largest, least = s[..., 0], s[..., -1]
+        return least / largest if p == -2 else largest / least
+    ratio = norm(x, p, (-2, -1)) * norm(equations.inv(x), p, (-2, -1))
+    broken = reductions.any(ufuncs.isnan(x), (-2, -1))
+    infinite = ufuncs.logical_and(ufuncs.isnan(ratio), ufuncs.logical_not(broken))
+    return selection.where(infinite, np.inf, ratio).astype(typeof(ratio).dtype)
 
 
 def outer(x1, x2, /):
@@ -166,7 +183,7 @@ def multi_dot(arrays, *, precision=None):
 
 
 def matrix_power(a, n):
-    """Square matrices times themselves n times, n >= 0."""
+    """Square matrices times themselves n times; the power of their inverses for n < 0."""
     check("linalg.matrix_power", a)
     (a,) = ufuncs.promote_inexact(concrete_form(a))
     a = asarray(a)
@@ -179,9 +196,7 @@ def matrix_power(a, n):
         raise TypeError("Last 2 dimensions of the array must be square")
     n = operator.index(n)
     if n < 0:
-        raise NotImplementedError(
-            "matrix_power: negative powers need inverses, which are not supported"
-        )
+        a, n = equations.inv(a), -n
     if n == 0:
         return broadcast_to(eye(shape[-1], dtype=typeof(a).dtype), shape)
     result = None

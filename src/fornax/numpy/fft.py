@@ -1,0 +1,254 @@
+"""Fourier transforms: JAX's `jax.numpy.fft`.
+
+`norm` says where the factor 1/size goes: "backward" (to inverses, the default), "forward", or
+"ortho" (its square root to both).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fornax.errors import message
+from fornax.ir.types import typeof
+from fornax.lax.spectral import FftType
+from fornax.lax.spectral import fft as transform
+from fornax.numpy import shaping, ufuncs
+from fornax.numpy.creation import arange, asarray, zeros
+from fornax.numpy.padding import pad
+from fornax.numpy.promotion import as_dtype, check, promote_inexact
+from fornax.scalars import dtypes
+
+__all__ = [
+    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift",
+    "ihfft", "irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn",
+]  # fmt: skip
+
+_INVERSE = (FftType.IFFT, FftType.IRFFT)
+
+
+def _scale(kind: FftType, lengths: Sequence[int], norm: str | None) -> float:
+    """What the transform is multiplied with to have the wanted norm."""
+    size = math.prod(lengths)
+    inverse = kind in _INVERSE
+    if norm in (None, "backward"):
+        return 1.0
+    if norm == "ortho":
+        return math.sqrt(size) if inverse else 1 / math.sqrt(size)
+    if norm == "forward":
+        return float(size) if inverse else 1 / size
+    raise ValueError(
+        message(
+            f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".',
+            attempt="norm=None, which is 'backward'",
+        )
+    )
+
+
+def _axes(name: str, x: Any, s: Any, axes: Any) -> list[int]:
+    rank = typeof(x).ndim
+    if axes is None:
+        count = rank if s is None else len(s)
+        axes = range(rank - count, rank)
+    axes = [operator.index(a) for a in axes]
+    if s is not None and len(s) != len(axes):
+        raise ValueError(f"{name}: Shape and axes have different lengths: {len(s)}, {len(axes)}")
+    for axis in axes:
+        if not -rank <= axis < rank:
+            raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+    axes = [a % rank for a in axes]
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name} does not support repeated axes. Got axes {axes}.")
+    return axes
+
+
+def _resized(x: Any, axes: Sequence[int], lengths: Sequence[int]) -> Any:
+    """x with zeros appended, or the end cut off, to have these lengths."""
+    shape = typeof(x).shape
+    widths = [(0, 0)] * len(shape)
+    cut = [slice(None)] * len(shape)
+    for axis, n in zip(axes, lengths, strict=True):
+        cut[axis] = slice(0, min(n, shape[axis]))
+        widths[axis] = (0, max(n - shape[axis], 0))
+    return pad(x[tuple(cut)], widths)
+
+
+def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | None) -> Any:
+    check(name, x)
+    (x,) = promote_inexact(x)
+    x = asarray(x)
+    if kind == FftType.RFFT and dtypes.is_complex(typeof(x).dtype):
+        raise ValueError(
+            message(
+                f"{name} requires real input, got {typeof(x).dtype.name}",
+                attempt="fft, or the real part",
+            )
+        )
+    if typeof(x).dtype.itemsize < 4:
+        x = as_dtype(x, dtypes.float32)
+    axes = _axes(name, x, s, axes)
+    if not axes:
+        return x if kind == FftType.RFFT else ufuncs.add(x, 0j)
+    shape = typeof(x).shape
+    if s is None:
+        lengths = [shape[a] for a in axes]
+        if kind == FftType.IRFFT:
+            lengths[-1] = max(2 * (lengths[-1] - 1), 0)
+    else:
+        lengths = [operator.index(n) for n in s]
+    if any(n < 1 for n in lengths):
+        raise ValueError(f"Invalid number of FFT data points ({tuple(lengths)}) specified.")
+    held = list(lengths)
+    if kind == FftType.IRFFT:
+        held[-1] = lengths[-1] // 2 + 1
+    if held != [shape[a] for a in axes]:
+        x = _resized(x, axes, held)
+    factor = _scale(kind, lengths, norm)
+    last = tuple(range(len(shape) - len(axes), len(shape)))
+    moved = shaping.moveaxis(x, tuple(axes), last)
+    result = transform(moved, kind, tuple(lengths))
+    if factor != 1:
+        result = ufuncs.multiply(result, factor)
+    return shaping.moveaxis(result, last, tuple(axes))
+
+
+def _one(name: str, kind: FftType, a: Any, n: Any, axis: Any, norm: str | None) -> Any:
+    if isinstance(axis, tuple | list):
+        raise ValueError(f"{name} does not support multiple axes. Please use {name}n. Got {axis}.")
+    return _transform(name, kind, a, None if n is None else (n,), (axis,), norm)
+
+
+def fftn(a, s=None, axes=None, norm=None):
+    """The transform over `axes` (all by default); s: their lengths, padded with zeros or cut."""
+    return _transform("jax.numpy.fft.fftn", FftType.FFT, a, s, axes, norm)
+
+
+def ifftn(a, s=None, axes=None, norm=None):
+    """The inverse of `fftn`."""
+    return _transform("jax.numpy.fft.ifftn", FftType.IFFT, a, s, axes, norm)
+
+
+def rfftn(a, s=None, axes=None, norm=None):
+    """The transform of real numbers: the first n // 2 + 1 elements of the last of `axes`."""
+    return _transform("jax.numpy.fft.rfftn", FftType.RFFT, a, s, axes, norm)
+
+
+def irfftn(a, s=None, axes=None, norm=None):
+    """The inverse of `rfftn`; s: the lengths of the real result, whose last is even by default."""
+    return _transform("jax.numpy.fft.irfftn", FftType.IRFFT, a, s, axes, norm)
+
+
+def fft(a, n=None, axis=-1, norm=None):
+    """The transform along `axis`; n: its length, padded with zeros or cut."""
+    return _one("jax.numpy.fft.fft", FftType.FFT, a, n, axis, norm)
+
+
+def ifft(a, n=None, axis=-1, norm=None):
+    """The inverse of `fft`."""
+    return _one("jax.numpy.fft.ifft", FftType.IFFT, a, n, axis, norm)
+
+
+def rfft(a, n=None, axis=-1, norm=None):
+    """The transform of real numbers along `axis`: its first n // 2 + 1 elements."""
+    return _one("jax.numpy.fft.rfft", FftType.RFFT, a, n, axis, norm)
+
+
+def irfft(a, n=None, axis=-1, norm=None):
+    """The inverse of `rfft`; n: the length of the real result, even by default."""
+    return _one("jax.numpy.fft.irfft", FftType.IRFFT, a, n, axis, norm)
+
+
+def _swapped(norm: str | None) -> str | None:
+    """The norm of a transform that is written with the inverse one."""
+    return {None: "forward", "backward": "forward", "forward": "backward"}.get(norm, norm)
+
+
+def hfft(a, n=None, axis=-1, norm=None):
+    """The transform of numbers with Hermitian symmetry, of which `a` is the first half: real."""
+    conjugate = ufuncs.conj(asarray(a))
+    return _one("jax.numpy.fft.hfft", FftType.IRFFT, conjugate, n, axis, _swapped(norm))
+
+
+def ihfft(a, n=None, axis=-1, norm=None):
+    """The inverse of `hfft`."""
+    result = _one("jax.numpy.fft.ihfft", FftType.RFFT, a, n, axis, _swapped(norm))
+    return ufuncs.conj(result)
+
+
+def _two(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | None) -> Any:
+    if len(axes) != 2:
+        raise ValueError(f"{name} only supports 2 axes. Got axes = {axes}.")
+    return _transform(name, kind, a, s, axes, norm)
+
+
+def fft2(a, s=None, axes=(-2, -1), norm=None):
+    """`fftn` over two axes."""
+    return _two("jax.numpy.fft.fft2", FftType.FFT, a, s, axes, norm)
+
+
+def ifft2(a, s=None, axes=(-2, -1), norm=None):
+    """`ifftn` over two axes."""
+    return _two("jax.numpy.fft.ifft2", FftType.IFFT, a, s, axes, norm)
+
+
+def rfft2(a, s=None, axes=(-2, -1), norm=None):
+    """`rfftn` over two axes."""
+    return _two("jax.numpy.fft.rfft2", FftType.RFFT, a, s, axes, norm)
+
+
+def irfft2(a, s=None, axes=(-2, -1), norm=None):
+    """`irfftn` over two axes."""
+    return _two("jax.numpy.fft.irfft2", FftType.IRFFT, a, s, axes, norm)
+
+
+def _frequencies(values: Any, n: Any, d: Any, dtype: Any) -> Any:
+    dtype = dtypes.canonical(dtypes.float64 if dtype is None else dtype)
+    return ufuncs.divide(as_dtype(values, dtype), as_dtype(asarray(d * n), dtype))
+
+
+def _length(name: str, n: Any) -> int:
+    if isinstance(n, tuple | list):
+        raise ValueError(
+            f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {list(n)}."
+        )
+    return operator.index(n)
+
+
+def fftfreq(n, d=1.0, *, dtype=None, device=None):
+    """The frequencies of the elements of `fft` of n samples at distance d, negative ones last."""
+    n = _length("fftfreq", n)
+    half = (n - 1) // 2 + 1
+    counts = np.concatenate([np.arange(half), np.arange(-(n // 2), 0)])
+    return _frequencies(asarray(counts), n, d, dtype) if n else zeros(0, dtype)
+
+
+def rfftfreq(n, d=1.0, *, dtype=None, device=None):
+    """The frequencies of the elements of `rfft` of n samples at distance d."""
+    n = _length("rfftfreq", n)
+    return _frequencies(arange(n // 2 + 1), n, d, dtype)
+
+
+def _shift(x: Any, axes: Any, sign: int) -> Any:
+    check("jax.numpy.fft.fftshift", x)
+    x = asarray(x)
+    shape = typeof(x).shape
+    if axes is None:
+        axes = tuple(range(len(shape)))
+    elif not isinstance(axes, Sequence):
+        axes = (operator.index(axes),)
+    shifts = [shape[a] // 2 if sign > 0 else -(shape[a] // 2) for a in axes]
+    return shaping.roll(x, tuple(shifts), tuple(axes)) if len(axes) else x
+
+
+def fftshift(x, axes=None):
+    """The element of frequency zero moved to the middle of `axes` (all by default)."""
+    return _shift(x, axes, 1)
+
+
+def ifftshift(x, axes=None):
+    """The inverse of `fftshift`."""
+    return _shift(x, axes, -1)

@@ -1,0 +1,122 @@
+"""fft: Fourier transforms over the last dimensions. Programs run them as a step on the host."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Any
+
+import numpy as np
+
+from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.complex import conj_p, real_p
+from fornax.primitives.convert import convert_element_type
+from fornax.primitives.elementwise import mul_p
+from fornax.primitives.family import constant
+from fornax.primitives.pad import pad_p
+from fornax.scalars import dtypes
+
+_REAL = (dtypes.float32, dtypes.float64)
+_COMPLEX = (dtypes.complex64, dtypes.complex128)
+
+
+class FftType(enum.IntEnum):
+    """Which transform: of complex numbers, its inverse, of real numbers, and their inverse."""
+
+    FFT = 0
+    IFFT = 1
+    RFFT = 2
+    IRFFT = 3
+
+
+class Fft(Primitive):
+    """The transform over the last `len(fft_lengths)` dimensions; inverses divide by the size.
+
+    fft_lengths: the lengths of those dimensions, of real data for RFFT and IRFFT: their complex
+    side holds only n // 2 + 1 elements of the last one.
+    """
+
+    cost = 64
+    linear = True
+
+    def type(self, x, *, fft_type, fft_lengths):
+        rank = len(fft_lengths)
+        if not 1 <= rank <= x.ndim:
+            raise ValueError(
+                f"FFT requires input of rank at least {max(rank, 1)}, got shape {x.shape}"
+            )
+        expected = _REAL if fft_type == FftType.RFFT else _COMPLEX
+        if x.dtype not in expected:
+            raise TypeError(
+                f"{FftType(fft_type).name} requires "
+                f"{' or '.join(d.name for d in expected)} input, got {x.dtype.name}"
+            )
+        lengths = tuple(fft_lengths)
+        half = (*lengths[:-1], lengths[-1] // 2 + 1)
+        wanted = half if fft_type == FftType.IRFFT else lengths
+        if x.shape[-rank:] != wanted:
+            raise ValueError(
+                f"{FftType(fft_type).name} with {fft_lengths=} requires the last dimensions of the "
+                f"input to be {wanted}, got shape {x.shape}"
+            )
+        stack = x.shape[:-rank]
+        if fft_type == FftType.RFFT:
+            return [ArrayType((*stack, *half), np.result_type(x.dtype, np.complex64))]
+        if fft_type == FftType.IRFFT:
+            return [ArrayType((*stack, *lengths), np.zeros((), x.dtype).real.dtype)]
+        return [ArrayType(x.shape, x.dtype)]
+
+    def reference(self, x, *, fft_type, fft_lengths):
+        from scipy import fft
+
+        x = np.asarray(x)
+        (out,) = self.type(typeof(x), fft_type=fft_type, fft_lengths=fft_lengths)
+        if not x.size or not out.size:
+            return [np.zeros(out.shape, out.dtype)]
+        function = (fft.fftn, fft.ifftn, fft.rfftn, fft.irfftn)[fft_type]
+        axes = range(-len(fft_lengths), 0)
+        with np.errstate(all="ignore"):
+            return [function(x, fft_lengths, axes).astype(out.dtype)]
+
+    def transpose(self, cotangents, x, *, fft_type, fft_lengths):
+        (ct,) = cotangents
+        if isinstance(ct, Zero):
+            return [Zero(x.type.tangent())]
+        if fft_type in (FftType.FFT, FftType.IFFT):  # symmetric matrices
+            return [self.bind(ct, fft_type=fft_type, fft_lengths=fft_lengths)[0]]
+        if fft_type == FftType.RFFT:
+            return [self._transpose_real(ct, fft_lengths)]
+        return [self._transpose_inverse_real(ct, fft_lengths)]
+
+    def _transpose_real(self, ct, lengths):
+        """RFFT is: make complex, transform, keep the first half."""
+        missing = lengths[-1] - typeof(ct).shape[-1]
+        config = (*((0, 0, 0),) * (typeof(ct).ndim - 1), (0, missing, 0))
+        whole = pad_p.bind(ct, constant(ct, 0), padding_config=config)[0]
+        return real_p(self.bind(whole, fft_type=FftType.FFT, fft_lengths=lengths)[0])
+
+    def _transpose_inverse_real(self, ct, lengths):
+        """Every element but the first and, of even lengths, the last stands for two."""
+        (half,) = self.bind(ct, fft_type=FftType.RFFT, fft_lengths=lengths)
+        shape, dtype = typeof(half).shape, typeof(half).dtype
+        weights = np.full(shape[-1], 2 / math.prod(lengths), dtype)
+        weights[0] /= 2
+        if lengths[-1] % 2 == 0:
+            weights[-1] /= 2
+        weighted = mul_p(half, np.broadcast_to(weights, shape))
+        return conj_p(weighted, input_dtype=dtype)
+
+    def leading(self, **params):
+        return params
+
+
+fft_p = Fft("fft")
+
+
+def fft(x: Any, fft_type: FftType, fft_lengths: tuple[int, ...]) -> Any:
+    """`Fft` applied; real input of a complex transform is made complex first."""
+    type = typeof(x)
+    if fft_type != FftType.RFFT and type.dtype in _REAL:
+        x = convert_element_type(x, np.result_type(type.dtype, np.complex64))
+    return fft_p.bind(x, fft_type=fft_type, fft_lengths=fft_lengths)[0]

@@ -1,0 +1,99 @@
+"""Fourier transforms: values against NumPy's, derivatives against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+from fornax import lax, test_util
+from fornax.numpy import fft
+
+rng = np.random.default_rng(0)
+REAL = rng.standard_normal((3, 4, 5))
+COMPLEX = REAL + 1j * rng.standard_normal((3, 4, 5))
+ONE = {"fft": COMPLEX, "ifft": COMPLEX, "rfft": REAL, "irfft": COMPLEX, "hfft": COMPLEX,
+       "ihfft": REAL}  # fmt: skip
+SEVERAL = {"fftn": COMPLEX, "ifftn": COMPLEX, "rfftn": REAL, "irfftn": COMPLEX}
+
+
+@pytest.fixture(autouse=True)
+def wide_types():
+    with fornax.enable_x64(True):
+        yield
+
+
+def assert_same(got, want):
+    assert got.shape == want.shape and got.dtype == want.dtype
+    np.testing.assert_allclose(got, want, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("norm", [None, "ortho", "forward", "backward"])
+@pytest.mark.parametrize("name", ONE)
+def test_one_axis(name, norm):
+    for n in (None, 1, 4, 7):
+        for axis in (-1, 0):
+            got = getattr(fft, name)(ONE[name], n, axis, norm)
+            assert_same(got, getattr(np.fft, name)(ONE[name], n, axis, norm))
+
+
+@pytest.mark.parametrize("norm", [None, "ortho"])
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_axes(name, norm):
+    for s, axes in [(None, None), (None, (2, 0)), ((2, 6), (0, 1)), (None, (1,))]:
+        got = getattr(fft, name)(SEVERAL[name], s, axes, norm)
+        assert_same(got, getattr(np.fft, name)(SEVERAL[name], s, axes, norm))
+    two = name[:-1] + "2"
+    assert_same(getattr(fft, two)(SEVERAL[name]), getattr(np.fft, two)(SEVERAL[name]))
+
+
+@pytest.mark.parametrize("name", [*ONE, *SEVERAL])
+def test_derivatives(name):
+    x = {**ONE, **SEVERAL}[name]
+    test_util.check_grads(getattr(fft, name), (x,), order=2, atol=1e-4, rtol=1e-4)
+
+
+def test_compiled_and_mapped():
+    want = np.fft.fft(COMPLEX, axis=0)
+    got = fornax.jit(fornax.vmap(lambda x: fft.fft(x, axis=0), 1, 1))(COMPLEX)
+    assert_same(got, want)
+
+
+def test_frequencies_and_shifts():
+    for n in (1, 2, 5):
+        assert_same(fft.fftfreq(n, 0.5), np.fft.fftfreq(n, 0.5))
+        assert_same(fft.rfftfreq(n, 0.5), np.fft.rfftfreq(n, 0.5))
+    for axes in (None, 1, (0, 2)):
+        assert_same(fft.fftshift(REAL, axes), np.fft.fftshift(REAL, axes))
+        assert_same(fft.ifftshift(REAL, axes), np.fft.ifftshift(REAL, axes))
+
+
+def test_lax_fft_is_numpys():
+    assert_same(lax.fft(REAL, "RFFT", (5,)), np.fft.rfft(REAL))
+    assert_same(lax.fft(COMPLEX, lax.FftType.IFFT, (4, 5)), np.fft.ifftn(COMPLEX, axes=(1, 2)))
+
+
+def test_dtypes():
+    with fornax.enable_x64(False):
+        assert fft.fft(np.ones(3, np.int8)).dtype == np.complex64
+        assert fft.irfft(np.ones(3, np.complex64)).dtype == np.float32
+        assert fft.fftfreq(3).dtype == np.float32
+
+
+ERRORS = {
+    "norm": (lambda: fft.fft(REAL, norm="best"), ValueError, "Invalid norm"),
+    "no points": (lambda: fft.fft(REAL, 0), ValueError, "Invalid number of FFT data points"),
+    "complex": (lambda: fft.rfft(COMPLEX), ValueError, "real input"),
+    "axis": (lambda: fft.fft(REAL, axis=3), ValueError, "out of bounds"),
+    "axes": (lambda: fft.fft(REAL, axis=(0, 1)), ValueError, "does not support multiple axes"),
+    "twice": (lambda: fft.fftn(REAL, axes=(0, 0)), ValueError, "repeated axes"),
+    "lengths": (lambda: lax.fft(COMPLEX, "FFT", (3,)), ValueError, "fft_lengths"),
+    "name": (lambda: lax.fft(COMPLEX, "DCT", (5,)), ValueError, "unknown FFT type"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_mistakes_are_named(name):
+    function, error, text = ERRORS[name]
+    with pytest.raises(error, match=text):
+        function()

@@ -1,0 +1,226 @@
+"""Linear algebra: values against NumPy's, factors multiplied back, derivatives against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+from fornax import lax, test_util
+from fornax import numpy as fnp
+from fornax.numpy import linalg
+
+STACKS = [(), (2,), (0,), (2, 1)]
+KINDS = ["float64", "complex64"]
+TOLERANCE = {"float64": 1e-9, "complex64": 2e-4}
+
+
+@pytest.fixture(autouse=True)
+def wide_types():
+    with fornax.enable_x64(True):
+        yield
+
+
+def random(shape, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape)
+    if dtype.startswith("complex"):
+        x = x + 1j * rng.standard_normal(shape)
+    return x.astype(dtype)
+
+
+def square(n, dtype, stack=(), seed=0):
+    """Far from singular."""
+    return random((*stack, n, n), dtype, seed) + np.asarray(n * np.eye(n), dtype)
+
+
+def positive(n, dtype, stack=()):
+    a = random((*stack, n, n), dtype)
+    return a @ np.conj(np.swapaxes(a, -1, -2)) + np.asarray(n * np.eye(n), dtype)
+
+
+def assert_close(got, want, tolerance=1e-9):
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+#: function, matrices it is applied to
+SAME_AS_NUMPY = {
+    "inv": square, "det": square, "cholesky": positive, "eigvalsh": positive, "pinv": square,
+    "cond": square, "slogdet": square, "matrix_rank": square,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=str)
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("name", SAME_AS_NUMPY)
+def test_values_are_numpys(name, dtype, stack):
+    a = SAME_AS_NUMPY[name](4, dtype, stack)
+    got, want = getattr(linalg, name)(a), getattr(np.linalg, name)(a)
+    pairs = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
+    for mine, numpys in pairs:
+        assert_close(mine, numpys, TOLERANCE[dtype] * 10)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
+def test_determinants_of_every_size(n):
+    a = square(n, "float64")
+    assert_close(linalg.det(a), np.linalg.det(a))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (2, 3, 2)], ids=str)
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("full", [True, False])
+def test_factors_multiply_to_the_matrix(shape, dtype, full):
+    a = random(shape, dtype)
+    q, r = linalg.qr(a, "complete" if full else "reduced")
+    u, s, vh = linalg.svd(a, full_matrices=full)
+    assert q.shape == np.linalg.qr(a, "complete" if full else "reduced")[0].shape
+    assert [x.shape for x in (u, s, vh)] == [x.shape for x in np.linalg.svd(a, full)]
+    k = min(shape[-2:])
+    assert_close(q @ r, a, TOLERANCE[dtype])
+    assert_close(u[..., :k] * s[..., None, :] @ vh[..., :k, :], a, TOLERANCE[dtype])
+    assert_close(linalg.svdvals(a), s, TOLERANCE[dtype])
+    factors, _, order = lax.linalg.lu(a)
+    rows, columns = shape[-2:]
+    lower = np.tril(factors[..., :k], -1) + np.eye(rows, k)
+    moved = np.take_along_axis(a, np.asarray(order)[..., None], -2)
+    assert_close(lower @ np.triu(np.asarray(factors)[..., :k, :]), moved, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_eigenvectors_stay_in_their_direction(dtype):
+    a = positive(3, dtype, (2,))
+    w, v = linalg.eigh(a)
+    assert_close(a @ v, v * w[..., None, :], TOLERANCE[dtype] * 10)
+    assert (np.diff(w) >= 0).all()
+    w, v = linalg.eig(square(3, dtype))
+    assert_close(square(3, dtype) @ v, v * w, TOLERANCE[dtype] * 10)
+    u, s, vh = linalg.svd(a - 5 * np.eye(3, dtype=dtype), hermitian=True)
+    assert_close((u * s[..., None, :]) @ vh, a - 5 * np.eye(3), TOLERANCE[dtype] * 10)
+
+
+@pytest.mark.parametrize("flags", range(32))
+def test_triangular_solve(flags):
+    left, lower, transpose, conjugate, unit = (bool(flags >> i & 1) for i in range(5))
+    a, b = square(3, "complex64"), random((3, 2) if left else (2, 3), "complex64", 1)
+    x = lax.linalg.triangular_solve(
+        a, b, left_side=left, lower=lower, transpose_a=transpose, conjugate_a=conjugate,
+        unit_diagonal=unit,
+    )  # fmt: skip
+    triangle = np.tril(a) if lower else np.triu(a)
+    if unit:
+        np.fill_diagonal(triangle, 1)
+    triangle = triangle.T if transpose else triangle
+    triangle = np.conj(triangle) if conjugate else triangle
+    assert_close(triangle @ x if left else x @ triangle, b, 1e-4)
+
+
+def test_solve_takes_vectors_and_matrices():
+    a = square(3, "float64", (2,))
+    for shape in [(3,), (3, 2), (2, 3, 1)]:
+        b = random(shape, "float64", 1)
+        want = np.linalg.solve(a, b[:, None])[..., 0] if len(shape) == 1 else np.linalg.solve(a, b)
+        assert_close(linalg.solve(a, b), want)
+    x, residuals, rank, s = linalg.lstsq(random((4, 2), "float64"), random((4,), "float64", 1))
+    want = np.linalg.lstsq(random((4, 2), "float64"), random((4,), "float64", 1), rcond=None)
+    for got, numpys in zip((x, residuals, rank, s), want, strict=True):
+        assert_close(got, numpys)
+    t = random((2, 3, 6), "float64")
+    assert_close(linalg.tensorinv(t), np.linalg.tensorinv(t))
+    assert_close(linalg.tensorsolve(t, np.ones((2, 3))), np.linalg.tensorsolve(t, np.ones((2, 3))))
+
+
+@pytest.mark.parametrize("ord", [2, -2, "nuc"])
+def test_norms_by_singular_values(ord):
+    a = random((2, 3, 4), "float64")
+    for axis in [(0, 1), (2, 0)]:
+        assert_close(linalg.norm(a, ord, axis), np.linalg.norm(a, ord, axis))
+
+
+def test_powers_of_inverses():
+    a = square(3, "float64")
+    assert_close(linalg.matrix_power(a, -2), np.linalg.matrix_power(a, -2))
+
+
+def hermitian(x):
+    return x + fnp.conj(x.T)
+
+
+def thin_svd(x):
+    return linalg.svd(x, full_matrices=False)
+
+
+tall = random((4, 3), "float64")
+DERIVATIVES = {
+    "cholesky": (linalg.cholesky, positive(3, "float64")),
+    "cholesky complex": (linalg.cholesky, positive(3, "complex128")),
+    "inv": (linalg.inv, square(3, "float64")),
+    "det": (linalg.det, square(4, "complex128")),
+    "slogdet": (lambda x: linalg.slogdet(x)[1], square(3, "float64")),
+    "lu": (lambda x: lax.linalg.lu(x)[0], tall),
+    "lu wide": (lambda x: lax.linalg.lu(x)[0], tall.T),
+    "qr": (linalg.qr, tall),
+    "qr complex": (linalg.qr, random((3, 2), "complex128")),
+    "svd tall": (thin_svd, tall),
+    "svd wide": (thin_svd, tall.T),
+    "svdvals complex": (linalg.svdvals, random((3, 2), "complex128")),
+    "eigh": (lambda x: linalg.eigh(hermitian(x)), square(3, "float64")),
+    "eigvalsh complex": (lambda x: linalg.eigvalsh(hermitian(x)), square(3, "complex128")),
+    "eigvals": (linalg.eigvals, np.diag([1.0, 3, 7]) + 0.1 * square(3, "float64")),
+    "pinv": (linalg.pinv, tall),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivatives_are_those_of_differences(name):
+    function, x = DERIVATIVES[name]
+    test_util.check_grads(function, (x,), order=2 if name in ("inv", "eigh") else 1,
+                          atol=1e-4, rtol=1e-4)  # fmt: skip
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_derivative_of_triangular_solve(left):
+    a, b = square(3, "float64"), random((3, 2) if left else (2, 3), "float64", 1)
+    for lower in (True, False):
+
+        def solve(a, b, lower=lower):
+            return lax.linalg.triangular_solve(a, b, left_side=left, lower=lower,
+                                               transpose_a=lower)  # fmt: skip
+
+        test_util.check_grads(solve, (a, b), order=2, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["inv", "cholesky", "svdvals", "det"])
+def test_compiled_and_mapped(name):
+    a = positive(3, "float64", (4,))
+    want = np.stack([getattr(linalg, name)(x) for x in a])
+    assert_close(fornax.jit(fornax.vmap(getattr(linalg, name)))(a), want)
+    assert_close(fornax.vmap(getattr(linalg, name), 1)(np.swapaxes(a, 0, 1)), want)
+
+
+def test_where_there_is_no_answer_it_is_not_a_number():
+    assert np.isnan(np.diag(linalg.cholesky(-fnp.eye(2)))).all()
+    assert not np.isfinite(linalg.inv(fnp.zeros((2, 2)))).any()
+    assert linalg.slogdet(fnp.zeros((2, 2)))[1] == -np.inf
+
+
+ERRORS = {
+    "not square": (lambda: linalg.inv(np.ones((2, 3))), ValueError, "must have shape"),
+    "a vector": (lambda: linalg.det(np.ones(3)), ValueError, "at least two-dimensional"),
+    "half floats": (lambda: linalg.inv(fnp.ones((2, 2), "float16")), TypeError, "float16"),
+    "mode": (lambda: linalg.qr(np.ones((2, 2)), "raw"), ValueError, "mode 'raw'"),
+    "a list": (lambda: linalg.inv([[1.0]]), TypeError, "requires ndarray or scalar"),
+    "full svd": (
+        lambda: fornax.jvp(linalg.svd, (np.ones((3, 2)),), (np.ones((3, 2)),)),
+        NotImplementedError, "full matrices",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_mistakes_are_named(name):
+    function, error, text = ERRORS[name]
+    with pytest.raises(error, match=text):
+        function()
