@@ -60,6 +60,7 @@ class Checker:
         self.parallel = 0
         self.vector = False
         self.typed: set[Expr] = set()
+        self.visible: set[Expr] = set()  # nodes known to be in scope here
 
     def fail(self, message: str) -> None:
         raise IllFormed(f"kernel {self.kernel.name}: {message}")
@@ -80,7 +81,10 @@ class Checker:
     def expression(self, root: Expr, dtype: str | None = None) -> None:
         if not isinstance(root, Expr):
             self.fail(f"{root!r} is not an expression")
-        for node in reachable((root,)):
+        for node in reachable((root,), self.visible.__contains__):
+            if node in self.visible:
+                continue
+            self.visible.add(node)
             scope = SCOPES.get(node.kind)
             if scope is not None and node.data not in getattr(self, scope):
                 self.fail(f"{node} used outside of its scope")
@@ -141,7 +145,7 @@ class Checker:
 
     # --- statements ---
     def body(self, body: tuple[Statement, ...], top: bool = False) -> None:
-        visible = set(self.memory)
+        memory = set(self.memory)
         for statement in body:
             if isinstance(statement, Store):
                 self.store(statement)
@@ -160,7 +164,8 @@ class Checker:
             else:
                 self.require(statement.buffer.role == "local", "Alloc of a buffer not local")
                 self.memory.add(statement.buffer)
-        self.memory = visible
+        self.memory = memory
+        self.visible = set()
 
     def store(self, store: Store) -> None:
         buffer = store.buffer
@@ -186,6 +191,7 @@ class Checker:
         for carried in carries:
             self.inside.discard(carried.carry)
             self.after.add(carried.carry)
+        self.visible = set()
 
     def loop(self, loop: For, top: bool) -> None:
         name = loop.axis.name
@@ -218,4 +224,5 @@ class Checker:
         self.body(loop.body)
         self.steps(loop.carries)
         self.axes.discard(loop.axis)
+        self.visible = set()
         self.vector = was_vector

@@ -69,12 +69,15 @@ class Rewriter:
         found = memo.get(root)
         if found is not None:
             return found
-        if all([a in memo for a in root.args]):
-            memo[root] = self.rebuild(root, tuple([memo[a] for a in root.args]))
-            return memo[root]
-        for node in reachable((root,), memo.__contains__):
-            if node not in memo:
-                memo[node] = self.rebuild(node, tuple([memo[a] for a in node.args]))
+        new: set[Expr] = set()
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node not in new and node not in memo:
+                new.add(node)
+                stack.extend(node.args)
+        for node in sorted(new, key=_number):
+            memo[node] = self.rebuild(node, tuple([memo[a] for a in node.args]))
         return memo[root]
 
     def rebuild(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
