@@ -47,13 +47,14 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "transfer_guard_device_to_host", "transfer_guard_host_to_device",
         ),
         "api.callback": ("effects_barrier", "pure_callback"),
+        "numpy.refs": ("Ref", "empty_ref", "free_ref", "freeze", "new_ref"),
         "numpy.methods": ("Array",),
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "flatten_util", "lax", "nn", "numpy",
-        "observe", "random", "scipy", "sharding", "stages", "test_util", "tree",
-        "tree_util", "typing",
+        "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental",
+        "flatten_util", "lax", "nn", "numpy", "observe", "random", "ref", "scipy", "sharding",
+        "stages", "test_util", "tree", "tree_util", "typing",
     ),
     before="fornax.numpy.methods",
 )  # fmt: skip

@@ -15,8 +15,8 @@ import fornax
 
 #: package -> modules with an `__all__` that is not the package's
 PACKAGES = {
-    "fornax.numpy": {"fft", "promotion"},
-    "fornax.lax": {"carry", "linalg"},
+    "fornax.numpy": {"fft", "promotion", "refs"},
+    "fornax.lax": {"carry", "linalg", "refs"},
     "fornax.random": {"sampler", "standard"},
     "fornax.nn": {"initializers"},
 }

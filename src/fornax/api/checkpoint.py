@@ -66,10 +66,11 @@ def checkpoint(
         programs = programs_of(fun)
         traced = trace_call(prepared, programs if programs is not None else OrderedDict())
         outs = checkpoint_p.bind(
-            *traced.jaxpr.consts, *prepared.leaves,
+            *traced.jaxpr.consts, *traced.operands(prepared.leaves),
             jaxpr=traced.jaxpr.without_consts(), policy=policy, prevent_cse=keep_apart,
             differentiated=False,
         )  # fmt: skip
+        outs = traced.settle(prepared.leaves, outs)
         return pytree.tree_unflatten(traced.out_tree, as_arrays(outs))
 
     return checkpointed

@@ -16,8 +16,10 @@ from fornax.api.signature import as_indices, check_callable, function_name
 from fornax.api.stages import ShapeDtypeStruct
 from fornax.api.tracing import Options, prepare, trace_call
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.ref import AbstractRef, Ref
 from fornax.ir.trace import Tracer, axis_environment, axis_scope
-from fornax.ir.types import typeof
+from fornax.ir.types import ArrayType
+from fornax.ir.types import typeof as type_of_value
 from fornax.runtime.values import Array, to_array
 from fornax.transforms.fold import folding
 
@@ -61,6 +63,11 @@ def make_jaxpr(
     return make_jaxpr_f
 
 
+def typeof(x: Any) -> ArrayType | AbstractRef:
+    """The type of a value: shape, dtype, weak type. Raises TypeError for what is no value."""
+    return x.aval if isinstance(x, Ref) else type_of_value(x)
+
+
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The output of `fun` as a tree of ShapeDtypeStruct; nothing is computed.
 
@@ -94,7 +101,7 @@ def device_put(
     del device, src, donate, may_alias
     leaves, structure = pytree.tree_flatten(x)
     for leaf in leaves:
-        typeof(leaf)
+        type_of_value(leaf)
     return pytree.tree_unflatten(
         structure, [leaf if isinstance(leaf, Tracer) else to_array(leaf) for leaf in leaves]
     )

@@ -99,7 +99,7 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
         return options.fun(*args, **kwargs), None
     prepared = prepare(options, args, kwargs)
     traced = trace_call(prepared, _programs(jitted))
-    if current() is not None:
+    if current() is not None or traced.stateful:
         return _inside(options, traced, prepared.leaves), None
     if current_settings.no_execution:
         raise RuntimeError(
@@ -117,12 +117,12 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
 
 def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:
     """The call inside another transformation: one operation, or its equations if inline."""
-    jaxpr = traced.jaxpr
+    jaxpr, operands = traced.jaxpr, traced.operands(leaves)
     if options.inline:
-        outs = evaluate(jaxpr, *leaves)
+        outs = evaluate(jaxpr, *operands)
     else:
-        outs = closed_call(jaxpr, *leaves, name=options.name)
-    return pytree.tree_unflatten(traced.out_tree, outs)
+        outs = closed_call(jaxpr, *operands, name=options.name)
+    return pytree.tree_unflatten(traced.out_tree, traced.settle(leaves, outs))
 
 
 def _compiled(traced: Traced) -> Compiled:

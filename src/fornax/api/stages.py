@@ -13,6 +13,7 @@ import numpy as np
 
 from fornax import _native, pytree
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.ref import Ref
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
@@ -120,25 +121,61 @@ class Traced:
     donated: tuple[bool, ...] = ()
     names: tuple[str, ...] = ()
     keep_unused: bool = False
+    #: positions of argument leaves that are references; other references that the function uses.
+    #: The values of the latter are the last inputs, those of both are the last outputs
+    argument_refs: tuple[int, ...] = ()
+    refs: tuple[Ref, ...] = ()
     entries: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
+    def in_types(self) -> list[ArrayType]:
+        """Types of the argument leaves."""
+        return self.jaxpr.in_types[: self.in_tree.num_leaves]
+
+    @property
+    def out_types(self) -> list[ArrayType]:
+        """Types of the output leaves."""
+        return self.jaxpr.out_types[: self.out_tree.num_leaves]
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the function uses references from outside."""
+        return bool(self.argument_refs or self.refs)
+
+    def operands(self, leaves: Sequence[Any]) -> list[Any]:
+        """What the program takes for these argument leaves: values in the place of references."""
+        if not self.stateful:
+            return list(leaves)
+        given = [x.read() if isinstance(x, Ref) else x for x in leaves]
+        return [*given, *(ref.read() for ref in self.refs)]
+
+    def settle(self, leaves: Sequence[Any], outputs: Sequence[Any]) -> list[Any]:
+        """The outputs of the function among those of the program; references get their values."""
+        if not self.stateful:
+            return list(outputs)
+        count = self.out_tree.num_leaves
+        written = [leaves[i] for i in self.argument_refs]
+        for ref, value in zip((*written, *self.refs), outputs[count:], strict=True):
+            ref.write(value)
+        return list(outputs[:count])
+
+    @property
     def in_avals(self) -> Any:
-        return pytree.tree_unflatten(self.in_tree, self.jaxpr.in_types)
+        return pytree.tree_unflatten(self.in_tree, self.in_types)
 
     @property
     def out_avals(self) -> Any:
-        return pytree.tree_unflatten(self.out_tree, self.jaxpr.out_types)
+        return pytree.tree_unflatten(self.out_tree, self.out_types)
 
     @property
     def out_info(self) -> Any:
         """The output as a tree of ShapeDtypeStruct."""
-        return pytree.tree_unflatten(self.out_tree, map(struct_of, self.jaxpr.out_types))
+        return pytree.tree_unflatten(self.out_tree, map(struct_of, self.out_types))
 
     @property
     def args_info(self) -> Any:
         """The arguments as a tree of ArgInfo."""
-        infos = map(ArgInfo, self.jaxpr.in_types, self.donated)
+        infos = map(ArgInfo, self.in_types, self.donated)
         return pytree.tree_unflatten(self.in_tree, infos)
 
     @property
@@ -147,10 +184,17 @@ class Traced:
 
     def alive(self) -> bool:
         """Whether the program may be used again: what it closed over still exists."""
-        return all(c._trace.alive for c in self.jaxpr.consts if isinstance(c, Tracer))
+        owners = [c._trace for c in self.jaxpr.consts if isinstance(c, Tracer)]
+        owners += [ref._owner for ref in self.refs if ref._owner is not None]
+        return all(owner.alive for owner in owners)
 
     def lower(self, **_: Any) -> Lowered:
         """The program prepared for this machine."""
+        if self.stateful:
+            raise NotImplementedError(
+                f"{self.fun_name} uses mutable references and cannot be compiled ahead of time"
+                "\n  try:   call the jitted function"
+            )
         started = time.perf_counter()
         lowered = Lowered(self)
         events.emit("Lowered", name=self.fun_name, seconds=time.perf_counter() - started)

@@ -22,6 +22,7 @@ from fornax.api.signature import (
 from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
+from fornax.ir.ref import Ref
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
@@ -63,6 +64,8 @@ class Key:
     donated: tuple[bool, ...]
     keep_unused: bool
     purpose: str
+    #: positions of the leaves that are references
+    refs: tuple[int, ...] = ()
 
 
 Programs = collections.OrderedDict[Key, Traced]
@@ -187,8 +190,26 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
         donated_leaves(options, places, dynamic, keywords),
         options.keep_unused,
         options.purpose,
+        references_among(options, leaves, places, args, keywords),
     )
     return Prepared(options, leaves, key, places, args, kwargs)
+
+
+def references_among(options, leaves, places, args, keywords) -> tuple[int, ...]:
+    """The positions of references. Raises ValueError if one reference is there twice."""
+    found = tuple(i for i, x in enumerate(leaves) if isinstance(x, Ref))
+    seen: dict[Ref, int] = {}
+    for i in found:
+        first = seen.setdefault(leaves[i], i)
+        if first != i:
+            names = names_of(options, places, args, keywords)
+            raise ValueError(
+                "only one reference to a mutable array may be passed as an argument to a function, "
+                f"but when tracing {describe(options.fun)} for {options.purpose} the mutable array "
+                f"reference of type {leaves[i].aval} appeared at both {names[first]} and "
+                f"{names[i]}."
+            )
+    return found
 
 
 def names_of(
@@ -232,10 +253,11 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
 
     def flat(*leaves: Any) -> list[Any]:
         remember()
-        outputs, structure = pytree.tree_flatten(prepared.call(leaves))
+        given = [Ref(x) if i in prepared.key.refs else x for i, x in enumerate(leaves)]
+        outputs, structure = pytree.tree_flatten(prepared.call(given))
         check_outputs(options, outputs, structure)
         out_structure[:] = [structure]
-        return outputs
+        return [*outputs, *(given[i].read() for i in prepared.key.refs)]
 
     names = names_of(
         options, prepared.places, prepared.args,
@@ -243,8 +265,16 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )  # fmt: skip
     started = time.perf_counter()
     purpose = f"the function {describe(options.fun)} traced for {options.purpose}"
+    refs: list[Ref] = []
     with checked() as remember:
-        jaxpr = stage(flat, prepared.key.types, options.name, purpose, names)
+        jaxpr = stage(flat, prepared.key.types, options.name, purpose, names, refs)
+    for i in prepared.key.refs:
+        if prepared.leaves[i] in refs:
+            raise ValueError(
+                f"when tracing {describe(options.fun)} for {options.purpose}, a mutable array "
+                f"reference of type {prepared.leaves[i].aval} was both closed over and passed as "
+                f"the argument {names[i]}"
+            )
     if prepared.key.settings.enable_checks:
         check(jaxpr)
     events.emit(
@@ -256,7 +286,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )
     traced = Traced(
         options.name, jaxpr, prepared.key.structure, out_structure[0], prepared.key.donated, names,
-        options.keep_unused,
+        options.keep_unused, prepared.key.refs, tuple(refs),
     )  # fmt: skip
     programs[prepared.key] = traced
     if len(programs) > _LIMIT:
@@ -269,22 +299,38 @@ def trace_types(
     args: Sequence[Any],
     purpose: str,
     adapt: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+    refs: bool = False,
 ) -> Traced:
     """The program of a function for arguments that are trees of values or types.
 
     It is remembered under the function, `purpose` and the types; `adapt` wraps the function before
-    it is traced, always in the same way for the same purpose.
+    it is traced, always in the same way for the same purpose. refs: the caller passes on the values
+    of references that the function uses; otherwise those raise NotImplementedError.
     """
     options = Options(fun, function_name(fun), purpose=purpose, adapt=adapt)
     programs = programs_of(fun)
-    return trace_call(
+    traced = trace_call(
         prepare(options, args, {}), collections.OrderedDict() if programs is None else programs
     )
+    if traced.refs and not refs:
+        raise NotImplementedError(
+            f"a function for {purpose} uses a mutable reference from outside, of type "
+            f"{traced.refs[0].aval}\n  where: {describe(fun)}\n"
+            "  try:   pass the value and return the new one"
+        )
+    return traced
 
 
 def check_outputs(options: Options, outputs: Sequence[Any], structure: pytree.PyTreeDef) -> None:
     """Raise TypeError for outputs that are not arrays or numbers."""
     for leaf, path in zip(outputs, pytree.structure_paths(structure), strict=True):
+        if isinstance(leaf, Ref):
+            raise ValueError(
+                f"function {describe(options.fun)} traced for {options.purpose} returned a mutable "
+                f"array reference of type {leaf.aval} at output tree path result"
+                f"{pytree.keystr(path)}, but mutable array references cannot be returned.\n"
+                "  try:   return freeze(ref), its value"
+            )
         if not is_value(leaf):
             where = pytree.keystr(path)
             place = f" at output component {where}" if where else ""

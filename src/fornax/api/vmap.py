@@ -10,6 +10,7 @@ from typing import Any
 from fornax import pytree
 from fornax.api.leaks import checked
 from fornax.api.signature import as_arrays, check_callable, check_values, describe, leaf_names
+from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.batch import batch_flat, place
 
@@ -62,23 +63,29 @@ def vmap(
                 "vmap wrapped function must be passed at least one argument containing an array or "
                 f"axis_size must be specified, got empty *args={args} and **kwargs={kwargs}"
             )
-        check_values(leaves, "Argument")
+        places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
+        check_values([x for x in leaves if not isinstance(x, Ref)], "Argument")
         axes = pytree.flatten_axes("vmap in_axes", structure, (in_axes, 0), kws=True)
-        types = [typeof(x) for x in leaves]
+        types = [x.type if isinstance(x, Ref) else typeof(x) for x in leaves]
         axes = [_axis(t, axis) for t, axis in zip(types, axes, strict=True)]
         size = _mapped_size(fun, args, kwargs, types, axes, axis_size)
         out_structure: list[pytree.PyTreeDef] = []
 
         def flat(*values: Any) -> list[Any]:
             remember()
+            values = [Ref(x) if i in mapped_refs else x for i, x in enumerate(values)]
             inner_args, inner_kwargs = pytree.tree_unflatten(structure, values)
             outputs, found = pytree.tree_flatten(fun(*inner_args, **inner_kwargs))
             check_values(outputs, "Output from batched function")
             out_structure[:] = [found]
-            return outputs
+            return [*outputs, *(values[i].read() for i in mapped_refs)]
 
+        mapped_refs = [i for i in places if axes[i] is not None]
+        operands = [x.read() if i in mapped_refs else x for i, x in enumerate(leaves)]
         with checked() as remember:
-            values, dims = batch_flat(flat, size, leaves, axes, axis_name)
+            values, dims = batch_flat(flat, size, operands, axes, axis_name)
+        for i in reversed(mapped_refs):
+            leaves[i].write(place(values.pop(), dims.pop(), size, axes[i]))
         wanted = pytree.flatten_axes("vmap out_axes", out_structure[0], out_axes)
         results = [
             _placed(fun, value, dim, size, axis)

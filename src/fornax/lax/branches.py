@@ -14,6 +14,7 @@ from fornax.api.tracing import trace_types
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
+from fornax.lax.refs import joined_refs, with_refs, write_refs
 from fornax.primitives.arrange import with_common_constants
 from fornax.primitives.compare import ne_p
 from fornax.primitives.cond import cond_p
@@ -63,7 +64,7 @@ def cond(
         bool(np.asarray(pred))
     )  # fmt: skip
     functions = [false_fun, true_fun]
-    traced = [trace_types(f, operands, "cond") for f in functions]
+    traced = [trace_types(f, operands, "cond", refs=True) for f in functions]
     check_branches("cond", functions[::-1], ["true_fun", "false_fun"], traced[::-1])
     return choose(index, traced, operands)
 
@@ -127,7 +128,7 @@ def switch(
         index = clamp_p(
             np.int32(0), convert_element_type(index, dtypes.int32), np.int32(len(branches) - 1)
         )
-    traced = [trace_types(f, operands, "switch") for f in branches]
+    traced = [trace_types(f, operands, "switch", refs=True) for f in branches]
     names = [f"branch {number}" for number in range(len(branches))]
     check_branches("switch", branches, names, traced)
     return choose(index, traced, operands)
@@ -136,6 +137,8 @@ def switch(
 def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any:
     """The result of branch number `index` on the operands."""
     leaves = pytree.tree_leaves(tuple(operands))
-    programs, consts = with_common_constants([t.jaxpr for t in traced])
-    outs = cond_p.bind(index, *consts, *leaves, branches=programs)
+    refs = joined_refs(traced)
+    programs, consts = with_common_constants([with_refs(t, refs) for t in traced])
+    outs = cond_p.bind(index, *consts, *leaves, *(ref.read() for ref in refs), branches=programs)
+    outs = write_refs(refs, outs)
     return pytree.tree_unflatten(traced[0].out_tree, as_arrays(outs))

@@ -146,7 +146,7 @@ def check_branches(
         lines = [
             f"The output of {names[0]}{_at(path)} has type {long(a)} but the corresponding output "
             f"of {names[number]} has type {long(b)}, so {difference(a, b)}."
-            for path, a, b in zip(paths, first.jaxpr.out_types, other.jaxpr.out_types, strict=True)
+            for path, a, b in zip(paths, first.out_types, other.out_types, strict=True)
             if not same(a, b)
         ]
         if lines:

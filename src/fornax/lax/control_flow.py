@@ -18,6 +18,13 @@ from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_carry, promoted, value_types
+from fornax.lax.refs import (
+    joined_refs,
+    reading_refs,
+    with_carried_refs,
+    with_refs,
+    write_refs,
+)
 from fornax.primitives.arrange import forwarded, rearranged
 from fornax.primitives.compare import lt_p
 from fornax.primitives.concatenate import concatenate
@@ -85,21 +92,27 @@ def run_scan(
     slices = pytree.tree_unflatten(x_structure, x_types)
     leaves, structure = pytree.tree_flatten(init)
     types = value_types(leaves)
-    traced = trace_types(f, (pytree.tree_unflatten(structure, types), slices), purpose, adapt)
+    carry = pytree.tree_unflatten(structure, types)
+    traced = trace_types(f, (carry, slices), purpose, adapt, refs=True)
     carry_structure, y_structure = output_pair(traced, f)
     if carry_structure == structure:
         better = promoted(leaves, types, traced.jaxpr.out_types[: len(leaves)])
         if better is not None:  # weak types are promoted once
             leaves, types = better, value_types(better)
             carry = pytree.tree_unflatten(structure, types)
-            traced = trace_types(f, (carry, slices), purpose, adapt)
+            traced = trace_types(f, (carry, slices), purpose, adapt, refs=True)
             carry_structure, y_structure = output_pair(traced, f)
     count = carry_structure.num_leaves
     check_carry(
         "scan body", name or f, structure, types, carry_structure, traced.jaxpr.out_types[:count]
     )
-    outs = bind_scan(traced.jaxpr, leaves, x_leaves, length, reverse, unroll)
-    outs = as_arrays(outs)
+    refs = traced.refs
+    jaxpr = with_carried_refs(traced, count)
+    leaves = [*leaves, *(ref.read() for ref in refs)]
+    outs = bind_scan(jaxpr, leaves, x_leaves, length, reverse, unroll)
+    for ref, value in zip(refs, outs[count : count + len(refs)], strict=True):
+        ref.write(value)
+    outs = as_arrays([*outs[:count], *outs[count + len(refs) :]])
     return (
         pytree.tree_unflatten(structure, outs[:count]),
         pytree.tree_unflatten(y_structure, outs[count:]),
@@ -262,31 +275,33 @@ def run_while(
     leaves, structure = pytree.tree_flatten(init_val)
     types = value_types(leaves)
     carry = pytree.tree_unflatten(structure, types)
-    body = trace_types(body_fun, (carry,), purpose, adapt)
+    body = trace_types(body_fun, (carry,), purpose, adapt, refs=True)
     if body.out_tree == structure:
-        better = promoted(leaves, types, body.jaxpr.out_types)
+        better = promoted(leaves, types, body.out_types)
         if better is not None:
             leaves, types = better, value_types(better)
             carry = pytree.tree_unflatten(structure, types)
-            body = trace_types(body_fun, (carry,), purpose, adapt)
-    cond = trace_types(cond_fun, (carry,), "while_cond")
+            body = trace_types(body_fun, (carry,), purpose, adapt, refs=True)
+    cond = trace_types(cond_fun, (carry,), "while_cond", refs=True)
     check_condition(cond)
     check_carry(
-        "while_loop body", name or body_fun, structure, types, body.out_tree, body.jaxpr.out_types,
+        "while_loop body", name or body_fun, structure, types, body.out_tree, body.out_types,
     )  # fmt: skip
+    refs = joined_refs([cond, body])
+    condition, step = reading_refs(cond, refs), with_refs(body, refs)
     outs = while_p.bind(
-        *cond.jaxpr.consts, *body.jaxpr.consts, *leaves,
-        cond_jaxpr=cond.jaxpr.without_consts(), body_jaxpr=body.jaxpr.without_consts(),
-        cond_nconsts=len(cond.jaxpr.consts), body_nconsts=len(body.jaxpr.consts),
+        *condition.consts, *step.consts, *leaves, *(ref.read() for ref in refs),
+        cond_jaxpr=condition.without_consts(), body_jaxpr=step.without_consts(),
+        cond_nconsts=len(condition.consts), body_nconsts=len(step.consts),
     )  # fmt: skip
-    return pytree.tree_unflatten(structure, as_arrays(outs))
+    return pytree.tree_unflatten(structure, as_arrays(write_refs(refs, outs)))
 
 
 def check_condition(cond: Traced) -> None:
     """Raise TypeError unless the condition gives a boolean scalar."""
     if not pytree.treedef_is_leaf(cond.out_tree):
         raise TypeError(f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}.")
-    (found,) = cond.jaxpr.out_types
+    (found,) = cond.out_types
     if found.shape or found.dtype != dtypes.bool_:
         raise TypeError(f"cond_fun must return a boolean scalar, but got output type(s) [{found}].")
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax.errors import message
+from fornax.ir import source
 from fornax.ir.basis import move_axis, move_to_front
 from fornax.ir.primitive import Primitive
+from fornax.ir.ref import Ref, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, named_axis, new_trace, running
 from fornax.ir.types import typeof
 
@@ -43,6 +46,21 @@ class Batch(Trace):
         if isinstance(x, Tracer):
             check_alive(x)
         return x, None
+
+    def write_ref(self, ref: Ref, value: Any) -> None:
+        """References from outside take values that are the same for all examples."""
+        value, dim = self.pair(value)
+        if dim is not None:
+            raise ValueError(
+                message(
+                    "performing a set/swap operation with vmapped value on an unbatched array "
+                    f"reference of type {ref.aval}.",
+                    where=str(source.here() or "unknown"),
+                    why="the reference has room for one value, and every example has another",
+                    attempt="Move the array reference to be an argument to the vmapped function",
+                )
+            )
+        write_in(self.parent, ref, value)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         pairs = [self.pair(x) for x in operands]

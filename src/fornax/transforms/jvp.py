@@ -7,6 +7,7 @@ from typing import Any
 
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.ref import Ref, differentiated, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 
@@ -45,6 +46,13 @@ class JVP(Trace):
         if isinstance(x, Tracer):
             check_alive(x)
         return x, Zero(typeof(x).tangent())
+
+    def write_ref(self, ref: Ref, value: Any) -> None:
+        """References from outside take values that have no tangent."""
+        primal, tangent = self.pair(value)
+        if not isinstance(tangent, Zero):
+            raise differentiated(ref)
+        write_in(self.parent, ref, primal)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         pairs = [self.pair(x) for x in operands]

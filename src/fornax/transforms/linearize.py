@@ -8,6 +8,7 @@ from typing import Any
 from fornax.ir.basis import instantiate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.ref import Ref, differentiated, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 from fornax.transforms.jvp import apply_jvp
@@ -54,6 +55,13 @@ class Linearize(Trace):
         if isinstance(x, Tracer):
             check_alive(x)
         return x, Zero(typeof(x).tangent())
+
+    def write_ref(self, ref: Ref, value: Any) -> None:
+        """References from outside take values that have no tangent."""
+        primal, tangent = self.pair(value)
+        if not isinstance(tangent, Zero):
+            raise differentiated(ref)
+        write_in(self.parent, ref, primal)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         pairs = [self.pair(x) for x in operands]

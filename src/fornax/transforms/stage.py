@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from fornax.errors import message
 from fornax.ir import source
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
+from fornax.ir.ref import Ref, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running, unexpected
 from fornax.ir.types import ArrayType, typeof
 
@@ -50,6 +52,8 @@ class Stage(Trace):
         self.equations: list[Equation] = []
         # keyed by identity; the value is kept alive beside its variable
         self.consts: dict[int, tuple[Var, Any]] = {}
+        # references from outside: the input for their value, and the value now
+        self.refs: dict[Ref, tuple[Var, Any]] = {}
 
     def new_input(self, type: ArrayType) -> StageTracer:
         var = Var(type)
@@ -89,6 +93,25 @@ class Stage(Trace):
             trace = trace.parent
         return False
 
+    def read_ref(self, ref: Ref) -> Any:
+        """The value of a reference from outside: one more input, or what was written since."""
+        if self.partial:
+            return read_in(self.parent, ref)
+        found = self.refs.get(ref)
+        if found is None:
+            read_in(self.parent, ref)  # it must be alive
+            var = Var(ref.type)
+            found = self.refs[ref] = var, StageTracer(self, var)
+        return found[1]
+
+    def write_ref(self, ref: Ref, value: Any) -> None:
+        """Remember a value for a reference from outside: one more output."""
+        if self.partial:
+            write_in(self.parent, ref, value)
+            return
+        self.read_ref(ref)
+        self.refs[ref] = self.refs[ref][0], value
+
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         if self.partial and not any(self.knows(x) for x in operands):
             with running(self.parent):
@@ -104,11 +127,13 @@ class Stage(Trace):
         return [StageTracer(self, v) for v in outputs]
 
     def finish(self, outputs: Sequence[Any], name: str = "") -> Jaxpr:
-        """The program with these outputs."""
-        atoms = tuple(map(self.lift, outputs))
+        """The program with these outputs; inputs and outputs for references come last."""
+        last = [x for _, x in self.refs.values()]
+        atoms = tuple(map(self.lift, (*outputs, *last)))
         variables = [v for v, _ in self.consts.values()]
         values = [x for _, x in self.consts.values()]
-        return Jaxpr((*variables, *self.inputs), tuple(self.equations), atoms, tuple(values), name)
+        inputs = (*variables, *self.inputs, *(v for v, _ in self.refs.values()))
+        return Jaxpr(inputs, tuple(self.equations), atoms, tuple(values), name)
 
     def origin(self, atom: Atom) -> str:
         for position, var in enumerate(self.inputs):
@@ -135,12 +160,27 @@ def stage(
     name: str = "",
     purpose: str | None = None,
     names: Sequence[str] = (),
+    refs: list[Ref] | None = None,
 ) -> Jaxpr:
     """The program that `function` performs on arguments of these types (flat to flat).
 
     What it closes over becomes the program's `consts`; those may be tracers of outer traces.
+    References from outside that it uses are added to `refs`: their values are the program's last
+    inputs, and their new values its last outputs. Raises NotImplementedError without `refs`.
     """
     trace = Stage(current(), purpose=purpose or f"the traced function {name or 'f'}", names=names)
     with new_trace(trace):
         outputs = function(*map(trace.new_input, types))
+        if refs is not None:
+            refs.extend(trace.refs)
+        elif trace.refs:
+            found = next(iter(trace.refs))
+            raise NotImplementedError(
+                message(
+                    f"{trace.purpose} uses a mutable reference of type {found.aval}"
+                    " from outside, which is not supported there",
+                    where=str(source.here() or "unknown"),
+                    attempt="make the reference inside, or pass its value and return the new one",
+                )
+            )
         return trace.finish(outputs, name)

@@ -1,0 +1,174 @@
+"""Mutable references: values that traced code reads and writes, although programs are pure.
+
+A `Ref` belongs to the trace that was current when it was made and holds a value of it. Code inside
+further traces goes through these: a differentiated or mapped function works on the value itself, a
+function that is being staged gets it as one more argument and gives its last value as one more
+output (`transforms.stage`), which whoever calls the program passes and writes back. So there are
+no references in programs, and no transformation of programs has to know of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fornax.errors import UnexpectedTracerError, message
+from fornax.ir import source
+from fornax.ir.trace import Trace, current
+from fornax.ir.types import ArrayType, typeof
+
+__all__ = ["AbstractRef", "Ref", "differentiated", "read_in", "write_in"]
+
+
+class AbstractRef:
+    """The type of a reference: that of its value, `inner_aval`."""
+
+    def __init__(self, inner_aval: ArrayType):
+        self.inner_aval = inner_aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.inner_aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.inner_aval.dtype
+
+    def __repr__(self) -> str:
+        dims = ",".join(map(str, self.shape))
+        return f"Ref{{{self.inner_aval.dtype.name}[{dims}]}}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AbstractRef) and other.inner_aval is self.inner_aval
+
+    def __hash__(self) -> int:
+        return hash((AbstractRef, self.inner_aval))
+
+
+class Ref:
+    """A mutable array. Made by `fornax.new_ref`.
+
+    `ref[...]` is its value, `ref[index]` a part of it, and both can be assigned. It compares by
+    identity. Indexing is added by `numpy.refs`.
+    """
+
+    __slots__ = ("__weakref__", "_gone", "_owner", "_value", "type")
+
+    def __init__(self, value: Any):
+        self.type = typeof(value)
+        self._owner = current()
+        self._value = value
+        self._gone = ""
+
+    @property
+    def aval(self) -> AbstractRef:
+        return AbstractRef(self.type)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.ndim
+
+    @property
+    def size(self) -> int:
+        return self.type.size
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        if self._owner is not None or self._gone:
+            return repr(self.aval)
+        return f"Ref{repr(self._value).removeprefix('Array')}"
+
+    def read(self) -> Any:
+        """The value, for the trace that is current."""
+        return read_in(current(), self)
+
+    def write(self, value: Any) -> None:
+        """Replace the value by one of the same type."""
+        write_in(current(), self, value)
+
+    def end(self, how: str) -> Any:
+        """The value; from now on the reference cannot be used. Raises for one from outside."""
+        value = self.read()
+        if current() is not self._owner:
+            raise ValueError(
+                message(
+                    f"a reference of type {self.aval} cannot be {how} here",
+                    where=str(source.here() or "unknown"),
+                    why="it was made outside of the function that is being transformed",
+                    attempt="do it where the reference was made",
+                )
+            )
+        self._value, self._gone = None, how
+        return value
+
+
+def read_in(trace: Trace | None, ref: Ref) -> Any:
+    """The value of a reference for code that runs under `trace`."""
+    if trace is ref._owner:
+        if ref._gone:
+            raise RuntimeError(
+                f"a reference of type {ref.aval} was used after it had been {ref._gone}\n"
+                f"  where: {source.here() or 'unknown'}"
+            )
+        return ref._value
+    trace = _inside(trace, ref)
+    rule = getattr(trace, "read_ref", None)
+    return rule(ref) if rule is not None else read_in(trace.parent, ref)
+
+
+def write_in(trace: Trace | None, ref: Ref, value: Any) -> None:
+    """Give a reference a value of `trace`.
+
+    A trace whose values are not those of its parent has `write_ref`; one with values that the
+    reference gets only when it has ended has `read_ref` too.
+    """
+    if trace is ref._owner:
+        read_in(trace, ref)
+        ref._value = value
+        return
+    trace = _inside(trace, ref)
+    rule = getattr(trace, "write_ref", None)
+    if rule is not None:
+        rule(ref, value)
+    else:
+        write_in(trace.parent, ref, value)
+
+
+def _inside(trace: Trace | None, ref: Ref) -> Trace:
+    """`trace`, unless there is none left: then the reference's own has ended."""
+    if trace is None:
+        raise UnexpectedTracerError(
+            message(
+                f"Encountered an unexpected tracer: a reference of type {ref.aval} was used "
+                "outside of the function that made it",
+                where=str(source.here() or "unknown"),
+                why="its value is known only while that function is being transformed",
+                attempt="return freeze(ref), the value, instead of keeping the reference",
+            )
+        )
+    return trace
+
+
+def differentiated(ref: Ref) -> ValueError:
+    """The error for a value with a tangent that a reference from outside would get."""
+    return ValueError(
+        message(
+            "performing a set/swap operation with a differentiated value on a non-differentiated "
+            f"array reference of type {ref.aval}.",
+            where=str(source.here() or "unknown"),
+            why="the reference was made outside of the differentiated function, where nobody would "
+            "see the tangent",
+            attempt="make it inside the function, or assign lax.stop_gradient(value)",
+        )
+    )

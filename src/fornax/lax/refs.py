@@ -1,0 +1,89 @@
+"""References that bodies and branches use: their values as more operands and results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fornax.api.stages import Traced
+from fornax.ir.jaxpr import Jaxpr, Var
+from fornax.ir.ref import Ref
+from fornax.transforms.programs import remembered
+
+__all__ = ["joined_refs", "reading_refs", "with_carried_refs", "with_refs", "write_refs"]
+
+
+def joined_refs(traced: Sequence[Traced]) -> list[Ref]:
+    """The references that any of several functions uses."""
+    return list(dict.fromkeys(ref for t in traced for ref in t.refs))
+
+
+def write_refs(refs: Sequence[Ref], outputs: Sequence[Any]) -> list[Any]:
+    """Give references their values, the last outputs; returns the others."""
+    count = len(outputs) - len(refs)
+    for ref, value in zip(refs, outputs[count:], strict=True):
+        ref.write(value)
+    return list(outputs[:count])
+
+
+def with_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
+    """The program with the values of all of `refs` as its last inputs and outputs."""
+    jaxpr = traced.jaxpr
+    if not refs or tuple(refs) == traced.refs:
+        return jaxpr
+    own = len(traced.refs)
+
+    def make() -> Jaxpr:
+        first = len(jaxpr.inputs) - own
+        inputs = dict(zip(traced.refs, jaxpr.inputs[first:], strict=True))
+        count = traced.out_tree.num_leaves
+        outputs = dict(zip(traced.refs, jaxpr.outputs[count:], strict=True))
+        values = [inputs.get(ref) or Var(ref.type) for ref in refs]
+        return Jaxpr(
+            (*jaxpr.inputs[:first], *values),
+            jaxpr.equations,
+            (*jaxpr.outputs[:count],
+             *(outputs.get(ref, value) for ref, value in zip(refs, values, strict=True))),
+            jaxpr.consts,
+            jaxpr.debug_name,
+        )  # fmt: skip
+
+    return remembered(jaxpr, ("with references", *refs), make)
+
+
+def reading_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
+    """The same for a condition, which may only read. Raises ValueError if it writes."""
+    jaxpr = with_refs(traced, refs)
+    if not refs:
+        return jaxpr
+    count = len(jaxpr.inputs) - len(refs)
+    if jaxpr.outputs[1:] != jaxpr.inputs[count:]:
+        raise ValueError("cond_fun of while_loop must not write to a mutable reference")
+    return remembered(
+        jaxpr,
+        ("without results for references",),
+        lambda: Jaxpr(
+            jaxpr.inputs, jaxpr.equations, jaxpr.outputs[:1], jaxpr.consts, jaxpr.debug_name
+        ),
+    )
+
+
+def with_carried_refs(traced: Traced, n_carry: int) -> Jaxpr:
+    """The body of a scan with the values of references behind its carry."""
+    jaxpr, k = traced.jaxpr, len(traced.refs)
+    if not k:
+        return jaxpr
+    n = len(jaxpr.consts) + n_carry
+
+    def make() -> Jaxpr:
+        inputs, outputs = jaxpr.inputs, jaxpr.outputs
+        first, last = len(inputs) - k, len(outputs) - k
+        return Jaxpr(
+            (*inputs[:n], *inputs[first:], *inputs[n:first]),
+            jaxpr.equations,
+            (*outputs[:n_carry], *outputs[last:], *outputs[n_carry:last]),
+            jaxpr.consts,
+            jaxpr.debug_name,
+        )
+
+    return remembered(jaxpr, ("carried references", n_carry), make)
