@@ -43,6 +43,8 @@ PyObject* run_entry(const Entry* entry, const Call& call) {
     operands[i] = {buffer->data, as_array(array)->aval, array, (*entry->donations)[i]};
   }
   if (!run_program(program, operands, inputs, results)) return nullptr;
+  // Only now: a listener might delete an operand.
+  if (on_event) announce("CacheHit", program, 0);
   bool complete = true;
   for (Py_ssize_t i = 0; complete && i < PyTuple_GET_SIZE(entry->wraps); ++i) {
     PyObject* wrap = PyTuple_GET_ITEM(entry->wraps, i);

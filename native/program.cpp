@@ -150,6 +150,15 @@ PyObject* set_profiling(PyObject*, PyObject* value) {
   Py_RETURN_NONE;
 }
 
+PyObject* set_on_event(PyObject*, PyObject* value) {
+  if (value != Py_None && !PyCallable_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "set_on_event() takes a callable or None.");
+    return nullptr;
+  }
+  Py_XDECREF(std::exchange(on_event, value == Py_None ? nullptr : Py_NewRef(value)));
+  Py_RETURN_NONE;
+}
+
 PyMethodDef program_methods[] = {
     {"run", method(run_method), METH_FASTCALL,
      "run($self, arrays, donated=(), /)\n--\n\n"
@@ -195,6 +204,9 @@ PyType_Spec program_spec = {"fornax._native.Program", sizeof(Program), 0,
 PyMethodDef program_functions[] = {
     {"set_profiling", set_profiling, METH_O,
      "set_profiling(on, /)\n--\n\nAccumulate the time of programs and their steps."},
+    {"set_on_event", set_on_event, METH_O,
+     "set_on_event(function, /)\n--\n\nCall function(kind, name, seconds) when a call finds its "
+     "program (CacheHit) and after every run (Executed); None stops it."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -89,6 +89,7 @@ struct Program {
 
 extern PyTypeObject* program_type;
 extern bool profiling;  // programs and steps are timed
+extern PyObject* on_event;  // called with (kind, name, seconds) when something happens, or null
 inline Program* as_program(PyObject* object) { return reinterpret_cast<Program*>(object); }
 
 // Reads the constructor's arguments into a plan. Null with TypeError or ValueError.
@@ -97,6 +98,9 @@ std::unique_ptr<Plan> build_plan(PyObject* args, PyObject* names, PyObject** pro
 // Runs the program on plan->inputs.size() operands whose types are checked here. Stores new
 // references in outputs[0 .. plan->outputs.size()). False with an error set.
 bool run_program(Program* program, Operand* operands, size_t count, PyObject** outputs);
+
+// Tells on_event, which must be there, what happened to a program.
+void announce(const char* kind, Program* program, double seconds);
 
 bool register_programs(PyObject* module);
 

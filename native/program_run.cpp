@@ -8,6 +8,7 @@
 namespace fornax {
 
 bool profiling = false;
+PyObject* on_event = nullptr;
 
 namespace {
 
@@ -277,7 +278,7 @@ bool run_steps(Program* program, Frame& frame, const Operand* operands, size_t c
     if (!program->times) program->times = new std::vector<StepTime>(plan.table.steps.size());
     times = program->times->data();
   }
-  bool clocked = profiling || program->calls % clock_every == 0;
+  bool clocked = profiling || on_event || program->calls % clock_every == 0;
   Clock::time_point begin;
   if (clocked) begin = Clock::now();
   bool succeeded = false;
@@ -295,6 +296,14 @@ bool run_steps(Program* program, Frame& frame, const Operand* operands, size_t c
 
 }  // namespace
 
+// Whoever listens must not disturb the run: its errors are reported, not raised.
+void announce(const char* kind, Program* program, double seconds) {
+  Ref listener = Ref::borrow(on_event);
+  Ref result =
+      Ref::steal(PyObject_CallFunction(listener.get(), "sOd", kind, program->name, seconds));
+  if (!result) PyErr_WriteUnraisable(listener.get());
+}
+
 bool run_program(Program* program, Operand* operands, size_t count, PyObject** outputs) {
   if (!program->frames) {
     PyErr_SetString(PyExc_RuntimeError, "The program was already collected.");
@@ -311,6 +320,8 @@ bool run_program(Program* program, Operand* operands, size_t count, PyObject** o
     succeeded = run_steps(program, *frame, operands, count);
   }
   return_frame(program, std::move(frame));
+  if (succeeded && on_event)
+    announce("Executed", program, static_cast<double>(program->recent) * 1e-9);
   if (!succeeded)
     for (size_t i = 0; i < output_count; ++i) Py_CLEAR(outputs[i]);
   return succeeded;

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fornax import observe, settings
+from fornax import _native, observe, settings
 from fornax.record import field, record
 
 __all__ = [
@@ -91,7 +91,7 @@ class CacheMiss(Event):
 
 @record(frozen=True)
 class Executed(Event):
-    """A compiled program ran."""
+    """A compiled program ran for `seconds`."""
 
     seconds: float = 0.0
 
@@ -134,16 +134,29 @@ def emit(kind: str, /, **fields: Any) -> None:
 
 def subscribe(listener: Callable[[Event], None]) -> Callable[[], None]:
     """Call `listener` with every event from now on; returns a function that stops it."""
-    global _listeners
     with _lock:
-        _listeners = (*_listeners, listener)
+        _listen((*_listeners, listener))
 
     def unsubscribe() -> None:
-        global _listeners
         with _lock:
-            _listeners = tuple(known for known in _listeners if known is not listener)
+            _listen(tuple(known for known in _listeners if known is not listener))
 
     return unsubscribe
+
+
+def _listen(listeners: tuple[Callable[[Event], None], ...]) -> None:
+    global _listeners
+    _listeners = listeners
+    # the native core announces only while somebody listens
+    _native.set_on_event(_native_event if listeners else None)
+
+
+def _native_event(kind: str, name: str, seconds: float) -> None:
+    """What happens without Python: calls that find their program, and runs."""
+    if kind == "CacheHit":
+        emit(kind, name=name, cache="jit")
+    else:
+        emit(kind, name=name, seconds=seconds)
 
 
 @contextlib.contextmanager
