@@ -18,7 +18,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     {
         "api.jit": ("jit",),
-        "api.grad": ("fwd_and_bwd", "grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp"),
+        "api.grad": (
+            "fwd_and_bwd", "grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp",
+        ),
         "api.jacobian": ("hessian", "jacfwd", "jacobian", "jacrev"),
         "api.vmap": ("vmap",),
         "api.pmap": ("pmap",),
@@ -29,7 +31,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "api.checkpoint": ("checkpoint", "checkpoint_policies", "remat"),
         "api.inspect": (
             "ShapeDtypeStruct", "block_until_ready", "device_get", "device_put", "disable_jit",
-            "ensure_compile_time_eval", "eval_shape", "make_jaxpr", "named_call", "named_scope", "typeof",
+            "ensure_compile_time_eval", "eval_shape", "make_jaxpr", "named_call", "named_scope",
+            "typeof",
         ),
         "api.device": (
             "Device", "clear_caches", "default_backend", "device_count", "devices",
@@ -52,7 +55,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental",
+        "core", "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental",
         "flatten_util", "lax", "nn", "numpy", "observe", "random", "ref", "scipy", "sharding",
         "stages", "test_util", "tree", "tree_util", "typing",
     ),
