@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+from fornax import _native
 from fornax.compat import places, version
 from fornax.errors import message
 
@@ -154,3 +155,6 @@ def install() -> None:
                 name=root,
             )
     sys.meta_path.insert(0, _finder)
+    # libraries recognise jitted functions by the name of their type
+    kind: Any = _native.JitFunction
+    kind.__name__ = kind.__qualname__ = "PjitFunction"

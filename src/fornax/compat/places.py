@@ -10,6 +10,9 @@ __all__ = ["EXTRA", "MODULES"]
 
 #: JAX's module -> Fornax's; every other `jax.x` is `fornax.x`
 MODULES: dict[str, str] = {
+    "jax._src": "fornax.compat.internals",
+    "jax._src.compiler": "fornax.compat.compiler",
+    "jax._src.xla_bridge": "fornax.compat.backends",
     "jax.version": "fornax.compat.version",
     "jaxlib.version": "fornax.compat.version",
 }
