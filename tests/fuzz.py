@@ -15,7 +15,7 @@ import random as python_random
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,21 @@ import fornax.numpy as fnp
 from fornax import lax, settings
 
 Value = object
-SHAPES = ((), (1,), (3,), (8,), (17,), (3, 4), (1, 5), (4, 1), (5, 6), (2, 3, 4), (16, 33), (0, 3))
+SHAPES = (
+    (),
+    (1,),
+    (3,),
+    (8,),
+    (17,),
+    (3, 4),
+    (1, 5),
+    (4, 1),
+    (5, 6),
+    (2, 3, 4),
+    (16, 33),
+    (7, 130),
+    (0, 3),
+)
 
 
 @dataclass(frozen=True)
@@ -177,14 +191,15 @@ OPERATIONS: dict[str, Callable] = {
 MAX_SIZE = 4000
 
 
+def arrays(seed: int, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    numbers = np.random.default_rng(seed)
+    return [numbers.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
 def make(seed: int) -> tuple[list[np.ndarray], list[Instruction]]:
     """The inputs and instructions of program number `seed`."""
     choose = python_random.Random(seed)
-    numbers = np.random.default_rng(seed)
-    inputs = [
-        numbers.standard_normal(choose.choice(SHAPES)).astype(np.float32)
-        for _ in range(choose.randint(1, 3))
-    ]
+    inputs = arrays(seed, [choose.choice(SHAPES) for _ in range(choose.randint(1, 3))])
     names = sorted(OPERATIONS)
     instructions = [
         Instruction(
@@ -242,12 +257,18 @@ def shrink(inputs, instructions, targets) -> tuple[list[Instruction], str]:
 
 def check(seed: int, targets=("native",)) -> None:
     """Raise AssertionError with a shrunk program if program `seed` is compiled wrongly."""
-    inputs, instructions = make(seed)
+    compare(f"seed {seed}", *make(seed), targets)
+
+
+def compare(
+    name: str, inputs: list[np.ndarray], instructions: list[Instruction], targets=("native",)
+) -> None:
+    """Raise AssertionError with a shrunk program if the program is compiled wrongly."""
     if difference(inputs, instructions, targets) is not None:
         short, problem = shrink(inputs, instructions, targets)
         lines = "\n".join(f"  {i}" for i in short)
         shapes = [x.shape for x in inputs]
-        raise AssertionError(f"seed {seed}, inputs {shapes}:\n{lines}\n{problem}")
+        raise AssertionError(f"{name}, inputs {shapes}:\n{lines}\n{problem}")
 
 
 def main() -> int:

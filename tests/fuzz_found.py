@@ -1,0 +1,36 @@
+"""Programs of the fuzzer that were compiled wrongly once.
+
+Each is the seed of its numbers, the shapes of its inputs and its instructions (operation, operand,
+operand, choice).
+"""
+
+from __future__ import annotations
+
+FOUND: tuple[tuple[int, list[tuple[int, ...]], list[tuple[str, int, int, int]]], ...] = (
+    (6, [(1,), (4, 1), (17,)], [
+        ("add", 18, 60, 47), ("matmul", 2, 34, 62),
+    ]),
+    (10, [(), (1, 5), (4, 1)], [
+        ("add", 26, 59, 62), ("transpose", 35, 20, 4), ("reverse", 62, 41, 9), ("div", 46, 5, 53),
+        ("update", 17, 45, 48), ("pad", 36, 33, 58), ("cumsum", 38, 46, 17),
+        ("reduce", 30, 56, 48), ("argmax", 0, 30, 17), ("custom_vjp", 38, 46, 30),
+        ("matmul", 57, 55, 60),
+    ]),
+    (20, [(16, 33), (3,), (17,)], [
+        ("softmax", 12, 41, 21), ("add", 52, 52, 9), ("concatenate", 16, 40, 60),
+        ("while", 57, 52, 26), ("custom_vjp", 40, 42, 42), ("pad", 11, 62, 51),
+        ("broadcast", 26, 31, 4), ("custom_vjp", 12, 10, 24), ("exp", 36, 39, 32),
+        ("cumsum", 15, 2, 34), ("stride", 29, 28, 30), ("argmax", 1, 38, 35),
+    ]),
+    (129, [(5, 6), (17,), ()], [
+        ("while", 51, 28, 42), ("update", 29, 14, 19), ("cond", 35, 29, 17),
+        ("reshape", 58, 17, 13), ("exp", 9, 33, 11), ("where", 54, 5, 30), ("sin", 22, 12, 30),
+        ("reshape", 6, 32, 37), ("matmul", 18, 40, 61), ("reverse", 12, 18, 24),
+        ("where", 20, 57, 23), ("softmax", 43, 36, 46), ("slice", 56, 41, 45),
+    ]),
+    (1005, [(1, 5), (5, 6)], [
+        ("vmap", 38, 45, 22), ("reshape", 15, 41, 47), ("tanh", 26, 4, 5), ("grad", 7, 43, 62),
+        ("concatenate", 33, 29, 11), ("grad", 15, 60, 26), ("update", 50, 45, 6),
+        ("exp", 39, 35, 53),
+    ]),
+)  # fmt: skip
