@@ -171,6 +171,27 @@ class Program:
 def set_profiling(on: bool, /) -> None:
     """Accumulate the time of programs and their steps."""
 
+def set_on_event(function: Callable[[str, str, float], None] | None, /) -> None:
+    """Call function(kind, name, seconds) when a call finds its program (CacheHit) and after every
+    run (Executed); None stops it."""
+
+class Generation:
+    """LLVM text being compiled on a thread beside the interpreter."""
+
+    def __init__(
+        self,
+        functions: tuple[int, ...],
+        machines: tuple[int, ...],
+        layout: str,
+        text: str,
+        object: bool,
+    ) -> None: ...
+    def wait(self) -> tuple[bytes, float, float]:
+        """(machine code or assembly text, seconds of parsing, seconds of generating).
+
+        RuntimeError: what LLVM says is wrong with the text.
+        """
+
 # --- jit dispatch -----------------------------------------------------------------------------
 
 @final
@@ -242,6 +263,30 @@ class JitFunction(Generic[_Result]):
         Any,
     ]:
         """(leaves, structure, statics, settings): what the key of a call consists of."""
+
+@final
+class EagerFunction:
+    """Calls the function; compiled for kinds of calls that have taken `after` seconds.
+
+    promote(self, args, kwargs) gives the Entry that serves such calls from then on, or None.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        promote: Callable[[EagerFunction, tuple[Any, ...], dict[str, Any]], Entry | None],
+        after: float,
+        static_argnums: tuple[int, ...] = (),
+        static_argnames: tuple[str, ...] = (),
+    ) -> None: ...
+    after: float
+    @property
+    def function(self) -> Callable[..., Any]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., Any]: ...
+    def clear_cache(self) -> None: ...
+    def tallies(self) -> list[tuple[float, Entry | None]]:
+        """(seconds spent, Entry | None): one per kind of call."""
 
 # --- pytrees ----------------------------------------------------------------------------------
 
