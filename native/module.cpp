@@ -14,6 +14,7 @@
 #include "call_key.hpp"
 #include "codegen.hpp"
 #include "dispatch.hpp"
+#include "eager.hpp"
 #include "entry.hpp"
 #include "pytree.hpp"
 #include "python.hpp"
@@ -32,7 +33,8 @@ bool populate(PyObject* module) {
       PyModule_AddFunctions(module, array_functions) < 0)
     return false;
   return register_arrays(module) && register_pytree(module) == 0 && register_programs(module) &&
-         register_call_keys(module) && register_entries(module) && register_dispatch(module);
+         register_call_keys(module) && register_entries(module) && register_dispatch(module) &&
+         register_eager(module);
 }
 
 // A text given to LLVM; `wait` gives its machine code.

@@ -15,7 +15,8 @@ import fornax
 
 #: package -> modules with an `__all__` that is not the package's
 PACKAGES = {
-    "fornax.numpy": {"fft", "promotion", "refs"},
+    "fornax.numpy": {"fft", "linalg", "promotion", "refs"},
+    "fornax.numpy.ufuncs": {"publishing"},
     "fornax.lax": {"carry", "linalg", "refs"},
     "fornax.random": {"sampler", "standard"},
     "fornax.nn": {"initializers"},
@@ -25,10 +26,11 @@ PACKAGES = {
 def modules_of(package: str) -> dict[str, list[str]]:
     folder = Path(fornax.__file__).parent.joinpath(*package.split(".")[1:])
     found = {}
-    for file in sorted(folder.glob("[!_]*.py")):
-        module = importlib.import_module(f"{package}.{file.stem}")
-        if file.stem not in PACKAGES[package] and hasattr(module, "__all__"):
-            found[file.stem] = list(module.__all__)
+    files = [f for f in folder.iterdir() if f.suffix == ".py" or (f / "__init__.py").is_file()]
+    for name in sorted(f.stem for f in files if not f.name.startswith("_")):
+        module = importlib.import_module(f"{package}.{name}")
+        if name not in PACKAGES[package] and hasattr(module, "__all__"):
+            found[name] = list(module.__all__)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fornax import _native
+from fornax.api import eager as functions
 from fornax.api import jit
 from fornax.runtime import eager
 from fornax.runtime.device import CPU, Device
@@ -61,4 +62,5 @@ def clear_caches() -> None:
     """Forget traced programs, eager counters and cached memory."""
     jit.clear_caches()
     eager.clear()
+    functions.clear()
     _native.trim_cache()

@@ -16,11 +16,11 @@ from fornax.lax.elementwise import erfc, logistic
 from fornax.lax.selection import select
 from fornax.numpy import ufuncs as fnp
 from fornax.numpy.creation import asarray
-from fornax.numpy.logarithms import logaddexp
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.numpy.selection import clip, where
 from fornax.numpy.shaping import split
 from fornax.numpy.ufuncs import tanh
+from fornax.numpy.ufuncs.logarithms import logaddexp
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",

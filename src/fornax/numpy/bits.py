@@ -11,7 +11,7 @@ from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import asarray, full
-from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, promote_inexact
 from fornax.numpy.selection import where
 from fornax.numpy.shaping import broadcast_arrays, concatenate, moveaxis, ravel, reshape
 from fornax.scalars import dtypes
@@ -112,7 +112,7 @@ def modf(x, /, out=None):
     check("modf", x)
     if out is not None:
         raise NotImplementedError("modf: the 'out' argument is not supported: arrays do not change")
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     whole = ufuncs.trunc(x)
     part = where(ufuncs.isinf(x), as_dtype(0, typeof(x).dtype), ufuncs.subtract(x, whole))
@@ -127,7 +127,7 @@ _SHAPES = {  # dtype: bits of the fraction, exponent bias
 def frexp(x, /):
     """(mantissas in [0.5, 1), exponents) with x = mantissa * 2**exponent."""
     check("frexp", x)
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     dtype = typeof(x).dtype
     if dtypes.is_complex(dtype):
@@ -156,7 +156,7 @@ def ldexp(x1, x2, /):
     x1, x2 = asarray(concrete_form(x1)), asarray(concrete_form(x2))
     if not dtypes.is_integer(typeof(x2).dtype) and typeof(x2).dtype != dtypes.bool_:
         raise ValueError(f"ldexp: the exponents must be integers, got {typeof(x2).dtype}")
-    (x1,) = ufuncs.promote_inexact(x1)
+    (x1,) = promote_inexact(x1)
     dtype = typeof(x1).dtype
     if dtypes.is_complex(dtype):
         raise ValueError("ldexp not supported for complex number inputs.")
@@ -181,7 +181,7 @@ def _power_of_two(exponent: Any, dtype: Any) -> Any:
 def spacing(x, /):
     """The distance from x to the next number away from zero."""
     check("spacing", x)
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     if dtypes.is_complex(typeof(x).dtype):
         raise ValueError("spacing is not supported for complex numbers")

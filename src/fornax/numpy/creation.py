@@ -24,12 +24,14 @@ from fornax.numpy.promotion import (
     broadcast_to,
     concrete_form,
     joint_dtype,
+    promote_inexact,
     scalar,
 )
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
 from fornax.primitives.random import THREEFRY, random_wrap
+from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import expand_dims
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import to_array
@@ -291,7 +293,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     )
     if endpoint and num > 1:  # the last number exactly
         last = ufuncs.equal(iota(dtypes.canonical(int), values.shape, 0), num - 1)
-        values = ufuncs.select_where(last, broadcast_in_dim(high, values.shape, range(rank + 1)),
+        values = select_where(last, broadcast_in_dim(high, values.shape, range(rank + 1)),
                                      values)  # fmt: skip
     if dtypes.is_integer(out):
         values = ufuncs.floor(values)
@@ -316,7 +318,7 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """`num` numbers from start to stop in a geometric progression."""
-    start, stop = (array(v) for v in ufuncs.promote_inexact(start, stop))
+    start, stop = (array(v) for v in promote_inexact(start, stop))
     turn = ufuncs.sign(start)
     logs = (ufuncs.log(ufuncs.multiply(v, turn)) for v in (start, stop))
     values = linspace(*logs, num, endpoint)
@@ -325,7 +327,7 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     for k, exact in ((0, start), (num - 1, stop)):
         if k == 0 or endpoint:
             exact = broadcast_to(ufuncs.multiply(exact, abs(turn)), typeof(values).shape)
-            values = ufuncs.select_where(ufuncs.equal(places, k), exact, values)
+            values = select_where(ufuncs.equal(places, k), exact, values)
     if axis:
         values = move_axis(values, 0, axis % typeof(values).ndim)
     return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))

@@ -13,11 +13,13 @@ import numpy as np
 
 import fornax.numpy as fnp
 from fornax import _native
+from fornax._native import EagerFunction
+from fornax.api.eager import eager
 from fornax.errors import message
 from fornax.ir.trace import Tracer
 from fornax.lazy import Late
 from fornax.numpy.accepted import is_arraylike
-from fornax.runtime import eager  # noqa: F401  (sets the eager hook)
+from fornax.runtime import eager as _  # noqa: F401  (sets the eager hook)
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
 
@@ -52,23 +54,19 @@ Array.__module__ = "fornax"
 
 # --- operators --------------------------------------------------------------------------------
 def _operator(function: Callable) -> Callable:
-    def method(self, other):
+    def operator(self, other):
         if type(other) is _CONCRETE or is_arraylike(other):
             return function(self, other)
         return NotImplemented
 
-    return method
+    return eager(operator) if isinstance(function, EagerFunction) else operator
 
 
 def _reflected(function: Callable) -> Callable:
-    def method(self, other):
+    def reflected(self, other):
         return function(other, self) if is_arraylike(other) else NotImplemented
 
-    return method
-
-
-def _one_operand(function: Callable) -> Callable:
-    return lambda self: function(self)
+    return eager(reflected) if isinstance(function, EagerFunction) else reflected
 
 
 def _rounding(function: Callable) -> Callable:
@@ -295,7 +293,7 @@ def install() -> None:
     for name, function in _COMPARISONS.items():
         _late(f"__{name}__", function, _operator)
     for name, function in _SIGNS.items():
-        _late(f"__{name}__", function, _one_operand)
+        _late(f"__{name}__", function, _as_method)
     _late("__round__", "round", _rounding)
     _late("__getitem__", "rewriting_take", _subscript, "fornax.numpy.indexing")
     _late("at", "IndexUpdateHelper", property, "fornax.numpy.at")
@@ -321,6 +319,9 @@ def install() -> None:
 
 
 def _as_method(function: Callable) -> Callable:
+    if isinstance(function, EagerFunction):
+        return function
+
     def method(self, *args, **kwargs):
         return function(self, *args, **kwargs)
 

@@ -11,7 +11,14 @@ from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full, ones
 from fornax.numpy.editing import trim_zeros
-from fornax.numpy.promotion import as_dtype, broadcast_shapes, check, concrete_form, promote_dtypes
+from fornax.numpy.promotion import (
+    as_dtype,
+    broadcast_shapes,
+    check,
+    concrete_form,
+    promote_dtypes,
+    promote_inexact,
+)
 from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate
 from fornax.numpy.signal import convolve
 from fornax.scalars import dtypes
@@ -65,14 +72,14 @@ def polymul(a1, a2, *, trim_leading_zeros=False):
     if trim_leading_zeros and (typeof(a1).size > 1 or typeof(a2).size > 1):
         a1, a2 = trim_zeros(a1, "f"), trim_zeros(a2, "f")
     a1, a2 = (v if typeof(v).size else full((1,), 0, typeof(v).dtype) for v in (a1, a2))
-    a1, a2 = ufuncs.promote_inexact(a1, a2)
+    a1, a2 = promote_inexact(a1, a2)
     return convolve(a1, a2)
 
 
 def polydiv(u, v, *, trim_leading_zeros=False):
     """(quotient, remainder) of two polynomials."""
     check("polydiv", u, v)
-    u, v = (atleast_1d(x) for x in ufuncs.promote_inexact(concrete_form(u), concrete_form(v)))
+    u, v = (atleast_1d(x) for x in promote_inexact(concrete_form(u), concrete_form(v)))
     m, n = typeof(u).shape[0] - 1, typeof(v).shape[0] - 1
     scale = ufuncs.divide(1, v[0])
     quotient = []
@@ -95,7 +102,7 @@ def polyder(p, m=1):
     m = operator.index(m)
     if m < 0:
         raise ValueError("Order of derivative must be positive")
-    (p,) = ufuncs.promote_inexact(concrete_form(p))
+    (p,) = promote_inexact(concrete_form(p))
     p = asarray(p)
     for _ in range(m):
         n = typeof(p).shape[0]
@@ -112,7 +119,7 @@ def polyint(p, m=1, k=None):
     m = operator.index(m)
     if m < 0:
         raise ValueError("Order of integral must be positive")
-    p, k = ufuncs.promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))
+    p, k = promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))
     p, k = asarray(p), atleast_1d(asarray(k))
     if typeof(k).shape not in ((1,), (m,)):
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or m.")
@@ -127,7 +134,7 @@ def polyint(p, m=1, k=None):
 def poly(seq_of_zeros):
     """The polynomial with these roots, its highest coefficient 1."""
     check("poly", seq_of_zeros)
-    (roots,) = ufuncs.promote_inexact(concrete_form(seq_of_zeros))
+    (roots,) = promote_inexact(concrete_form(seq_of_zeros))
     roots = atleast_1d(asarray(roots))
     if typeof(roots).ndim != 1:
         raise ValueError("poly: the roots must be a 1-D array (matrices need eigenvalues)")

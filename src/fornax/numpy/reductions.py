@@ -13,9 +13,9 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full
-from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
-from fornax.numpy.ufuncs import select_where
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact, scalar
 from fornax.primitives import argreduce, cumulative, reduce, sort  # noqa: F401  (fill the registry)
+from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import inexact
@@ -337,7 +337,7 @@ def average(a, axis=None, weights=None, returned=False, keepdims=False):
             typeof(result).shape, typeof(a).size / typeof(result).size, typeof(result).dtype
         )
         return (result, total) if returned else result
-    a, weights = ufuncs.promote_inexact(concrete_form(a), concrete_form(weights))
+    a, weights = promote_inexact(concrete_form(a), concrete_form(weights))
     type, shape = typeof(a), typeof(weights).shape
     if shape != type.shape:
         if axis is None:

@@ -15,7 +15,15 @@ from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import array, asarray, full
 from fornax.numpy.indexing import take
-from fornax.numpy.promotion import align, as_dtype, check, concrete_form, promote_dtypes, scalar
+from fornax.numpy.promotion import (
+    align,
+    as_dtype,
+    check,
+    concrete_form,
+    promote_dtypes,
+    promote_inexact,
+    scalar,
+)
 from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.shaping import (
     broadcast_arrays,
@@ -26,6 +34,7 @@ from fornax.numpy.shaping import (
     stack,
 )
 from fornax.primitives import iota as _iota
+from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
 
 __all__ = [
@@ -50,9 +59,9 @@ def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
     x, y = promote_dtypes(x, y)
     shapes = [s for s in (typeof(v).shape for v in (condition, x, y)) if s]
     if len(set(shapes)) == 1 and typeof(x).shape == typeof(y).shape:
-        return ufuncs.select_where(condition, asarray(x), asarray(y))
+        return select_where(condition, asarray(x), asarray(y))
     condition, x, y = broadcast_arrays(condition, x, y)
-    return ufuncs.select_where(condition, x, y)
+    return select_where(condition, x, y)
 
 
 def select(condlist, choicelist, default=0):
@@ -365,7 +374,7 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     a, b = align(*promote_dtypes(concrete_form(a), concrete_form(b)))
     dtype = typeof(a).dtype
     if not dtypes.is_inexact(dtype):
-        a, b = ufuncs.promote_inexact(a, b)
+        a, b = promote_inexact(a, b)
         dtype = typeof(a).dtype
     real = dtypes.real_dtype(dtype)
     bound = ufuncs.add(

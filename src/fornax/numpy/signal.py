@@ -13,7 +13,7 @@ from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
 from fornax.numpy.products import dot
-from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact, scalar
 from fornax.numpy.reductions import canonical_axes, canonical_axis
 from fornax.numpy.selection import diff, searchsorted, where
 from fornax.numpy.shaping import concatenate, flip, moveaxis, ravel
@@ -47,7 +47,7 @@ def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
     check(name, a, v)
     if mode not in ("full", "same", "valid"):
         raise ValueError(f"{name}: mode must be one of 'full', 'same', 'valid', got {mode!r}")
-    a, v = (asarray(x) for x in ufuncs.promote_inexact(concrete_form(a), concrete_form(v)))
+    a, v = (asarray(x) for x in promote_inexact(concrete_form(a), concrete_form(v)))
     if typeof(a).ndim != 1 or typeof(v).ndim != 1:
         raise ValueError(f"{name}() only support 1-dimensional inputs.")
     if typeof(a).size == 0 or typeof(v).size == 0:
@@ -96,8 +96,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     xp, fp = asarray(concrete_form(xp)), asarray(concrete_form(fp))
     if typeof(xp).shape != typeof(fp).shape or typeof(xp).ndim != 1:
         raise ValueError("xp and fp must be one-dimensional arrays of equal size")
-    x, xp = (asarray(v) for v in ufuncs.promote_inexact(concrete_form(x), xp))
-    (fp,) = ufuncs.promote_inexact(fp)
+    x, xp = (asarray(v) for v in promote_inexact(concrete_form(x), xp))
+    (fp,) = promote_inexact(fp)
     if dtypes.is_complex(typeof(x).dtype):
         raise ValueError("interp: complex values of x and xp are not supported")
     for name, value in (("left", left), ("right", right)):
@@ -137,11 +137,11 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     """The integral of y along `axis` by the trapezoidal rule, at positions x or in steps dx."""
     check("trapezoid", y)
     if x is None:
-        y, dx = ufuncs.promote_inexact(concrete_form(y), concrete_form(dx))
+        y, dx = promote_inexact(concrete_form(y), concrete_form(dx))
         y = moveaxis(asarray(y), axis, -1)
     else:
         check("trapezoid", x)
-        y, x = (asarray(v) for v in ufuncs.promote_inexact(concrete_form(y), concrete_form(x)))
+        y, x = (asarray(v) for v in promote_inexact(concrete_form(y), concrete_form(x)))
         one = typeof(x).ndim == 1
         y = moveaxis(y, axis, -1)
         dx = diff(x) if one else moveaxis(diff(x, axis=axis), axis, -1)
@@ -158,7 +158,7 @@ def gradient(f, *varargs, axis=None, edge_order=None):
     check("gradient", f, *varargs)
     if edge_order is not None:
         raise NotImplementedError("gradient: the 'edge_order' argument is not supported")
-    (f,) = ufuncs.promote_inexact(concrete_form(f))
+    (f,) = promote_inexact(concrete_form(f))
     f = asarray(f)
     rank = typeof(f).ndim
     axes = canonical_axes(axis, rank)
@@ -221,9 +221,9 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
     if dtypes.is_complex(dtype):
         raise ValueError("unwrap: complex values are not supported")
     if typeof(p).shape[axis] == 0:
-        return ufuncs.promote_inexact(p)[0]
+        return promote_inexact(p)[0]
     if not dtypes.is_inexact(dtype) and isinstance(period, float):
-        (p,) = ufuncs.promote_inexact(p)
+        (p,) = promote_inexact(p)
     dtype = typeof(p).dtype
     half = ufuncs.divide(period, 2) if dtypes.is_inexact(dtype) else ufuncs.floor_divide(period, 2)
     change = diff(p, axis=axis)
@@ -301,7 +301,7 @@ def kaiser(M, beta):
 def i0(x):
     """The modified Bessel function of the first kind of order 0."""
     check("i0", x)
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     if dtypes.is_complex(typeof(x).dtype):
         raise ValueError("i0: complex values are not supported")
     x = ufuncs.absolute(asarray(x))

@@ -17,7 +17,14 @@ from fornax.numpy.creation import asarray, full, linspace
 from fornax.numpy.indexing import take_along_axis
 from fornax.numpy.matrices import diag
 from fornax.numpy.products import dot
-from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
+from fornax.numpy.promotion import (
+    as_dtype,
+    check,
+    concrete_form,
+    promote_dtypes,
+    promote_inexact,
+    scalar,
+)
 from fornax.numpy.reductions import canonical_axes
 from fornax.numpy.selection import searchsorted, where
 from fornax.numpy.shaping import (
@@ -68,7 +75,7 @@ def percentile(
 ):  # fmt: skip
     """`quantile` with q in percent."""
     check("percentile", a, q)
-    part = ufuncs.divide(ufuncs.promote_inexact(concrete_form(q))[0], 100)
+    part = ufuncs.divide(promote_inexact(concrete_form(q))[0], 100)
     return quantile(a, part, axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
@@ -78,7 +85,7 @@ def nanpercentile(
 ):  # fmt: skip
     """`nanquantile` with q in percent."""
     check("nanpercentile", a, q)
-    part = ufuncs.divide(ufuncs.promote_inexact(concrete_form(q))[0], 100)
+    part = ufuncs.divide(promote_inexact(concrete_form(q))[0], 100)
     return nanquantile(a, part, axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
@@ -104,8 +111,8 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
     if weights is not None and method != "inverted_cdf":
         raise ValueError(f"{name}: weights need method='inverted_cdf', got {method!r}")
-    (a,) = ufuncs.promote_inexact(concrete_form(a))
-    a, _ = ufuncs.promote_inexact(a, concrete_form(q))
+    (a,) = promote_inexact(concrete_form(a))
+    a, _ = promote_inexact(a, concrete_form(q))
     a = asarray(a)
     dtype = typeof(a).dtype
     if dtypes.is_complex(dtype):
@@ -228,7 +235,7 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     """The covariance matrix of variables in the rows of m (columns if not `rowvar`)."""
     given = [v for v in (m, y) if v is not None]
     check("cov", *given)
-    arrays = ufuncs.promote_inexact(*(concrete_form(v) for v in given))
+    arrays = promote_inexact(*(concrete_form(v) for v in given))
     arrays = [asarray(v) for v in arrays]
     if any(typeof(v).ndim > 2 for v in arrays):
         raise ValueError("m has more than 2 dimensions" if typeof(arrays[0]).ndim > 2 else
@@ -348,7 +355,7 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
     if isinstance(bins, str):
         raise NotImplementedError("histogram_bin_edges: string values for `bins` are not supported")
     check("histogram_bin_edges", a, *([] if isinstance(bins, Sequence) else [bins]))
-    (a,) = ufuncs.promote_inexact(concrete_form(a))
+    (a,) = promote_inexact(concrete_form(a))
     a = asarray(a)
     dtype = typeof(a).dtype
     bins = asarray(bins)
@@ -367,13 +374,13 @@ def histogram(a, bins=10, range=None, weights=None, density=None):
     """(counts per bin, edges). The last bin includes its right edge; others count outside."""
     if weights is None:
         check("histogram", a)
-        (a,) = ufuncs.promote_inexact(concrete_form(a))
+        (a,) = promote_inexact(concrete_form(a))
         weights = full(typeof(a).shape, 1, typeof(a).dtype)
     else:
         check("histogram", a, weights)
         if typeof(a).shape != typeof(weights).shape:
             raise ValueError("weights should have the same shape as a.")
-        a, weights = ufuncs.promote_inexact(concrete_form(a), concrete_form(weights))
+        a, weights = promote_inexact(concrete_form(a), concrete_form(weights))
     a, weights = ravel(a), ravel(weights)
     edges = histogram_bin_edges(a, bins, range)
     n = typeof(edges).shape[0]
@@ -403,7 +410,7 @@ def histogram2d(x, y, bins=10, range=None, weights=None, density=None):
 def histogramdd(sample, bins=10, range=None, weights=None, density=None):
     """(counts, list of edges) of the points in the rows of `sample`."""
     check("histogramdd", sample)
-    (sample,) = ufuncs.promote_inexact(concrete_form(sample))
+    (sample,) = promote_inexact(concrete_form(sample))
     sample = asarray(sample)
     if typeof(sample).ndim != 2:
         raise ValueError(f"histogramdd: sample must have two dimensions, got {typeof(sample).ndim}")

@@ -13,7 +13,7 @@ from fornax.numpy import products, reductions, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray, eye
 from fornax.numpy.linalg import decompositions, equations
 from fornax.numpy.products import matmul, tensordot, vecdot
-from fornax.numpy.promotion import as_dtype, check, concrete_form
+from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact
 from fornax.numpy.reductions import canonical_axes, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
 
@@ -30,7 +30,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
     'fro', 1, -1, inf, -inf, and by singular values 2, -2 and 'nuc'. Raises ValueError for others.
     """
     check("linalg.norm", x)
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     shape = typeof(x).shape
     axes = canonical_axes(axis, len(shape))
@@ -86,7 +86,7 @@ def _matrix(x: Any, ord: Any, axes: Sequence[int]) -> Any:
 def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     """The norm of the elements over `axis` (all by default) as one vector."""
     check("linalg.vector_norm", x)
-    (x,) = ufuncs.promote_inexact(concrete_form(x))
+    (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     axes = canonical_axes(axis, typeof(x).ndim)
     result = _vector(x, ord, axes)
@@ -185,7 +185,7 @@ def multi_dot(arrays, *, precision=None):
 def matrix_power(a, n):
     """Square matrices times themselves n times; the power of their inverses for n < 0."""
     check("linalg.matrix_power", a)
-    (a,) = ufuncs.promote_inexact(concrete_form(a))
+    (a,) = promote_inexact(concrete_form(a))
     a = asarray(a)
     shape = typeof(a).shape
     if len(shape) < 2:

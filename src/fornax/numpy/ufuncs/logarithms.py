@@ -10,14 +10,15 @@ import numpy as np
 from fornax.api.custom import custom_jvp
 from fornax.ir.basis import instantiate
 from fornax.numpy.promotion import align, check, promote_inexact
-from fornax.numpy.ufuncs import (
-    absolute,
+from fornax.numpy.ufuncs.finiteness import isnan
+from fornax.numpy.ufuncs.publishing import ufunc
+from fornax.numpy.ufuncs.signs import absolute
+from fornax.numpy.ufuncs.tables import (
     add,
     divide,
     equal,
     exp,
     exp2,
-    isnan,
     log1p,
     maximum,
     multiply,
@@ -30,6 +31,7 @@ from fornax.primitives.select import where
 __all__ = ["logaddexp", "logaddexp2"]
 
 
+@ufunc
 def logaddexp(x, y, /):
     """log(exp(x) + exp(y)) without overflow.
 
@@ -39,6 +41,7 @@ def logaddexp(x, y, /):
     return _logaddexp(*align(*promote_inexact(x, y)))
 
 
+@ufunc
 def logaddexp2(x, y, /):
     """log2(2**x + 2**y) without overflow.
 

@@ -1,0 +1,38 @@
+"""From an eager call that has become expensive to a compiled program that serves it."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from fornax import settings
+from fornax.api.signature import function_name
+from fornax.api.tracing import Options, prepare, programs_of, trace_call
+from fornax.errors import ConcretizationTypeError, NonConcreteBooleanIndexError
+from fornax.runtime import nonfinite
+
+__all__ = ["entry_for"]
+
+
+def entry_for(eager: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The Entry for calls of this kind; None for those that depend on values, and where settings
+    ask to see every operation."""
+    current = settings.current()
+    if (
+        current.disable_jit
+        or current.no_tracing
+        or current.no_execution
+        or nonfinite.wanted(current)
+    ):
+        return None
+    function = eager.function
+    options = Options(
+        function, function_name(function), eager.static_argnums, eager.static_argnames,
+        purpose="eager",
+    )  # fmt: skip
+    known = programs_of(function)
+    programs = collections.OrderedDict() if known is None else known
+    try:
+        return trace_call(prepare(options, args, kwargs), programs).lower().compile().entry
+    except (ConcretizationTypeError, NonConcreteBooleanIndexError):
+        return None

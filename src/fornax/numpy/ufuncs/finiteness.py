@@ -1,0 +1,75 @@
+"""NaN and infinity: which elements are, and the larger and smaller of what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.types import typeof
+from fornax.numpy.promotion import align, check, promote_dtypes
+from fornax.numpy.ufuncs.publishing import ufunc
+from fornax.numpy.ufuncs.signs import absolute
+from fornax.numpy.ufuncs.tables import equal, greater, less, logical_and, logical_or, not_equal
+from fornax.primitives.select import where as select_where
+from fornax.scalars import dtypes
+
+__all__ = ["fmax", "fmin", "isfinite", "isinf", "isnan", "isneginf", "isposinf"]
+
+
+@ufunc
+def isnan(x, /):
+    """True where x is not a number."""
+    check("isnan", x)
+    return not_equal(x, x)
+
+
+@ufunc
+def isfinite(x, /):
+    """True where x is neither infinite nor NaN."""
+    check("isfinite", x)
+    dtype = typeof(x).dtype
+    if dtypes.is_complex(dtype):
+        return logical_and(*(isfinite(REGISTRY[p].bind(x)[0]) for p in ("real", "imag")))
+    if dtypes.is_inexact(dtype):
+        return REGISTRY["is_finite"].bind(x)[0]
+    return equal(x, x)
+
+
+@ufunc
+def isinf(x, /):
+    """True where x is infinite."""
+    check("isinf", x)
+    dtype = typeof(x).dtype
+    if dtypes.is_complex(dtype):
+        return logical_or(*(isinf(REGISTRY[p].bind(x)[0]) for p in ("real", "imag")))
+    if dtypes.is_inexact(dtype):
+        return equal(absolute(x), np.inf)
+    return not_equal(x, x)
+
+
+@ufunc(static="out")
+def isposinf(x, /, out=None):
+    """True where x is +infinity."""
+    check("isposinf", x)
+    return equal(x, np.inf) if dtypes.is_inexact(typeof(x).dtype) else not_equal(x, x)
+
+
+@ufunc(static="out")
+def isneginf(x, /, out=None):
+    """True where x is -infinity."""
+    check("isneginf", x)
+    return equal(x, -np.inf) if dtypes.is_inexact(typeof(x).dtype) else not_equal(x, x)
+
+
+@ufunc
+def fmax(x, y, /):
+    """The larger of x and y; a number wins over NaN."""
+    x, y = align(*promote_dtypes(x, y))
+    return select_where(logical_or(greater(x, y), isnan(y)), x, y)
+
+
+@ufunc
+def fmin(x, y, /):
+    """The smaller of x and y; a number wins over NaN."""
+    x, y = align(*promote_dtypes(x, y))
+    return select_where(logical_or(less(x, y), isnan(y)), x, y)

@@ -1,0 +1,145 @@
+"""Powers, logarithms to bases 2 and 10, and what is made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fornax.api.eager import eager
+from fornax.ir.primitive import REGISTRY
+from fornax.ir.types import typeof
+from fornax.numpy.promotion import (
+    align,
+    as_dtype,
+    check,
+    concrete_form,
+    promote_dtypes,
+    promote_inexact,
+)
+from fornax.numpy.ufuncs.finiteness import isinf
+from fornax.numpy.ufuncs.publishing import numbers, ufunc
+from fornax.numpy.ufuncs.signs import absolute
+from fornax.numpy.ufuncs.tables import (
+    add,
+    bitwise_and,
+    divide,
+    equal,
+    less,
+    log,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    not_equal,
+    right_shift,
+    sqrt,
+)
+from fornax.primitives.select import where as select_where
+from fornax.scalars import dtypes
+
+__all__ = ["float_power", "hypot", "log10", "log2", "pow", "power", "reciprocal"]
+
+
+def power(x, y, /):
+    """x to the power y. Python integer exponents are computed by multiplication."""
+    check("power", x, y)
+    x, y = concrete_form(x), concrete_form(y)
+    if isinstance(y, np.ndarray | np.integer) and y.ndim == 0 and y.dtype.kind in "iu":
+        if y < 0 and not dtypes.is_inexact(typeof(x).dtype):
+            y = int(y)
+    if isinstance(y, int) and not isinstance(y, bool):
+        if not dtypes.is_inexact(typeof(x).dtype) and y < 0:
+            raise TypeError(
+                "Integers to negative powers are not allowed.\n  try:   convert x to a float dtype"
+            )
+        if typeof(x).dtype != dtypes.bool_:
+            return _power_of_number(x, y)
+    return _power_of_array(x, y)
+
+
+power.__module__ = "fornax.numpy"
+
+
+@eager(static="y")
+def _power_of_number(x, y):
+    (x,) = promote_dtypes(x)
+    return REGISTRY["integer_pow"].bind(x, y=y)[0]
+
+
+@eager
+def _power_of_array(x, y):
+    whole = not dtypes.is_inexact(typeof(y).dtype) and not isinstance(y, int)
+    x, y = numbers(x, y)
+    if dtypes.is_inexact(typeof(x).dtype):
+        result = REGISTRY["pow"].bind(*align(x, y))[0]
+        return as_dtype(result, typeof(result).dtype) if whole else result
+    x, y = align(x, y)
+    return _integer_power(x, y)
+
+
+def _integer_power(x: Any, y: Any) -> Any:
+    """Integer arrays to integer array powers, by squaring over the bits of y."""
+    dtype = typeof(x).dtype
+    if dtypes.is_signed_integer(dtype):
+        negative = less(y, 0)
+        y = maximum(y, 0)
+    result = as_dtype(1, dtype)
+    bits = dtypes.iinfo(dtype).bits - (1 if dtypes.is_signed_integer(dtype) else 0)
+    for bit in range(bits):
+        chosen = not_equal(bitwise_and(right_shift(y, bit), 1), 0)
+        result = select_where(chosen, multiply(result, x), result)
+        if bit + 1 < bits:
+            x = multiply(x, x)
+    if dtypes.is_signed_integer(dtype):
+        result = select_where(negative, as_dtype(0, dtype), result)
+    return result
+
+
+@ufunc
+def float_power(x, y, /):
+    """x to the power y in floating point."""
+    check("float_power", x, y)
+    return REGISTRY["pow"].bind(*align(*promote_inexact(x, y)))[0]
+
+
+@ufunc
+def reciprocal(x, /):
+    """1 / x in floating point."""
+    check("reciprocal", x)
+    (x,) = promote_inexact(x)
+    return divide(1, x)
+
+
+@ufunc
+def hypot(x, y, /):
+    """sqrt(x² + y²) without overflow."""
+    check("hypot", x, y)
+    x, y = promote_inexact(x, y)
+    x, y = absolute(x), absolute(y)
+    big, small = maximum(x, y), minimum(x, y)
+    type = typeof(big)
+    safe = select_where(equal(big, 0), as_dtype(1, type.dtype, type.weak_type), big)
+    ratio = divide(small, safe)
+    size = multiply(big, sqrt(add(1, multiply(ratio, ratio))))
+    infinite = logical_or(isinf(x), isinf(y))
+    return select_where(infinite, as_dtype(np.inf, type.dtype, type.weak_type), size)
+
+
+@ufunc
+def log2(x, /):
+    """Logarithm to base 2."""
+    check("log2", x)
+    (x,) = promote_inexact(x)
+    return divide(log(x), as_dtype(np.log(2.0), dtypes.real_dtype(typeof(x).dtype)))
+
+
+@ufunc
+def log10(x, /):
+    """Logarithm to base 10."""
+    check("log10", x)
+    (x,) = promote_inexact(x)
+    return divide(log(x), as_dtype(np.log(10.0), dtypes.real_dtype(typeof(x).dtype)))
+
+
+pow = power  # noqa: A001
