@@ -132,14 +132,17 @@ PyObject* call_eager(PyObject* object, PyObject* const* values, size_t flagged, 
   Tally* tally = known ? as_tally(known.get()) : nullptr;
   if (!tally || tally->settled)
     return PyObject_Vectorcall(function.get(), values, flagged, names);
-  if (tally->spent > self->after && !promote(self, arguments, tally)) return nullptr;
-  PyObject* value;
+  Ref value;
   {
     Stopwatch stopwatch(tally);
-    value = PyObject_Vectorcall(function.get(), values, flagged, names);
+    value = Ref::steal(PyObject_Vectorcall(function.get(), values, flagged, names));
   }
-  if (!value || value == Py_NotImplemented) tally->settled = true;  // nothing to compile
-  return value;
+  if (!value || value.get() == Py_NotImplemented) {
+    tally->settled = true;  // nothing to compile
+  } else if (tally->spent > self->after && !tally->settled) {
+    if (!promote(self, arguments, tally)) return nullptr;
+  }
+  return value.release();
 }
 
 // --- EagerFunction ----------------------------------------------------------------------------
