@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import numpy as np
+import programs_more  # noqa: F401  (adds programs)
 from programs import PROGRAMS
 
 PLACE = pathlib.Path(__file__).parent / "recorded.json"

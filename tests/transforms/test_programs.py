@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import numpy as np
+import programs_more  # noqa: F401  (adds programs)
 import pytest
 from programs import PROGRAMS
 

@@ -58,8 +58,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "solves": ("custom_linear_solve", "custom_root"),
         "associative": ("associative_scan",),
         "parallel": (
-            "all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
-            "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
+            "all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
+            "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
         ),
         "spectral": ("FftType", "fft", "fft_p"),
         "sorting": ("approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"),

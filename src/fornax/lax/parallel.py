@@ -19,17 +19,20 @@ from fornax.primitives import collectives
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import add_p, div_p, mul_p
 from fornax.primitives.family import constant
-from fornax.primitives.shape import reshape
+from fornax.primitives.shape import reshape, squeeze
+from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
 
-__all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pmax", "pmean", "pmin",
-           "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]  # fmt: skip
+__all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
+           "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]  # fmt: skip
 
 
 def _names(axis_name: Any) -> tuple:
     names = tuple(axis_name) if isinstance(axis_name, tuple | list) else (axis_name,)
     for name in names:
         named_axis_size(name)
+    if len(set(names)) != len(names):
+        raise ValueError(f"a named axis appears twice in {axis_name!r}")
     return names
 
 
@@ -129,6 +132,18 @@ def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     if sorted(perm) != list(range(size)):
         raise ValueError(f"`perm` does not represent a permutation: {perm}")
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)), strict=True)))
+
+
+def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
+    """The value that example `source` has. Raises ValueError if there is no such example."""
+    size = axis_size(axis_name)
+    if not 0 <= source < size:
+        raise ValueError(f"pbroadcast source {source} is not one of {size} examples")
+
+    def picked(leaf: Any) -> Any:
+        return squeeze(slice_in(all_gather(leaf, axis_name), 0, source, source + 1), (0,))
+
+    return pytree.tree_map(picked, x)
 
 
 def _canonical(axis: int, ndim: int) -> int:

@@ -42,6 +42,10 @@ class _Collective(Primitive):
         if axis_index_groups is not None:
             raise NotImplementedError("axis_index_groups is not supported in vmap collectives")
         (x,), (dim,) = operands, dims
+        type = typeof(x)
+        if dim is not None:
+            type = type.update(shape=(*type.shape[:dim], *type.shape[dim + 1 :]))
+        self.type(type, axis_index_groups=None, **params)  # raises where it does not fit
         return self.across(name, size, x, dim, **params)
 
     def across(self, name: Any, size: int, x: Any, dim: int | None, **params: Any):
@@ -103,7 +107,7 @@ class PPermute(_Collective):
 
     linear = True
 
-    def type(self, x, *, axis_name, perm):
+    def type(self, x, *, axis_name, perm, axis_index_groups=None):
         return [x]
 
     def leading(self, *, axis_name, perm):
