@@ -33,4 +33,9 @@ FOUND: tuple[tuple[int, list[tuple[int, ...]], list[tuple[str, int, int, int]]],
         ("concatenate", 33, 29, 11), ("grad", 15, 60, 26), ("update", 50, 45, 6),
         ("exp", 39, 35, 53),
     ]),
+    (100374, [(2, 3, 4), (7, 130)], [
+        ("grad", 10, 37, 17), ("custom_vjp", 21, 51, 37), ("transpose", 56, 43, 56),
+        ("tanh", 7, 27, 29), ("matmul", 19, 44, 3), ("reduce", 42, 20, 3), ("cumsum", 30, 0, 42),
+        ("softmax", 24, 31, 44), ("vmap", 13, 62, 25), ("custom_vjp", 11, 18, 50),
+    ]),
 )  # fmt: skip

@@ -80,7 +80,7 @@ def scaled(e: Values, value: Value, coefficient: int) -> Value:
     if found is None:
         name = e.put(value.depth, f"mul nsw i64 {value.name}, {coefficient}")
         found = e.remember(key, Value(name, 1, value.depth))
-    return found
+    return Value(found.name, 1, max(found.depth, value.depth))
 
 
 def scalar_sum(e: Values, terms: Terms, constant: int) -> Value:
@@ -97,7 +97,7 @@ def scalar_sum(e: Values, terms: Terms, constant: int) -> Value:
         if found is None:
             name = e.put(depth, f"add nsw i64 {total.name}, {value.name}")
             found = e.remember(key, Value(name, 1, depth))
-        total = found
+        total = Value(found.name, 1, max(found.depth, depth))
     if total is None:
         return Value(str(constant))
     if constant:
@@ -117,12 +117,14 @@ def address(e: Values, buffer: Buffer, terms: Terms, constant: int) -> Value:
     values.sort(key=lambda v: v.depth if v.name.startswith("%") else 1 << 30)
     for value in values:
         key = ("address", pointer.name, value.name)
+        depth = max(pointer.depth, value.depth)
         found = e.known.get(key)
         if found is None:
-            depth = max(pointer.depth, value.depth)
             text = f"getelementptr {kind}, ptr {pointer.name}, i64 {value.name}"
             found = e.remember(key, Value(e.put(depth, text), 1, depth))
-        pointer = found
+        # another offset of the same number may be known further out: what is read here depends on
+        # this one
+        pointer = Value(found.name, 1, max(found.depth, depth))
     return pointer
 
 
