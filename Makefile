@@ -2,12 +2,13 @@
 #   make demo    train two networks on handwritten digits
 #   make test    all tests
 #   make bench   measure against jax (installs it into an environment of its own)
+#   make conformance   other projects' test suites, here and on jax
 PYTHON ?= $(CURDIR)/.venv/bin/python
 BUILD ?= build/native
 RUN = $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-all lint format types bench bench-smoke fuzz sweep clean setup
+.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep clean setup
 .DEFAULT_GOAL := test
 
 setup: .venv/ready-test native
@@ -52,6 +53,11 @@ bench: .venv/ready-oracle native
 
 bench-smoke: .venv/ready-test native
 	PYTHONPATH=src $(RUN) -m benchmarks.run --smoke
+
+# Other projects' test suites on Fornax and on JAX; fetched into FORNAX_CONFORMANCE, by default
+# ~/.cache/fornax/conformance. Writes docs/conformance.md.
+conformance: .venv/ready-test native
+	$(RUN) tools/conformance.py $(ARGS)
 
 clean:
 	rm -rf build .venv src/fornax/_native*.so

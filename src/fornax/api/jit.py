@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from fornax.primitives.call import closed_call
 from fornax.runtime import nonfinite
 
 __all__ = ["jit"]
+
+# what `inspect.signature` sees of a jitted function where it does not look at what is wrapped
+_native.JitFunction.__signature__ = property(lambda self: inspect.signature(self.__wrapped__))
 
 
 def jit(
