@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
@@ -46,6 +47,7 @@ def _product(x, y, contract, batch=((), ()), precision=None, preferred=None):
     return as_dtype(out, typeof(out).dtype, weak and preferred is None)
 
 
+@eager(static="precision preferred_element_type out_sharding")
 def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=None):
     """The matrix product over the last two dimensions; leading ones broadcast.
 
@@ -82,6 +84,7 @@ def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=No
     return _product(a, b, ((rank + 1,), (rank,)), (batch, batch), precision, preferred_element_type)
 
 
+@eager(static="precision preferred_element_type out_sharding")
 def dot(a, b, *, precision=None, preferred_element_type=None, out_sharding=None):
     """The sum product over the last dimension of a and the second to last of b."""
     a, b = _operands("dot", a, b)
@@ -96,6 +99,7 @@ def dot(a, b, *, precision=None, preferred_element_type=None, out_sharding=None)
     )
 
 
+@eager(static="precision preferred_element_type")
 def vdot(a, b, *, precision=None, preferred_element_type=None):
     """The sum of conj(a) * b over all elements."""
     return dot(
@@ -104,6 +108,7 @@ def vdot(a, b, *, precision=None, preferred_element_type=None):
     )  # fmt: skip
 
 
+@eager(static="axis precision preferred_element_type")
 def vecdot(x1, x2, /, *, axis=-1, precision=None, preferred_element_type=None):
     """The sum of conj(x1) * x2 over one dimension; the others broadcast."""
     x1, x2 = _operands("vecdot", x1, x2)
@@ -120,16 +125,19 @@ def vecdot(x1, x2, /, *, axis=-1, precision=None, preferred_element_type=None):
     return _product(ufuncs.conj(x1), x2, (k, k), (batch, batch), precision, preferred_element_type)
 
 
+@eager
 def matvec(x1, x2, /):
     """(…, n, k) times (…, k)."""
     return einsum("...ij,...j->...i", x1, x2)
 
 
+@eager
 def vecmat(x1, x2, /):
     """conj of (…, n) times (…, n, m)."""
     return einsum("...i,...ij->...j", ufuncs.conj(x1), x2)
 
 
+@eager(static="precision preferred_element_type")
 def inner(a, b, *, precision=None, preferred_element_type=None):
     """The sum product over the last dimensions of both."""
     a, b = _operands("inner", a, b)
@@ -139,12 +147,14 @@ def inner(a, b, *, precision=None, preferred_element_type=None):
     return _product(a, b, last, precision=precision, preferred=preferred_element_type)
 
 
+@eager(static="out")
 def outer(a, b, out=None):
     """All products of an element of a and one of b, both flattened."""
     a, b = _operands("outer", a, b)
     return ufuncs.multiply(_shape.expand_dims(ravel(a), (1,)), _shape.expand_dims(ravel(b), (0,)))
 
 
+@eager(static="axes precision preferred_element_type out_sharding")
 def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_sharding=None):
     """The sum product over `axes`: a number of dimensions, or (dimensions of a, of b)."""
     a, b = _operands("tensordot", a, b)
@@ -166,6 +176,7 @@ def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_
     return _product(a, b, (left, right), precision=precision, preferred=preferred_element_type)
 
 
+@eager
 def kron(a, b):
     """The Kronecker product."""
     a, b = _operands("kron", a, b)
@@ -180,6 +191,7 @@ def kron(a, b):
     return _shape.reshape(wide, tuple(n * m for n, m in zip(left, right, strict=True)))
 
 
+@eager(static="axisa axisb axisc axis")
 def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     """The vector product of 3-vectors (or the scalar one of 2-vectors) along a dimension."""
     if axis is not None:
@@ -211,6 +223,7 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     return moveaxis(result, -1, axisc)
 
 
+@eager(static="offset axis1 axis2 dtype out")
 def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
     """The sum of the diagonal in the plane of two dimensions."""
     check("trace", a)
@@ -218,6 +231,7 @@ def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
 
 
 # --- einsum -----------------------------------------------------------------------------------
+@eager(static="subscripts out optimize precision preferred_element_type _dot_general out_sharding")
 def einsum(
     subscripts, /, *operands, out=None, optimize="auto", precision=None,
     preferred_element_type=None, _dot_general=None, out_sharding=None,

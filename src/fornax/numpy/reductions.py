@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
@@ -125,6 +126,7 @@ def _sum_dtype(dtype: Any) -> Any:
     return dtype
 
 
+@eager(static="axis dtype out keepdims promote_integers")
 def sum(
     a,
     axis=None,
@@ -153,6 +155,7 @@ def _sum_bool(x: Any, axes: tuple[int, ...]) -> Any:
     return reduce_sum(x, tuple(sorted(axes)))
 
 
+@eager(static="axis dtype out keepdims promote_integers")
 def prod(
     a,
     axis=None,
@@ -184,6 +187,7 @@ def _highest(dtype: Any) -> Any:
     return dtypes.iinfo(dtype).max if dtypes.is_integer(dtype) else np.inf
 
 
+@eager(static="axis out keepdims")
 def max(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # noqa: A001
     """The largest element over `axis`; NaN if there is one."""
     _no_out("max", out)
@@ -193,6 +197,7 @@ def max(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     )  # fmt: skip
 
 
+@eager(static="axis out keepdims")
 def min(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # noqa: A001
     """The smallest element over `axis`; NaN if there is one."""
     _no_out("min", out)
@@ -210,6 +215,7 @@ def _as_bool(a: Any) -> Any:
     return a if typeof(a).dtype == dtypes.bool_ else ufuncs.not_equal(a, 0)
 
 
+@eager(static="axis out keepdims")
 def all(a, axis=None, out=None, keepdims=False, *, where=None):  # noqa: A001
     """Whether all elements over `axis` are true (not zero)."""
     _no_out("all", out)
@@ -220,6 +226,7 @@ def all(a, axis=None, out=None, keepdims=False, *, where=None):  # noqa: A001
     )  # fmt: skip
 
 
+@eager(static="axis out keepdims")
 def any(a, axis=None, out=None, keepdims=False, *, where=None):  # noqa: A001
     """Whether any element over `axis` is true (not zero)."""
     _no_out("any", out)
@@ -245,6 +252,7 @@ def _mean_dtype(dtype: Any) -> Any:
     return inexact(dtype)
 
 
+@eager(static="axis dtype out keepdims")
 def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     """The arithmetic mean over `axis`."""
     _no_out("mean", out)
@@ -259,6 +267,7 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     return as_dtype(ufuncs.divide(total, _count(type, axes, where, keepdims, wide)), result_dtype)
 
 
+@eager(static="axis dtype out ddof keepdims correction")
 def var(
     a,
     axis=None,
@@ -304,6 +313,7 @@ def var(
 _mean = mean
 
 
+@eager(static="axis dtype out ddof keepdims correction")
 def std(
     a,
     axis=None,
@@ -323,11 +333,13 @@ def std(
     )
 
 
+@eager(static="axis out keepdims")
 def ptp(a, axis=None, out=None, keepdims=False):
     """The largest minus the smallest element over `axis`."""
     return ufuncs.subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
+@eager(static="axis returned keepdims")
 def average(a, axis=None, weights=None, returned=False, keepdims=False):
     """The mean weighted by `weights` (of the shape of `a`, or 1-D along `axis`)."""
     check("average", a)
@@ -353,6 +365,7 @@ def average(a, axis=None, weights=None, returned=False, keepdims=False):
     return (result, total) if returned else result
 
 
+@eager(static="axis keepdims")
 def count_nonzero(a, axis=None, keepdims=False):
     """How many elements over `axis` are not zero."""
     check("count_nonzero", a)
@@ -377,12 +390,14 @@ def _arg(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
     return result
 
 
+@eager(static="axis out keepdims")
 def argmax(a, axis=None, out=None, keepdims=None):
     """The index of the largest element (the first one; NaN is the largest)."""
     _no_out("argmax", out)
     return _arg("argmax", a, axis, bool(keepdims))
 
 
+@eager(static="axis out keepdims")
 def argmin(a, axis=None, out=None, keepdims=None):
     """The index of the smallest element (the first one; NaN is the smallest)."""
     _no_out("argmin", out)
@@ -405,23 +420,27 @@ def _cumulative(name: str, a: Any, axis: Any, dtype: Any, fill: Any = None) -> A
     return REGISTRY[name].bind(as_dtype(a, wanted), axis=axis, reverse=False)[0]
 
 
+@eager(static="axis dtype out")
 def cumsum(a, axis=None, dtype=None, out=None):
     """Running sums along `axis` (of the flattened array by default)."""
     _no_out("cumsum", out)
     return _cumulative("cumsum", a, axis, dtype)
 
 
+@eager(static="axis dtype out")
 def cumprod(a, axis=None, dtype=None, out=None):
     """Running products along `axis` (of the flattened array by default)."""
     _no_out("cumprod", out)
     return _cumulative("cumprod", a, axis, dtype)
 
 
+@eager(static="axis dtype out")
 def nancumsum(a, axis=None, dtype=None, out=None):
     """Running sums, NaN counting as 0."""
     return _cumulative("cumsum", a, axis, dtype, fill=0)
 
 
+@eager(static="axis dtype out")
 def nancumprod(a, axis=None, dtype=None, out=None):
     """Running products, NaN counting as 1."""
     return _cumulative("cumprod", a, axis, dtype, fill=1)
@@ -443,11 +462,13 @@ def _array_api_cumulative(function, x, axis, dtype, include_initial, start):
     return result
 
 
+@eager(static="axis dtype include_initial")
 def cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False):
     """Running sums along `axis`, with a leading 0 if `include_initial`."""
     return _array_api_cumulative(cumsum, x, axis, dtype, include_initial, 0)
 
 
+@eager(static="axis dtype include_initial")
 def cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False):
     """Running products along `axis`, with a leading 1 if `include_initial`."""
     return _array_api_cumulative(cumprod, x, axis, dtype, include_initial, 1)
@@ -463,12 +484,14 @@ def _without_nan(a: Any, fill: Any) -> tuple[Any, Any]:
     return select_where(missing, scalar(fill, dtype), a), missing
 
 
+@eager(static="axis dtype out keepdims")
 def nansum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`sum`, NaN counting as 0."""
     check("nansum", a)
     return sum(_without_nan(a, 0)[0], axis, dtype, out, keepdims, initial, where)
 
 
+@eager(static="axis dtype out keepdims")
 def nanprod(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=None):
     """`prod`, NaN counting as 1."""
     check("nanprod", a)
@@ -484,12 +507,14 @@ def _nan_extreme(function, fill, a, axis, out, keepdims, initial, where):
     return select_where(empty, scalar(np.nan, typeof(result).dtype), result)
 
 
+@eager(static="axis out keepdims")
 def nanmax(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`max` of the elements that are numbers."""
     check("nanmax", a)
     return _nan_extreme(max, -np.inf, a, axis, out, keepdims, initial, where)
 
 
+@eager(static="axis out keepdims")
 def nanmin(a, axis=None, out=None, keepdims=False, initial=None, where=None):
     """`min` of the elements that are numbers."""
     check("nanmin", a)
@@ -510,12 +535,14 @@ def _present(a: Any, where: Any) -> Any:
     )
 
 
+@eager(static="axis dtype out keepdims")
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=False, where=None):
     """`mean` of the elements that are numbers."""
     check("nanmean", a)
     return mean(a, axis, dtype, out, keepdims, where=_present(a, where))
 
 
+@eager(static="axis dtype out ddof keepdims correction")
 def nanvar(
     a,
     axis=None,
@@ -538,6 +565,7 @@ def nanvar(
     return select_where(enough, result, scalar(np.nan, typeof(result).dtype))
 
 
+@eager(static="axis dtype out ddof keepdims correction")
 def nanstd(
     a,
     axis=None,
@@ -555,11 +583,13 @@ def nanstd(
     )
 
 
+@eager(static="axis out keepdims")
 def nanargmax(a, axis=None, out=None, keepdims=None):
     """`argmax` of the elements that are numbers; -1 where there is none."""
     return _nan_arg(argmax, -np.inf, a, axis, out, keepdims)
 
 
+@eager(static="axis out keepdims")
 def nanargmin(a, axis=None, out=None, keepdims=None):
     """`argmin` of the elements that are numbers; -1 where there is none."""
     return _nan_arg(argmin, np.inf, a, axis, out, keepdims)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.trace import Tracer
@@ -44,6 +45,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@eager(static="size fill_value")
 def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
     """x where `condition` is true, else y; with the condition alone, `nonzero(condition)`."""
     if x is None and y is None:
@@ -64,6 +66,7 @@ def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
     return select_where(condition, x, y)
 
 
+@eager
 def select(condlist, choicelist, default=0):
     """The choice of the first condition that is true, else `default`."""
     if len(condlist) != len(choicelist):
@@ -79,6 +82,7 @@ def select(condlist, choicelist, default=0):
     return result
 
 
+@eager
 def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
     """Every element limited to [min, max]; either may be None."""
     arr = a if arr is None else arr
@@ -97,6 +101,7 @@ def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
     return result
 
 
+@eager(static="copy")
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """NaN replaced by `nan`, infinities by the largest finite numbers."""
     check("nan_to_num", x)
@@ -241,6 +246,7 @@ def choose(a, choices, out=None, mode="raise"):
 
 
 # --- order ------------------------------------------------------------------------------------
+@eager(static="axis kind order stable descending")
 def sort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
     """The elements in ascending order along `axis` (of the flattened array for None)."""
     check("sort", a)
@@ -256,6 +262,7 @@ def _reversed(x: Any, axis: int) -> Any:
     return REGISTRY["rev"].bind(x, dimensions=(axis,))[0]
 
 
+@eager(static="axis kind order stable descending")
 def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
     """The indices that sort the array along `axis`."""
     check("argsort", a)
@@ -278,6 +285,7 @@ def sort_complex(a):
     return as_dtype(a, dtypes.complex_dtype(typeof(a).dtype))
 
 
+@eager(static="side method")
 def searchsorted(a, v, side="left", sorter=None, *, method="scan"):
     """Where to insert `v` into the sorted 1-D array `a` to keep it sorted."""
     check("searchsorted", a, v)
@@ -321,6 +329,7 @@ def _before(pivot: Any, v: Any, side: str) -> Any:
     return result
 
 
+@eager(static="right method")
 def digitize(x, bins, right=False, *, method=None):
     """The number of the bin that each element of x falls into."""
     bins = asarray(bins)
@@ -336,6 +345,7 @@ def digitize(x, bins, right=False, *, method=None):
     return where(ufuncs.greater_equal(bins[-1], bins[0]), rising, falling)
 
 
+@eager(static="n axis")
 def diff(a, n=1, axis=-1, prepend=None, append=None):
     """Differences of neighbours along `axis`, taken n times."""
     check("diff", a)
@@ -368,6 +378,7 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 
 # --- comparison -------------------------------------------------------------------------------
+@eager(static="equal_nan")
 def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     """|a - b| <= atol + rtol |b|, element by element; equal infinities are close."""
     check("isclose", a, b)
@@ -389,11 +400,13 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     return result
 
 
+@eager(static="equal_nan")
 def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether all elements are close."""
     return reductions.all(isclose(a, b, rtol, atol, equal_nan))
 
 
+@eager(static="equal_nan")
 def array_equal(a1, a2, equal_nan=False):
     """Whether the shapes and all elements are equal."""
     try:
@@ -416,6 +429,7 @@ def array_equiv(a1, a2):
         return array(False)
 
 
+@eager(static="assume_unique invert method")
 def isin(element, test_elements, assume_unique=False, invert=False, *, method="auto"):
     """Whether each element is among `test_elements`."""
     check("isin", element, test_elements)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
@@ -53,6 +54,7 @@ def size(a, axis=None):
     return math.prod(full[k] for k in canonical_axes(axis, len(full)))
 
 
+@eager(static="shape order copy")
 def reshape(a, shape, order="C", *, copy=None):
     """The same elements in another shape; one dimension may be -1.
 
@@ -92,11 +94,13 @@ def reshape(a, shape, order="C", *, copy=None):
     return _shape.reshape(a, tuple(new))
 
 
+@eager(static="order out_sharding")
 def ravel(a, order="C", *, out_sharding=None):
     """The elements in one dimension."""
     return reshape(a, (size(a),), order)
 
 
+@eager(static="axis")
 def squeeze(a, axis=None):
     """Without the dimensions of 1 (all of them, or `axis`). Raises ValueError for others."""
     check("squeeze", a)
@@ -115,6 +119,7 @@ def squeeze(a, axis=None):
     return _shape.squeeze(a, tuple(sorted(axes)))
 
 
+@eager(static="axis")
 def expand_dims(a, axis):
     """With new dimensions of 1 at the positions `axis` of the result."""
     check("expand_dims", a)
@@ -125,6 +130,7 @@ def expand_dims(a, axis):
     return _shape.expand_dims(a, tuple(sorted(positions)))
 
 
+@eager(static="axes")
 def transpose(a, axes=None):
     """Dimensions in another order; reversed by default."""
     check("transpose", a)
@@ -141,6 +147,7 @@ def transpose(a, axes=None):
 permute_dims = transpose
 
 
+@eager
 def matrix_transpose(x, /):
     """The last two dimensions exchanged."""
     rank = typeof(x).ndim
@@ -151,6 +158,7 @@ def matrix_transpose(x, /):
     return swapaxes(x, -1, -2)
 
 
+@eager(static="axis1 axis2")
 def swapaxes(a, axis1, axis2):
     """Two dimensions exchanged."""
     check("swapaxes", a)
@@ -161,6 +169,7 @@ def swapaxes(a, axis1, axis2):
     return basis.transpose(a, order)
 
 
+@eager(static="source destination")
 def moveaxis(a, source, destination):
     """Dimensions `source` moved to the positions `destination`, the others in order."""
     check("moveaxis", a)
@@ -186,6 +195,7 @@ def rollaxis(a, axis, start=0):
     return moveaxis(a, axis, start - 1 if axis < start else start)
 
 
+@eager(static="shape out_sharding")
 def broadcast_to(array, shape, *, out_sharding=None):
     """`array` repeated to `shape`. Raises ValueError if it does not fit."""
     shape = (shape,) if isinstance(shape, int) else tuple(operator.index(n) for n in shape)
@@ -217,6 +227,7 @@ def _parts(name: str, arrays: Any) -> list[Any]:
     return [asarray(concrete_form(a)) for a in arrays]
 
 
+@eager(static="axis dtype")
 def concatenate(arrays, axis=0, dtype=None):
     """The arrays joined along an existing dimension (flattened first for axis=None)."""
     parts = _parts("concatenate", arrays)
@@ -239,11 +250,13 @@ def concatenate(arrays, axis=0, dtype=None):
     return _concatenate(parts, axis)
 
 
+@eager(static="axis")
 def concat(arrays, /, *, axis=0):
     """`concatenate`, the array API's name."""
     return concatenate(arrays, axis)
 
 
+@eager(static="axis out dtype")
 def stack(arrays, axis=0, out=None, dtype=None):
     """The arrays, of equal shapes, along a new dimension."""
     parts = _parts("stack", arrays)
@@ -254,6 +267,7 @@ def stack(arrays, axis=0, out=None, dtype=None):
     return concatenate([_shape.expand_dims(p, (axis,)) for p in parts], axis, dtype)
 
 
+@eager(static="axis")
 def unstack(x, /, *, axis=0):
     """The slices along `axis`, as a tuple."""
     x = asarray(x)
@@ -303,22 +317,26 @@ def _at_least(rank: int, arys: Sequence[Any]) -> Any:
     return results[0] if len(results) == 1 else results
 
 
+@eager(static="dtype")
 def vstack(tup, dtype=None):
     """The arrays, of at least two dimensions, joined along the first."""
     return concatenate([atleast_2d(p) for p in _parts("vstack", tup)], 0, dtype)
 
 
+@eager(static="dtype")
 def hstack(tup, dtype=None):
     """The arrays joined along the second dimension (the first for 1-D arrays)."""
     parts = [atleast_1d(p) for p in _parts("hstack", tup)]
     return concatenate(parts, 0 if typeof(parts[0]).ndim == 1 else 1, dtype)
 
 
+@eager(static="dtype")
 def dstack(tup, dtype=None):
     """The arrays, of at least three dimensions, joined along the third."""
     return concatenate([atleast_3d(p) for p in _parts("dstack", tup)], 2, dtype)
 
 
+@eager
 def column_stack(tup):
     """1-D arrays as columns of a matrix."""
     parts = _parts("column_stack", tup)
@@ -351,11 +369,13 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
     return [_piece(ary, axis, low, builtins.max(low, high)) for low, high in pairs]
 
 
+@eager(static="indices_or_sections axis")
 def split(ary, indices_or_sections, axis=0):
     """Pieces along `axis`: equal ones, or cut at the given indices."""
     return _split("split", ary, indices_or_sections, axis, exact=True)
 
 
+@eager(static="indices_or_sections axis")
 def array_split(ary, indices_or_sections, axis=0):
     """`split` that also takes a number of pieces that does not divide the dimension."""
     return _split("array_split", ary, indices_or_sections, axis, exact=False)
@@ -376,6 +396,7 @@ def dsplit(ary, indices_or_sections):
     return split(ary, indices_or_sections, 2)
 
 
+@eager(static="reps")
 def tile(A, reps):
     """The array repeated `reps` times along each dimension."""
     A = asarray(A)
@@ -419,6 +440,7 @@ def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None
     return take(a, source, axis)
 
 
+@eager(static="axis")
 def flip(m, axis=None):
     """The elements in reverse order along `axis` (all by default)."""
     check("flip", m)
@@ -426,16 +448,19 @@ def flip(m, axis=None):
     return _shape.rev(m, canonical_axes(axis, typeof(m).ndim))
 
 
+@eager
 def fliplr(m):
     """Reversed along dimension 1."""
     return flip(m, 1)
 
 
+@eager
 def flipud(m):
     """Reversed along dimension 0."""
     return flip(m, 0)
 
 
+@eager(static="k axes")
 def rot90(m, k=1, axes=(0, 1)):
     """Rotated by k quarter turns in the plane of `axes`."""
     first, second = canonical_axes(axes, ndim(m))
@@ -449,6 +474,7 @@ def rot90(m, k=1, axes=(0, 1)):
     return flip(swapaxes(m, first, second), second)
 
 
+@eager(static="shift axis")
 def roll(a, shift, axis=None):
     """The elements moved `shift` places along `axis`, the last ones entering at the front."""
     check("roll", a)
@@ -493,6 +519,7 @@ def resize(a, new_shape):
     return reshape(_piece(flat, 0, 0, wanted), new_shape)
 
 
+@eager(static="offset axis1 axis2")
 def diagonal(a, offset=0, axis1=0, axis2=1):
     """The diagonal in the plane of two dimensions, as the last dimension of the result."""
     check("diagonal", a)
@@ -519,6 +546,7 @@ def diagonal(a, offset=0, axis1=0, axis2=1):
     )[0]
 
 
+@eager(static="dtype copy device")
 def astype(x, dtype, /, *, copy=False, device=None):
     """The same numbers in another dtype."""
     check("astype", x)
@@ -531,6 +559,7 @@ def astype(x, dtype, /, *, copy=False, device=None):
     return as_dtype(x, wanted)
 
 
+@eager(static="dtype")
 def view(x, dtype=None):
     """The same bits as another dtype; the last dimension changes with its size."""
     old = typeof(x)

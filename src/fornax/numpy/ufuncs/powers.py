@@ -43,18 +43,15 @@ __all__ = ["float_power", "hypot", "log10", "log2", "pow", "power", "reciprocal"
 
 def power(x, y, /):
     """x to the power y. Python integer exponents are computed by multiplication."""
+    if type(y) is int:
+        return _power_of_number(x, y)
     check("power", x, y)
     x, y = concrete_form(x), concrete_form(y)
     if isinstance(y, np.ndarray | np.integer) and y.ndim == 0 and y.dtype.kind in "iu":
         if y < 0 and not dtypes.is_inexact(typeof(x).dtype):
-            y = int(y)
+            return _power_of_number(x, int(y))
     if isinstance(y, int) and not isinstance(y, bool):
-        if not dtypes.is_inexact(typeof(x).dtype) and y < 0:
-            raise TypeError(
-                "Integers to negative powers are not allowed.\n  try:   convert x to a float dtype"
-            )
-        if typeof(x).dtype != dtypes.bool_:
-            return _power_of_number(x, y)
+        return _power_of_number(x, int(y))
     return _power_of_array(x, y)
 
 
@@ -62,7 +59,16 @@ power.__module__ = "fornax.numpy"
 
 
 @eager(static="y")
-def _power_of_number(x, y):
+def _power_of_number(x: Any, y: int) -> Any:
+    check("power", x)
+    x = concrete_form(x)
+    dtype = typeof(x).dtype
+    if dtype == dtypes.bool_:
+        return _power_of_array(x, y)
+    if not dtypes.is_inexact(dtype) and y < 0:
+        raise TypeError(
+            "Integers to negative powers are not allowed.\n  try:   convert x to a float dtype"
+        )
     (x,) = promote_dtypes(x)
     return REGISTRY["integer_pow"].bind(x, y=y)[0]
 
