@@ -55,9 +55,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "core", "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental",
-        "flatten_util", "lax", "nn", "numpy", "observe", "random", "ref", "scipy", "sharding",
-        "stages", "test_util", "tree", "tree_util", "typing",
+        "core", "custom_batching", "custom_derivatives", "debug", "dtypes", "errors",
+        "experimental", "flatten_util", "lax", "monitoring", "nn", "numpy", "observe", "ops",
+        "random", "ref", "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
     ),
     before="fornax.numpy.methods",
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fornax.errors import TypePromotionError
 from fornax.ir.types import typeof
 from fornax.numpy.scalar_types import finfo, iinfo, issubdtype, result_type
 from fornax.scalars import dtypes as _dtypes
@@ -19,9 +20,9 @@ from fornax.scalars.dtypes import (
 )
 
 __all__ = [
-    "bfloat16", "canonicalize_dtype", "extended", "finfo", "float0", "float8_e4m3fn",
-    "float8_e5m2", "iinfo", "int4", "issubdtype", "prng_key", "result_type", "scalar_type_of",
-    "uint4",
+    "TypePromotionError", "bfloat16", "canonicalize_dtype", "extended", "finfo", "float0",
+    "float8_e4m3fn", "float8_e5m2", "iinfo", "int4", "issubdtype", "itemsize_bits", "prng_key",
+    "result_type", "scalar_type_of", "uint4",
 ]  # fmt: skip
 
 
@@ -41,3 +42,9 @@ def scalar_type_of(x: Any) -> type:
     if _dtypes.is_integer(dtype):
         return int
     return complex if _dtypes.is_complex(dtype) else float
+
+
+def itemsize_bits(dtype: Any) -> int:
+    """Bits of an element, packed: 4 for int4 and uint4."""
+    found = _dtypes.as_dtype(dtype)
+    return 4 if found in (int4, uint4) else found.itemsize * 8

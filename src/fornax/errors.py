@@ -9,8 +9,12 @@ from __future__ import annotations
 __all__ = [
     "ConcretizationTypeError",
     "FornaxError",
+    "InconclusiveDimensionOperation",
+    "JAXIndexError",
+    "JAXTypeError",
     "JaxRuntimeError",
     "JaxprCheckError",
+    "JaxprTypeError",
     "KeyReuseError",
     "NonConcreteBooleanIndexError",
     "TracerArrayConversionError",
@@ -37,15 +41,23 @@ class FornaxError(Exception):
     """Base of the errors that are Fornax's own rather than Python's."""
 
 
-class ConcretizationTypeError(FornaxError, TypeError):
+class JAXTypeError(FornaxError, TypeError):
+    """Base of the errors about values that a transformation does not know or must not meet."""
+
+
+class JAXIndexError(FornaxError, IndexError):
+    """Base of the errors about indices."""
+
+
+class ConcretizationTypeError(JAXTypeError):
     """A concrete value was needed where only a traced one exists."""
 
 
-class TracerArrayConversionError(ConcretizationTypeError):
+class TracerArrayConversionError(JAXTypeError):
     """A traced array was handed to NumPy."""
 
 
-class TracerIntegerConversionError(ConcretizationTypeError):
+class TracerIntegerConversionError(JAXTypeError):
     """A traced value was used where Python needs an integer."""
 
 
@@ -53,12 +65,16 @@ class TracerBoolConversionError(ConcretizationTypeError):
     """A traced value was used as a condition of Python control flow."""
 
 
-class NonConcreteBooleanIndexError(FornaxError, IndexError):
+class NonConcreteBooleanIndexError(JAXIndexError):
     """A traced boolean mask was used as an index; its result would have no static shape."""
 
 
-class UnexpectedTracerError(FornaxError):
+class UnexpectedTracerError(JAXTypeError):
     """A traced value was used after the function that made it had ended (a leak)."""
+
+
+class InconclusiveDimensionOperation(FornaxError):  # noqa: N818  (JAX's name)
+    """A question about symbolic dimensions has different answers for different sizes."""
 
 
 class TypePromotionError(FornaxError, ValueError):
@@ -69,7 +85,11 @@ class JaxprCheckError(FornaxError, TypeError):
     """A program breaks a rule of the intermediate representation: a bug in a pass."""
 
 
-class KeyReuseError(FornaxError, RuntimeError):
+#: JAX's name for it
+JaxprTypeError = JaxprCheckError
+
+
+class KeyReuseError(JAXTypeError):
     """A random key was used twice."""
 
 

@@ -1,5 +1,5 @@
 """The stages of compiling a function: JAX's `jax.stages`."""
 
-from fornax.api.stages import Compiled, Lowered, Traced
+from fornax.api.stages import ArgInfo, Compiled, CompilerOptions, Lowered, Traced, Wrapped
 
-__all__ = ["Compiled", "Lowered", "Traced"]
+__all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "Traced", "Wrapped"]

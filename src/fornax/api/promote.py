@@ -8,7 +8,7 @@ from typing import Any
 from fornax import settings
 from fornax.api.signature import function_name
 from fornax.api.tracing import Options, prepare, programs_of, trace_call
-from fornax.errors import ConcretizationTypeError, NonConcreteBooleanIndexError
+from fornax.errors import JAXIndexError, JAXTypeError
 from fornax.runtime import nonfinite
 
 __all__ = ["entry_for"]
@@ -34,5 +34,5 @@ def entry_for(eager: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     programs = collections.OrderedDict() if known is None else known
     try:
         return trace_call(prepare(options, args, kwargs), programs).lower().compile().entry
-    except (ConcretizationTypeError, NonConcreteBooleanIndexError):
+    except (JAXTypeError, JAXIndexError):  # it needs values, not types
         return None

@@ -175,7 +175,7 @@ class Traced:
     @property
     def args_info(self) -> Any:
         """The arguments as a tree of ArgInfo."""
-        infos = map(ArgInfo, self.in_types, self.donated)
+        infos = map(ArgInfo, self.in_types, self.donated or (False,) * len(self.in_types))
         return pytree.tree_unflatten(self.in_tree, infos)
 
     @property

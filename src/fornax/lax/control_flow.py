@@ -13,7 +13,7 @@ from fornax.api.signature import as_arrays, describe
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
 from fornax.api.vmap import vmap
-from fornax.errors import ConcretizationTypeError
+from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
@@ -130,8 +130,8 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
     if length is not None:
         try:
             length = operator.index(length)
-        except ConcretizationTypeError as error:
-            raise type(error)(
+        except (ConcretizationTypeError, TracerIntegerConversionError) as error:
+            raise ConcretizationTypeError(
                 "The `length` argument to `scan` expects a concrete `int` value.\n" + str(error)
             ) from None
         if any(size != length for size in sizes):
