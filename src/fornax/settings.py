@@ -16,9 +16,10 @@ from fornax import _native
 from fornax.record import record, replace
 
 
-@record(frozen=True)
+@record(frozen=True, eq=False)
 class Settings:
-    """Field names are JAX's where JAX has the setting. Made only by `intern`."""
+    """Field names are JAX's where JAX has the setting. Made only by `intern`, so that equal ones
+    are one object."""
 
     enable_x64: bool = False
     disable_jit: bool = False
@@ -89,7 +90,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "transfer_guard_device_to_host": _GUARDS,
     "target": ("native", "avx512", "avx2", "sse2"),
 }  # fmt: skip
-_interned: dict[Settings, Settings] = {}
+_interned: dict[tuple, Settings] = {}
 
 #: JAX's settings about things that are not here (other devices, XLA, its caches): they can be set
 #: and read, and change nothing
@@ -110,7 +111,8 @@ ACCEPTED: dict[str, Any] = {
 
 def intern(values: Settings) -> Settings:
     """The one object with these values. Raises ValueError for a value that is not allowed."""
-    found = _interned.get(values)
+    key = tuple(getattr(values, name) for name in FIELDS)
+    found = _interned.get(key)
     if found is not None:
         return found
     for name, choices in _CHOICES.items():
@@ -132,7 +134,7 @@ def intern(values: Settings) -> Settings:
     for name, kind in FIELDS.items():
         if kind == "bool" and not isinstance(getattr(values, name), bool):
             raise ValueError(f"setting {name} is True or False, got {getattr(values, name)!r}")
-    return _interned.setdefault(values, values)
+    return _interned.setdefault(key, values)
 
 
 def field_name(name: str) -> str:
