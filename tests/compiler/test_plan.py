@@ -194,3 +194,15 @@ def test_a_mapped_while_is_a_kernel_in_which_every_point_stops_by_itself():
         expected.append(count)
     same = np.asarray(f(points)) == np.array(expected)
     assert same.mean() > 0.99  # rounding (fused multiply-add) decides at the rim
+
+
+def test_a_sum_read_by_the_epilogue_of_a_product_is_a_kernel_of_its_own():
+    @fornax.jit
+    def function(x, y, z):
+        total = z.sum()
+        product = x @ y
+        return product, total, product < total, total - product
+
+    x, y, z = (np.arange(n, dtype=np.float32) for n in (5, 5, 11))
+    got = function(x, y, z)
+    assert [np.asarray(g).item() for g in got] == [30.0, 55.0, True, 25.0]

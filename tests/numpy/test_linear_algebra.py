@@ -1,4 +1,4 @@
-"""Linear algebra: values against NumPy's, factors multiplied back, derivatives against differences."""
+"""Linear algebra: NumPy's values, factors that multiply back, derivatives by differences."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ their loads (prologue), one group that reads their result element by element bec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from fornax.compiler import cost
@@ -38,7 +39,8 @@ class Group:
     shape: tuple[int, ...]
     axes: tuple[Axis, ...] = ()
     index: tuple[Expr, ...] = ()
-    #: values this group writes to memory or gives to its own members, in reverse program order
+    #: values this group writes to memory or gives to its own members, in reverse program order;
+    #: their shapes are `shape` or what it begins with
     members: list[Var] = field(default_factory=list)
     #: the heavy, control or host equation that this group is built around
     equation: Equation | None = None
@@ -212,6 +214,8 @@ class _Walk:
                 return False
         used = axes_of(read.index)
         if reduces:
+            if group.equation is not None:
+                return False  # kernels of heavy operations have no loops of their readers
             if equation.inputs[0].type.size >= cost.LARGE and set(used) - set(group.axes):
                 return False  # inside another reduction: by itself it can run in parallel
             plain = all(e.kind in ("axis", "const") for e in read.index)
@@ -236,7 +240,8 @@ class _Walk:
         group.has_reduction |= reduces
         group.work += cost.own_cost(equation)
         self.adopt(used, group, reads)
-        for var, index, path in self.operand_reads(equation, group.index, group.axes):
+        rank = len(shape)
+        for var, index, path in self.operand_reads(equation, group.index[:rank], group.axes[:rank]):
             self.record(var, Read(group, index, path))
 
     def adopt(self, variables: Sequence[Var], group: Group, reads: list[Read]) -> None:
@@ -256,23 +261,35 @@ class _Walk:
     def group_to_join(
         self, used: list[Var], shape: tuple[int, ...], reads: list[Read], reduces: bool
     ) -> Group | None:
-        """A group over the same domain that reads these values element by element."""
+        """A group over the same domain that reads these values element by element, or over one
+        with more inner dimensions: what belongs to a row is stored once for each row."""
         for group in dict.fromkeys(r.group for r in reads):
-            if group.shape != shape or group.work > cost.LARGEST:
+            if group.work > cost.LARGEST or not self.covers(group, shape):
                 continue
             if group.equation is not None and (
                 reduces or group.equation.primitive.name not in EPILOGUE
             ):
                 continue
-            if self.joins(group, reads):
+            if self.joins(group, reads, len(shape)):
                 return group
         return None
 
-    def joins(self, group: Group, reads: list[Read]) -> bool:
-        """Whether `group` reads at its own index only and depends on no other reader."""
+    def covers(self, group: Group, shape: tuple[int, ...]) -> bool:
+        """Whether values of `shape` can be stored by the loops of `group`."""
+        if group.shape == shape:
+            return True
+        rank, size = len(shape), prod(group.shape)
+        if group.equation is not None or not shape or group.shape[:rank] != shape or not size:
+            return False
+        # the inner loops are no longer one with the outer ones: there must be enough of these
+        return size < cost.LARGE or prod(shape) >= cost.ROWS
+
+    def joins(self, group: Group, reads: list[Read], rank: int) -> bool:
+        """Whether `group` reads at its own index (that of its outer `rank` loops) only and
+        depends on no other reader."""
         for read in reads:
             if read.group is group:
-                if read.index != group.index:
+                if read.index != group.index[:rank]:
                     return False
             elif self.depends(group, read.group):
                 return False
@@ -316,7 +333,7 @@ class _Walk:
                 group.equation is None
                 and group.shape == result.type.shape
                 and not group.has_reduction
-                and self.joins(group, reads)
+                and self.joins(group, reads, len(group.shape))
             ):
                 return group
         return None

@@ -56,7 +56,9 @@ class Error:
     examples.
     """
 
-    def __init__(self, failed: Any, code: Any, payloads: Sequence[Any], findings: Sequence[Finding]):
+    def __init__(
+        self, failed: Any, code: Any, payloads: Sequence[Any], findings: Sequence[Finding]
+    ):
         self.failed = failed
         self.code = code
         self.payloads = tuple(payloads)
@@ -176,9 +178,7 @@ def check_error(error: Error) -> None:
     Raises TypeError for anything but an Error.
     """
     if not isinstance(error, Error):
-        raise TypeError(
-            f"check_error takes an Error as argument, got type {type(error)} instead."
-        )
+        raise TypeError(f"check_error takes an Error as argument, got type {type(error)} instead.")
     if not error.findings:
         return
     state = State(error.failed, error.code, error.payloads)

@@ -61,7 +61,9 @@ class Finding:
 
 
 def failures(
-    failed: np.ndarray, code: np.ndarray, payloads: Sequence[np.ndarray],
+    failed: np.ndarray,
+    code: np.ndarray,
+    payloads: Sequence[np.ndarray],
     findings: Sequence[Finding],
 ) -> list[tuple[tuple[int, ...], str]]:
     """(index in the mapped axes, message) of everything that failed."""

@@ -126,7 +126,7 @@ def issubdtype(dtype: Any, category: Any) -> bool:
         return dtype == category
     if isinstance(dtype, type) and issubclass(dtype, np.generic) and dtype in _ABSTRACT:
         return isinstance(category, type) and issubclass(dtype, category)
-    dtype = as_dtype(dtype)
+    dtype = float64 if dtype is None else as_dtype(dtype)  # as in NumPy
     if isinstance(category, type) and category in _ABSTRACT:
         if dtype in _SPECIAL_FLOATS:
             return issubclass(np.floating, category)

@@ -13,8 +13,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "tensorinv", "tensorsolve",
         ),
         "norms": (
-            "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
-            "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
+            "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power",
+            "matrix_transpose", "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
         ),
     },
     before="fornax.numpy.methods",

@@ -18,8 +18,8 @@ from fornax.numpy.reductions import canonical_axes, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
 
 __all__ = [
-    "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
-    "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
+    "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
+    "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
