@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
@@ -29,7 +30,7 @@ class RoundingMethod(enum.IntEnum):
 def _named(function: Callable, name: str, line: str) -> Callable:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = line
-    return function
+    return eager(function)
 
 
 def _unary(primitive: Elementwise, line: str, name: str = "") -> Callable:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fornax.api.custom import custom_jvp
+from fornax.api.eager import eager
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import full_like
 from fornax.lax.elementwise import erfc, logistic
@@ -41,41 +42,55 @@ def identity(x):
 
 
 # --- straight lines ----------------------------------------------------------------------------
-@custom_jvp
+@eager
 def relu(x):
     """max(x, 0). The derivative at 0 is 0."""
+    return _relu(x)
+
+
+@eager
+def relu6(x):
+    """min(max(x, 0), 6). The derivative at 0 and at 6 is 0."""
+    return _relu6(x)
+
+
+@custom_jvp
+def _relu(x):
     return fnp.maximum(x, 0)
 
 
 @custom_jvp
-def relu6(x):
-    """min(max(x, 0), 6). The derivative at 0 and at 6 is 0."""
+def _relu6(x):
     return fnp.minimum(fnp.maximum(x, 0), 6.0)
 
 
-relu.defjvps(lambda g, ans, x: select(fnp.greater(x, 0), g, full_like(g, 0)))
-relu6.defjvps(
+_relu.defjvps(lambda g, ans, x: select(fnp.greater(x, 0), g, full_like(g, 0)))
+_relu6.defjvps(
     lambda g, ans, x: select(fnp.logical_and(fnp.greater(x, 0), fnp.less(x, 6)), g, full_like(g, 0))
 )
 
 
+@eager
 def leaky_relu(x, negative_slope=0.01):
     """x where x >= 0, else negative_slope * x."""
     x = _array("leaky_relu", x)
     return where(fnp.greater_equal(x, 0), x, fnp.multiply(negative_slope, x))
 
 
+@eager
 def hard_tanh(x):
     """x limited to [-1, 1]."""
     x = _array("hard_tanh", x)
     return where(fnp.greater(x, 1), 1, where(fnp.less(x, -1), -1, x))
 
 
+@eager
 def hard_sigmoid(x):
     """relu6(x + 3) / 6."""
     return fnp.divide(relu6(fnp.add(x, 3.0)), 6.0)
 
 
+@eager
 def hard_silu(x):
     """x * hard_sigmoid(x)."""
     x = _array("hard_silu", x)
@@ -85,6 +100,7 @@ def hard_silu(x):
 hard_swish = hard_silu
 
 
+@eager
 def sparse_plus(x):
     """0 below -1, x above 1, and (x + 1)² / 4 between."""
     x = _array("sparse_plus", x)
@@ -92,40 +108,47 @@ def sparse_plus(x):
     return where(fnp.less_equal(x, -1.0), 0.0, where(fnp.greater_equal(x, 1.0), x, middle))
 
 
+@eager
 def sparse_sigmoid(x):
     """(x + 1) / 2 limited to [0, 1]."""
     return fnp.multiply(0.5, clip(fnp.add(x, 1.0), 0.0, 2.0))
 
 
 # --- smooth ------------------------------------------------------------------------------------
+@eager
 def sigmoid(x):
     """1 / (1 + exp(-x))."""
     check("sigmoid", x)
     return logistic(*promote_inexact(x))
 
 
+@eager
 def log_sigmoid(x):
     """log(sigmoid(x)) without overflow."""
     return fnp.negative(softplus(fnp.negative(_array("log_sigmoid", x))))
 
 
+@eager
 def softplus(x):
     """log(1 + exp(x)) without overflow."""
     return logaddexp(x, 0)
 
 
+@eager
 def squareplus(x, b=4):
     """(x + sqrt(x² + b)) / 2."""
     check("squareplus", x, b)
     return fnp.divide(fnp.add(x, fnp.sqrt(fnp.add(fnp.square(x), b))), 2)
 
 
+@eager
 def soft_sign(x):
     """x / (|x| + 1)."""
     check("soft_sign", x)
     return fnp.divide(x, fnp.add(fnp.absolute(x), 1))
 
 
+@eager
 def silu(x):
     """x * sigmoid(x), also called swish."""
     return fnp.multiply(_array("silu", x), sigmoid(x))
@@ -134,11 +157,13 @@ def silu(x):
 swish = silu
 
 
+@eager
 def mish(x):
     """x * tanh(softplus(x))."""
     return fnp.multiply(_array("mish", x), tanh(softplus(x)))
 
 
+@eager
 def elu(x, alpha=1.0):
     """x where x > 0, else alpha * (exp(x) - 1)."""
     x = _array("elu", x)
@@ -148,6 +173,7 @@ def elu(x, alpha=1.0):
     return where(positive, x, fnp.multiply(alpha, fnp.expm1(safe)))
 
 
+@eager
 def celu(x, alpha=1.0):
     """max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)."""
     check("celu", x, alpha)
@@ -159,11 +185,13 @@ def celu(x, alpha=1.0):
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
+@eager
 def selu(x):
     """elu with constants that keep mean and variance through many layers."""
     return fnp.multiply(_SELU_SCALE, elu(x, _SELU_ALPHA))
 
 
+@eager(static="approximate")
 def gelu(x, approximate=True):
     """x times the normal distribution function at x.
 
@@ -180,6 +208,7 @@ def gelu(x, approximate=True):
     return fnp.multiply(fnp.multiply(0.5, x), erfc(fnp.multiply(fnp.negative(x), half)))
 
 
+@eager(static="axis")
 def glu(x, axis=-1):
     """The first half of x along `axis` times the sigmoid of the second half.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fornax.api.custom import custom_jvp
+from fornax.api.eager import eager
 from fornax.ir.basis import instantiate
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import rsqrt
@@ -29,6 +30,7 @@ __all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "stan
 _where = where  # also the name of an argument
 
 
+@eager(static="axis keepdims return_sign")
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=None):
     """log(sum(b * exp(a))) without overflow.
 
@@ -66,6 +68,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=Non
     return out
 
 
+@eager(static="axis keepdims")
 def logmeanexp(x, axis=None, where=None, keepdims=False):
     """log(mean(exp(x))) without overflow. See `logsumexp`."""
     total = logsumexp(x, axis=axis, where=where, keepdims=keepdims)
@@ -75,6 +78,7 @@ def logmeanexp(x, axis=None, where=None, keepdims=False):
     return fnp.subtract(total, fnp.log(count))
 
 
+@eager(static="axis")
 def softmax(x, axis=-1, where=None):
     """exp(x) over its sum along `axis`.
 
@@ -103,6 +107,7 @@ def _softmax_jvp(axis, primals, tangents):
     return y, fnp.multiply(y, fnp.subtract(g, inner))
 
 
+@eager(static="axis")
 def log_softmax(x, axis=-1, where=None):
     """log(softmax(x)) without underflow; -inf where `where` is false. See `softmax`."""
     check("log_softmax", x)
@@ -115,6 +120,7 @@ def log_softmax(x, axis=-1, where=None):
     return result if where is None else _where(where, result, -np.inf)
 
 
+@eager(static="axis algorithm")
 def standardize(
     x, axis=-1, mean=None, variance=None, epsilon=1e-5, where=None, *, algorithm="fast"
 ):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
+from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, zeros
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
@@ -223,6 +224,7 @@ def index_vectors(columns: Sequence[Any], batch: Sequence[int]) -> Any:
 
 
 # --- functions ----------------------------------------------------------------------------------
+@eager(static="axis out mode unique_indices indices_are_sorted fill_value")
 def take(
     a: Any,
     indices: Any,
@@ -278,6 +280,7 @@ def _modulo(indices: Any, n: int) -> Any:
     return ufuncs.remainder(indices, n)
 
 
+@eager(static="axis mode fill_value wrap_negative_indices")
 def take_along_axis(
     arr: Any,
     indices: Any,

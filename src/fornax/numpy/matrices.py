@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
@@ -47,16 +48,19 @@ def _triangle(name: str, m: Any, k: int, lower: bool) -> Any:
     return where(mask, m, zero) if lower else where(mask, zero, m)
 
 
+@eager(static="k")
 def tril(m, k=0):
     """The matrix with zeros above its k-th diagonal."""
     return _triangle("tril", m, k, lower=True)
 
 
+@eager(static="k")
 def triu(m, k=0):
     """The matrix with zeros below its k-th diagonal."""
     return _triangle("triu", m, k, lower=False)
 
 
+@eager(static="k")
 def diag(v, k=0):
     """The k-th diagonal of a matrix, or the matrix with the vector v on its k-th diagonal."""
     check("diag", v)
@@ -77,6 +81,7 @@ def diag(v, k=0):
     return where(on, expand_dims(padded, 0), zero)
 
 
+@eager(static="k")
 def diagflat(v, k=0):
     """The matrix with the flattened v on its k-th diagonal."""
     return diag(ravel(v), k)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.trace import Tracer
@@ -89,12 +90,14 @@ def nanpercentile(
     return nanquantile(a, part, axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
+@eager(static="axis out overwrite_input keepdims")
 def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     """The middle element in sorted order over `axis`, the mean of two for an even count."""
     check("median", a)
     return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims, method="midpoint")
 
 
+@eager(static="axis out overwrite_input keepdims")
 def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     """The median of the elements that are numbers."""
     check("nanmedian", a)
@@ -231,6 +234,7 @@ def _weighted(x: Any, weights: Any, q: Any, skip_nan: bool) -> Any:
 
 
 # --- covariance -------------------------------------------------------------------------------
+@eager(static="rowvar bias ddof dtype")
 def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, dtype=None):
     """The covariance matrix of variables in the rows of m (columns if not `rowvar`)."""
     given = [v for v in (m, y) if v is not None]
@@ -291,6 +295,7 @@ def _weights(x: Any, fweights: Any, aweights: Any) -> Any:
     return weights
 
 
+@eager(static="rowvar dtype")
 def corrcoef(x, y=None, rowvar=True, dtype=None):
     """The correlation coefficients of the variables in the rows of x (columns if not `rowvar`)."""
     check("corrcoef", x)
