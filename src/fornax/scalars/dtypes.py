@@ -89,7 +89,7 @@ def as_dtype(spec: Any) -> Dtype:
         return spec
     if isinstance(spec, str):
         return _NAMES.get(spec) or np.dtype(spec)
-    if spec in _PYTHON_SCALARS:
+    if isinstance(spec, type) and spec in _PYTHON_SCALARS:
         return _PYTHON_SCALARS[spec]
     if spec is None:
         raise TypeError("a dtype is needed, got None")
