@@ -183,7 +183,10 @@ OPERATIONS: dict[str, Callable] = {
     "broadcast": lambda x, y, c: fnp.broadcast_to(x, (2, *x.shape)),
     "concatenate": lambda x, y, c: fnp.concatenate([x, x * 2], 0) if x.ndim else x,
     "cumsum": lambda x, y, c: fnp.cumsum(fnp.tanh(x), axis=c % x.ndim) if x.ndim else x,
-    "argmax": lambda x, y, c: fnp.argmax(x, -1).astype(x.dtype) if x.ndim and x.size else x,
+    # of whole numbers: rounding must not decide between neighbours
+    "argmax": lambda x, y, c: (
+        fnp.argmax(fnp.floor(x * 8 + 0.123), -1).astype(x.dtype) if x.ndim and x.size else x
+    ),
     "reduce": _reduce, "softmax": _softmax, "matmul": _matmul, "scan": _scan, "while": _while,
     "cond": _cond, "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
     "custom_vjp": _custom,
@@ -236,9 +239,23 @@ def difference(inputs: list[np.ndarray], instructions: list[Instruction], target
             if a.shape != b.shape or a.dtype != b.dtype:
                 return f"{target}: output {k} is {a.dtype}{a.shape}, expected {b.dtype}{b.shape}"
             if not np.allclose(a, b, rtol=2e-3, atol=2e-4, equal_nan=True):
+                if _is_rounding(a, b, exact(inputs, instructions)[k]):
+                    continue
                 worst = np.nanmax(np.abs(a - b))
                 return f"{target}: output {k} differs by {worst}"
     return None
+
+
+def exact(inputs: list[np.ndarray], instructions: list[Instruction]) -> list[np.ndarray]:
+    """What a program gives in float64."""
+    with fx.enable_x64(True), fx.disable_jit():
+        return [np.asarray(v) for v in run(instructions, *(x.astype(np.float64) for x in inputs))]
+
+
+def _is_rounding(got: np.ndarray, expected: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether both are about as far from the truth: an ill-conditioned program, no wrong one."""
+    with np.errstate(all="ignore"):
+        return bool(np.all(np.abs(got - truth) <= 8 * np.abs(expected - truth) + 1e-6))
 
 
 def shrink(inputs, instructions, targets) -> tuple[list[Instruction], str]:

@@ -12,6 +12,8 @@ RECOMPUTED = 48
 RECOMPUTATIONS = 3
 #: a reduction of so many elements deserves a kernel (and threads) of its own
 LARGE = 1 << 15
+#: outer iterations from which on values that belong to them are stored beside inner loops
+ROWS = 64
 #: a value this expensive is stored rather than computed once per iteration of an outer loop
 DEAR = 8
 #: most work of a fused operand of a heavy kernel, which may read it more than once

@@ -218,20 +218,25 @@ def fused(emitter: Emitter) -> None:
     axes = tuple(Axis(n, f"i{k}") for k, n in enumerate(group.shape))
     index = tuple(b.axis(a) for a in axes)
     members = [v for v in reversed(group.members) if v in emitter.in_memory]
-    values = [emitter.value(v, index) for v in members]
-    entries = [
-        (s.buffer, s.index, s.value)
-        for var, value in zip(members, values, strict=True)
-        for s in emitter.stores(var, index, value)
+    places = [index[: len(v.type.shape)] for v in members]
+    values = [emitter.value(v, at) for v, at in zip(members, places, strict=True)]
+    stores = [
+        (s, len(at))
+        for var, at, value in zip(members, places, values, strict=True)
+        for s in emitter.stores(var, at, value)
     ]
-    body = nest(b, axes, entries)
+    entries = [(s.buffer, s.index, s.value) for s, _ in stores]
+    body = nest(b, axes, entries, ranks=[rank for _, rank in stores])
     emitter.add(body, in_place=overwritable(emitter, members, index))
 
 
 def overwritable(
     emitter: Emitter, members: Sequence[Var], index: tuple[Expr, ...]
 ) -> dict[Var, list[Var]]:
-    """Operands read only at the stored index: a result may take their place in memory."""
+    """Operands read only at the stored index: a result may take their place in memory.
+
+    A result of fewer dimensions may not: the inner loops read its operands after it is stored.
+    """
     elsewhere: set[Var] = set()
     here: list[Var] = []
     for (var, at), _ in emitter.memo.items():

@@ -76,8 +76,14 @@ class Unbuildable(Exception):
 
 
 def fuse(jaxpr: Jaxpr) -> Fusion:
-    """Decide kernels and buffers for a canonical program."""
-    return _Walk(jaxpr).run()
+    """Decide kernels and buffers for a canonical program.
+
+    Whether a value is cheap to compute again depends on which others are stored, so the walk is
+    taken twice: the second knows what the first has stored.
+    """
+    first = _Walk(jaxpr).run()
+    inner = {v for v, group in first.stored.items() if group.equation is None}
+    return _Walk(jaxpr, inner).run() if inner.difference(jaxpr.outputs) else first
 
 
 def is_elementwise_step(equation: Equation) -> bool:
@@ -89,7 +95,8 @@ def is_elementwise_step(equation: Equation) -> bool:
 
 
 class _Walk:
-    def __init__(self, jaxpr: Jaxpr):
+    def __init__(self, jaxpr: Jaxpr, stored: set[Var] | None = None):
+        """stored: values that will probably be in memory."""
         self.jaxpr = jaxpr
         self.b = Builder()
         self.reads: dict[Var, dict[tuple, Read]] = {}
@@ -97,7 +104,7 @@ class _Walk:
         self.groups: list[Group] = []
         self.forced: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
         self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
-        stops: set[Var] = set(self.forced)
+        stops: set[Var] = self.forced | (stored or set())
         for equation in jaxpr.equations:
             if not is_elementwise_step(equation):
                 stops.update(equation.outputs)
@@ -204,6 +211,8 @@ class _Walk:
         if group.work + cost.own_cost(equation) > cost.LARGEST:
             return False
         moves = chain == 0 and not reduces
+        if read.index is not None and expands(equation):
+            return group.equation is None or group.equation.primitive.name in EPILOGUE
         if read.index is None:
             if reduces or group.equation.primitive.name not in PROLOGUE:
                 return False
@@ -342,12 +351,12 @@ class _Walk:
     def merge_siblings(self) -> None:
         """Join groups over the same domain that read a common value and do not depend on another.
 
-        They then share the loads and the loop.
+        They then share the loads and the loops, those of their reductions too.
         """
-        by_shape: dict[tuple[int, ...], list[Group]] = {}
+        by_shape: dict[tuple[tuple[int, ...], bool], list[Group]] = {}
         for group in self.groups:
-            if group.equation is None and not group.has_reduction:
-                by_shape.setdefault(group.shape, []).append(group)
+            if group.equation is None:
+                by_shape.setdefault((group.shape, group.has_reduction), []).append(group)
         sources: dict[Group, set[Var]] = {}
         for var, table in self.reads.items():
             for group, index in table:
@@ -423,6 +432,14 @@ class _Walk:
                 state[group] = 1
                 stack.extend(sorted(pending, key=first, reverse=True))
         return order
+
+
+def expands(equation: Equation) -> bool:
+    """Whether the result repeats elements of a smaller operand: it is never worth storing."""
+    return (
+        equation.primitive.name == "broadcast_in_dim"
+        and equation.inputs[0].type.size < equation.outputs[0].type.size
+    )
 
 
 def axes_of(values: Sequence[Expr]) -> list[Axis]:

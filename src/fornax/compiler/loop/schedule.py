@@ -25,12 +25,14 @@ def nest(
     axes: Sequence[Axis],
     stores: Iterable[tuple],
     kinds: Sequence[str] | None = None,
+    ranks: Sequence[int] | None = None,
 ) -> tuple[Statement, ...]:
     """Loops over `axes`, outermost first, around `stores`, with reductions turned into loops.
 
     `stores` holds (buffer, index, value) or (buffer, index, value, mask), all for one point of
-    `axes`; `kinds` gives each axis its loop kind ("serial" when absent). Axes of extent 1 make no
-    loop, and an axis of extent 0 makes the whole nest vanish.
+    `axes`, or of the first `ranks[k]` axes for store k; `kinds` gives each axis its loop kind
+    ("serial" when absent). Axes of extent 1 make no loop, and an axis of extent 0 makes the whole
+    nest vanish.
     """
     if any(axis.extent == 0 for axis in axes):
         return ()
@@ -45,8 +47,9 @@ def nest(
         )
         for buffer, index, value, mask in entries
     ]
-    loops = list(zip(axes, kinds or ("serial",) * len(axes), strict=True))
-    return Scheduler(b, entries).level([loop for loop in loops if loop[0].extent != 1])
+    every = zip(axes, kinds or ("serial",) * len(axes), range(len(axes)), strict=True)
+    loops = [loop for loop in every if loop[0].extent != 1]
+    return Scheduler(b, entries, ranks or (len(axes),) * len(entries)).level(loops)
 
 
 def roots_of(entry: tuple) -> list[Expr]:
@@ -160,9 +163,10 @@ class Scheduler:
     """Places the reductions of one nest. `free` maps a node to the set of axes it depends on, as
     bits; `done` maps reductions that already have a loop to the values after it."""
 
-    def __init__(self, b: Builder, entries: list[tuple]):
+    def __init__(self, b: Builder, entries: list[tuple], ranks: Sequence[int]):
         self.b = b
         self.entries = entries
+        self.ranks = ranks
         self.bits: dict[Axis, int] = {}
         self.free: dict[Expr, int] = {}
         self.reduces: set[Expr] = set()  # nodes that are or contain a reduction
@@ -182,22 +186,32 @@ class Scheduler:
     def bit(self, axis: Axis) -> int:
         return self.bits.setdefault(axis, 1 << len(self.bits))
 
-    def level(self, loops: list[tuple[Axis, str]], known: int = 0) -> tuple[Statement, ...]:
-        """The statements inside the axes in `known`: reductions, then the next loop or stores.
+    def level(
+        self, loops: list[tuple[Axis, str, int]], known: int = 0, outer: int = 0
+    ) -> tuple[Statement, ...]:
+        """The statements inside the axes in `known`: reductions, stores, then the next loop.
+
+        Stores of fewer than `outer` axes stand further out.
 
         Axes that are no part of this nest belong to loops the caller makes around it.
         """
         if known == 0:
-            inner = sum(self.bit(axis) for axis, _ in loops)
+            mine = {axis for axis, _, _ in loops}
             inside = {a for n in self.reduces if n.kind == "reduce" for a in n.data[1]}
-            inner |= sum(self.bit(axis) for axis in inside if axis not in dict(loops))
-            known = ~inner
+            known = ~sum(self.bit(axis) for axis in mine | inside)
         roots = [e for entry in self.entries for e in roots_of(entry)]
         before = self.place(roots, known)
-        if loops:
-            (axis, kind), *rest = loops
-            return (*before, For(axis, self.level(rest, known | self.bit(axis)), kind=kind))
-        return (*before, *(self.store(*entry) for entry in self.entries))
+        last = loops[0][2] if loops else max(self.ranks, default=0)
+        here = [
+            self.store(*entry)
+            for entry, rank in zip(self.entries, self.ranks, strict=True)
+            if outer <= rank <= last
+        ]
+        if not loops:
+            return (*before, *here)
+        (axis, kind, place), *rest = loops
+        inner = self.level(rest, known | self.bit(axis), place + 1)
+        return (*before, *here, For(axis, inner, kind=kind))
 
     def store(
         self, buffer: Buffer, index: tuple[Expr, ...], value: Expr, mask: Expr | None

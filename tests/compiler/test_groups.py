@@ -1,0 +1,110 @@
+"""Which values share a kernel, and that they are right when they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import settings
+from fornax.backends import reference
+from fornax.backends.llvm.target import find
+from fornax.runtime.compile import plan
+
+numbers = np.random.default_rng(3)
+rows = numbers.standard_normal((12, 70)).astype(np.float32)
+scale, shift = (numbers.standard_normal(70).astype(np.float32) for _ in range(2))
+square = numbers.standard_normal((24, 24)).astype(np.float32)
+
+
+def row_values(x):
+    """Values of rows and of elements, each read by the others and wanted outside."""
+    largest = x.max(-1)
+    e = jnp.exp(x - largest[:, None])
+    total = e.sum(-1)
+    return largest, total, e / total[:, None], (largest * total).sum()
+
+
+def row_values_of_three(x):
+    x = x.reshape(3, 4, 70)
+    outer = x.sum((1, 2))
+    inner = (x * outer[:, None, None]).max(-1)
+    return outer, inner, x - inner[:, :, None] + outer[:, None, None]
+
+
+def overwritten_rows(x, r):
+    """r is read after the new value of its shape is known."""
+    new = r * 2 + x.sum(-1)
+    return new, x + new[:, None] * r[:, None]
+
+
+def column_sums(x):
+    return x.sum(0), (x * x).sum(0), (x - 1).max(0)
+
+
+def normalized(x, scale, shift):
+    mean = x.mean(-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + 1e-5) * scale + shift
+
+
+def normalized_gradient(x, scale, shift):
+    return fornax.grad(lambda *a: (normalized(*a) ** 2).sum(), argnums=(0, 1, 2))(x, scale, shift)
+
+
+def descent(w, x, y):
+    return w - 0.1 * fornax.grad(lambda w: ((x @ w - y) ** 2).sum())(w)
+
+
+CASES = {
+    "row values": (row_values, (rows,), 2),
+    "rows of rows": (row_values_of_three, (rows,), 2),
+    "overwritten rows": (overwritten_rows, (rows, rows[:, 0]), 1),
+    "column sums": (column_sums, (rows,), 1),
+    "layer norm": (normalized, (rows, scale, shift), 1),
+    "gradient of layer norm": (normalized_gradient, (rows, scale, shift), 4),
+    "gradient descent": (descent, (square, square + 1, square - 1), 2),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("target", ["interpreter", "native", "sse2"])
+def test_values(name, target):
+    function, arguments, _ = CASES[name]
+    with fornax.disable_jit():
+        expected = function(*map(jnp.asarray, arguments))
+    if target == "interpreter":
+        traced = fornax.jit(function).trace(*arguments)
+        _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+        got = reference.run(description, arguments)
+    else:
+        with settings.override(target=target):
+            got = fornax.jit(function)(*arguments)
+    for a, b in zip(fornax.tree.leaves(got), fornax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_number_of_kernels(name):
+    function, arguments, most = CASES[name]
+    traced = fornax.jit(function).trace(*arguments)
+    planner, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    kinds = [step[0] for step in description["steps"]]
+    assert kinds.count("kernel") <= most, kinds
+
+
+def test_a_donated_row_is_not_overwritten_before_it_is_read():
+    expected = overwritten_rows(jnp.asarray(rows), jnp.asarray(rows[:, 0]))
+    f = fornax.jit(overwritten_rows, donate_argnums=1)
+    got = f(jnp.asarray(rows), jnp.array(rows[:, 0]))
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-5)
+
+
+def test_broadcasts_are_never_stored():
+    """A row's root and its reciprocal are read by every kernel of the gradient."""
+    x = np.ones((512, 256), np.float32)
+    traced = fornax.jit(normalized_gradient).trace(x, x[0], x[0])
+    _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    assert description["arena_bytes"] < 1.1 * x.nbytes
