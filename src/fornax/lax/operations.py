@@ -3,9 +3,12 @@
 from fornax.ir.basis import broadcast_in_dim_p, reduce_sum_p, transpose_p
 from fornax.primitives import (
     argreduce,
+    collectives,
     compare,
     complex,
+    composite,
     concatenate,
+    cond,
     convert,
     cumulative,
     dot,
@@ -14,20 +17,24 @@ from fornax.primitives import (
     gamma,
     gather,
     iota,
+    linear_solve,
     pad,
     reduce,
+    scan,
     scatter,
     select,
     shape,
     slice,
     sort,
     special,
+    while_,
 )
 
 __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
-    argreduce, compare, complex, concatenate, convert, cumulative, dot, dynamic_slice,
-    elementwise, gamma, gather, iota, pad, reduce, scatter, select, shape, slice, sort, special,
+    argreduce, collectives, compare, complex, composite, concatenate, cond, convert, cumulative,
+    dot, dynamic_slice, elementwise, gamma, gather, iota, linear_solve, pad, reduce, scan, scatter,
+    select, shape, slice, sort, special, while_,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):

@@ -129,7 +129,7 @@ class Cond(Primitive):
     def select(self, axis_name, size, operands, dims, branches):
         """Every example chooses for itself: all branches run, and each result is selected."""
         refuse_effects(
-            "IO effect not supported in vmap-of-cond.", merged_effects(*branches),
+            "IO effect not supported in vmap-of-cond", merged_effects(*branches),
             "the index is mapped, and all branches run\n  try:   move the effect out of the branch",
         )  # fmt: skip
         index, *values = [place(x, d, size, 0) if d is not None or k == 0 else x

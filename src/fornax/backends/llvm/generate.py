@@ -10,7 +10,9 @@ instruction selection too (measured: equal code sizes, 15 % of the time).
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import threading
+from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
 from fornax import _native
@@ -38,7 +40,24 @@ FUNCTIONS = {
 }
 
 
-@cache
+_lock = threading.RLock()
+
+
+def once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`functools.cache` for what must not be made twice, by threads that ask at the same time:
+    what the second call replaced would be freed while the first caller uses it."""
+    cached = cache(make)
+
+    @wraps(make)
+    def found(*args: Any) -> Any:
+        with _lock:
+            return cached(*args)
+
+    found.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
+    return found
+
+
+@once
 def binding() -> Any:
     """llvmlite.binding, initialised."""
     from llvmlite import binding as llvm  # heavy: loads LLVM, so only when something compiles
@@ -48,7 +67,7 @@ def binding() -> Any:
     return llvm
 
 
-@cache
+@once
 def functions() -> tuple[int, ...]:
     """Addresses of `FUNCTIONS`. ImportError if this llvmlite has other ones."""
     llvm = binding()
@@ -71,7 +90,7 @@ def address(library: ctypes.CDLL, name: str) -> int:
     return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
 
 
-@cache
+@once
 def machines(target: Target, level: int = 2) -> tuple[tuple[Any, ...], tuple[int, ...], str]:
     """Target machines for every thread: (objects, addresses, data layout)."""
     llvm = binding()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from fornax.backends.llvm.generate import address, binding
+from fornax.backends.llvm.generate import address, binding, once
 
 #: functions of the C library that generated code may call: remainders, and fma without hardware
 SYMBOLS = ("fmod", "fmodf", "fma")
@@ -52,7 +52,7 @@ def imports() -> dict[str, int]:
     return {name: address(process, name) for name in SYMBOLS}
 
 
-@cache
+@once
 def linker() -> Linker:
     """The linker of this process."""
     return Linker()
