@@ -166,3 +166,12 @@ def test_clear_caches_forgets():
     assert fnp.add.tallies()
     fornax.clear_caches()
     assert fnp.add.tallies() == []
+
+
+def test_compiled_operations_refuse_leaked_tracers(monkeypatch):
+    monkeypatch.setattr("fornax.runtime.eager.PROMOTE_AFTER", -1.0)
+    kept = []
+    fornax.grad(lambda x: kept.append(x) or x * 2)(3.0)
+    fornax.lax.exp(np.float32(1)), fornax.lax.exp(np.float32(1))
+    with pytest.raises(fornax.errors.UnexpectedTracerError, match="leaked"):
+        fornax.lax.exp(kept[0])

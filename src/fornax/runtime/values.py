@@ -31,6 +31,8 @@ def to_array(x: Any) -> Any:
     """The value as an Array; NumPy data is copied, for its owner may change it. Keys stay keys."""
     if isinstance(x, Array | KeyArray):
         return x
+    if isinstance(x, Tracer):
+        raise unexpected(x)
     type = typeof(x)
     return _native.from_numpy(np.array(x, dtype=type.dtype, order="C"), type.weak_type, False)
 
