@@ -1,6 +1,7 @@
 """Recomputation in place of memory, and the policies that steer it."""
 
 from fornax.api.checkpoint import (
+    Offloadable,
     Recompute,
     Saveable,
     checkpoint,
@@ -11,6 +12,7 @@ from fornax.api.checkpoint import (
 )
 
 __all__ = [
+    "Offloadable",
     "Recompute",
     "Saveable",
     "checkpoint",

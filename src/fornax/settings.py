@@ -90,7 +90,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "transfer_guard_device_to_host": _GUARDS,
     "target": ("native", "avx512", "avx2", "sse2"),
 }  # fmt: skip
-_interned: dict[tuple, Settings] = {}
+_interned: dict[tuple[Any, ...], Settings] = {}
 
 #: JAX's settings about things that are not here (other devices, XLA, its caches): they can be set
 #: and read, and change nothing

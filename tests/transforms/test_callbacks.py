@@ -337,3 +337,15 @@ def test_equal_callbacks_are_equal_operations():
     )(1.0)
     first, second = (e.params["callback"] for e in program.jaxpr.eqns)
     assert first == second and hash(first) == hash(second)
+
+
+def test_byte_order_of_results():
+    f = fornax.jit(
+        lambda x: fornax.pure_callback(lambda v: np.asarray(v).astype(">f4"), S((2,), "float32"), x)
+    )
+    np.testing.assert_array_equal(f(fnp.arange(2.0)), [0, 1])
+
+
+def test_operations_without_results_are_shown_without_equals_sign():
+    text = str(fornax.make_jaxpr(lambda x: fornax.debug.callback(raises, x))(1.0))
+    assert " = " not in text and "debug_callback" in text

@@ -107,6 +107,7 @@ class HostFunction:
         arrays = []
         for number, (output, type) in enumerate(zip(outputs, types, strict=True)):
             array = np.asarray(stored(output) if isinstance(output, KeyArray) else output)
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
             if array.shape != type.shape:
                 raise RuntimeError(
                     f"Incorrect output shape for return value #{number}: Expected: {type.shape}, "

@@ -11,12 +11,20 @@ from fornax import pytree, settings
 from fornax.api.signature import as_arrays, check_callable, function_name, resolve_names
 from fornax.api.tracing import Options, prepare, programs_of, trace_call
 from fornax.ir.types import typeof
-from fornax.primitives.checkpoint import Policy, Recompute, Saveable, checkpoint_p, name_p
+from fornax.primitives.checkpoint import (
+    Offloadable,
+    Policy,
+    Recompute,
+    Saveable,
+    checkpoint_p,
+    name_p,
+)
 from fornax.scalars import dtypes
 from fornax.transforms.linearize import linearize_flat
 from fornax.transforms.stage import stage
 
 __all__ = [
+    "Offloadable",
     "Recompute",
     "Saveable",
     "checkpoint",

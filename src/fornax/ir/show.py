@@ -67,7 +67,7 @@ def _equation(equation: Equation, name: _Namer) -> list[str]:
     params = [_param(k, v, name) for k, v in sorted(equation.params.items())]
     inputs = " ".join(name(a) for a in equation.inputs)
     outputs = " ".join(name(v, True) for v in equation.outputs)
-    left = f"{outputs} = {equation.primitive.name}"
+    left = f"{outputs} = {equation.primitive.name}" if outputs else equation.primitive.name
     flat = " ".join(line for block in params for line in block)
     if all(len(block) == 1 for block in params) and len(left) + len(flat) + len(inputs) < _WIDTH:
         text = f"{left}[{flat}] {inputs}" if params else f"{left} {inputs}"

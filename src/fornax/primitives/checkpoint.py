@@ -39,12 +39,20 @@ from fornax.transforms.programs import (
     transpose_jaxpr,
 )
 
-__all__ = ["Checkpoint", "Policy", "Recompute", "Saveable", "checkpoint_p", "name_p"]
+__all__ = ["Checkpoint", "Offloadable", "Policy", "Recompute", "Saveable", "checkpoint_p", "name_p"]
 
 
 @record(frozen=True)
 class Saveable:
     """A policy's answer: keep the value."""
+
+
+@record(frozen=True)
+class Offloadable:
+    """A policy's answer: keep the value in another memory. There is one, so it is kept."""
+
+    src: str
+    dst: str
 
 
 @record(frozen=True)
@@ -61,7 +69,7 @@ def approves(policy: Policy | None, equation: Equation) -> bool:
     if policy is None:
         return False
     answer = policy(equation.primitive, *(a.type for a in equation.inputs), **equation.params)
-    if isinstance(answer, Saveable):
+    if isinstance(answer, Saveable | Offloadable):
         return True
     return answer is not None and not isinstance(answer, Recompute) and bool(answer)
 
