@@ -25,7 +25,7 @@ __all__ = ["install"]
 
 #: the names this finder answers, and what they are views of
 ROOTS = {"jax": "fornax", "jaxlib": "fornax.compat.jaxlib"}
-ROADMAP = "docs/roadmap.md lists what is planned; docs/parity.md what is there"
+ROADMAP = "docs/roadmap.md lists what is planned"
 
 
 def _explain(name: str) -> str:

@@ -1,0 +1,1 @@
+"""The package `jax.extend`: only its modules that `places` lists exist."""
