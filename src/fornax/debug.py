@@ -1,7 +1,8 @@
 """Looking into running programs: JAX's `jax.debug`."""
 
+from fornax.api.breakpoints import breakpoint
 from fornax.api.callback import debug_callback as callback
 from fornax.api.callback import debug_log as log
 from fornax.api.callback import debug_print as print
 
-__all__ = ["callback", "log", "print"]
+__all__ = ["breakpoint", "callback", "log", "print"]

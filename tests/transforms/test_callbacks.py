@@ -1,6 +1,7 @@
 """pure_callback, io_callback and fornax.debug, under every transformation."""
 
 import functools
+import io
 
 import numpy as np
 import pytest
@@ -349,3 +350,34 @@ def test_byte_order_of_results():
 def test_operations_without_results_are_shown_without_equals_sign():
     text = str(fornax.make_jaxpr(lambda x: fornax.debug.callback(raises, x))(1.0))
     assert " = " not in text and "debug_callback" in text
+
+
+def session(commands, wrap, **options):
+    """What a breakpoint says to these commands."""
+    out = io.StringIO()
+
+    def f(x, scale):
+        y = x * scale
+        fornax.debug.breakpoint(stdin=io.StringIO(commands), stdout=out, **options)
+        return y + 1
+
+    def caller(x):
+        outer = x - 1
+        return f(x, outer)
+
+    wrap(caller)(3.0)
+    return out.getvalue()
+
+
+@both
+def test_breakpoint(how):
+    wrap = functools.partial(through, how)
+    said = session("p y\npp {'a': y}\nx + scale\nl\nu\np outer\nd\nd\nbt\nnope\nc\n", wrap)
+    assert said.startswith("Entering fdb at ") and "test_callbacks.py" in said
+    for text in ("Array(6., ", "{'a': Array(6.", "Array(5., ", "Array(2., "):
+        assert text in said
+    assert "->" in said and "fornax.debug.breakpoint(" in said
+    assert "At bottommost frame." in said and "NameError" in said and "(caller)" in said
+    assert "At topmost frame." in session("u\nu\n", wrap, num_frames=1)
+    with pytest.raises(fornax.errors.JaxRuntimeError, match="command q"):
+        session("q\n", wrap)

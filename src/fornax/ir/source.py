@@ -31,15 +31,23 @@ class Source(NamedTuple):
         return f"{self.code.co_filename}:{self.line} ({self.code.co_name})"
 
 
+def is_inside(code: CodeType) -> bool:
+    """Whether code is part of Fornax (or of the import system)."""
+    found = _inside.get(code)
+    if found is None:
+        name = code.co_filename
+        found = _inside[code] = name.startswith(_ROOT) or name.startswith("<frozen")
+    return found
+
+
 def here() -> Source | None:
     """The innermost caller that is not part of Fornax."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         inside = _inside.get(code)
-        if inside is None:
-            name = code.co_filename
-            inside = _inside[code] = name.startswith(_ROOT) or name.startswith("<frozen")
+        if inside is None:  # asked here without a call: this runs for every equation
+            inside = is_inside(code)
         if not inside:
             return Source(code, frame.f_lasti)
         frame = frame.f_back
