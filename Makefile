@@ -3,12 +3,14 @@
 #   make test    all tests
 #   make bench   measure against jax (installs it into an environment of its own)
 #   make conformance   other projects' test suites, here and on jax
+#   make docs    the documentation as a site
 PYTHON ?= $(CURDIR)/.venv/bin/python
 BUILD ?= build/native
 RUN = $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep clean setup
+.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep docs clean \
+  setup
 .DEFAULT_GOAL := test
 
 setup: .venv/ready-test native
@@ -58,6 +60,10 @@ bench-smoke: .venv/ready-test native
 # ~/.cache/fornax/conformance. Writes docs/conformance.md.
 conformance: .venv/ready-test native
 	$(RUN) tools/conformance.py $(ARGS)
+
+# The site, into build/site; broken links are errors.
+docs: .venv/ready-docs native
+	$(RUN) -m mkdocs build --quiet
 
 clean:
 	rm -rf build .venv src/fornax/_native*.so
