@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fornax.ir.jaxpr import Equation, Jaxpr, Var
+from fornax.record import record
 
 #: a value this cheap is computed again wherever it is read rather than stored
-CHEAP = 4
+CHEAP = 16
+#: an array read again, on the same scale
+READ = 8
 #: a value this cheap is computed again in another loop of the same kernel (the exponential in a
 #: softmax, once for the sum and once for the quotient) up to so many times
 RECOMPUTED = 48
@@ -33,15 +38,41 @@ def own_cost(equation: Equation) -> int:
     return 0 if equation.primitive.name in MOVES else equation.primitive.cost
 
 
-def chain_costs(jaxpr: Jaxpr, stops: set[Var]) -> dict[Var, int]:
-    """For each variable the work to compute one element from variables in `stops` and inputs."""
-    costs: dict[Var, int] = {v: 0 for v in jaxpr.inputs}
+@record(frozen=True)
+class Chain:
+    """What computing one element takes, from values in memory: `work`, and how many arrays of about
+    the result's size are read."""
+
+    work: int = 0
+    reads: int = 0
+
+    @property
+    def again(self) -> int:
+        """The price of computing it in another kernel too, instead of reading it there."""
+        return self.work + READ * max(self.reads - 1, 0)
+
+
+def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[Var, Chain]:
+    """For each variable what it takes from variables in `stops` and inputs.
+
+    Those of `likely` that are too dear to compute again are taken to be in memory as well.
+    """
+    memory = {*stops, *jaxpr.inputs}
+    found: dict[Var, Chain] = {v: Chain() for v in jaxpr.inputs}
     for equation in jaxpr.equations:
-        below = 0
+        size = max(v.type.size for v in equation.outputs) if equation.outputs else 0
+        work, reads = own_cost(equation), 0
         for atom in equation.inputs:
-            if isinstance(atom, Var) and atom not in stops:
-                below += costs[atom]
-        total = min(own_cost(equation) + below, 1_000_000)
+            if not isinstance(atom, Var):
+                continue
+            if atom in memory:
+                reads += 4 * atom.type.size >= size
+            else:
+                work += found[atom].work
+                reads += found[atom].reads
+        chain = Chain(min(work, 1_000_000), min(reads, 1_000_000))
         for var in equation.outputs:
-            costs[var] = total
-    return costs
+            found[var] = chain
+            if var in likely and chain.again > CHEAP:
+                memory.add(var)
+    return found

@@ -12,7 +12,7 @@ their loads (prologue), one group that reads their result element by element bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import prod
 from typing import Any
 
@@ -82,8 +82,8 @@ def fuse(jaxpr: Jaxpr) -> Fusion:
     taken twice: the second knows what the first has stored.
     """
     first = _Walk(jaxpr).run()
-    inner = {v for v, group in first.stored.items() if group.equation is None}
-    return _Walk(jaxpr, inner).run() if inner.difference(jaxpr.outputs) else first
+    likely = {v for v, group in first.stored.items() if group.equation is None}
+    return _Walk(jaxpr, likely).run() if likely.difference(jaxpr.outputs) else first
 
 
 def is_elementwise_step(equation: Equation) -> bool:
@@ -95,8 +95,8 @@ def is_elementwise_step(equation: Equation) -> bool:
 
 
 class _Walk:
-    def __init__(self, jaxpr: Jaxpr, stored: set[Var] | None = None):
-        """stored: values that will probably be in memory."""
+    def __init__(self, jaxpr: Jaxpr, likely: Collection[Var] = ()):
+        """likely: values that will be in memory unless they are cheap."""
         self.jaxpr = jaxpr
         self.b = Builder()
         self.reads: dict[Var, dict[tuple, Read]] = {}
@@ -104,11 +104,11 @@ class _Walk:
         self.groups: list[Group] = []
         self.forced: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
         self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
-        stops: set[Var] = self.forced | (stored or set())
+        stops: set[Var] = set(self.forced)
         for equation in jaxpr.equations:
             if not is_elementwise_step(equation):
                 stops.update(equation.outputs)
-        self.chain = cost.chain_costs(jaxpr, stops)
+        self.chain = cost.chains(jaxpr, stops, likely)
 
     def run(self) -> Fusion:
         for equation in reversed(self.jaxpr.equations):
@@ -210,16 +210,17 @@ class _Walk:
         group = read.group
         if group.work + cost.own_cost(equation) > cost.LARGEST:
             return False
-        moves = chain == 0 and not reduces
+        moves = chain.work == 0 and not reduces
         if read.index is not None and expands(equation):
             return group.equation is None or group.equation.primitive.name in EPILOGUE
         if read.index is None:
             if reduces or group.equation.primitive.name not in PROLOGUE:
                 return False
-            return moves or (chain <= cost.PROLOGUE and len(reads) == 1)
+            return moves or (chain.work <= cost.PROLOGUE and len(reads) == 1)
         if len(reads) > 1:
             alone = all(r.group is group for r in reads) and len(reads) <= cost.RECOMPUTATIONS
-            if reduces or chain > (cost.RECOMPUTED if alone else cost.CHEAP):
+            dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
+            if reduces or dear:
                 return False
         used = axes_of(read.index)
         if reduces:
@@ -236,7 +237,7 @@ class _Walk:
         for axis in read.path[: self.depth(read)]:
             if axis not in used:
                 repeats *= axis.extent
-        return repeats == 1 or chain <= cost.DEAR
+        return repeats == 1 or chain.work <= cost.DEAR
 
     def store(self, equation: Equation, reads: list[Read], reduces: bool) -> None:
         """Give the equation's results memory, in a group that fits or in a new one."""
