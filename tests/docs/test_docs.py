@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fornax.ir.primitive import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -45,6 +46,15 @@ def check(text: str, where: str, update: bool = False) -> str:
         else:
             assert printed.strip() == match.group(3).strip(), f"block {number} of {where}"
     return "".join([*new, text[last:]])
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """What a page adds to the table of primitives ends with it."""
+    known = dict(REGISTRY)
+    yield
+    for name in set(REGISTRY) - set(known):
+        del REGISTRY[name]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
