@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native
+from fornax import _native, settings
 from fornax.errors import message
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
@@ -146,10 +146,22 @@ def _find_rule(x: Any) -> Callable[[Any], ArrayType]:
     )
 
 
+#: scalar types with one dtype each, and whether x64 is on -> the type of their values
+_scalar_types: dict[tuple[type, bool], ArrayType] = {}
+_ONE_DTYPE = (bool, int, float, complex, np.number, np.bool_)
+
+
 def _scalar_type(x: Any) -> ArrayType:
+    key = (type(x), settings.current().x64)
+    known = _scalar_types.get(key)
+    if known is not None:
+        return known
     found = python_scalar(x)
     assert found is not None
-    return ArrayType((), *found)
+    made = ArrayType((), *found)
+    if isinstance(x, _ONE_DTYPE):
+        _scalar_types[key] = made
+    return made
 
 
 def _numpy_type(x: np.ndarray) -> ArrayType:

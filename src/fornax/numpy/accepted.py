@@ -12,6 +12,9 @@ from fornax.ir.trace import Tracer
 from fornax.runtime.key_array import KeyArray
 
 Array = _native.Array
+_ACCEPTED = (
+    Array, Tracer, KeyArray, np.ndarray, np.generic, bool, int, float, complex,
+)  # fmt: skip
 
 
 def check(name: str, *args: Any) -> None:
@@ -30,9 +33,7 @@ def check(name: str, *args: Any) -> None:
 
 def is_arraylike(x: Any) -> bool:
     """Array, keys, tracer, NumPy array or scalar, number, or an object that gives an array."""
-    return isinstance(
-        x, Array | Tracer | KeyArray | np.ndarray | np.generic | bool | int | float | complex
-    ) or hasattr(x, "__jax_array__")
+    return isinstance(x, _ACCEPTED) or hasattr(x, "__jax_array__")
 
 
 def concrete_form(x: Any) -> Any:

@@ -7,6 +7,7 @@ scalars with arrays, small floats, batching and transposition are settled here o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ def category(dtype: dtypes.Dtype) -> str:
     return BOOL if dtype == dtypes.bool_ else ""
 
 
+@functools.cache
 def computed_in(dtype: dtypes.Dtype) -> dtypes.Dtype:
     """The dtype that elements are computed in: float32 for the smaller floats, int8 for int4."""
     if dtypes.is_inexact(dtype):

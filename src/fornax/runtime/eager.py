@@ -34,11 +34,12 @@ _LIMIT = 8192
 class _Entry:
     """What is known about one operation on one choice of types."""
 
-    __slots__ = ("executable", "out_types", "promote", "spent")
+    __slots__ = ("executable", "out_types", "promote", "spent", "watched")
 
-    def __init__(self, out_types: list[ArrayType], promote: bool):
+    def __init__(self, out_types: list[ArrayType], promote: bool, watched: bool):
         self.out_types = out_types
         self.promote = promote
+        self.watched = watched
         self.spent = 0.0
         self.executable: Any = None
 
@@ -54,30 +55,28 @@ def clear() -> None:
 def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
     """The results of an operation on concrete values."""
     types = [typeof(x) for x in operands]
-    if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
-        return _on_keys(primitive, operands, types, params)
     current = settings.current()
     key = (primitive, current, *types, *params.items())
     entry = _entries.get(key)
     if entry is None:
+        if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
+            return _on_keys(primitive, operands, types, params)
         entry = _new_entry(primitive, types, params, key)
-    if entry.executable is not None and not current.disable_jit:
+    if entry.executable is not None:
         results = entry.executable.call(operands)
-        if nonfinite.wanted(current):
-            nonfinite.check_operation(primitive, operands, params, results)
-        return results
-    started = time.perf_counter()
-    arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
-    with np.errstate(all="ignore"):
-        results = primitive.reference(*arrays, **params)
-    wrapped = [wrap(r, t) for r, t in zip(results, entry.out_types, strict=True)]
-    if entry.promote:
-        entry.spent += time.perf_counter() - started
-        if entry.spent > PROMOTE_AFTER and not current.disable_jit:
-            entry.executable = _compile(primitive, types, params, entry.out_types)
-    if nonfinite.wanted(current):
-        nonfinite.check_operation(primitive, operands, params, wrapped)
-    return wrapped
+    else:
+        started = time.perf_counter()
+        arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
+        with np.errstate(all="ignore"):
+            values = primitive.reference(*arrays, **params)
+        results = [wrap(r, t) for r, t in zip(values, entry.out_types, strict=True)]
+        if entry.promote:
+            entry.spent += time.perf_counter() - started
+            if entry.spent > PROMOTE_AFTER:
+                entry.executable = _compile(primitive, types, params, entry.out_types)
+    if entry.watched:
+        nonfinite.check_operation(primitive, operands, params, results)
+    return results
 
 
 def _on_keys(
@@ -97,8 +96,10 @@ def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: 
     out_types = primitive.type(*types, **params)
     effectful = bool(primitive.effects(**params))
     holds_program = next(iter(subprograms(params)), None) is not None
-    entry = _Entry(out_types, promote=not effectful and _compilable(primitive, types))
-    if holds_program and not settings.current().disable_jit:
+    current = settings.current()  # part of the key
+    promote = not effectful and not current.disable_jit and _compilable(primitive, types)
+    entry = _Entry(out_types, promote, nonfinite.wanted(current))
+    if holds_program and not current.disable_jit:
         entry.executable = _compile(primitive, types, params, out_types)
     _entries[key] = entry
     while len(_entries) > _LIMIT:
