@@ -146,6 +146,18 @@ def field_name(name: str) -> str:
     return plain
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a setting of that name, with or without JAX's prefix."""
+    plain = name.removeprefix("jax_")
+    return plain in FIELDS or plain in ACCEPTED
+
+
+def parsed(name: str, text: str) -> Any:
+    """A setting's value from its text, as in the environment. Raises ValueError if it is none."""
+    plain = field_name(name)
+    return _parse(plain, text) if plain in FIELDS else text
+
+
 def value(name: str) -> Any:
     """What a setting is now, on this thread. Raises AttributeError for an unknown name."""
     plain = field_name(name)

@@ -213,3 +213,17 @@ def test_keys():
         fornax.random.normal(fornax.random.key(0))
     with fornax.legacy_prng_key("warn"), pytest.warns(UserWarning, match="Legacy uint32"):
         fornax.random.bits(raw)
+
+
+def test_settings_from_the_command_line(monkeypatch):
+    before = fornax.config.jax_numpy_rank_promotion
+    arguments = ["x", "--jax_numpy_rank_promotion=warn", "--jax_debug_nans", "--other=1", "--",
+                 "--jax_debug_infs"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", arguments)
+    try:
+        fornax.config.parse_flags_with_absl()
+        assert fornax.config.jax_numpy_rank_promotion == "warn"
+        assert fornax.config.jax_debug_nans and not fornax.config.jax_debug_infs
+    finally:
+        fornax.config.update("jax_numpy_rank_promotion", before)
+        fornax.config.update("jax_debug_nans", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,17 @@ class Config:
     def read(self, name: str) -> Any:
         """The current value of a setting."""
         return getattr(self, name)
+
+    def parse_flags_with_absl(self) -> None:
+        """Take settings from the command line: `--jax_name=value`, or `--jax_name` for true."""
+        for argument in sys.argv[1:]:
+            if argument == "--":
+                break
+            name, equals, text = argument.removeprefix("--").partition("=")
+            if argument.startswith("--jax_") and settings.is_known(name):
+                settings.update(name, settings.parsed(name, text if equals else "true"))
+
+    config_with_absl = parse_flags_with_absl
 
     @property
     def values(self) -> dict[str, Any]:
