@@ -13,7 +13,9 @@ from fornax.scalars.dtypes import (
     extended,
     float0,
     float8_e4m3fn,
+    float8_e4m3fnuz,
     float8_e5m2,
+    float8_e5m2fnuz,
     int4,
     prng_key,
     uint4,
@@ -21,8 +23,8 @@ from fornax.scalars.dtypes import (
 
 __all__ = [
     "TypePromotionError", "bfloat16", "canonicalize_dtype", "extended", "finfo", "float0",
-    "float8_e4m3fn", "float8_e5m2", "iinfo", "int4", "issubdtype", "itemsize_bits", "prng_key",
-    "result_type", "scalar_type_of", "uint4",
+    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "iinfo", "int4",
+    "issubdtype", "itemsize_bits", "prng_key", "result_type", "scalar_type_of", "uint4",
 ]  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from fornax.compiler.loop.schedule import nest
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float32", "float64")
-STORED = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
+STORED = (
+    "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+    "int4", "uint4",
+)  # fmt: skip
 COMPUTED = ("bool", *INTEGERS, *FLOATS)
 BINARY = {
     "bool": ("and", "or", "xor"),

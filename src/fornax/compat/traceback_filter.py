@@ -1,4 +1,4 @@
-"""Which files are not the user's: parts of `jax._src.traceback_util`, `jax.extend.source_info_util`.
+"""Which files are not the user's: what `jax._src.traceback_util` keeps.
 
 Fornax's errors name the user's line themselves; what libraries register here is kept for them.
 """

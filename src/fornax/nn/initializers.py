@@ -14,9 +14,10 @@ from fornax.lax.shapes import sizes
 from fornax.scalars import dtypes
 
 __all__ = [
-    "Initializer", "constant", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
-    "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones",
-    "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+    "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform",
+    "he_normal", "he_uniform", "kaiming_normal", "kaiming_uniform", "lecun_normal",
+    "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal", "uniform",
+    "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
 ]  # fmt: skip
 
 Axes = int | Sequence[int]
@@ -206,3 +207,52 @@ he_uniform = _family(2.0, "fan_in", "uniform", "he_uniform", "He et al. 2015, ev
 he_normal = _family(2.0, "fan_in", "truncated_normal", "he_normal", "He et al. 2015, normal")
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
+
+
+def orthogonal(scale=1.0, column_axis=-1, dtype=None) -> Initializer:
+    """An initializer that gives matrices with orthonormal columns, or rows if it is wider.
+
+    scale: what they are multiplied with. column_axis: the dimension that counts the columns; all
+    others together count the rows. Raises ValueError for shapes of less than two dimensions.
+    """
+
+    def init(key, shape, dtype=dtype, out_sharding=None):
+        shape = sizes(shape)
+        dtype = _dtype(dtype)
+        if len(shape) < 2:
+            raise ValueError("orthogonal initializer requires at least a 2D shape")
+        columns = shape[column_axis]
+        rows = math.prod(shape) // columns if columns else 0
+        wide = rows < columns
+        q, r = fnp.linalg.qr(
+            random.normal(key, (columns, rows) if wide else (rows, columns), dtype)
+        )
+        q = q * fnp.sign(fnp.diag(r))  # with positive diagonals the factors are unique
+        q = q.T if wide else q
+        axis = column_axis % len(shape)
+        q = q.reshape((*shape[:axis], *shape[axis + 1 :], columns))
+        return (scale * fnp.moveaxis(q, -1, axis)).astype(dtype)
+
+    return init
+
+
+def delta_orthogonal(scale=1.0, column_axis=-1, dtype=None) -> Initializer:
+    """An initializer of convolutions: orthogonal at their centre, zero elsewhere.
+
+    For shapes (..., inputs, outputs) with one to three spatial dimensions and no more inputs than
+    outputs; ValueError for others. Xiao et al. 2018.
+    """
+
+    def init(key, shape, dtype=dtype, out_sharding=None):
+        shape = sizes(shape)
+        dtype = _dtype(dtype)
+        if len(shape) not in (3, 4, 5):
+            raise ValueError("Delta orthogonal initializer requires a 3D, 4D or 5D shape.")
+        inputs, outputs = shape[-2:]
+        if outputs < inputs:
+            raise ValueError("`fan_in` must be less or equal than `fan_out`.")
+        matrix = orthogonal(scale, column_axis, dtype)(key, (outputs, outputs))
+        centre = tuple((n - 1) // 2 for n in shape[:-2])
+        return fnp.zeros(shape, dtype).at[centre].set(matrix[:inputs])
+
+    return init

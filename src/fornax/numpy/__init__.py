@@ -49,7 +49,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "scalar_types": (
             "bfloat16", "bool", "bool_", "can_cast", "complex128", "complex64", "complex_",
             "complexfloating", "dtype", "e", "euler_gamma", "finfo", "float16", "float32",
-            "float64", "float8_e4m3fn", "float8_e5m2", "float_", "floating", "generic", "iinfo",
+            "float64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+            "float_", "floating", "generic", "iinfo",
             "inexact", "inf", "int16", "int32", "int4", "int64", "int8", "int_", "integer",
             "iscomplex", "iscomplexobj", "isdtype", "isreal", "isrealobj", "isscalar", "issubdtype",
             "nan", "newaxis", "number", "object_", "pi", "promote_types", "result_type",

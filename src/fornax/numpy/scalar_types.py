@@ -15,8 +15,9 @@ from fornax.scalars.promotion import promote
 __all__ = [
     "bfloat16", "bool_", "bool", "can_cast", "complex128", "complex64", "complexfloating",
     "complex_", "dtype", "e", "euler_gamma", "finfo", "float16", "float32", "float64",
-    "float8_e4m3fn",
-    "float8_e5m2", "float_", "floating", "generic", "iinfo", "inexact", "inf", "int16", "int32",
+    "float8_e4m3fn", "float8_e4m3fnuz",
+    "float8_e5m2", "float8_e5m2fnuz", "float_", "floating", "generic", "iinfo", "inexact", "inf",
+    "int16", "int32",
     "int4", "int64", "int8", "int_", "integer", "iscomplex", "iscomplexobj", "isdtype", "isreal",
     "isrealobj", "isscalar", "issubdtype", "nan", "newaxis", "number", "object_", "pi",
     "promote_types", "result_type", "signedinteger", "uint", "uint16", "uint32", "uint4", "uint64",
@@ -72,6 +73,8 @@ float16, bfloat16 = (
 float32, float64 = _scalar_type("float32", dtypes.float32), _scalar_type("float64", dtypes.float64)
 float8_e4m3fn = _scalar_type("float8_e4m3fn", dtypes.float8_e4m3fn)
 float8_e5m2 = _scalar_type("float8_e5m2", dtypes.float8_e5m2)
+float8_e4m3fnuz = _scalar_type("float8_e4m3fnuz", dtypes.float8_e4m3fnuz)
+float8_e5m2fnuz = _scalar_type("float8_e5m2fnuz", dtypes.float8_e5m2fnuz)
 complex64 = _scalar_type("complex64", dtypes.complex64)
 complex128 = _scalar_type("complex128", dtypes.complex128)
 bool = bool_  # noqa: A001

@@ -21,12 +21,15 @@ complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 bfloat16 = np.dtype(ml_dtypes.bfloat16)
 float8_e4m3fn = np.dtype(ml_dtypes.float8_e4m3fn)
 float8_e5m2 = np.dtype(ml_dtypes.float8_e5m2)
+float8_e4m3fnuz = np.dtype(ml_dtypes.float8_e4m3fnuz)
+float8_e5m2fnuz = np.dtype(ml_dtypes.float8_e5m2fnuz)
 int4, uint4 = np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4)
 #: dtype of the tangents of integers and booleans: carries no information.
 float0 = np.dtype([("float0", np.void, 0)])
 
 _SHORT = {
     "bool": "bool", "bfloat16": "bf16", "float8_e4m3fn": "f8_e4m3fn", "float8_e5m2": "f8_e5m2",
+    "float8_e4m3fnuz": "f8_e4m3fnuz", "float8_e5m2fnuz": "f8_e5m2fnuz",
     "complex64": "c64", "complex128": "c128",
 }  # fmt: skip
 _NARROW = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
@@ -100,7 +103,8 @@ def as_dtype(spec: Any) -> Dtype:
 
 
 _NAMES = {
-    d.name: d for d in (bfloat16, float8_e4m3fn, float8_e5m2, int4, uint4)
+    d.name: d
+    for d in (bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, int4, uint4)
 }  # fmt: skip
 
 
@@ -112,7 +116,9 @@ def canonical(spec: Any) -> Dtype:
     return _NARROW.get(dtype, dtype)
 
 
-_SPECIAL_FLOATS = frozenset((bfloat16, float8_e4m3fn, float8_e5m2))
+_SPECIAL_FLOATS = frozenset(
+    (bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz)
+)
 _SPECIAL_INTS = {int4: np.signedinteger, uint4: np.unsignedinteger}
 
 

@@ -310,7 +310,8 @@ def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
 #: (exponent bits, mantissa bits with the hidden one) of the floats.
 PRECISION = {
     "float64": (11, 53), "float32": (8, 24), "float16": (5, 11), "bfloat16": (8, 8),
-    "float8_e5m2": (5, 3), "float8_e4m3fn": (4, 4),
+    "float8_e5m2": (5, 3), "float8_e4m3fn": (4, 4), "float8_e5m2fnuz": (5, 3),
+    "float8_e4m3fnuz": (4, 4),
 }  # fmt: skip
 
 
@@ -321,6 +322,8 @@ def contains(wide: str, narrow: str) -> bool:
     if is_float(wide):
         exponent, mantissa = PRECISION[wide]
         if is_float(narrow):
+            if wide.startswith("float8"):
+                return False  # formats of one width differ in their exponents' bias
             return exponent >= PRECISION[narrow][0] and mantissa >= PRECISION[narrow][1]
         high = limits(narrow)[1]
         return high.bit_length() <= mantissa and exponent >= 8

@@ -33,6 +33,8 @@ STORAGE = {
     "bfloat16": "float32",
     "float8_e4m3fn": "float32",
     "float8_e5m2": "float32",
+    "float8_e4m3fnuz": "float32",
+    "float8_e5m2fnuz": "float32",
     "int4": "int8",
     "uint4": "uint8",
 }
@@ -40,7 +42,8 @@ COMPLEX = {"complex64": "float32", "complex128": "float64"}
 WIDTH = {
     "bool": 8, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
     "int64": 64, "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64,
-    "float8_e4m3fn": 8, "float8_e5m2": 8, "int4": 8, "uint4": 8,
+    "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8,
+    "int4": 8, "uint4": 8,
 }  # fmt: skip
 
 

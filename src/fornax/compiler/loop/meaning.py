@@ -15,8 +15,9 @@ from fornax.compiler.loop.ir import is_float
 
 EXTRA = {
     name: np.dtype(getattr(ml_dtypes, name))
-    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
-}
+    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+                 "int4", "uint4")
+}  # fmt: skip
 
 
 def numpy_dtype(name: str) -> np.dtype:

@@ -20,16 +20,19 @@ class Layout(NamedTuple):
     overflow: int
     nan: int
     sign: int  #: position of the sign bit
+    single: bool = False  #: one zero, NaN in the place of the other, no infinities
 
 
 LAYOUTS = {
     "float16": Layout(15, 10, 0x7C00, 0x7E00, 15),
     "float8_e5m2": Layout(15, 2, 0x7C, 0x7E, 7),
     "float8_e4m3fn": Layout(7, 3, 0x7F, 0x7F, 7),
+    "float8_e4m3fnuz": Layout(8, 3, 0x7F, 0x80, 7, True),
+    "float8_e5m2fnuz": Layout(16, 2, 0x7F, 0x80, 7, True),
 }
 RAW = {
     "float16": "uint16", "bfloat16": "uint16", "float8_e5m2": "uint8", "float8_e4m3fn": "uint8",
-    "int4": "uint8", "uint4": "uint8",
+    "float8_e4m3fnuz": "uint8", "float8_e5m2fnuz": "uint8", "int4": "uint8", "uint4": "uint8",
 }  # fmt: skip
 
 
@@ -56,6 +59,10 @@ def widen(b: Builder, raw: Expr, dtype: str) -> Expr:
     # one multiplication corrects the exponent, of subnormal numbers too
     scaled = b.mul(moved, b.const(2.0 ** (127 - layout.bias), "float32"))
     word = b.bitcast(scaled, dtype="uint32")
+    if layout.single:
+        found = b.bitcast(b.or_(word, sign), dtype="float32")
+        nan = b.bitcast(bits(b, 0xFFC00000), dtype="float32")
+        return b.select(b.eq(b.cast(raw, "uint32"), bits(b, layout.nan)), nan, found)
     if dtype == "float8_e4m3fn":
         special, found = b.eq(size, bits(b, 0x7F)), bits(b, 0x7FC00000)
     else:
@@ -92,6 +99,11 @@ def narrow(b: Builder, x: Expr, dtype: str) -> Expr:
     offset = b.bitcast(b.const(magic, "float32"), dtype="uint32")
     subnormal = b.sub(b.bitcast(total, dtype="uint32"), offset)
     small = b.lt(size, bits(b, (128 - layout.bias) << 23))
-    result = b.min(b.select(small, subnormal, normal), bits(b, layout.overflow))
+    result = b.select(small, subnormal, normal)
+    if layout.single:
+        found = b.select(b.eq(result, bits(b, 0)), result, b.or_(result, sign))
+        lost = b.or_(is_nan, b.gt(result, bits(b, layout.overflow)))
+        return b.cast(b.select(lost, bits(b, layout.nan), found), raw)
+    result = b.min(result, bits(b, layout.overflow))
     result = b.select(is_nan, bits(b, layout.nan), result)
     return b.cast(b.or_(result, sign), raw)

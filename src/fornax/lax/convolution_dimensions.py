@@ -1,0 +1,85 @@
+"""Which dimension of a convolution's operands is what, by number or by letter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fornax.errors import message
+
+__all__ = ["ConvDimensionNumbers", "conv_dimension_numbers"]
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """For each array its dimensions in the order batch, feature, spatial ones.
+
+    Of the right operand the first two are output feature and input feature.
+    """
+
+    lhs_spec: Sequence[int]
+    rhs_spec: Sequence[int]
+    out_spec: Sequence[int]
+
+
+#: the letters of the two dimensions that are not spatial, for each array
+_LETTERS = (("N", "C"), ("O", "I"), ("N", "C"))
+
+
+def conv_dimension_numbers(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any
+) -> ConvDimensionNumbers:
+    """The dimension numbers of a convolution of arrays of these shapes.
+
+    dimension_numbers: a ConvDimensionNumbers; three strings of a letter for each dimension, such as
+    ("NHWC", "HWIO", "NHWC"), whose spatial letters are the same in all; or None for arrays in the
+    order of ConvDimensionNumbers. Raises TypeError for others.
+    """
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    if len(lhs_shape) != len(rhs_shape):
+        raise TypeError(
+            "convolution requires lhs and rhs ndim to be equal, got "
+            f"{len(lhs_shape)} and {len(rhs_shape)}."
+        )
+    rank = len(lhs_shape)
+    if dimension_numbers is None:
+        return ConvDimensionNumbers(*(tuple(range(rank)),) * 3)
+    if not isinstance(dimension_numbers, list | tuple):
+        raise TypeError(
+            "convolution dimension_numbers must be tuple/list or None, got "
+            f"{type(dimension_numbers)}."
+        )
+    if len(dimension_numbers) != 3:
+        raise TypeError(
+            "convolution dimension_numbers list/tuple must be length 3, got "
+            f"{len(dimension_numbers)}."
+        )
+    if not all(isinstance(spec, str) for spec in dimension_numbers):
+        raise TypeError(
+            "convolution dimension_numbers elements must be strings, got "
+            f"{tuple(map(type, dimension_numbers))}."
+        )
+    for position, (spec, letters) in enumerate(zip(dimension_numbers, _LETTERS, strict=True)):
+        if len(spec) != rank:
+            raise TypeError(
+                f"convolution dimension_numbers[{position}] must have len equal to the ndim of lhs "
+                f"and rhs, got {len(spec)} for lhs and rhs shapes {lhs_shape} and {rhs_shape}."
+            )
+        if any(spec.count(letter) != 1 for letter in letters):
+            raise TypeError(
+                f"convolution dimension_numbers[{position}] must contain the characters "
+                f"{letters[0]!r} and {letters[1]!r} exactly once, got {spec}."
+            )
+    spatial = [letter for letter in dimension_numbers[1] if letter not in "OI"]
+    found = []
+    for spec, letters in zip(dimension_numbers, _LETTERS, strict=True):
+        if sorted(set(spec) - set(letters)) != sorted(spatial):
+            raise TypeError(
+                message(
+                    "convolution dimension_numbers elements must each have the same set of spatial "
+                    f"characters, got {tuple(dimension_numbers)}.",
+                    attempt='("NHWC", "HWIO", "NHWC")',
+                )
+            )
+        found.append(tuple(spec.index(letter) for letter in (*letters, *spatial)))
+    return ConvDimensionNumbers(*found)
