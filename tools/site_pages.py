@@ -157,7 +157,7 @@ def markdown(text: str) -> str:
 
 # --- hooks of MkDocs ---------------------------------------------------------------------------
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages, and the lists of errors and modules to the navigation."""
+    """Adds the pages, and completes the navigation."""
     from mkdocs.structure.files import File
 
     made = pages()
@@ -165,17 +165,29 @@ def on_files(files: Any, config: Any) -> Any:
         made[place] = (ROOT / source).read_text().replace("](docs/", "](")
     for place, text in made.items():
         files.append(File.generated(config, place, content=text))
-    lists = {"Errors": "errors/", "Reference": "reference/"}
-    for item in config["nav"]:
-        for title, folder in lists.items():
-            if title in item:
-                item[title] = [p for p in made if p.startswith(folder) and p.endswith("index.md")]
-                item[title] += [
-                    {Path(p).stem: p}
-                    for p in made
-                    if p.startswith(folder) and not p.endswith("index.md")
-                ]
+    complete(config["nav"], sorted(f.src_uri for f in files.documentation_pages()))
     return files
+
+
+def complete(nav: list[Any], places: list[str]) -> None:
+    """Fills the empty sections from the folders of their names; the last one takes the rest."""
+    for section in nav:
+        for title, listed in section.items():
+            if listed == []:
+                inside = [p for p in places if p.startswith(f"{title.lower()}/")]
+                start = [p for p in inside if p.endswith("/index.md")]
+                others = [{Path(p).stem: p} for p in inside if p not in start]
+                listed += [*start, *others]
+    named = set(paths(nav))
+    *_, last = nav[-1].values()
+    last += [p for p in places if p not in named]
+
+
+def paths(nav: Any) -> list[str]:
+    """All pages that a navigation names."""
+    if isinstance(nav, str):
+        return [nav]
+    return [p for item in (nav.values() if isinstance(nav, dict) else nav) for p in paths(item)]
 
 
 def on_page_markdown(text: str, page: Any, **_: Any) -> str:
