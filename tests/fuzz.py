@@ -242,7 +242,7 @@ def difference(inputs: list[np.ndarray], instructions: list[Instruction], target
             if apart.any():
                 # both about as far from the truth: an ill-conditioned program, no wrong one
                 truth = exact(inputs, instructions)[k]
-                apart &= ~(np.abs(a - truth) <= 8 * np.abs(b - truth))
+                apart &= ~(np.abs(a - truth) <= 4 * np.nanmax(np.abs(b - truth)))
             if apart.any():
                 worst = np.nanmax(np.abs(a - b)[apart])
                 return f"{target}: output {k} differs by {worst}"
