@@ -12,6 +12,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.transforms.linearize import linearize_flat
@@ -137,10 +138,14 @@ class Pullback:
             found, wanted = typeof(leaf), expected.tangent()
             if found.shape != wanted.shape or found.dtype != wanted.dtype:
                 raise ValueError(
-                    "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
-                    f"{found.short()}, but expected {wanted.short()} because the corresponding "
-                    "output of the differentiated function had JAX type "
-                    f"{expected.short()}"
+                    located(
+                        "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
+                        f"{found.short()}, but expected {wanted.short()} because the "
+                        "corresponding output of the differentiated function had JAX type "
+                        f"{expected.short()}",
+                        "a cotangent says, for each element of the output, how much it counts",
+                        "numpy.ones_like(output), or astype of what you have",
+                    )
                 )
         grads = as_arrays(map(instantiate, self.pull(residuals, leaves)))
         return pytree.tree_unflatten(self.in_structure, grads)

@@ -22,6 +22,7 @@ from fornax.api.signature import (
 )
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime.values import wrap
 from fornax.scalars import dtypes
@@ -104,18 +105,29 @@ def grad(
     return grad_f
 
 
+SCALAR_WHY = "a gradient has the shape of the input: one number for each of its elements"
+
+
 def check_scalar(flat: Flat, outputs: Sequence[Any]) -> None:
     """Raise TypeError unless the function gave one scalar."""
     leaf = pytree.treedef_is_leaf(flat.out_structure)
     if not leaf or len(outputs) != 1:
         raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was {flat.tree(outputs)}.\n"
-            "  try:   return one scalar, and other results with has_aux=True"
+            located(
+                "Gradient only defined for scalar-output functions. Output was "
+                f"{flat.tree(outputs)}.",
+                SCALAR_WHY,
+                "return one scalar, and other results with has_aux=True",
+            )
         )
     if typeof(outputs[0]).shape != ():
         raise TypeError(
-            "Gradient only defined for scalar-output functions. Output had shape: "
-            f"{typeof(outputs[0]).shape}.\n  try:   a sum, or jacrev or vjp for other outputs"
+            located(
+                "Gradient only defined for scalar-output functions. Output had shape: "
+                f"{typeof(outputs[0]).shape}.",
+                SCALAR_WHY,
+                "a sum, or jacrev or vjp for other outputs",
+            )
         )
 
 
@@ -131,9 +143,14 @@ def check_input(name: str, leaf: Any, holomorphic: bool, allow_int: bool = False
             )
     elif not dtypes.is_inexact(dtype) and not (allow_int and _countable(dtype)):
         raise TypeError(
-            f"{name} requires real- or complex-valued inputs (input dtype that is a sub-dtype of "
-            f"np.inexact), but got {dtype.name}. If you want to use Boolean- or integer-valued "
-            "inputs, use vjp or set allow_int to True."
+            located(
+                f"{name} requires real- or complex-valued inputs (input dtype that is a sub-dtype "
+                f"of np.inexact), but got {dtype.name}. If you want to use Boolean- or "
+                "integer-valued inputs, use vjp or set allow_int to True.",
+                "a function of integers has no slope",
+                "a float: 1.0 instead of 1, or x.astype(float); argnums names the arguments to "
+                "differentiate",
+            )
         )
 
 
@@ -152,16 +169,24 @@ def check_output(name: str, type: ArrayType, holomorphic: bool) -> None:
             )
     elif dtypes.is_complex(dtype):
         raise TypeError(
-            f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
-            f"np.floating), but got {dtype.name}. For holomorphic differentiation, pass "
-            "holomorphic=True. For differentiation of non-holomorphic functions involving complex "
-            "outputs, use fornax.vjp directly."
+            located(
+                f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
+                f"np.floating), but got {dtype.name}. For holomorphic differentiation, pass "
+                "holomorphic=True. For differentiation of non-holomorphic functions involving "
+                "complex outputs, use fornax.vjp directly.",
+                "only a real result can grow or shrink",
+                "numpy.abs or .real of the result",
+            )
         )
     elif not dtypes.is_floating(dtype):
         raise TypeError(
-            f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
-            f"np.floating), but got {dtype.name}. For differentiation of functions with integer "
-            "outputs, use fornax.vjp directly."
+            located(
+                f"{name} requires real-valued outputs (output dtype that is a sub-dtype of "
+                f"np.floating), but got {dtype.name}. For differentiation of functions with "
+                "integer outputs, use fornax.vjp directly.",
+                "a result that jumps from integer to integer has no slope",
+                "return a float; integer results can come out with has_aux=True",
+            )
         )
 
 
@@ -206,16 +231,24 @@ def jvp(
     check_callable(fun)
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TypeError(
-            "primal and tangent arguments to fornax.jvp must be tuples or lists; found "
-            f"{type(primals).__name__} and {type(tangents).__name__}."
+            located(
+                "primal and tangent arguments to fornax.jvp must be tuples or lists; found "
+                f"{type(primals).__name__} and {type(tangents).__name__}.",
+                "the function may have several arguments",
+                "jvp(f, (x,), (t,))",
+            )
         )
     leaves, structure = pytree.tree_flatten(tuple(primals))
     given, tangent_structure = pytree.tree_flatten(tuple(tangents))
     if structure != tangent_structure:
         raise TypeError(
-            "primal and tangent arguments to fornax.jvp must have the same tree structure; primals "
-            f"have tree structure {structure} whereas tangents have tree structure "
-            f"{tangent_structure}."
+            located(
+                "primal and tangent arguments to fornax.jvp must have the same tree structure; "
+                f"primals have tree structure {structure} whereas tangents have tree structure "
+                f"{tangent_structure}.",
+                "each input has one tangent",
+                "tree.map(numpy.ones_like, primals)",
+            )
         )
     check_values(leaves, "Argument")
     flat = Flat(fun, structure, has_aux)
@@ -232,16 +265,24 @@ def _tangent(primal: Any, tangent: Any) -> Any:
     expected = type.tangent()
     if found.dtype != expected.dtype:
         raise TypeError(
-            "primal and tangent arguments to fornax.jvp do not match; dtypes must be equal, or in "
-            "case of int/bool primal dtype the tangent dtype must be float0. Got primal dtype "
-            f"{type.dtype.name} and so expected tangent dtype "
-            f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} "
-            "instead."
+            located(
+                "primal and tangent arguments to fornax.jvp do not match; dtypes must be equal, "
+                "or in case of int/bool primal dtype the tangent dtype must be float0. Got primal "
+                f"dtype {type.dtype.name} and so expected tangent dtype "
+                f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} "
+                "instead.",
+                "tangents are added to and scaled like the values they belong to",
+                "1.0 instead of 1, or tangent.astype(primal.dtype)",
+            )
         )
     if found.shape != expected.shape:
         raise ValueError(
-            "jvp called with different primal and tangent shapes; Got primal shape "
-            f"{type.shape} and tangent shape as {found.shape}"
+            located(
+                "jvp called with different primal and tangent shapes; Got primal shape "
+                f"{type.shape} and tangent shape as {found.shape}",
+                "a tangent says, for each element of the input, how fast it changes",
+                "numpy.ones_like(primal)",
+            )
         )
     return Zero(expected) if expected.dtype == dtypes.float0 else tangent
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.runtime.values import Array, to_array
@@ -35,7 +36,13 @@ __all__ = [
 def check_callable(fun: Any) -> None:
     """Raise TypeError unless `fun` can be transformed."""
     if not callable(fun):
-        raise TypeError(f"Expected a callable value, got {fun}")
+        raise TypeError(
+            located(
+                f"Expected a callable value, got {fun}",
+                "transformations take a function and give a function",
+                "pass the function itself, not the result of calling it",
+            )
+        )
     if inspect.isgeneratorfunction(fun):
         raise TypeError(f"Expected a function, got a generator function: {fun}")
 
@@ -154,9 +161,13 @@ def partial_arguments(
         if not -count <= i < count:
             needed = i + 1 if i >= 0 else -i
             raise TypeError(
-                f"differentiating with respect to argnums={argnums} requires at least {needed} "
-                f"positional arguments to be passed by the caller, but got only {count} positional "
-                "arguments."
+                located(
+                    f"differentiating with respect to argnums={argnums} requires at least "
+                    f"{needed} positional arguments to be passed by the caller, but got only "
+                    f"{count} positional arguments.",
+                    "argnums counts positional arguments, from 0",
+                    "pass what is differentiated by position, not by keyword",
+                )
             )
     positions = [i % count for i in numbers]
 

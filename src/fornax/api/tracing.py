@@ -23,6 +23,7 @@ from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
 from fornax.ir.ref import Ref
+from fornax.ir.source import located
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
@@ -226,11 +227,16 @@ def refused_argument(options, leaves, places, args, keywords) -> TypeError:
     for name, leaf in zip(names, leaves, strict=True):
         if not is_value(leaf) and not hasattr(leaf, "shape"):
             return TypeError(
-                f"Error interpreting argument to {describe(options.fun)} as an abstract array. The "
-                f"problematic value is of type {type(leaf)} and was passed to the function at path "
-                f"{name}.\nThis typically means that a jit-wrapped function was called with a "
-                "non-array argument, and this argument was not marked as static using the "
-                "static_argnums or static_argnames parameters of fornax.jit."
+                located(
+                    f"Error interpreting argument to {describe(options.fun)} as an abstract "
+                    f"array. The problematic value is of type {type(leaf)} and was passed to the "
+                    f"function at path {name}.",
+                    "This typically means that a jit-wrapped function was called with a non-array "
+                    "argument, and this argument was not marked as static using the "
+                    "static_argnums or static_argnames parameters of fornax.jit.",
+                    f"static_argnames={name.partition('[')[0].partition('.')[0]!r}, or keep the "
+                    "value in the function's closure",
+                )
             )
     return TypeError(f"an argument of {describe(options.fun)} has no valid type")
 

@@ -11,6 +11,7 @@ from fornax import pytree
 from fornax.api.leaks import checked
 from fornax.api.signature import as_arrays, check_callable, check_values, describe, leaf_names
 from fornax.ir.ref import Ref
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.batch import batch_flat, place
 
@@ -112,8 +113,13 @@ def _axis(type: ArrayType, axis: int | None) -> int | None:
     if not -type.ndim <= axis < type.ndim:
         needed = axis + 1 if axis >= 0 else -axis
         raise ValueError(
-            f"vmap was requested to map its argument along axis {axis}, which implies that its "
-            f"rank should be at least {needed}, but is only {type.ndim} (its shape is {type.shape})"
+            located(
+                f"vmap was requested to map its argument along axis {axis}, which implies that "
+                f"its rank should be at least {needed}, but is only {type.ndim} (its shape is "
+                f"{type.shape})",
+                "the mapped axis is what the function is called along",
+                "in_axes=None for arguments that all calls share",
+            )
         )
     return axis % type.ndim
 
@@ -130,7 +136,12 @@ def _mapped_size(
     sizes = [t.shape[a] for t, a in zip(types, axes, strict=True) if a is not None]
     if not sizes and axis_size is None:
         raise ValueError(
-            "vmap must have at least one non-None value in in_axes or axis_size must be specified"
+            located(
+                "vmap must have at least one non-None value in in_axes or axis_size must be "
+                "specified",
+                "the number of calls is the size of a mapped axis",
+                "an axis in in_axes, or axis_size=number_of_calls",
+            )
         )
     if axis_size is not None:
         sizes.insert(0, axis_size)
@@ -155,7 +166,13 @@ def _mapped_size(
             lines.append(
                 f"  * {quantity} axes ({len(places)} of them) had size {size}, e.g. {places[0]};"
             )
-    raise ValueError("\n".join(lines).rstrip(";"))
+    raise ValueError(
+        located(
+            "\n".join(lines).rstrip(";"),
+            "each call takes one element of every mapped axis",
+            "in_axes=None for arguments that all calls share, or another axis",
+        )
+    )
 
 
 def _long(type: ArrayType) -> str:

@@ -11,6 +11,8 @@ import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from fornax.errors import message
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _inside: dict[CodeType, bool] = {}
 
@@ -52,3 +54,8 @@ def here() -> Source | None:
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return None
+
+
+def located(what: str, why: str = "", attempt: str = "") -> str:
+    """`errors.message` with the user's line as where."""
+    return message(what, str(here() or ""), why, attempt)

@@ -11,6 +11,7 @@ from fornax import pytree, settings
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
@@ -74,9 +75,21 @@ def check_predicate(pred: Any) -> Any:
     try:
         type = typeof(pred)
     except TypeError:
-        raise TypeError(f"Pred must be a scalar, got {pred} of type {pred.__class__}") from None
+        raise TypeError(
+            located(
+                f"Pred must be a scalar, got {pred} of type {pred.__class__}",
+                "the condition is a boolean or a number",
+                "a comparison, or bool(...) of a Python value",
+            )
+        ) from None
     if type.shape:
-        raise TypeError(f"Pred must be a scalar, got {pred} of shape {type.shape}.")
+        raise TypeError(
+            located(
+                f"Pred must be a scalar, got {pred} of shape {type.shape}.",
+                "one of the branches is taken, for all elements",
+                "numpy.where to choose by element, .any() or .all(), or vmap over the condition",
+            )
+        )
     if type.dtype == dtypes.bool_:
         return pred
     if dtypes.is_integer(type.dtype) or dtypes.is_inexact(type.dtype):

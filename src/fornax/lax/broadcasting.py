@@ -13,6 +13,7 @@ import numpy as np
 
 from fornax import _native
 from fornax.ir import basis
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import sizes
@@ -79,7 +80,11 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
         return np.broadcast_shapes(*map(sizes, shapes))
     except ValueError:
         raise ValueError(
-            f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}"
+            located(
+                f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}",
+                "shapes are compared from the right; sizes have to be equal, or one of them 1",
+                "reshape, so that sizes agree from the right",
+            )
         ) from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.signature import describe
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type
 from fornax.scalars.promotion import promote
@@ -63,6 +64,10 @@ def long(type: ArrayType) -> str:
     return f"{type.dtype.name}[{','.join(map(str, type.shape))}]"
 
 
+LOOP_WHY = "the loop is one program, whose carry has one type from the first step to the last"
+BRANCH_WHY = "what follows is one program, whichever branch was taken"
+
+
 def check_carry(
     what: str,
     name: str | Callable[..., Any],
@@ -88,9 +93,13 @@ def check_carry(
             )
         ]
         raise TypeError(
-            f"{what} function carry input and carry output must have the same pytree structure, "
-            "but they differ:\n\n" + "\n".join(_listed(lines)) + "\n\nRevise the function so that "
-            "the carry output has the same pytree structure as the carry input."
+            located(
+                f"{what} function carry input and carry output must have the same pytree "
+                "structure, but they differ:\n\n" + "\n".join(_listed(lines)) + "\n",
+                LOOP_WHY,
+                "Revise the function so that the carry output has the same pytree structure as "
+                "the carry input.",
+            )
         )
     paths = pytree.structure_paths(structure)
     lines = [
@@ -101,9 +110,13 @@ def check_carry(
     ]
     if lines:
         raise TypeError(
-            f"{what} function carry input and carry output must have equal types, but they "
-            "differ:\n\n" + "\n".join(_listed(lines)) + "\n\nRevise the function so that all "
-            "output types match the corresponding input types."
+            located(
+                f"{what} function carry input and carry output must have equal types, but they "
+                "differ:\n\n" + "\n".join(_listed(lines)) + "\n",
+                LOOP_WHY,
+                "Revise the function so that all output types match the corresponding input "
+                "types; often the first carry is an integer and should be a float: 0.0 for 0.",
+            )
         )
 
 
@@ -138,10 +151,14 @@ def check_branches(
                 )
             ]
             raise TypeError(
-                f"{what} branch outputs must have the same pytree structure, but they differ:\n\n"
-                + head + "\n".join(_listed(lines)) + f"\n\nRevise {names[0]} and/or "
-                f"{names[number]} so that they have the same pytree structure."
-            )  # fmt: skip
+                located(
+                    f"{what} branch outputs must have the same pytree structure, but they "
+                    "differ:\n\n" + head + "\n".join(_listed(lines)) + "\n",
+                    BRANCH_WHY,
+                    f"Revise {names[0]} and/or {names[number]} so that they have the same pytree "
+                    "structure.",
+                )
+            )
         paths = pytree.structure_paths(first.out_tree)
         lines = [
             f"The output of {names[0]}{_at(path)} has type {long(a)} but the corresponding output "
@@ -151,9 +168,13 @@ def check_branches(
         ]
         if lines:
             raise TypeError(
-                f"{what} branches must have equal output types but they differ.\n\n" + head
-                + "\n".join(_listed(lines)) + f"\n\nRevise {names[0]} and/or {names[number]} so "
-                "that all output types match."
+                located(
+                    f"{what} branches must have equal output types but they differ.\n\n"
+                    + head + "\n".join(_listed(lines)) + "\n",
+                    BRANCH_WHY,
+                    f"Revise {names[0]} and/or {names[number]} so that all output types match, "
+                    "for example with astype.",
+                )
             )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from fornax.api.tracing import trace_types
 from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_carry, promoted, value_types
@@ -125,7 +126,13 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
     for leaf in leaves:
         shape = typeof(leaf).shape
         if not shape:
-            raise ValueError(f"scan got value with no leading axis to scan over: {leaf}.")
+            raise ValueError(
+                located(
+                    f"scan got value with no leading axis to scan over: {leaf}.",
+                    "each step takes one element along the first axis of xs",
+                    "an array for each step, or, for what is the same in all steps, a closure",
+                )
+            )
         sizes.append(shape[0])
     if length is not None:
         try:
@@ -136,18 +143,32 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
             ) from None
         if any(size != length for size in sizes):
             raise ValueError(
-                f"scan got `length` argument of {length} which disagrees with leading axis sizes "
-                f"{sizes}."
+                located(
+                    f"scan got `length` argument of {length} which disagrees with leading axis "
+                    f"sizes {sizes}.",
+                    "each step takes one element along the first axis of xs",
+                    "leave `length` out, or slice xs",
+                )
             )
         if length < 0:
             raise ValueError(f"scan got a negative `length`: {length}.")
         return length
     if not sizes:
-        raise ValueError("scan got no values to scan over and `length` not provided.")
+        raise ValueError(
+            located(
+                "scan got no values to scan over and `length` not provided.",
+                "the number of steps is the size of the first axis of xs, or `length`",
+                "length=number_of_steps",
+            )
+        )
     if len(set(sizes)) > 1:
         raise ValueError(
-            "scan got values with different leading axis sizes: "
-            f"{', '.join(str(size) for size in sizes)}."
+            located(
+                "scan got values with different leading axis sizes: "
+                f"{', '.join(str(size) for size in sizes)}.",
+                "each step takes one element along the first axis of every array in xs",
+                "arrays of one length; what is the same in all steps goes into a closure",
+            )
         )
     return sizes[0]
 
@@ -299,11 +320,23 @@ def run_while(
 
 def check_condition(cond: Traced) -> None:
     """Raise TypeError unless the condition gives a boolean scalar."""
+    wanted = (
+        "the condition decides for the whole carry whether there is another step",
+        "a comparison such as x < 3, with .any() or .all() where it is of arrays",
+    )
     if not pytree.treedef_is_leaf(cond.out_tree):
-        raise TypeError(f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}.")
+        raise TypeError(
+            located(
+                f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}.", *wanted
+            )
+        )
     (found,) = cond.out_types
     if found.shape or found.dtype != dtypes.bool_:
-        raise TypeError(f"cond_fun must return a boolean scalar, but got output type(s) [{found}].")
+        raise TypeError(
+            located(
+                f"cond_fun must return a boolean scalar, but got output type(s) [{found}].", *wanted
+            )
+        )
 
 
 def fori_loop(
@@ -353,8 +386,12 @@ def loop_bounds(lower: Any, upper: Any) -> tuple[Any, Any, np.dtype]:
     dtype = strong[0] if strong else dtypes.canonical(np.int64)
     if any(t.dtype != dtype and not (t.weak_type and dtypes.is_integer(t.dtype)) for t in types):
         raise TypeError(
-            "lower and upper arguments to fori_loop must have equal types, got "
-            f"{types[0].dtype.name} and {types[1].dtype.name}"
+            located(
+                "lower and upper arguments to fori_loop must have equal types, got "
+                f"{types[0].dtype.name} and {types[1].dtype.name}",
+                "the index runs from one to the other in one integer dtype",
+                "Python integers, or arrays of the same integer dtype",
+            )
         )
     if not dtypes.is_integer(dtype):
         raise TypeError(f"fori_loop bounds must be integers, got {dtype.name}")

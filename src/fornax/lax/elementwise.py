@@ -12,6 +12,7 @@ from typing import Any
 
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
 from fornax.primitives import complex as complex_family
@@ -57,7 +58,13 @@ def together(name: str, *operands: Any) -> Sequence[Any]:
     shape = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*full, strict=True))
     if any(n != 1 and n != m for s in full for n, m in zip(s, shape, strict=True)):
         listed = ", ".join(map(str, shapes))
-        raise TypeError(f"{name} got incompatible shapes for broadcasting: {listed}.")
+        raise TypeError(
+            located(
+                f"{name} got incompatible shapes for broadcasting: {listed}.",
+                "operations of lax take equal shapes, scalars, and dimensions of size 1",
+                f"numpy.{name}, or lax.broadcast_in_dim, to say how one of them is repeated",
+            )
+        )
     every = tuple(range(len(shape)))
     return [
         broadcast_in_dim(x, shape, every) if s else x for x, s in zip(operands, shapes, strict=True)

@@ -13,6 +13,7 @@ import numpy as np
 from fornax import _native, pytree
 from fornax.errors import message
 from fornax.ir.basis import broadcast_in_dim, move_axis
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import is_value, typeof
 from fornax.numpy import ufuncs
@@ -163,7 +164,13 @@ def full(shape, fill_value, dtype=None, *, device=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
     shape = _shape(shape)
     if any(n < 0 for n in shape):
-        raise TypeError(f"shapes must not have negative dimensions, got {shape}")
+        raise TypeError(
+            located(
+                f"shapes must not have negative dimensions, got {shape}",
+                "-1 stands for an unknown size in reshape only",
+                "the size as a Python integer",
+            )
+        )
     type = typeof(fill_value)
     if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
         return random_wrap(full((*shape, *dtype.base_shape), fill_value, np.uint32), THREEFRY)

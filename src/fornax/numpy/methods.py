@@ -16,6 +16,7 @@ from fornax import _native
 from fornax._native import EagerFunction
 from fornax.api.eager import eager
 from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.lazy import Late
 from fornax.numpy.accepted import is_arraylike
@@ -193,13 +194,21 @@ def _scalar_of(self, kind: str) -> np.ndarray:
     if self.size != 1 or self.ndim:
         if kind == "bool" and self.size != 1:
             raise ValueError(
-                "The truth value of an array with "
-                + ("no elements" if self.size == 0 else "more than one element")
-                + " is ambiguous. Use a.any() or a.all()"
+                located(
+                    "The truth value of an array with "
+                    + ("no elements" if self.size == 0 else "more than one element")
+                    + " is ambiguous. Use a.any() or a.all()",
+                    "a comparison of arrays compares each element",
+                    "numpy.array_equal for whole arrays, numpy.where to choose by element",
+                )
             )
         if kind != "bool":
             raise TypeError(
-                f"Only scalar arrays can be converted to Python scalars; got {self.ndim=}"
+                located(
+                    f"Only scalar arrays can be converted to Python scalars; got {self.ndim=}",
+                    "a Python number is one number",
+                    "x.item() or x[0] for one element, x.tolist() for all",
+                )
             )
     return self.numpy_view().reshape(())
 

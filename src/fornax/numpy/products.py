@@ -10,6 +10,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
 from fornax.numpy import ufuncs
@@ -65,8 +66,12 @@ def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=No
     k_left, k_right = len(left) - 1, max(len(right) - 2, 0)
     if left[-1] != right[k_right]:
         raise TypeError(
-            f"matmul: the contracting dimensions differ: {left} @ {right} needs "
-            f"{left[-1]} == {right[k_right]}"
+            located(
+                f"matmul: the contracting dimensions differ: {left} @ {right} needs "
+                f"{left[-1]} == {right[k_right]}",
+                "the last dimension of the left is summed with the last but one of the right",
+                "a transposed operand (x.T), or einsum, which names the dimensions",
+            )
         )
     lead_left, lead_right = left[:-2], right[:-2]
     if not lead_right:  # every row of a against one matrix: no batch dimensions at all

@@ -11,6 +11,7 @@ import numpy as np
 
 from fornax import _native, settings
 from fornax.ir.basis import broadcast_in_dim
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
 from fornax.numpy import methods  # noqa: F401  (arrays get their operators)
@@ -115,7 +116,11 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
         sizes = {s[position] for s in shapes if len(s) >= -position and s[position] != 1}
         if len(sizes) > 1:
             raise ValueError(
-                f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}"
+                located(
+                    f"Incompatible shapes for broadcasting: shapes={[tuple(s) for s in shapes]}",
+                    "shapes are compared from the right; sizes have to be equal, or one of them 1",
+                    "x[:, None] or reshape to say along which dimension an array is repeated",
+                )
             )
         result.append(sizes.pop() if sizes else 1)
     return tuple(result)
@@ -129,7 +134,13 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
         return x
     offset = len(shape) - len(old)
     if offset < 0 or any(n != 1 and n != shape[offset + k] for k, n in enumerate(old)):
-        raise ValueError(f"Incompatible shapes for broadcasting: {old} and requested shape {shape}")
+        raise ValueError(
+            located(
+                f"Incompatible shapes for broadcasting: {old} and requested shape {shape}",
+                "only dimensions of size 1, and new ones in front, can be repeated",
+                "reshape or x[:, None], so that sizes agree from the right",
+            )
+        )
     return broadcast_in_dim(x, shape, range(offset, len(shape)))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray
@@ -73,14 +74,22 @@ def reshape(a, shape, order="C", *, copy=None):
         known = math.prod(n for n in new if n != -1)
         if known == 0 or total % known:
             raise TypeError(
-                f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)}: the "
-                f"size is no multiple of {known}"
+                located(
+                    f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)}: "
+                    f"the size is no multiple of {known}",
+                    "a reshape keeps all elements",
+                    "pad or slice the array first",
+                )
             )
         new[new.index(-1)] = total // known
     if math.prod(new) != total or builtins.any(n < 0 for n in new):
         raise TypeError(
-            f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)} "
-            f"(size {math.prod(new)})"
+            located(
+                f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)} "
+                f"(size {math.prod(new)})",
+                "a reshape keeps all elements",
+                "-1 for the one dimension that follows from the others",
+            )
         )
     a = asarray(a)
     if order in ("F", "fortran"):

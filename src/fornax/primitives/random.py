@@ -18,6 +18,7 @@ import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
@@ -187,8 +188,12 @@ class RandomWrap(_KeyPrimitive):
     def type(self, words, *, impl):
         if words.dtype != _WORD or words.shape[-1:] != impl.key_shape:
             raise TypeError(
-                "JAX encountered invalid PRNG key data: expected an array of dtype uint32 whose "
-                f"shape ends with {impl.key_shape}; got {words.short()}"
+                located(
+                    "JAX encountered invalid PRNG key data: expected an array of dtype uint32 "
+                    f"whose shape ends with {impl.key_shape}; got {words.short()}",
+                    "an array without a key dtype is taken for the words of a key",
+                    "key = random.key(seed), or random.wrap_key_data(words) for saved words",
+                )
             )
         return [ArrayType(words.shape[:-1], impl.dtype)]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fornax import settings
 from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import asarray
@@ -110,7 +111,13 @@ def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
     if hasattr(key, "__jax_array__"):
         key = key.__jax_array__()
     if isinstance(key, bool | int | float | complex) or not is_value(key):
-        raise TypeError(f"unexpected PRNG key type {type(key)}")
+        raise TypeError(
+            located(
+                f"unexpected PRNG key type {type(key)}",
+                "random functions take a key; there is no hidden state that a seed could set",
+                "key = random.key(seed), and random.split(key) for each use",
+            )
+        )
     raw = key_dtype_of(typeof(key)) is None
     legacy = settings.current().legacy_prng_key
     if raw and legacy != "allow":
@@ -126,8 +133,12 @@ def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
     shape = typeof(keys).shape
     if shape and not batched:
         raise ValueError(
-            f"{name} accepts a single key, but was given a key array of shape {shape} != (). Use "
-            "fornax.vmap for batching."
+            located(
+                f"{name} accepts a single key, but was given a key array of shape {shape} != (). "
+                "Use fornax.vmap for batching.",
+                "several keys mean several draws",
+                f"keys[0], or fornax.vmap(random.{name})(keys)",
+            )
         )
     return keys, raw
 
