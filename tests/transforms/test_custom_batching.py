@@ -270,3 +270,21 @@ def test_platform_dependent():
         lax.platform_dependent(x, gpu=lambda v: v)
     with pytest.raises(TypeError, match="must be a callable"):
         lax.platform_dependent(x, cpu=3)
+
+
+def test_custom_vjp_around_custom_vmap():
+    @fornax.custom_vjp
+    @custom_vmap
+    def f(x):
+        return fnp.sin(x)
+
+    @f.def_vmap
+    def rule(axis_size, in_batched, x):
+        return fnp.cos(x), True
+
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (g * 7 * x,))
+    close(fornax.vmap(f)(x), np.cos(x))
+    close(fornax.grad(f)(2.0), 14)
+    close(fornax.vmap(fornax.grad(f))(x), 7 * x)
+    with pytest.raises(AttributeError, match="no attribute"):
+        f.nothing()

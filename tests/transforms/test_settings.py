@@ -227,3 +227,13 @@ def test_settings_from_the_command_line(monkeypatch):
     finally:
         fornax.config.update("jax_numpy_rank_promotion", before)
         fornax.config.update("jax_debug_nans", False)
+
+
+def test_debug_nans_from_inputs_and_literals():
+    f = fornax.jit(lambda x: (x + 1, x)[1])
+    g = fornax.jit(lambda x: (x, fnp.nan))
+    with fornax.debug_nans():
+        with pytest.raises(FloatingPointError, match="the de-optimized function did not .*input"):
+            f(np.float32(np.nan))
+        with pytest.raises(FloatingPointError, match="the de-optimized function did not .*literal"):
+            g(1.0)

@@ -56,6 +56,13 @@ class Custom:
         numbers = tuple(i % len(positions) if i < 0 else i for i in numbers)
         self.nondiff_argnums = (*numbers, *(positions.index(name) for name in names))
 
+    def __getattr__(self, name: str) -> Any:
+        """What a custom function around a custom function does not have itself is the inner's."""
+        inner = self.__dict__.get("fun")
+        if isinstance(inner, Custom) and not name.startswith("__"):
+            return getattr(inner, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 

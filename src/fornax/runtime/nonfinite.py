@@ -86,7 +86,11 @@ def check_program(name: str, jaxpr: Jaxpr, leaves: Sequence[Any], results: Seque
     kind = _found([stored(x) for x in results])
     if not kind:
         return
-    if not any(getattr(x, "is_deleted", bool)() for x in leaves):  # donated arguments are gone
-        arrays = [to_numpy(x, typeof(x)) for x in leaves]
+    if any(getattr(x, "is_deleted", bool)() for x in leaves):  # donated arguments are gone
+        raise _error(kind, f"jit({name})", None)
+    arrays = [to_numpy(x, typeof(x)) for x in leaves]
+    origin = "an input" if _found(arrays) else "a literal or constant"
+    if origin != "an input":
         _first(lambda: run_reference(physical(jaxpr), arrays))
-    raise _error(kind, f"jit({name})", None)
+    text = f"jit({name}); the de-optimized function did not make it, {origin} has it"
+    raise _error(kind, text, None)
