@@ -7,12 +7,12 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fornax.compat.foreign import Primitive
 from fornax.core import AbstractValue, ShapedArray, Trace, Tracer, eval_jaxpr
 from fornax.ir.check import check as check_jaxpr
 from fornax.ir.effects import Effect
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var, subprograms
-from fornax.ir.primitive import Primitive
 from fornax.ir.trace import current, running
 from fornax.ir.types import ArrayType, is_value, typeof
 

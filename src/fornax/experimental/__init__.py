@@ -3,5 +3,8 @@
 from fornax import lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
-    __name__, {"callback": ("io_callback",)}, modules=("checkify", "layout"), before="fornax.numpy.methods"
+    __name__,
+    {"callback": ("io_callback",)},
+    modules=("checkify", "layout"),
+    before="fornax.numpy.methods",
 )

@@ -26,6 +26,10 @@ class Zero:
     def __init__(self, type: ArrayType):
         self.type = type
 
+    @property
+    def aval(self) -> ArrayType:
+        return self.type
+
     def __repr__(self) -> str:
         return f"Zero({self.type.short()})"
 
@@ -37,6 +41,10 @@ class Linear:
 
     def __init__(self, type: ArrayType):
         self.type = type
+
+    @property
+    def aval(self) -> ArrayType:
+        return self.type
 
     def __repr__(self) -> str:
         return f"Linear({self.type.short()})"

@@ -14,7 +14,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ),
         "norms": (
             "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power",
-            "matrix_transpose", "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
+            "matrix_transpose", "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot",
+            "vector_norm",
         ),
     },
     before="fornax.numpy.methods",
