@@ -7,7 +7,7 @@ from typing import Any
 from fornax import _native
 from fornax.api import eager as functions
 from fornax.api import jit
-from fornax.runtime import eager
+from fornax.runtime import eager, shared
 from fornax.runtime.device import CPU, Device
 
 __all__ = [
@@ -59,8 +59,9 @@ def live_arrays(platform: str | None = None) -> list[Any]:
 
 
 def clear_caches() -> None:
-    """Forget traced programs, eager counters and cached memory."""
+    """Forget traced and compiled programs, eager counters and cached memory."""
     jit.clear_caches()
+    shared.clear()
     eager.clear()
     functions.clear()
     _native.trim_cache()

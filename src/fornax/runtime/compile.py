@@ -15,9 +15,10 @@ from fornax.compiler.plan import Next, Planner, nbytes
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.observe import events
 from fornax.record import field, record
-from fornax.runtime import dump
+from fornax.runtime import dump, shared
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, wrap
+from fornax.transforms.hash import signature
 from fornax.transforms.physical import key_dtype_of, physical
 
 
@@ -151,6 +152,13 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
     current = settings.current()
     target = cpu.find(current.target)
     threads = current.threads or _native.thread_count()
+    name = name or jaxpr.debug_name or "program"
+    key = None if current.dump else _key(jaxpr, name, tuple(donated), target, threads)
+    found = None if key is None else shared.find(key)
+    if found is not None:
+        events.emit("CacheHit", name=name, cache="programs")
+        seconds = {"lower": time.perf_counter() - started, "compile": 0.0}
+        return Executable(found.program, jaxpr, found.kernels, seconds)
     kernel_seconds = 0.0
 
     def compile_kernel(kernel: Any) -> Any:
@@ -169,7 +177,7 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
         (kind, operands[0].address, *operands[1:]) if kind == "kernel" else (kind, *operands)
         for kind, *operands in description["steps"]
     ]
-    program = _native.Program(name or jaxpr.debug_name or "program", **description)
+    program = _native.Program(name, **description)
     program.owner = kernels
     total = time.perf_counter() - started
     result = Executable(
@@ -181,4 +189,20 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
     )  # fmt: skip
     if current.dump:
         dump.write(current.dump, program.name, jaxpr, kernels, description, result.seconds)
+    if key is not None and not description["callables"]:  # which may hold anything
+        held = sum(getattr(value, "nbytes", 0) for value in jaxpr.consts)
+        shared.keep(key, result, program.arena_bytes + held)
     return result
+
+
+def _key(jaxpr: Jaxpr, *others: Any) -> Any:
+    """What finds the compiled form of an equal program; None if nothing can.
+
+    Of the canonical program: custom rules, which are functions and equal to no others, are gone.
+    """
+    try:
+        key = (signature(canonicalize(physical(jaxpr))), *others)
+        hash(key)
+    except TypeError:
+        return None
+    return key
