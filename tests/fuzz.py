@@ -58,6 +58,11 @@ def _align(x, y):
     return x, fnp.full(x.shape, 1, x.dtype) * fnp.sum(y)
 
 
+def _sin(x):
+    """Of moderate numbers: the sine of large ones makes rounding errors visible."""
+    return fnp.sin(fnp.clip(x, -20.0, 20.0))
+
+
 def _two(function: Callable) -> Callable:
     return lambda x, y, choice: function(*_align(x, y))
 
@@ -91,7 +96,7 @@ def _while(x, y, choice):
 
     def body(state):
         count, value = state
-        return count + 1, fnp.sin(value) + 0.1
+        return count + 1, _sin(value) + 0.1
 
     return lax.while_loop(lambda s: s[0] < limit, body, (0, x))[1]
 
@@ -143,7 +148,7 @@ def _take(x, y, choice):
 
 def _grad(x, y, choice):
     def loss(v):
-        return fnp.sum(fnp.sin(v) * fnp.cumsum(fnp.tanh(v).reshape(-1)).reshape(v.shape))
+        return fnp.sum(_sin(v) * fnp.cumsum(fnp.tanh(v).reshape(-1)).reshape(v.shape))
 
     # bounded, or the sine of large numbers would make rounding errors visible
     return fnp.tanh(fx.grad(loss)(x))
@@ -158,9 +163,9 @@ def _vmap(x, y, choice):
 def _custom(x, y, choice):
     @fx.custom_vjp
     def f(v):
-        return fnp.sin(v)
+        return _sin(v)
 
-    f.defvjp(lambda v: (f(v), v), lambda v, g: (g * fnp.cos(v) * 2,))
+    f.defvjp(lambda v: (f(v), v), lambda v, g: (g * fnp.tanh(v) * 2,))
     return fx.grad(lambda v: fnp.sum(f(v)))(x) + f(x)
 
 
@@ -171,7 +176,7 @@ OPERATIONS: dict[str, Callable] = {
     "div": _two(lambda x, y: x / (1.5 + y * y)),
     "max": _two(fnp.maximum),
     "where": _two(lambda x, y: fnp.where(x > y, x, y * 0.25)),
-    "sin": lambda x, y, c: fnp.sin(x),
+    "sin": lambda x, y, c: _sin(x),
     "tanh": lambda x, y, c: fnp.tanh(x),
     "exp": lambda x, y, c: fnp.exp(-fnp.abs(x)),
     "sqrt": lambda x, y, c: fnp.sqrt(fnp.abs(x) + 0.1),
@@ -242,7 +247,7 @@ def difference(inputs: list[np.ndarray], instructions: list[Instruction], target
             if apart.any():
                 # both about as far from the truth: an ill-conditioned program, no wrong one
                 truth = exact(inputs, instructions)[k]
-                apart &= ~(np.abs(a - truth) <= 4 * np.nanmax(np.abs(b - truth)))
+                apart &= ~(np.abs(a - truth) <= 8 * np.nanmax(np.abs(b - truth)))
             if apart.any():
                 worst = np.nanmax(np.abs(a - b)[apart])
                 return f"{target}: output {k} differs by {worst}"
