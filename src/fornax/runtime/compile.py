@@ -13,11 +13,13 @@ from fornax.compiler.buffers import Memory
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.plan import Next, Planner, nbytes
 from fornax.ir.jaxpr import Jaxpr, Literal
+from fornax.ir.types import ArrayType
 from fornax.observe import events
 from fornax.record import field, record
 from fornax.runtime import dump, shared
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, wrap
+from fornax.scalars import dtypes
 from fornax.transforms.hash import signature
 from fornax.transforms.physical import key_dtype_of, physical
 
@@ -41,14 +43,23 @@ class Executable:
 
     @functools.cached_property
     def wraps(self) -> tuple[Any, ...]:
-        """Per output what makes a random key of its words, or None for other arrays."""
-        dtypes = map(key_dtype_of, self.jaxpr.out_types)
-        return tuple(dtype and functools.partial(KeyArray, dtype=dtype) for dtype in dtypes)
+        """Per output what makes a random key of its words, or float0; None for other arrays."""
+        return tuple(map(_wrapper, self.jaxpr.out_types))
 
     @property
     def shared_kernels(self) -> int:
         """How many kernel steps reuse the machine code of another."""
         return len(self.kernels) - len({k.address for k in self.kernels})
+
+
+def _wrapper(type: ArrayType) -> Any:
+    """What makes a value of the array that stores it, None if that is the value."""
+    dtype = key_dtype_of(type)
+    if dtype is not None:
+        return functools.partial(KeyArray, dtype=dtype)
+    if type.dtype == dtypes.float0:
+        return lambda stored: wrap(None, type)
+    return None
 
 
 def plan(

@@ -11,6 +11,7 @@ from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime import placement  # noqa: F401  (tells arrays where they lie)
 from fornax.runtime.key_array import KeyArray
+from fornax.scalars import dtypes
 from fornax.scalars.dtypes import ExtendedDtype
 
 Array = _native.Array
@@ -38,7 +39,9 @@ def to_array(x: Any) -> Any:
 
 
 def stored(x: Any) -> Any:
-    """The Array that holds a value: the words of keys, else the value itself."""
+    """The Array that holds a value: the words of keys, booleans for float0, else itself."""
+    if isinstance(x, np.ndarray) and x.dtype == dtypes.float0:
+        return to_array(np.zeros(x.shape, np.bool_))
     return x.words if isinstance(x, KeyArray) else to_array(x)
 
 
@@ -47,6 +50,8 @@ def wrap(result: Any, type: ArrayType) -> Any:
     if isinstance(type.dtype, ExtendedDtype):
         words = ArrayType((*type.shape, *type.dtype.base_shape), type.dtype.base_dtype)
         return KeyArray(wrap(result, words), type.dtype)
+    if type.dtype == dtypes.float0:
+        return np.zeros(type.shape, dtypes.float0)
     result = np.asarray(result)
     if result.dtype != type.dtype:
         result = result.astype(type.dtype)

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fornax.ir.jaxpr import Jaxpr, Literal, Var, subprograms
 from fornax.ir.primitive import REGISTRY, Primitive
 from fornax.ir.trace import new_trace
-from fornax.ir.types import ArrayType
+from fornax.ir.types import ArrayType, typeof
+from fornax.scalars import dtypes
 from fornax.scalars.dtypes import ExtendedDtype
 from fornax.transforms.batch import apply_batch, place
 from fornax.transforms.stage import Stage
@@ -27,10 +30,13 @@ def key_dtype_of(type: ArrayType) -> ExtendedDtype | None:
 
 
 def storage_type(type: ArrayType) -> ArrayType:
-    """The type of the array that holds a value: itself unless it is of keys."""
+    """The type of the array that holds a value: itself unless it is of keys or float0.
+
+    float0, of which there is one value, is stored as booleans.
+    """
     dtype = key_dtype_of(type)
     if dtype is None:
-        return type
+        return type.update(dtype=dtypes.bool_) if type.dtype == dtypes.float0 else type
     return ArrayType((*type.shape, *dtype.base_shape), dtype.base_dtype)
 
 
@@ -39,7 +45,7 @@ def has_keys(jaxpr: Jaxpr) -> bool:
     found = jaxpr.memo.get("has_keys")
     if found is None:
         atoms = [*jaxpr.inputs, *(v for e in jaxpr.equations for v in e.outputs)]
-        found = any(isinstance(v.type.dtype, ExtendedDtype) for v in atoms) or any(
+        found = any(storage_type(v.type) is not v.type for v in atoms) or any(
             has_keys(p) for e in jaxpr.equations for _, p in subprograms(e.params)
         )
         jaxpr.memo["has_keys"] = found
@@ -91,6 +97,13 @@ def physical(jaxpr: Jaxpr) -> Jaxpr:
     return found
 
 
+def _stored(constant: Any) -> Any:
+    """The array that holds a constant."""
+    if typeof(constant).dtype == dtypes.float0:
+        return np.zeros(typeof(constant).shape, np.bool_)
+    return constant.words if hasattr(constant, "words") else constant
+
+
 def _rewritten(jaxpr: Jaxpr) -> Jaxpr:
     trace = Stage(purpose=f"the program {jaxpr.debug_name} on the words of its keys")
     with new_trace(trace):
@@ -105,7 +118,7 @@ def _rewritten(jaxpr: Jaxpr) -> Jaxpr:
             results = bind_on_words(equation.primitive, operands, types, equation.params)
             env.update(zip(equation.outputs, results, strict=True))
         program = trace.finish([read(a) for a in jaxpr.outputs], jaxpr.debug_name)
-    consts = [c.words if hasattr(c, "words") else c for c in jaxpr.consts]
+    consts = [_stored(c) for c in jaxpr.consts]
     return Jaxpr(
         program.inputs, program.equations, program.outputs, (*program.consts, *consts),
         jaxpr.debug_name,
