@@ -50,39 +50,237 @@ class JAXIndexError(FornaxError, IndexError):
 
 
 class ConcretizationTypeError(JAXTypeError):
-    """A concrete value was needed where only a traced one exists."""
+    """A concrete value was needed where only a traced one exists.
+
+    Inside `jit`, `vmap` and the bodies of loops a value has a shape and a dtype and no number yet.
+    Whatever asks for the number raises this: `float(x)`, `int(x)`, `x.item()`, an axis or a length
+    that depends on an argument.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+
+    def mean_of_rows(x, axis):
+        return x.mean(axis=axis)
+
+
+    try:
+        fx.jit(mean_of_rows)(fnp.ones((2, 3)), 0)
+    except fx.errors.ConcretizationTypeError as error:
+        print(type(error).__name__)
+    print(fx.jit(mean_of_rows, static_argnames="axis")(fnp.ones((2, 3)), axis=0))
+    ```
+
+    ```text
+    ConcretizationTypeError
+    [1. 1. 1.]
+    ```
+
+    What decides about the program is static (`static_argnums`, `static_argnames`, or a closure); a
+    conversion that is meant for the array is `x.astype(float)`; what is for the reader is
+    `debug.print`.
+    """
 
 
 class TracerArrayConversionError(JAXTypeError):
-    """A traced array was handed to NumPy."""
+    """A traced array was handed to NumPy.
+
+    NumPy computes with numbers, and while tracing there are none.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    import numpy as np
+
+    try:
+        fx.jit(lambda x: np.sin(x))(fnp.ones(3))
+    except fx.errors.TracerArrayConversionError as error:
+        print(type(error).__name__)
+    print(fx.jit(lambda x: fnp.sin(x))(fnp.zeros(3)))
+    ```
+
+    ```text
+    TracerArrayConversionError
+    [0. 0. 0.]
+    ```
+
+    Also `np_array[i]` with a traced `i` does this: index `fnp.asarray(np_array)` instead. Code that
+    exists in NumPy only goes through `pure_callback`.
+    """
 
 
 class TracerIntegerConversionError(JAXTypeError):
-    """A traced value was used where Python needs an integer."""
+    """A traced value was used where Python needs an integer.
+
+    `range(n)`, the index of a list, and shapes need an integer at the time of tracing.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    table = [10.0, 20.0, 30.0]
+    try:
+        fx.jit(lambda i: table[i])(1)
+    except fx.errors.TracerIntegerConversionError as error:
+        print(type(error).__name__)
+    print(fx.jit(lambda i: fnp.array(table)[i])(1))
+    print(fx.jit(lambda n: lax.fori_loop(0, n, lambda i, total: total + i, 0))(5))
+    ```
+
+    ```text
+    TracerIntegerConversionError
+    20.0
+    10
+    ```
+
+    Index an array instead of a list, use `lax.fori_loop` instead of `range`, or make the argument
+    static where it decides about a shape.
+    """
 
 
 class TracerBoolConversionError(ConcretizationTypeError):
-    """A traced value was used as a condition of Python control flow."""
+    """A traced value was used as a condition of Python control flow.
+
+    `if`, `while`, `and`, `or`, `not`, `assert`, `min` and `max` ask a value whether it is true.
+    While tracing, nobody knows: both answers have to be possible in one program.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    try:
+        fx.jit(lambda x: x if x > 0 else -x)(1.0)
+    except fx.errors.TracerBoolConversionError as error:
+        print(type(error).__name__)
+    print(fx.jit(lambda x: fnp.where(x > 0, x, -x))(-1.0))
+    print(fx.jit(lambda x: lax.cond(x > 0, lambda x: x, lambda x: -x, x))(-1.0))
+    ```
+
+    ```text
+    TracerBoolConversionError
+    1.0
+    1.0
+    ```
+
+    `numpy.where` computes both and chooses by element, `lax.cond` runs one branch,
+    `lax.while_loop` repeats, `&`, `|`, `~` combine conditions. A condition on a static argument, on
+    a shape or a dtype is plain Python.
+    """
 
 
 class NonConcreteBooleanIndexError(JAXIndexError):
-    """A traced boolean mask was used as an index; its result would have no static shape."""
+    """A traced boolean mask was used as an index; its result would have no static shape.
+
+    How many elements a mask selects depends on its values, and shapes are known while tracing.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    x = fnp.array([3.0, -1.0, 2.0])
+    try:
+        fx.jit(lambda x: x[x > 0].sum())(x)
+    except fx.errors.NonConcreteBooleanIndexError as error:
+        print(type(error).__name__)
+    print(fx.jit(lambda x: fnp.sum(x, where=x > 0))(x))
+    print(fx.jit(lambda x: fnp.where(x > 0, x, 0.0))(x))
+    ```
+
+    ```text
+    NonConcreteBooleanIndexError
+    5.0
+    [3. 0. 2.]
+    ```
+
+    Keep the mask and use it where values are combined (`where=` of reductions, `numpy.where`), or
+    say how many elements there are at most: `numpy.nonzero(mask, size=n, fill_value=...)`.
+    """
 
 
 class UnexpectedTracerError(JAXTypeError):
-    """A traced value was used after the function that made it had ended (a leak)."""
+    """A traced value was used after the function that made it had ended (a leak).
+
+    A traced function acts through its result only. A value that it stores in a global, an attribute
+    or a list outlives the trace that knows what it means.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    seen = []
+
+
+    @fx.jit
+    def square(x):
+        seen.append(x * x)
+        return x * x
+
+
+    square(2.0)
+    try:
+        seen[0] + 1
+    except fx.errors.UnexpectedTracerError as error:
+        print(type(error).__name__)
+    ```
+
+    ```text
+    UnexpectedTracerError
+    ```
+
+    Return what is wanted outside, if need be as an auxiliary result (`has_aux=True`). `with
+    fornax.checking_leaks():` raises as soon as the function ends that leaks.
+    """
 
 
 class InconclusiveDimensionOperation(FornaxError):  # noqa: N818  (JAX's name)
-    """A question about symbolic dimensions has different answers for different sizes."""
+    """A question about symbolic dimensions has different answers for different sizes.
+
+    Sizes in Fornax are integers so far; the class is there for programs that catch it.
+    """
 
 
 class TypePromotionError(FornaxError, ValueError):
-    """Two dtypes have no implicit promotion."""
+    """Two dtypes have no implicit promotion.
+
+    With `numpy_dtype_promotion("strict")` arrays of different dtypes are not mixed silently, and
+    small floats of different formats never are.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    with fx.numpy_dtype_promotion("strict"):
+        try:
+            fnp.ones(2) + fnp.arange(2)
+        except fx.errors.TypePromotionError as error:
+            print(type(error).__name__)
+        print(fnp.ones(2) + fnp.arange(2).astype(fnp.float32), fnp.ones(2) * 2)
+    ```
+
+    ```text
+    TypePromotionError
+    [1. 2.] [2. 2.]
+    ```
+
+    Say with `astype` which dtype is meant. Python numbers take the dtype of the array they meet.
+    """
 
 
 class JaxprCheckError(FornaxError, TypeError):
-    """A program breaks a rule of the intermediate representation: a bug in a pass."""
+    """A program breaks a rule of the intermediate representation: a bug in a pass.
+
+    Raised by the checker that `enable_checks` turns on between transformations. Report it with the
+    program in the message.
+    """
 
 
 #: JAX's name for it
@@ -90,8 +288,36 @@ JaxprTypeError = JaxprCheckError
 
 
 class KeyReuseError(JAXTypeError):
-    """A random key was used twice."""
+    """A random key was used twice.
+
+    The same key gives the same numbers: `random.split` makes new ones. The class is there for
+    programs that catch it.
+    """
 
 
 class JaxRuntimeError(FornaxError, RuntimeError):
-    """Execution of a compiled program failed."""
+    """Execution of a compiled program failed.
+
+    Mostly a Python callback raised; its exception is in the message and in the traceback.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+
+    def look_up(x):
+        raise KeyError("missing")
+
+
+    shape = fx.ShapeDtypeStruct((), "float32")
+    try:
+        fx.block_until_ready(fx.jit(lambda x: fx.pure_callback(look_up, shape, x))(1.0))
+    except fx.errors.JaxRuntimeError as error:
+        print(type(error).__name__, "missing" in str(error))
+    ```
+
+    ```text
+    JaxRuntimeError True
+    ```
+    """

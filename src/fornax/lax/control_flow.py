@@ -382,6 +382,15 @@ def loop_bounds(lower: Any, upper: Any) -> tuple[Any, Any, np.dtype]:
     for type in types:
         if type.shape:
             raise TypeError(f"fori_loop bounds must be scalars, got {type.short()}")
+    for type in types:
+        if not dtypes.is_integer(type.dtype):
+            raise TypeError(
+                located(
+                    f"fori_loop bounds must be integers, got {type.dtype.name}",
+                    "the index counts the steps",
+                    "int(...), or while_loop, whose carry may count in any way",
+                )
+            )
     strong = [t.dtype for t in types if not t.weak_type]
     dtype = strong[0] if strong else dtypes.canonical(np.int64)
     if any(t.dtype != dtype and not (t.weak_type and dtypes.is_integer(t.dtype)) for t in types):
@@ -393,8 +402,6 @@ def loop_bounds(lower: Any, upper: Any) -> tuple[Any, Any, np.dtype]:
                 "Python integers, or arrays of the same integer dtype",
             )
         )
-    if not dtypes.is_integer(dtype):
-        raise TypeError(f"fori_loop bounds must be integers, got {dtype.name}")
     bounds = []
     for value in (lower, upper):
         if isinstance(value, Tracer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import warnings
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from fornax.api.custom import custom_jvp
 from fornax.api.eager import eager
 from fornax.ir.basis import instantiate
+from fornax.ir.trace import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import rsqrt
 from fornax.lax.parallel import axis_index, axis_size
@@ -152,7 +152,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
     floating dtype if None. axis: where the new axis goes, or the name of a mapped axis of size
     num_classes.
     """
-    num_classes = operator.index(num_classes)
+    num_classes = static_integer(num_classes, "the num_classes argument of nn.one_hot")
     x = asarray(x)
     if not dtypes.is_integer(x.dtype):
         warnings.warn(

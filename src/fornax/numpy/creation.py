@@ -14,7 +14,7 @@ from fornax import _native, pytree
 from fornax.errors import message
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.source import located
-from fornax.ir.trace import Tracer
+from fornax.ir.trace import Tracer, static_integer, static_shape
 from fornax.ir.types import is_value, typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.promotion import (
@@ -154,15 +154,9 @@ def _check_range(leaves: Sequence[Any], dtype: Any) -> None:
                 scalar(v, dtype)
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str):
-        return tuple(operator.index(n) for n in shape)
-    return (operator.index(shape),)
-
-
 def full(shape, fill_value, dtype=None, *, device=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
-    shape = _shape(shape)
+    shape = static_shape(shape)
     if any(n < 0 for n in shape):
         raise TypeError(
             located(
@@ -253,7 +247,7 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None):
     given = [v for v in (start, stop, step) if v is not None]
     for v in given:
         if isinstance(v, Tracer):
-            operator.index(v)  # raises: the length must be known while tracing
+            static_integer(v, "an argument of numpy.arange")
     if dtype is None:
         dtype, weak = joint_dtype(*map(typeof, given))
         dtype = dtypes.canonical(dtype)
@@ -277,7 +271,7 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None):
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
     """`num` evenly spaced numbers from `start` to `stop` (included unless endpoint=False)."""
-    num = operator.index(num)
+    num = static_integer(num, "'num' argument of numpy.linspace")
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     joint, _ = joint_dtype(typeof(start), typeof(stop))

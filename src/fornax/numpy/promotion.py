@@ -151,8 +151,15 @@ def align(*args: Any) -> list[Any]:
     if not big or all(s == big[0] for s in big):
         return list(args)
     _check_ranks(big)
+    if len({len(s) for s in big}) == 1 and not _fit(big):
+        return list(args)  # the operation refuses them, and names itself
     shape = broadcast_shapes(*shapes)
     return [broadcast_to(x, shape) if s else x for x, s in zip(args, shapes, strict=True)]
+
+
+def _fit(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether shapes of one rank broadcast."""
+    return all(len({n for n in sizes if n != 1}) <= 1 for sizes in zip(*shapes, strict=True))
 
 
 def _check_ranks(shapes: Sequence[tuple[int, ...]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.trace import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full
@@ -31,7 +31,7 @@ __all__ = [
 
 def canonical_axis(axis: Any, rank: int) -> int:
     """An axis in 0 … rank-1. Raises AxisError (a ValueError and IndexError) out of bounds."""
-    axis = operator.index(axis)
+    axis = static_integer(axis, "the axis argument")
     if not -rank <= axis < rank:
         raise np.exceptions.AxisError(axis, rank)
     return axis % rank

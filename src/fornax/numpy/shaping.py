@@ -14,6 +14,7 @@ from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.source import located
+from fornax.ir.trace import Tracer, static_integer, static_shape
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray
@@ -64,9 +65,7 @@ def reshape(a, shape, order="C", *, copy=None):
     check("reshape", a)
     a = concrete_form(a)
     old = typeof(a).shape
-    new = [operator.index(n) for n in shape] if isinstance(shape, Sequence | np.ndarray) else [
-        operator.index(shape)
-    ]  # fmt: skip
+    new = list(static_shape(shape))
     total = math.prod(old)
     if new.count(-1) > 1:
         raise TypeError("can only specify one unknown dimension (-1) in reshape")
@@ -207,7 +206,7 @@ def rollaxis(a, axis, start=0):
 @eager(static="shape out_sharding")
 def broadcast_to(array, shape, *, out_sharding=None):
     """`array` repeated to `shape`. Raises ValueError if it does not fit."""
-    shape = (shape,) if isinstance(shape, int) else tuple(operator.index(n) for n in shape)
+    shape = static_shape(shape)
     return _broadcast_to(asarray(array), shape)
 
 
@@ -438,6 +437,8 @@ def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None
         new = (*typeof(a).shape[:axis], n * count, *typeof(a).shape[axis + 1 :])
         return _shape.reshape(wide, new)
     if total_repeat_length is None:
+        if isinstance(repeats, Tracer):
+            static_integer(repeats, "the repeats of numpy.repeat without total_repeat_length")
         counts = np.broadcast_to(np.asarray(repeats), (n,))
         source = asarray(np.repeat(np.arange(n), counts))
     else:

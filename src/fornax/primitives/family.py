@@ -15,6 +15,7 @@ import numpy as np
 
 from fornax.ir.basis import add, broadcast_in_dim, move_axis, reduce_sum
 from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 
@@ -95,8 +96,12 @@ def common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:
         raise TypeError(f"{name}: arrays must have the same number of dimensions, got {ranks}")
     listed = ", ".join(str(t.shape) for t in types)
     raise TypeError(
-        f"{name} got incompatible shapes for broadcasting: {listed}.\n"
-        f"  try:   numpy.{name} broadcasts, or broadcast one operand to the shape of the other"
+        located(
+            f"{name} got incompatible shapes for broadcasting: {listed}.",
+            "an elementwise operation takes equal shapes and scalars; numpy also repeats "
+            "dimensions of size 1",
+            "x[:, None] or reshape, to say along which dimension an array is repeated",
+        )
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from fornax import settings
 from fornax.api.jit import jit
+from fornax.ir.source import located
 from fornax.ir.trace import current
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_shapes
@@ -82,8 +83,17 @@ def integer_dtype(name: str, dtype: Any, error: type[Exception] = ValueError) ->
 
 
 def shape_of(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape as a tuple of integers."""
-    return sizes(shape)
+    """A shape as a tuple of integers. Raises ValueError for negative ones."""
+    found = sizes(shape)
+    if any(n < 0 for n in found):
+        raise ValueError(
+            located(
+                f"shapes must not have negative dimensions, got {found}",
+                "there is nothing from which a size could follow",
+                "the size as a Python integer",
+            )
+        )
+    return found
 
 
 def check_shape(name: str, shape: tuple[int, ...], *shapes: tuple[int, ...]) -> None:
@@ -102,7 +112,7 @@ def common_shape(name: str, shape: Sequence[int] | None, *arrays: Any) -> tuple[
     shapes = [typeof(x).shape for x in arrays]
     if shape is None:
         return broadcast_shapes(*shapes)
-    shape = sizes(shape)
+    shape = shape_of(shape)
     check_shape(name, shape, *shapes)
     return shape
 
