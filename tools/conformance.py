@@ -74,7 +74,6 @@ SUITES = {
 #: (pattern of the test and its error, what it is): why a test that passes with JAX fails here
 REASONS = (
     (r"as_hlo_text", "reads the text of XLA's HLO; Fornax compiles to loop IR and has no HLO"),
-    (r"svd.*(?:JVP|full matrices)", "derivative of a full singular value decomposition"),
     (r"assert_numerical_grads failed",
      "a float32 difference quotient of a sum near 150, whose rounding is above the tolerance; "
      "JAX's order of summation happens to stay below it"),
@@ -83,8 +82,6 @@ REASONS = (
         "fifteen quasi-Newton steps amplify rounding on a function that is symmetric in x and y: "
         "fused multiply-adds round its two slopes differently (in float64 as well)",
     ),
-    (r"RestrictedBackendError not raised",
-     "expects that an eager operation compiles; Fornax runs it with NumPy"),
     (r"Fornax has no (?P<name>jax[\w.]*\w)", "a name that is not there yet"),
     (r"IllFormed", "an error of the compiler, found by its own checker"),
     (r"Timeout", "took longer than the limit of a test"),
@@ -264,8 +261,8 @@ def report() -> str:
         "# Conformance",
         "",
         "Test suites of other projects, run unmodified on Fornax (`fornax run -m pytest …`, in an "
-        f"environment without jax) and on JAX {JAX} on the same machine, one process each. Times are "
-        "of single runs on a machine that does other work as well. Written by `make conformance`, "
+        f"environment without jax) and on JAX {JAX} on the same machine, one process each. Times "
+        "are of single runs on a machine that does other work as well. Written by `make conformance`, "
         "which fetches the suites into a folder outside the repository.",
         "",
         "| suite | on | passed | failed | skipped | time |",
