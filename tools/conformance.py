@@ -262,8 +262,8 @@ def report() -> str:
         "",
         "Test suites of other projects, run unmodified on Fornax (`fornax run -m pytest …`, in an "
         f"environment without jax) and on JAX {JAX} on the same machine, one process each. Times "
-        "are of single runs on a machine that does other work as well. Written by `make conformance`, "
-        "which fetches the suites into a folder outside the repository.",
+        "are of single runs on a machine that does other work as well. Written by "
+        "`make conformance`, which fetches the suites into a folder outside the repository.",
         "",
         "| suite | on | passed | failed | skipped | time |",
         "|---|---|---|---|---|---|",
