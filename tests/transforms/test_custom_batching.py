@@ -288,3 +288,16 @@ def test_custom_vjp_around_custom_vmap():
     close(fornax.vmap(fornax.grad(f))(x), 7 * x)
     with pytest.raises(AttributeError, match="no attribute"):
         f.nothing()
+
+
+def test_messages_about_arguments():
+    @custom_vmap
+    def f(x, *, z):
+        return x
+
+    f.def_vmap(lambda n, b, x: (x, True))
+    with pytest.raises(TypeError, match="custom_vmap-decorated function f (.|\n)* positions: z"):
+        f(1.0, z=2.0)
+    converted, _ = fornax.closure_convert(lambda x: x, 1.0)
+    with pytest.raises(TypeError, match="The inputs to the closure produced by closure_convert"):
+        converted((1.0, 2.0))

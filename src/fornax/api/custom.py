@@ -88,10 +88,13 @@ class Custom:
             ) from error
         bound.apply_defaults()
         if bound.kwargs:
+            names = ", ".join(sorted(bound.kwargs))
             raise TypeError(
-                f"The following keyword arguments of the {self.kind}-decorated function "
-                f"{function_name(self.fun)} are keyword-only: {sorted(bound.kwargs)}; its rules "
-                "take positional arguments only\n  try:   make them positional"
+                f"The input arguments to the {self.kind}-decorated function "
+                f"{function_name(self.fun)} could not be resolved to positional-only arguments. "
+                "Binding failed with the error:\nThe following keyword arguments could not be "
+                f"resolved to positions: {names}\n  why:   its rules take positional arguments "
+                "only\n  try:   make them positional"
             )
         return bound.args
 
@@ -332,8 +335,10 @@ def closure_convert(
         found, found_structure = pytree.tree_flatten(given)
         if found_structure != structure or len(args) != len(example_args) + len(hoisted):
             raise TypeError(
-                f"a function converted for arguments {structure} and {len(hoisted)} values was "
-                f"called with {len(args)} arguments of structure {found_structure}"
+                "The inputs to the closure produced by closure_convert must have the same Pytree "
+                "structure as the example arguments passed when closure_convert was called. "
+                f"Expected {structure} and {len(hoisted)} values, but got {len(args)} arguments "
+                f"of structure {found_structure}"
             )
         new, old = iter(args[len(example_args) :]), iter(kept)
         consts = [next(new) if m else next(old) for m in moved]
