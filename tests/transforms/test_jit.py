@@ -267,3 +267,22 @@ def test_make_jaxpr_and_eval_shape():
     assert named.eqns[0].primitive.name == "psum"
     struct = fx.ShapeDtypeStruct((2, 3), np.float32)
     assert fx.eval_shape(lambda a: a @ a.T, struct).shape == (2, 2)
+
+
+def test_named_call_runs_the_function_where_it_is_called():
+    """Libraries keep values between such calls: they must belong to the caller's trace."""
+    kept = []
+
+    def keep(x, *, how):
+        kept.append(x * len(how))
+        return kept[0] + x
+
+    named = fx.named_call(keep, name="kept")
+
+    @fx.jit
+    def function(x):
+        return named(x, how="ab") + named(x + 1, how="abc")
+
+    assert function(np.float32(1)) == 3 + 4
+    with pytest.raises(TypeError, match="must be a string"):
+        fx.named_call(keep, name=3)(1, how="")

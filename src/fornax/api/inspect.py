@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree, settings
-from fornax.api.jit import jit
 from fornax.api.signature import as_indices, check_callable, function_name
 from fornax.api.stages import ShapeDtypeStruct
 from fornax.api.tracing import Options, prepare, trace_call
@@ -128,14 +127,15 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
 
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
-    """`fun` as one named operation of the programs that call it."""
+    """`fun` inside a `named_scope` of its name, or of `name`. It is not traced by itself."""
+    scope = function_name(fun) if name is None else name
 
     @functools.wraps(fun)
     def named(*args: Any, **kwargs: Any) -> Any:
-        return fun(*args, **kwargs)
+        with named_scope(scope):
+            return fun(*args, **kwargs)
 
-    named.__name__ = name or function_name(fun)
-    return jit(named)
+    return named
 
 
 @contextlib.contextmanager
