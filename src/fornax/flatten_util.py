@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax import pytree
+from fornax import pytree as tree_util
 from fornax.ir.types import typeof
 
 __all__ = ["ravel_pytree"]
 
 
-def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """(all leaves in one 1-D array, the function that makes the tree again).
 
     The array has the promoted dtype of the leaves; the function gives every leaf its own dtype
     and raises ValueError for an array of another length, TypeError for one of another dtype.
     """
-    leaves, structure = pytree.tree_flatten(tree)
+    leaves, structure = tree_util.tree_flatten(pytree)
     if not leaves:
-        return fnp.zeros(0), lambda _: pytree.tree_unflatten(structure, [])
+        return fnp.zeros(0), lambda _: tree_util.tree_unflatten(structure, [])
     leaves = [fnp.asarray(leaf) for leaf in leaves]
     shapes = [typeof(leaf).shape for leaf in leaves]
     dtypes = [typeof(leaf).dtype for leaf in leaves]
@@ -39,7 +39,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
         if vector.dtype != joint:
             raise TypeError(f"the unravel function expects dtype {joint}, got {vector.dtype}")
         parts = fnp.split(vector, ends[:-1])
-        return pytree.tree_unflatten(
+        return tree_util.tree_unflatten(
             structure,
             [p.reshape(s).astype(d) for p, s, d in zip(parts, shapes, dtypes, strict=True)],
         )

@@ -38,7 +38,6 @@ __all__ = [
 
 def checkpoint(
     fun: Callable[..., Any] | None = None,
-    /,
     *,
     prevent_cse: bool | Sequence[bool] = True,
     policy: Policy | None = None,

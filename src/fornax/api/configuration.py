@@ -85,16 +85,16 @@ class Setting:
     def value(self) -> Any:
         return settings.value(self.__name__)
 
-    def __call__(self, value: Any = _needed) -> contextlib.AbstractContextManager[None]:
+    def __call__(self, new_val: Any = _needed) -> contextlib.AbstractContextManager[None]:
         """The context manager. Raises ValueError for a value that is not allowed."""
-        if value is _needed:
-            value = self._default
-        if value is _needed:
+        if new_val is _needed:
+            new_val = self._default
+        if new_val is _needed:
             raise TypeError(
                 f"Context manager for {self.__name__} config option requires an argument "
                 "representing the new value for the config option."
             )
-        return _holding(self.__name__, value)
+        return _holding(self.__name__, new_val)
 
 
 @contextlib.contextmanager

@@ -56,9 +56,9 @@ class CustomVJPPrimal:
     perturbed: bool
 
 
-def zero_from_primal(x: Any, symbolic_zeros: bool = False) -> Any:
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
     """The zero tangent of a value, as a `SymbolicZero` if asked for."""
-    zero = Zero(typeof(x).tangent())
+    zero = Zero(typeof(val).tangent())
     return SymbolicZero(zero.type) if symbolic_zeros else instantiate(zero)
 
 

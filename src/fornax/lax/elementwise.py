@@ -78,6 +78,13 @@ def _binary(primitive: Elementwise, line: str, name: str = "") -> Callable:
     return _named(function, name or primitive.name, line)
 
 
+def _order_first(primitive: Elementwise, line: str) -> Callable:
+    def function(a, x):
+        return primitive.bind(*together(primitive.name, a, x))[0]
+
+    return _named(function, primitive.name, line)
+
+
 # --- arithmetic --------------------------------------------------------------------------------
 neg = _unary(table.neg_p, "-x, of numbers; unsigned integers wrap.")
 sign = _unary(table.sign_p, "-1, 0 or 1 with the sign of x; x / |x| of a complex number.")
@@ -134,11 +141,25 @@ erfc = _unary(special.erfc_p, "1 - erf(x), accurate for large x.")
 erf_inv = _unary(special.erf_inv_p, "Inverse of the error function.")
 lgamma = _unary(special.lgamma_p, "Logarithm of the size of the gamma function.")
 digamma = _unary(special.digamma_p, "Derivative of lgamma.")
-polygamma = _binary(special.polygamma_p, "Derivative number m of digamma at x, m a whole float.")
-zeta = _binary(special.zeta_p, "Hurwitz zeta function: the sum of (k + q) to the power -x.")
-igamma = _binary(gamma.igamma_p, "Regularized lower incomplete gamma function of order a at x.")
-igammac = _binary(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
-igamma_grad_a = _binary(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
+
+
+@eager
+def polygamma(m, x):
+    """Derivative number m of digamma at x, m a whole float."""
+    return special.polygamma_p.bind(*together("polygamma", m, x))[0]
+
+
+@eager
+def zeta(x, q):
+    """Hurwitz zeta function: the sum of (k + q) to the power -x."""
+    return special.zeta_p.bind(*together("zeta", x, q))[0]
+
+
+igamma = _order_first(
+    gamma.igamma_p, "Regularized lower incomplete gamma function of order a at x."
+)
+igammac = _order_first(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
+igamma_grad_a = _order_first(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
 random_gamma_grad = _binary(
     gamma.random_gamma_grad_p, "Derivative in a of a sample of the gamma distribution of order a."
 )
@@ -155,7 +176,14 @@ bessel_i1e = _unary(special.bessel_i1e_p, "exp(-|x|) I1(x), the modified Bessel 
 # --- rounding ----------------------------------------------------------------------------------
 floor = _unary(table.floor_p, "The largest integer not above x, as a float.")
 ceil = _unary(table.ceil_p, "The smallest integer not below x, as a float.")
-nextafter = _binary(table.nextafter_p, "The float next to x in the direction of y.")
+
+
+@eager
+def nextafter(x1, x2):
+    """The float next to x1 in the direction of x2."""
+    return table.nextafter_p.bind(*together("nextafter", x1, x2))[0]
+
+
 is_finite = _unary(compare.is_finite_p, "Whether a float is neither infinite nor NaN.")
 
 

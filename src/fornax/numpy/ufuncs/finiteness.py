@@ -62,14 +62,14 @@ def isneginf(x, /, out=None):
 
 
 @ufunc
-def fmax(x, y, /):
-    """The larger of x and y; a number wins over NaN."""
-    x, y = align(*promote_dtypes(x, y))
+def fmax(x1, x2):
+    """The larger of x1 and x2; a number wins over NaN."""
+    x, y = align(*promote_dtypes(x1, x2))
     return select_where(logical_or(greater(x, y), isnan(y)), x, y)
 
 
 @ufunc
-def fmin(x, y, /):
-    """The smaller of x and y; a number wins over NaN."""
-    x, y = align(*promote_dtypes(x, y))
+def fmin(x1, x2):
+    """The smaller of x1 and x2; a number wins over NaN."""
+    x, y = align(*promote_dtypes(x1, x2))
     return select_where(logical_or(less(x, y), isnan(y)), x, y)

@@ -30,7 +30,7 @@ def ceil(x, /):
 
 
 @ufunc
-def trunc(x, /):
+def trunc(x):
     """x without its fractional part."""
     check("trunc", x)
     if not dtypes.is_inexact(typeof(x).dtype):
