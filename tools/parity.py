@@ -3,8 +3,8 @@
     python tools/parity.py            from what is recorded of JAX
     python tools/parity.py --record   records the installed JAX first
 
-What is recorded are names, kinds and signatures (tests/parity/jax_names.json); a test keeps the page
-true.
+What is recorded are names, kinds and signatures (tests/parity/jax_names.json); a test keeps the
+page true.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ RECORDED = ROOT / "tests/parity/jax_names.json"
 PAGE = ROOT / "docs/parity.md"
 
 MODULES = (
-    "", "numpy", "numpy.linalg", "numpy.fft", "lax", "lax.linalg", "nn", "nn.initializers", "random",
-    "tree", "tree_util", "dtypes", "flatten_util", "ops", "errors", "stages", "typing", "monitoring",
-    "custom_batching", "custom_derivatives", "ad_checkpoint", "debug", "ref", "core", "sharding",
+    "", "numpy", "numpy.linalg", "numpy.fft", "lax", "lax.linalg", "nn", "nn.initializers",
+    "random", "tree", "tree_util", "dtypes", "flatten_util", "ops", "errors", "stages", "typing",
+    "monitoring", "custom_batching", "custom_derivatives", "ad_checkpoint", "debug", "ref", "core", "sharding",
     "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal", "experimental",
     "experimental.checkify", "dlpack", "export", "ffi", "image", "profiler", "distributed",
 )  # fmt: skip
@@ -124,9 +124,11 @@ def signature_difference(theirs: list, ours: list) -> str:
         or kind == "POSITIONAL_OR_KEYWORD" and known[n][0] != kind)
     ]  # fmt: skip
     parts = [("lacks", lacks), ("needs", more), ("differs in", stricter)]
-    return "; ".join(
-        f"{word} {', '.join(f'`{n}`' for n in names)}" for word, names in parts if names
-    )
+    return "; ".join(f"{word} {quoted(names)}" for word, names in parts if names)
+
+
+def quoted(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def page() -> str:
@@ -134,8 +136,8 @@ def page() -> str:
     lines = [
         "# Parity with JAX",
         "",
-        f"Written by `tools/parity.py` from the public names of JAX {recorded['version']}; do not edit.",
-        "A name that is there behaves as in JAX unless the tests or the guide for JAX users say",
+        f"Written by `tools/parity.py` from the public names of JAX {recorded['version']}; do not",
+        "edit. A name that is there behaves as in JAX unless the tests or the guide for JAX users say",
         "otherwise. Parameters are compared by name, kind and default's presence.",
         "",
         "| module | names | there | absent |",
@@ -144,15 +146,13 @@ def page() -> str:
     details: list[str] = []
     for module, theirs in recorded["modules"].items():
         ours = described_module("fornax", module) or {}
-        owner = (
-            importlib.import_module(f"fornax.{module}" if module else "fornax") if ours else None
-        )
+        owner = importlib.import_module(f"fornax.{module}".rstrip(".")) if ours else None
         absent = [n for n in theirs if n not in ours and not hasattr(owner, n)]
         title = f"`jax.{module}`" if module else "`jax`"
         lines.append(f"| {title} | {len(theirs)} | {len(theirs) - len(absent)} | {len(absent)} |")
         by_reason: dict[str, list[str]] = {}
         for name in absent:
-            by_reason.setdefault(reason(module, name), []).append(f"`{name}`")
+            by_reason.setdefault(reason(module, name), []).append(name)
         other = []
         for name, found in theirs.items():
             mine = ours.get(name, {})
@@ -162,7 +162,7 @@ def page() -> str:
                     other.append(f"* `{name}` {difference}")
         if by_reason or other:
             details += ["", f"## {title}", ""]
-            details += [f"* absent, {why}: {', '.join(names)}" for why, names in by_reason.items()]
+            details += [f"* absent, {why}: {quoted(names)}" for why, names in by_reason.items()]
             details += other
     return "\n".join([*lines, *details]) + "\n"
 

@@ -156,7 +156,7 @@ def zeta(x, q):
 
 
 igamma = _order_first(
-    gamma.igamma_p, "Regularized lower incomplete gamma function of order a at x."
+    gamma.igamma_p, "Regularized lower incomplete gamma function, order a."
 )
 igammac = _order_first(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
 igamma_grad_a = _order_first(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
