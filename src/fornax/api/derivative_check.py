@@ -10,7 +10,7 @@ import numpy as np
 from fornax import pytree
 from fornax.api.grad import jvp as forward
 from fornax.api.grad import vjp as backward
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.scalars import dtypes
 
@@ -171,7 +171,7 @@ def check_grads(
     """
     if unknown := set(modes) - {"fwd", "rev"}:
         raise ValueError(
-            message(f"check_grads: unknown modes {sorted(unknown)}", attempt="'fwd' and 'rev'")
+            located(f"check_grads: unknown modes {sorted(unknown)}", attempt="'fwd' and 'rev'")
         )
     options = {"atol": atol, "rtol": rtol, "eps": eps}
 

@@ -8,7 +8,8 @@ import weakref
 from collections.abc import Callable, Iterator
 
 from fornax import settings
-from fornax.errors import UnexpectedTracerError, message
+from fornax.errors import UnexpectedTracerError
+from fornax.ir.source import located
 from fornax.ir.trace import Trace, Tracer, current
 
 __all__ = ["checked"]
@@ -40,7 +41,7 @@ def checked() -> Iterator[Callable[[], None]]:
             tracers = [x for x in gc.get_referrers(trace) if isinstance(x, Tracer)]
             shown = ", ".join(f"{x!r}, {x.origin()}" for x in tracers[:5])
             raise UnexpectedTracerError(
-                message(
+                located(
                     f"Leaked trace of {trace.purpose}: it has ended and values of it are still "
                     f"referred to: {shown or 'no tracer itself, but the trace'}",
                     why="a traced value was stored in a global, an attribute or a container",

@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import pytree
 from fornax.api import device
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.partition.mesh import (
     AbstractMesh,
@@ -58,7 +58,7 @@ def make_mesh(
     present = list(device.devices() if devices is None else devices)
     if len(present) < math.prod(shapes):
         raise ValueError(
-            message(
+            located(
                 f"Number of devices {len(present)} must be >= the product of mesh_shape {shapes}",
                 why="every place of the mesh needs a device of its own",
                 attempt="smaller axis_shapes",

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree
-from fornax.errors import message
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import ArrayType, is_value, typeof
@@ -221,7 +220,7 @@ def check_values(leaves: Sequence[Any], what: str) -> None:
     for leaf in leaves:
         if not is_value(leaf):
             raise TypeError(
-                message(
+                located(
                     f"{what} {leaf!r:.80} of type {type(leaf)} is not a valid JAX type.",
                     why="only arrays and numbers can be transformed",
                     attempt="keep it in the function's closure, or leave it out",

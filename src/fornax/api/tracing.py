@@ -341,9 +341,12 @@ def check_outputs(options: Options, outputs: Sequence[Any], structure: pytree.Py
             where = pytree.keystr(path)
             place = f" at output component {where}" if where else ""
             raise TypeError(
-                f"function {describe(options.fun)} traced for {options.purpose} returned a "
-                f"value{place} of type {type(leaf)}, which is not a valid JAX type\n"
-                "  try:   return arrays and numbers only; keep other results outside"
+                located(
+                    f"function {describe(options.fun)} traced for {options.purpose} returned a "
+                    f"value{place} of type {type(leaf)}, which is not a valid JAX type",
+                    "the results of a program are arrays",
+                    "return arrays and numbers only; keep other results outside",
+                )
             )
 
 

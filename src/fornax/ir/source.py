@@ -6,6 +6,8 @@ when somebody prints them.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 from types import CodeType, FrameType
@@ -14,6 +16,8 @@ from typing import NamedTuple
 from fornax.errors import message
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: modules that only pass calls on
+_BETWEEN = (contextlib.__file__, functools.__file__)
 _inside: dict[CodeType, bool] = {}
 
 
@@ -38,7 +42,7 @@ def is_inside(code: CodeType) -> bool:
     found = _inside.get(code)
     if found is None:
         name = code.co_filename
-        found = _inside[code] = name.startswith(_ROOT) or name.startswith("<frozen")
+        found = _inside[code] = name.startswith((_ROOT, "<frozen")) or name in _BETWEEN
     return found
 
 

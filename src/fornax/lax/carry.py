@@ -115,7 +115,7 @@ def check_carry(
                 "differ:\n\n" + "\n".join(_listed(lines)) + "\n",
                 LOOP_WHY,
                 "Revise the function so that all output types match the corresponding input "
-                "types; often the first carry is an integer and should be a float: 0.0 for 0.",
+                "types; often the first carry is of integers and should be of floats.",
             )
         )
 

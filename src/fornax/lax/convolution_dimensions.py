@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fornax.errors import message
+from fornax.ir.source import located
 
 __all__ = ["ConvDimensionNumbers", "conv_dimension_numbers"]
 
@@ -75,7 +75,7 @@ def conv_dimension_numbers(
     for spec, letters in zip(dimension_numbers, _LETTERS, strict=True):
         if sorted(set(spec) - set(letters)) != sorted(spatial):
             raise TypeError(
-                message(
+                located(
                     "convolution dimension_numbers elements must each have the same set of spatial "
                     f"characters, got {tuple(dimension_numbers)}.",
                     attempt='("NHWC", "HWIO", "NHWC")',

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fornax.errors import message
 from fornax.ir.basis import add
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_in_dim
 from fornax.lax.slicing import slice_in_dim
@@ -55,7 +55,7 @@ def eigh(
     n = typeof(x).shape[-1] if typeof(x).ndim else 0
     if subset_by_index not in (None, (0, n)):
         raise NotImplementedError(
-            message(
+            located(
                 f"eigh: {subset_by_index=}",
                 why="all eigenvalues are computed together",
                 attempt="take the slice of the results",

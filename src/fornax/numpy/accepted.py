@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.runtime.key_array import KeyArray
 
@@ -22,7 +22,7 @@ def check(name: str, *args: Any) -> None:
     for position, x in enumerate(args):
         if not is_arraylike(x):
             raise TypeError(
-                message(
+                located(
                     f"{name} requires ndarray or scalar arguments, got {type(x)} at position "
                     f"{position}.",
                     why="lists and other containers are not converted silently, which is slow",

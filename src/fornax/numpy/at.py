@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
 from fornax.lax.gathering import scatter_apply
@@ -412,7 +412,7 @@ def put_along_axis(
     """
     if inplace:
         raise ValueError(
-            message(
+            located(
                 "put_along_axis cannot modify arrays in-place, because arrays are immutable.",
                 attempt="pass inplace=False, which returns an updated array",
             )

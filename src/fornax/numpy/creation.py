@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fornax import _native, pytree
-from fornax.errors import message
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer, static_integer, static_shape
@@ -106,7 +105,7 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
     if x is None:
         raise ValueError("None is not a valid value for array: replace it by nan or a number")
     raise TypeError(
-        message(
+        located(
             f"Unexpected input type for array: {type_name(x)}",
             why="an array can be made of numbers, arrays and nested sequences of them",
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax.errors import message
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
@@ -142,7 +142,7 @@ def put(a, ind, v, mode=None, *, inplace=True):
     """
     if inplace:
         raise ValueError(
-            message("put cannot change its argument", why="arrays do not change",
+            located("put cannot change its argument", why="arrays do not change",
                     attempt="pass inplace=False and use the result")
         )  # fmt: skip
     check("put", a, ind, v)
@@ -167,7 +167,7 @@ def place(arr, mask, vals, *, inplace=True):
     """A copy of `arr` with vals, in order, where mask is true; `inplace` must be False."""
     if inplace:
         raise ValueError(
-            message("place cannot change its argument", why="arrays do not change",
+            located("place cannot change its argument", why="arrays do not change",
                     attempt="pass inplace=False and use the result")
         )  # fmt: skip
     check("place", arr, mask, vals)

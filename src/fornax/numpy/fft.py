@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.spectral import FftType
 from fornax.lax.spectral import fft as transform
@@ -42,7 +42,7 @@ def _scale(kind: FftType, lengths: Sequence[int], norm: str | None) -> float:
     if norm == "forward":
         return float(size) if inverse else 1 / size
     raise ValueError(
-        message(
+        located(
             f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".',
             attempt="norm=None, which is 'backward'",
         )
@@ -83,7 +83,7 @@ def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | 
     x = asarray(x)
     if kind == FftType.RFFT and dtypes.is_complex(typeof(x).dtype):
         raise ValueError(
-            message(
+            located(
                 f"{name} requires real input, got {typeof(x).dtype.name}",
                 attempt="fft, or the real part",
             )

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fornax import _native
-from fornax.errors import NonConcreteBooleanIndexError, message
+from fornax.errors import NonConcreteBooleanIndexError
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import creation
@@ -179,7 +180,7 @@ def _as_tuple(index: Any) -> tuple:
         return index
     if isinstance(index, list) and index:
         raise TypeError(
-            message(
+            located(
                 "Using a non-tuple sequence for multidimensional indexing is not allowed; use "
                 "`arr[array(seq)]` instead of `arr[seq]`.",
                 why="a list could mean an index array or one index per dimension",
@@ -219,7 +220,7 @@ def _array_part(item: Any) -> Any:
     if dtype == dtypes.bool_:
         if isinstance(item, Tracer):
             raise NonConcreteBooleanIndexError(
-                message(
+                located(
                     f"Array boolean indices must be concrete; got {typeof(item).short()}",
                     why="how many elements a mask selects would be the shape of the result, and "
                     "shapes must be known while the function is traced",
@@ -239,7 +240,7 @@ def _range(part: slice, n: int) -> Range:
     """A slice of static integers as positions."""
     if any(isinstance(v, Tracer) for v in (part.start, part.stop, part.step)):
         raise IndexError(
-            message(
+            located(
                 f"Slice entries must be static integers. Got {part}",
                 why="the size of a slice is a shape, and shapes must be known while the function "
                 "is traced",

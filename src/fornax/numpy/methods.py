@@ -15,7 +15,6 @@ import fornax.numpy as fnp
 from fornax import _native
 from fornax._native import EagerFunction
 from fornax.api.eager import eager
-from fornax.errors import message
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.lazy import Late
@@ -102,7 +101,7 @@ def _iterate(self) -> Iterator[Any]:
 
 def _refuse_assignment(self, index, value):
     raise TypeError(
-        message(
+        located(
             f"{type(self).__name__} object does not support item assignment: JAX arrays are "
             "immutable",
             why="a function that changed its arguments could not be transformed",

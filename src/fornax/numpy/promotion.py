@@ -167,12 +167,19 @@ def _check_ranks(shapes: Sequence[tuple[int, ...]]) -> None:
     if mode == "allow" or len({len(s) for s in shapes}) == 1:
         return
     shown = " ".join(map(str, shapes))
-    advice = "\n  try:   reshape or expand_dims explicitly, or jax_numpy_rank_promotion='allow'"
+    advice = (
+        "a forgotten dimension often goes unnoticed when arrays of fewer dimensions are repeated",
+        "reshape or expand_dims explicitly, or jax_numpy_rank_promotion='allow'",
+    )
     if mode == "raise":
         raise ValueError(
-            f"Operands could not be broadcast together on shapes {shown} and with the config "
-            f"option jax_numpy_rank_promotion='raise'.{advice}"
+            located(
+                f"Operands could not be broadcast together on shapes {shown} and with the config "
+                "option jax_numpy_rank_promotion='raise'.",
+                *advice,
+            )
         )
     warnings.warn(
-        f"Following NumPy automatic rank promotion on shapes {shown}.{advice}", stacklevel=3
+        located(f"Following NumPy automatic rank promotion on shapes {shown}.", *advice),
+        stacklevel=3,
     )

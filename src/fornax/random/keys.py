@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fornax import settings
-from fornax.errors import message
 from fornax.ir.source import located
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
@@ -62,7 +61,7 @@ def default_prng_impl() -> Generator:
     current = settings.current()
     if not current.threefry_partitionable:
         raise NotImplementedError(
-            message(
+            located(
                 "random bits with threefry_partitionable=False are not implemented",
                 why="there an element depends on how many others are drawn with it",
                 attempt="config.update('jax_threefry_partitionable', True), the default",

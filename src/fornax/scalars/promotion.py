@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fornax import settings
-from fornax.errors import TypePromotionError
+from fornax.errors import TypePromotionError, message
 from fornax.scalars import dtypes as d
 from fornax.scalars.dtypes import Dtype
 
@@ -116,9 +116,13 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
         strong = {t for t, weak in pairs if not weak}
         if len(strong) > 1:
             raise TypePromotionError(
-                f"Input dtypes {tuple(sorted(t.name for t in strong))} have no available implicit "
-                "dtype promotion path when jax_numpy_dtype_promotion=strict.\n"
-                "  try:   convert explicitly with .astype, or jax_numpy_dtype_promotion='standard'"
+                message(
+                    f"Input dtypes {tuple(sorted(t.name for t in strong))} have no available "
+                    "implicit dtype promotion path when jax_numpy_dtype_promotion=strict.",
+                    why="in this mode only Python numbers take another dtype",
+                    attempt="convert explicitly with .astype, or "
+                    "jax_numpy_dtype_promotion='standard'",
+                )
             )
     result = _join(frozenset(node(t, weak) for t, weak in pairs))
     if isinstance(result, str):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fornax.errors import message
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
 from fornax.numpy import reductions, selection, shaping, ufuncs
@@ -249,7 +249,7 @@ def tensorsolve(a, b, axes=None):
     size = typeof(b).size
     if math.prod(shape) != size:
         raise ValueError(
-            message(
+            located(
                 f"tensorsolve: a of shape {typeof(a).shape} is not square for b of shape "
                 f"{typeof(b).shape}",
                 attempt="prod(a.shape[b.ndim:]) == prod(b.shape)",

@@ -1,0 +1,264 @@
+"""The mistakes that people make: each raises JAX's class and says what, where, why, what to try.
+
+A row is the code of the mistake, the class, and phrases of the message. The classes are those of
+jax 0.10.2; `pytest -m oracle` asks it again.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import textwrap
+from typing import NamedTuple
+
+import pytest
+
+import fornax
+from fornax import errors
+
+
+class Mistake(NamedTuple):
+    name: str
+    code: str
+    error: type[Exception]
+    phrases: tuple[str, ...]
+    #: which of the four parts the message has to have: where, why, try
+    parts: str = "wyt"
+
+
+def m(name: str, code: str, error: type[Exception], *phrases: str, parts: str = "wyt") -> Mistake:
+    return Mistake(name, textwrap.dedent(code), error, phrases, parts)
+
+
+BOOL, CONCRETE = errors.TracerBoolConversionError, errors.ConcretizationTypeError
+INTEGER, ARRAY = errors.TracerIntegerConversionError, errors.TracerArrayConversionError
+MASK, LEAK = errors.NonConcreteBooleanIndexError, errors.UnexpectedTracerError
+ABSTRACT = "value is expected"
+
+CONVERSIONS = (
+    m("if", "jit(lambda x: 1 if x > 0 else 2)(1.0)", BOOL, "boolean conversion", "lax.cond"),
+    m("and", "jit(lambda x: x > 0 and x < 3)(1.0)", BOOL, "boolean conversion"),
+    m("max", "jit(lambda x, y: max(x, y))(1.0, 2.0)", BOOL, "boolean conversion"),
+    m("assert", "jit(lambda x: refute(np_all(x > 0)))(1.0)", BOOL, "boolean conversion"),
+    m("if_in_grad_in_jit", "jit(grad(lambda x: x if x > 0 else -x))(1.0)", BOOL, "boolean"),
+    m("if_in_vmap", "vmap(lambda x: 1 if x > 0 else 0)(ones(3))", BOOL, "boolean conversion"),
+    m("if_in_scan", "lax.scan(lambda c, x: (c if x > 0 else c, x), 0., ones(3))", BOOL, "boolean"),
+    m("if_of_array", "jit(lambda x: 1 if x > 0 else 2)(ones(3))", ValueError, "truth value",
+      "ambiguous"),
+    m("bool_of_array", "bool(ones(3) > 0)", ValueError, "truth value", "ambiguous"),
+    m("float", "jit(lambda x: float(x))(1.0)", CONCRETE, ABSTRACT, "astype"),
+    m("int", "jit(lambda x: int(x))(1.0)", CONCRETE, ABSTRACT),
+    m("complex", "jit(lambda x: complex(x))(1.0)", CONCRETE, ABSTRACT),
+    m("math", "jit(lambda x: math.sin(x))(1.0)", CONCRETE, ABSTRACT),
+    m("item", "jit(lambda x: x.item())(1)", CONCRETE, ABSTRACT),
+    m("tolist", "jit(lambda x: x.tolist())(ones(3))", CONCRETE, "tolist"),
+    m("range", "jit(lambda n: list(range(n)))(3)", INTEGER, "__index__"),
+    m("list_index", "jit(lambda n: [1, 2, 3][n])(1)", INTEGER, "__index__"),
+    m("numpy", "jit(lambda x: np.sin(x))(ones(3))", ARRAY, "__array__"),
+    m("numpy_index", "jit(lambda i: np.arange(3)[i])(1)", ARRAY, "__array__"),
+    m("shape", "jit(lambda n: jnp.zeros(n))(3)", TypeError, "Shapes must be 1D sequences"),
+    m("reshape", "jit(lambda x, n: x.reshape(n, 1))(ones(3), 3)", TypeError, "Shapes must be 1D"),
+    m("float_shape", "jnp.zeros(1.5)", TypeError, "Shapes must be 1D sequences"),
+    m("arange", "jit(lambda n: jnp.arange(n))(3)", CONCRETE, ABSTRACT, "arange"),
+    m("linspace", "jit(lambda n: jnp.linspace(0, 1, n))(3)", CONCRETE, "'num' argument"),
+    m("axis", "jit(lambda x, a: jnp.sum(x, axis=a))(ones(3), 0)", CONCRETE, ABSTRACT, "axis"),
+    m("repeat", "jit(lambda x, n: jnp.repeat(x, n))(ones(3), jnp.arange(3))", CONCRETE,
+      "total_repeat_length"),
+    m("one_hot", "jit(lambda x, n: nn.one_hot(x, n))(jnp.arange(3), 4)", CONCRETE, "num_classes"),
+    m("slice", "jit(lambda x, n: x[:n])(ones(3), 2)", IndexError, "static", "dynamic_slice",
+      parts="yt"),
+    m("mask", "jit(lambda x: x[x > 0])(ones(3))", MASK, "must be concrete", "where"),
+    m("nonzero", "jit(lambda x: jnp.nonzero(x))(ones(3))", CONCRETE, "size"),
+)  # fmt: skip
+
+LEAKS = (
+    m("leak_of_jit", "l = []; jit(lambda x: l.append(x) or x)(1.0); l[0] + 1", LEAK, "unexpected "
+      "tracer", "argument x"),
+    m("leak_into_jit", "l = []; jit(lambda x: l.append(x) or x)(1.0); jit(lambda x: x + l[0])(2.0)",
+      LEAK, "unexpected tracer"),
+    m("leak_of_grad", "l = []; grad(lambda x: l.append(x) or x * x)(1.0); jnp.sin(l[0])", LEAK,
+      "unexpected tracer"),
+    m("leak_of_vmap", "l = []; vmap(lambda x: l.append(x) or x)(ones(3)); jnp.sin(l[0])", LEAK,
+      "unexpected tracer"),
+    m("leak_of_scan", "l = []; lax.scan(lambda c, x: (l.append(c) or c, x), 0., ones(3)); l[0] + 1",
+      LEAK, "unexpected tracer"),
+)  # fmt: skip
+
+ARGUMENTS = (
+    m("static_list", "jit(lambda x, s: x, static_argnums=1)(1.0, [1])", ValueError, "Non-hashable",
+      "tuple"),
+    m("static_array", "jit(lambda x, s: x, static_argnums=1)(1.0, ones(3))", ValueError,
+      "Non-hashable"),
+    m("text", "jit(lambda x: x)('abc')", TypeError, "abstract array", "static_argn"),
+    m("function", "jit(lambda f: f(1.0))(abs)", TypeError, "abstract array"),
+    m("no_function", "jit(3)", TypeError, "Expected a callable"),
+    m("result", "jit(lambda x: object())(1.0)", TypeError, "not a valid JAX type"),
+    m("compiled_in_grad",
+      "c = jit(lambda x: x.sum()).lower(ones(3)).compile(); grad(c)(ones(3))", TypeError,
+      "Cannot apply JAX transformations", parts="t"),
+    m("donated", "x = ones(3); jit(lambda x: x + 1, donate_argnums=0)(x); x + 1", RuntimeError,
+      "has been deleted", parts=""),
+    m("assignment", "x = ones(3); x[0] = 1.0", TypeError, "immutable", ".at["),
+    m("lists", "jnp.sum([1, 2, 3])", TypeError, "requires ndarray or scalar"),
+)  # fmt: skip
+
+DERIVATIVES = (
+    m("grad_of_integer", "grad(lambda x: x * 2.0)(1)", TypeError, "real- or complex-valued inputs",
+      "allow_int"),
+    m("grad_of_vector", "grad(lambda x: x * 2.0)(ones(3))", TypeError, "scalar-output functions",
+      "jacrev"),
+    m("grad_of_pair", "grad(lambda x: (x, x))(1.0)", TypeError, "scalar-output", "has_aux"),
+    m("grad_of_none", "grad(lambda x: None)(1.0)", TypeError, "scalar-output"),
+    m("grad_to_integer", "grad(lambda x: x.astype(int))(1.0)", TypeError, "real-valued outputs"),
+    m("grad_to_complex", "grad(lambda x: x * 1j)(1.0)", TypeError, "holomorphic=True"),
+    m("grad_argnums", "grad(lambda x: x, argnums=2)(1.0)", TypeError, "at least 3 positional"),
+    m("grad_of_while", "grad(lambda x: lax.while_loop(lambda c: c < 9, lambda c: c * 2, x))(1.)",
+      ValueError, "Reverse-mode differentiation does not work", parts="t"),
+    m("jvp_shape", "fx.jvp(jnp.sin, (ones(3),), (ones(4),))", ValueError, "primal and tangent"),
+    m("jvp_dtype", "fx.jvp(jnp.sin, (1.0,), (1,))", TypeError, "do not match"),
+    m("jvp_structure", "fx.jvp(jnp.sin, (1.0,), ((1.0, 2.0),))", TypeError, "tree structure"),
+    m("jvp_no_tuple", "fx.jvp(jnp.sin, 1.0, 1.0)", TypeError, "tuples or lists"),
+    m("vjp_shape", "fx.vjp(jnp.sin, ones(3))[1](ones(4))", ValueError, "VJP function"),
+    m("custom_vjp", "grad(fx.custom_vjp(lambda x: x))(1.0)", AttributeError, "No VJP defined",
+      parts="t"),
+)  # fmt: skip
+
+MAPS = (
+    m("vmap_sizes", "vmap(lambda x, y: x + y)(ones(3), ones(4))", ValueError,
+      "inconsistent sizes", "argument x", "argument y"),
+    m("vmap_of_scalar", "vmap(lambda x: x)(1.0)", ValueError, "rank should be at least 1"),
+    m("vmap_of_nothing", "vmap(lambda x: x, in_axes=None)(ones(3))", ValueError, "non-None value"),
+    m("unbound_axis", "lax.psum(1.0, 'i')", NameError, "unbound axis name: i"),
+    m("unbound_axis_in_jit", "jit(lambda x: lax.psum(x, 'i'))(1.0)", NameError, "unbound axis"),
+)  # fmt: skip
+
+LOOPS = (
+    m("scan_dtype", "lax.scan(lambda c, x: (c + 1.0, x), ones((), int), ones(3))", TypeError,
+      "equal types"),
+    m("scan_shape", "lax.scan(lambda c, x: (ones(2), x), ones(3), ones(3))", TypeError,
+      "the shapes do not match", "Revise"),
+    m("scan_tree", "lax.scan(lambda c, x: ((c, c), x), 0., ones(3))", TypeError,
+      "same pytree structure"),
+    m("scan_lengths", "lax.scan(lambda c, x: (c, x), 0., (ones(3), ones(4)))", ValueError,
+      "different leading axis sizes"),
+    m("scan_length", "lax.scan(lambda c, x: (c, x), 0., ones(3), length=5)", ValueError,
+      "disagrees with"),
+    m("scan_of_nothing", "lax.scan(lambda c, x: (c, x), 0.)", ValueError, "`length` not provided"),
+    m("scan_of_scalar", "lax.scan(lambda c, x: (c, x), 0., 1.0)", ValueError, "no leading axis"),
+    m("while_dtype", "lax.while_loop(lambda c: c < 3, lambda c: c + 1.5, ones((), int))", TypeError,
+      "equal types"),
+    m("while_condition", "lax.while_loop(lambda c: c < 1, lambda c: c, ones(3))", TypeError,
+      "boolean scalar"),
+    m("while_condition_dtype", "lax.while_loop(lambda c: c, lambda c: c, 0.)", TypeError,
+      "boolean scalar"),
+    m("fori_carry", "lax.fori_loop(0, 3, lambda i, c: (c, c), 0.)", TypeError, "pytree structure"),
+    m("cond_dtype", "lax.cond(True, lambda: 1.0, lambda: 1)", TypeError, "equal output types"),
+    m("cond_shape", "lax.cond(True, lambda: ones(3), lambda: ones(4))", TypeError, "output types",
+      "Revise"),
+    m("cond_tree", "lax.cond(True, lambda: 1.0, lambda: (1.0,))", TypeError, "pytree structure"),
+    m("cond_of_array", "lax.cond(ones(3, bool), lambda: 1.0, lambda: 2.0)", TypeError,
+      "Pred must be a scalar"),
+)  # fmt: skip
+
+ARRAYS = (
+    m("add", "ones(3) + ones(4)", TypeError, "incompatible shapes for broadcasting"),
+    m("add_in_jit", "jit(lambda x, y: x + y)(ones(3), ones(4))", TypeError, "incompatible shapes"),
+    m("add_of_ranks", "ones((2, 3)) + ones(4)", ValueError, "Incompatible shapes"),
+    m("lax_add", "lax.add(ones(3), ones(4))", TypeError, "incompatible shapes for broadcasting"),
+    m("lax_dtypes", "lax.add(ones(3), ones(3, int))", TypeError, "same dtypes", parts="t"),
+    m("matmul", "ones((2, 3)) @ ones((2, 3))", TypeError),
+    m("to_shape", "ones(6).reshape(4, 2)", TypeError, "cannot reshape"),
+    m("broadcast", "jnp.broadcast_to(ones(3), (4,))", ValueError, "Incompatible shapes"),
+    m("scalar", "float(ones(3))", TypeError, "Only scalar arrays"),
+    m("strict", "with fx.numpy_dtype_promotion('strict'): ones(3) + ones(3, int)",
+      errors.TypePromotionError, "implicit dtype promotion path", parts="yt"),
+    m("rank", "with fx.numpy_rank_promotion('raise'): ones((2, 3)) + ones(3)", ValueError,
+      "jax_numpy_rank_promotion"),
+    m("nan", "with fx.debug_nans(True): jnp.log(-ones(3))", FloatingPointError, "nan"),
+    m("nan_in_jit", "with fx.debug_nans(True): jit(lambda x: jnp.log(x) * 2)(-ones(3))",
+      FloatingPointError, "nan"),
+)  # fmt: skip
+
+KEYS = (
+    m("key_number", "random.normal(1.0)", TypeError, "PRNG key type"),
+    m("key_seed", "random.normal(0)", TypeError, "PRNG key type", "random.key"),
+    m("key_floats", "random.normal(ones(2))", TypeError, "invalid PRNG key data"),
+    m("keys", "random.normal(random.split(random.key(0), 3))", ValueError, "accepts a single key",
+      "vmap"),
+)  # fmt: skip
+
+#: classes that jax does not share, or messages about sizes that it leaves to its compiler
+OURS = (
+    m("leak_checked", "l = []\nwith fx.checking_leaks(): jit(lambda x: l.append(x) or x)(1.0)",
+      LEAK, "Leaked trace", "argument x"),
+    m("negative_shape", "jnp.zeros(-1)", TypeError, "negative dimensions"),
+    m("negative_random_shape", "random.normal(random.key(0), (-1,))", ValueError, "negative"),
+    m("fori_floats", "lax.fori_loop(0., 3., lambda i, c: c, 0.)", TypeError, "must be integers"),
+)  # fmt: skip
+
+AS_IN_JAX = (*CONVERSIONS, *LEAKS, *ARGUMENTS, *DERIVATIVES, *MAPS, *LOOPS, *ARRAYS, *KEYS)
+PART = {"w": "where:", "y": "why:", "t": "try:"}
+
+
+def refute(value):
+    """An `assert` that fits into an expression."""
+    assert value
+    return value
+
+
+def names_of(library: str) -> dict:
+    """What the code of a row sees, from fornax or jax."""
+    here = functools.partial(importlib.import_module)
+    fx, jnp = here(library), here(f"{library}.numpy")
+    return {
+        "fx": fx, "jnp": jnp, "lax": here(f"{library}.lax"), "random": here(f"{library}.random"),
+        "nn": here(f"{library}.nn"), "np": here("numpy"), "math": here("math"), "jit": fx.jit,
+        "grad": fx.grad, "vmap": fx.vmap, "ones": jnp.ones, "np_all": jnp.all, "refute": refute,
+    }  # fmt: skip
+
+
+def raised_by(code: str, library: str) -> Exception:
+    """What the code raises."""
+    try:
+        exec(compile(code, "mistake.py", "exec"), names_of(library))  # noqa: S102
+    except Exception as error:
+        return error
+    raise AssertionError(f"nothing was raised by\n{code}")
+
+
+@pytest.mark.parametrize("mistake", (*AS_IN_JAX, *OURS), ids=lambda row: row.name)
+def test_mistake(mistake):
+    error = raised_by(mistake.code, "fornax")
+    assert isinstance(error, mistake.error), f"{type(error).__mro__}: {error}"
+    text = str(error)
+    for phrase in mistake.phrases:
+        assert phrase in text, text
+    for part in mistake.parts:
+        assert re.search(rf"^ *{PART[part]} +\S", text, re.MULTILINE), f"no {PART[part]}\n{text}"
+    if "w" in mistake.parts:
+        where = next(line for line in text.splitlines() if line.strip().startswith("where:"))
+        assert "mistake" in where or "argument" in where, where
+
+
+def test_names_are_unlike():
+    names = [row.name for row in (*AS_IN_JAX, *OURS)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("mistake", AS_IN_JAX, ids=lambda row: row.name)
+def test_class_is_that_of_jax(mistake):
+    pytest.importorskip("jax")
+    theirs = type(raised_by(mistake.code, "jax"))
+    ours = next((c for c in mistake.error.__mro__ if c.__module__ == "builtins"), Exception)
+    assert issubclass(theirs, ours), theirs
+    if mistake.error.__module__ == "fornax.errors":
+        assert theirs.__name__ == mistake.error.__name__
+
+
+def test_every_class_has_a_page_with_its_own_words():
+    for name in fornax.errors.__all__:
+        found = getattr(fornax.errors, name)
+        if isinstance(found, type):
+            assert found.__doc__ and found.__doc__ != found.__base__.__doc__
