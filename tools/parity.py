@@ -138,7 +138,7 @@ def page() -> str:
         "# Parity with JAX",
         "",
         f"Written by `tools/parity.py` from the public names of JAX {recorded['version']}; do not",
-        "edit. A name that is there behaves as in JAX unless the guide for JAX users says otherwise.",
+        "edit. A name that is there behaves as in JAX unless the guide for JAX users says so.",
         "Parameters are compared by name, kind and default's presence.",
         "",
         "| module | names | there | absent |",
