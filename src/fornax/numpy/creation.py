@@ -1,4 +1,7 @@
-"""Making arrays: from Python and NumPy data, filled, in steps."""
+"""Making arrays: from Python and NumPy data, filled, in steps.
+
+There is one device: `device` and `out_sharding` are accepted and change nothing.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
     return expand_dims(result, range(missing)) if missing > 0 else result
 
 
-def asarray(a, dtype=None, order=None, *, copy=None, device=None):
+def asarray(a, dtype=None, order=None, *, copy=None, device=None, out_sharding=None):
     """`array` without a copy where none is needed."""
     if type(a) is Array and dtype is None and not copy:
         return a
@@ -153,7 +156,7 @@ def _check_range(leaves: Sequence[Any], dtype: Any) -> None:
                 scalar(v, dtype)
 
 
-def full(shape, fill_value, dtype=None, *, device=None):
+def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
     shape = static_shape(shape)
     if any(n < 0 for n in shape):
@@ -185,17 +188,17 @@ def _nothing_traced() -> bool:
     return _native.current_trace() is None
 
 
-def zeros(shape, dtype=None, *, device=None):
+def zeros(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of zeros; float32 by default."""
     return full(shape, 0, _dtype(dtype, float))
 
 
-def ones(shape, dtype=None, *, device=None):
+def ones(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of ones; float32 by default."""
     return full(shape, 1, _dtype(dtype, float))
 
 
-def empty(shape, dtype=None, *, device=None):
+def empty(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of zeros: memory is never left uninitialised."""
     return zeros(shape, dtype)
 
@@ -205,7 +208,7 @@ def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
     return (a.shape if shape is None else shape), (a.dtype if dtype is None else dtype)
 
 
-def full_like(a, fill_value, dtype=None, shape=None, *, device=None):
+def full_like(a, fill_value, dtype=None, shape=None, *, device=None, out_sharding=None):
     """`full` with the shape and dtype of `a` where they are not given."""
     weak = dtype is None and getattr(a, "weak_type", isinstance(a, int | float | complex))
     shape, dtype = _like(a, dtype, shape)
@@ -213,12 +216,12 @@ def full_like(a, fill_value, dtype=None, shape=None, *, device=None):
     return as_dtype(result, typeof(result).dtype, True) if weak and type(a) is not bool else result
 
 
-def zeros_like(a, dtype=None, shape=None, *, device=None):
+def zeros_like(a, dtype=None, shape=None, *, device=None, out_sharding=None):
     """Zeros with the shape and dtype of `a` where they are not given."""
     return full_like(a, 0, dtype, shape)
 
 
-def ones_like(a, dtype=None, shape=None, *, device=None):
+def ones_like(a, dtype=None, shape=None, *, device=None, out_sharding=None):
     """Ones with the shape and dtype of `a` where they are not given."""
     return full_like(a, 1, dtype, shape)
 
@@ -238,7 +241,7 @@ def frombuffer(buffer, dtype=float, count=-1, offset=0):
     return array(np.frombuffer(buffer, dtype=dtype, count=count, offset=offset))
 
 
-def arange(start, stop=None, step=None, dtype=None, *, device=None):
+def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding=None):
     """Numbers from `start` (0) up to, not including, `stop`, in steps of `step` (1).
 
     All three must be concrete, because the length of the result is static.

@@ -223,8 +223,8 @@ def unravel_index(indices, shape):
     return tuple(reversed(found))
 
 
-def ravel_multi_index(multi_index, dims, mode="raise", order="C"):
-    """Flat indices from index arrays. mode: 'raise' (concrete only), 'wrap' or 'clip'."""
+def ravel_multi_index(multi_index, dims, mode="raise", order="C", *, dtype=None):
+    """Flat indices from index arrays, of `dtype`. mode: 'raise' (concrete only), 'wrap', 'clip'."""
     parts = [asarray(x) for x in multi_index]
     if mode == "raise":
         for part, extent in zip(parts, dims, strict=True):
@@ -245,7 +245,7 @@ def ravel_multi_index(multi_index, dims, mode="raise", order="C"):
     total = scalar(0, dtypes.canonical(int))
     for part, extent in pairs:
         total = ufuncs.add(ufuncs.multiply(total, extent), part)
-    return total
+    return total if dtype is None else as_dtype(total, dtypes.canonical(dtype))
 
 
 def block(arrays):

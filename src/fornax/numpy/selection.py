@@ -262,9 +262,9 @@ def _reversed(x: Any, axis: int) -> Any:
     return REGISTRY["rev"].bind(x, dimensions=(axis,))[0]
 
 
-@eager(static="axis kind order stable descending")
-def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
-    """The indices that sort the array along `axis`."""
+@eager(static="axis kind order stable descending dtype")
+def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False, dtype=None):
+    """The indices that sort the array along `axis`, as integers of `dtype`."""
     check("argsort", a)
     a = asarray(concrete_form(a))
     if axis is None:
@@ -276,7 +276,7 @@ def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False)
     _, places = REGISTRY["sort"].bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
     if descending:
         places = ufuncs.subtract(typeof(a).shape[axis] - 1, _reversed(places, axis))
-    return places
+    return places if dtype is None else as_dtype(places, dtypes.canonical(dtype))
 
 
 def sort_complex(a):

@@ -56,8 +56,8 @@ def size(a, axis=None):
     return math.prod(full[k] for k in canonical_axes(axis, len(full)))
 
 
-@eager(static="shape order copy")
-def reshape(a, shape, order="C", *, copy=None):
+@eager(static="shape order copy out_sharding")
+def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
     """The same elements in another shape; one dimension may be -1.
 
     Raises TypeError if the number of elements differs.

@@ -72,7 +72,7 @@ def nanquantile(
 
 def percentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *,
-    weights=None,
+    weights=None, out_sharding=None,
 ):  # fmt: skip
     """`quantile` with q in percent."""
     check("percentile", a, q)
