@@ -383,7 +383,9 @@ Buffer* live_buffer(Array* array) {
     if (text)
       PyErr_Format(PyExc_RuntimeError,
                    "Array has been deleted with shape=%U. It was given up by delete() or by "
-                   "donating it to a jitted function.",
+                   "donating it to a jitted function.\n"
+                   "  why:   its memory may hold other values by now\n"
+                   "  try:   use the result of that function, or donate a copy: f(x.copy())",
                    text.get());
   }
   return array->buffer;

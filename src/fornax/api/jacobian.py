@@ -19,6 +19,7 @@ from fornax.api.signature import (
     partial_arguments,
 )
 from fornax.ir.basis import instantiate, move_axis
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
@@ -126,10 +127,14 @@ def check_forward_input(name: str, leaf: Any, holomorphic: bool) -> None:
             )
     elif not dtypes.is_floating(dtype):
         raise TypeError(
-            f"{name} requires real-valued inputs (input dtype that is a sub-dtype of np.floating), "
-            f"but got {dtype.name}. For holomorphic differentiation, pass holomorphic=True. For "
-            "differentiation of non-holomorphic functions involving complex inputs or integer "
-            "inputs, use fornax.jvp directly."
+            located(
+                f"{name} requires real-valued inputs (input dtype that is a sub-dtype of "
+                f"np.floating), but got {dtype.name}. For holomorphic differentiation, pass "
+                "holomorphic=True. For differentiation of non-holomorphic functions involving "
+                "complex inputs or integer inputs, use fornax.jvp directly.",
+                "only along a real number is there one derivative",
+                "1.0 instead of 1, or x.astype(float)",
+            )
         )
 
 

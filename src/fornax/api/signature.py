@@ -123,16 +123,24 @@ def resolve_names(
         wrong = [i for i in numbers if not -len(positional) <= i < len(positional)]
         if wrong:
             raise ValueError(
-                f"Jitted function has {kind}_argnums={numbers}, but only accepts "
-                f"{len(positional)} positional arguments."
+                located(
+                    f"Jitted function has {kind}_argnums={numbers}, but only accepts "
+                    f"{len(positional)} positional arguments.",
+                    "arguments are counted from 0",
+                    f"{kind}_argnames, which does not depend on the order",
+                )
             )
         numbers = tuple(i % len(positional) for i in numbers)
     if names is not None and not open_names:
         invalid = {n for n in names if n not in by_keyword}
         if invalid:
             raise ValueError(
-                f"Jitted function has invalid argnames {invalid} in {kind}_argnames. Function "
-                "does not take these args."
+                located(
+                    f"Jitted function has invalid argnames {invalid} in {kind}_argnames. Function "
+                    "does not take these args.",
+                    f"its parameters are {', '.join(by_keyword) or 'none'}",
+                    "one of these names",
+                )
             )
     if numbers is None:
         numbers = tuple(i for i, name in enumerate(positional) if name in (names or ()))

@@ -14,6 +14,7 @@ import numpy as np
 from fornax import _native, pytree
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
@@ -367,8 +368,13 @@ class Compiled(_Stage):
                 )
         if lines:
             raise TypeError(
-                "Argument types differ from the types for which this computation was compiled. "
-                "Perhaps enable_x64 was different then? The mismatches are:\n" + "\n".join(lines)
+                located(
+                    "Argument types differ from the types for which this computation was "
+                    "compiled. Perhaps enable_x64 was different then? The mismatches are:\n"
+                    + "\n".join(lines),
+                    "what .lower(...).compile() gives is one program, for one signature",
+                    "call the jitted function itself, which compiles for each signature",
+                )
             )
 
 

@@ -54,9 +54,14 @@ def vmap(
     def vmap_f(*args: Any, **kwargs: Any) -> Any:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
             raise ValueError(
-                "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
-                "positional arguments passed to the function, but got "
-                f"len(in_axes)={len(in_axes)}, len(args)={len(args)}"
+                located(
+                    "vmap in_axes must be an int, None, or a tuple of entries corresponding to "
+                    "the positional arguments passed to the function, but got "
+                    f"len(in_axes)={len(in_axes)}, len(args)={len(args)}",
+                    "each positional argument has its entry; keyword arguments are mapped along "
+                    "axis 0",
+                    "one int or None per argument, or functools.partial for those that are fixed",
+                )
             )
         leaves, structure = pytree.tree_flatten((args, kwargs))
         if not leaves and axis_size is None:

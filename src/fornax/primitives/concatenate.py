@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
@@ -36,9 +37,13 @@ class Concatenate(Primitive):
         rest = {t.shape[:dimension] + t.shape[dimension + 1 :] for t in types}
         if len(rest) > 1:
             raise TypeError(
-                "Cannot concatenate arrays with shapes that differ in dimensions other than the "
-                f"one being concatenated: concatenating along dimension {dimension} for shapes "
-                f"{shapes}."
+                located(
+                    "Cannot concatenate arrays with shapes that differ in dimensions other than "
+                    f"the one being concatenated: concatenating along dimension {dimension} for "
+                    f"shapes {shapes}.",
+                    "the result is one array without gaps",
+                    "another axis, or pad the shorter ones",
+                )
             )
         if any(t.dtype != first.dtype for t in types):
             names = ", ".join(dtypes.short_name(t.dtype) for t in types)

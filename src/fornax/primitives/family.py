@@ -216,8 +216,11 @@ class Elementwise(Primitive):
         if any(t.dtype != types[0].dtype for t in types):
             names = ", ".join(t.dtype.name for t in types)
             raise TypeError(
-                f"lax.{self.name} requires arguments to have the same dtypes, got {names}.\n"
-                "  try:   the function of the same name in fornax.numpy promotes its arguments"
+                located(
+                    f"lax.{self.name} requires arguments to have the same dtypes, got {names}.",
+                    "operations of lax promote nothing",
+                    "the function of the same name in fornax.numpy promotes its arguments",
+                )
             )
 
     def _refusal(self, dtype: dtypes.Dtype, position: int) -> str:
@@ -226,9 +229,11 @@ class Elementwise(Primitive):
         names = ["integer"] if INTEGER in accepted else []
         skipped = INTEGER if names else ""
         names += [_CATEGORY_NAMES[c] for c in accepted if c not in skipped]
-        return (
+        return located(
             f"{self.name} does not accept dtype {dtype.name}{at}. Accepted dtypes"
-            f"{at} are subtypes of {', '.join(names)}."
+            f"{at} are subtypes of {', '.join(names)}.",
+            "the operation has no meaning for other dtypes",
+            "x.astype(...); for booleans, numpy.logical_not, logical_and, logical_xor",
         )
 
     def type(self, *types, **params):

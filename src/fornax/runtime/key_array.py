@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, register_value
 from fornax.scalars.dtypes import ExtendedDtype
 
@@ -109,8 +110,12 @@ class KeyArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TypeError(
-            "JAX array with PRNGKey dtype cannot be converted to a NumPy array. Use "
-            "fornax.random.key_data(arr) if you wish to extract the underlying integer array."
+            located(
+                "JAX array with PRNGKey dtype cannot be converted to a NumPy array. Use "
+                "fornax.random.key_data(arr) if you wish to extract the underlying integer array.",
+                "a key is no number: arithmetic on its words would make keys that are related",
+                "random.key_data(key) to save it, random.wrap_key_data(words) to restore it",
+            )
         )
 
     def __repr__(self) -> str:
