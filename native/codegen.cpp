@@ -1,5 +1,7 @@
 #include "codegen.hpp"
 
+#include "placement.hpp"
+
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -51,6 +53,7 @@ class Queue {
     bool waiting = !queue_.empty();
     size_t most = job->machines.size() - 1;
     queue_.push_back(std::move(job));
+    submitter_ = current_processor();
     if (waiting && threads_ < most && idle_ == 0) start();
     if (threads_) work_.notify_one();
   }
@@ -122,6 +125,7 @@ class Queue {
 
   [[noreturn]] void serve(size_t thread) {
     std::unique_lock lock(mutex_);
+    Placement placement;
     for (;;) {
       while (queue_.empty()) {
         ++idle_;
@@ -134,6 +138,7 @@ class Queue {
           job = std::move(*place);
           queue_.erase(place);
         }
+      placement.settle(&submitter_, 1);
       if (job)
         run(lock, *job, thread);
       else
@@ -146,6 +151,7 @@ class Queue {
   std::deque<std::shared_ptr<Job>> queue_;
   size_t threads_ = 0, idle_ = 0;
   bool caller_busy_ = false;
+  int submitter_ = -1;  // the processor of the thread that gives jobs
 };
 
 // Never destroyed: its threads may outlive static data. After a fork the child has none of the

@@ -1,5 +1,7 @@
 #include "threads.hpp"
 
+#include "placement.hpp"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -69,6 +71,7 @@ class Pool {
     done_.store(0, std::memory_order_relaxed);
     uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(epoch << 32 | static_cast<uint64_t>(parts), std::memory_order_release);
+    processors_[0].store(current_processor(), std::memory_order_relaxed);
     signal_.fetch_add(1, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) signal_.notify_all();
     work(static_cast<uint32_t>(epoch), 0);
@@ -132,9 +135,13 @@ class Pool {
 
   void loop(int worker) {
     uint32_t seen = 0;
+    Placement placement;
     while (!stopping_.load(std::memory_order_acquire)) {
       uint64_t ticket = ticket_.load(std::memory_order_acquire);
-      if (ticket & 0xFFFFFFFF) work(static_cast<uint32_t>(ticket >> 32), worker);
+      if (ticket & 0xFFFFFFFF) {
+        settle(placement, worker);
+        work(static_cast<uint32_t>(ticket >> 32), worker);
+      }
       auto changed = [&] { return signal_.load(std::memory_order_acquire) != seen; };
       if (!spin(changed)) {
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
@@ -143,6 +150,14 @@ class Pool {
       }
       seen = signal_.load(std::memory_order_acquire);
     }
+  }
+
+  // Moves away from the processors of the caller and of workers before this one.
+  void settle(Placement& placement, int worker) {
+    int busy[most_threads];
+    for (int i = 0; i < worker; ++i) busy[i] = processors_[i].load(std::memory_order_relaxed);
+    placement.settle(busy, static_cast<size_t>(worker));
+    processors_[worker].store(current_processor(), std::memory_order_relaxed);
   }
 
   // Takes parts of range number `epoch` until none is left. The ticket holds the epoch and the
@@ -169,6 +184,7 @@ class Pool {
   const int count_;
   int started_ = 0;  // threads, the caller included; 0 before the first range
   pthread_t threads_[most_threads];
+  std::atomic<int> processors_[most_threads] = {};  // where each thread was seen last
 
   // Written by the caller while no part can be taken.
   int64_t extent_ = 0;

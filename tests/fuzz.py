@@ -139,6 +139,26 @@ def _softmax(x, y, choice):
     return e / fnp.sum(e, -1, keepdims=True)
 
 
+def _rows(x, y, choice):
+    """Values of rows, read by the elements and by each other."""
+    if not x.ndim or not x.size:
+        return x
+    row = (fnp.sum, fnp.max, fnp.mean)[choice % 3](fnp.tanh(x), axis=-1)
+    if choice % 5 == 0:
+        return row
+    return x * fnp.exp(-row * row)[..., None] + fnp.mean(row)
+
+
+def _product_with_rows(x, y, choice):
+    """A product with a vector, and what a gradient makes of it."""
+    if x.ndim != 2 or not x.size:
+        return x
+    weights = fnp.cos(fnp.arange(x.shape[1], dtype=x.dtype))[:, None]
+    row = fnp.tanh(x @ weights)[:, 0]
+    g = row * (1 - row)
+    return (g[:, None] @ weights.T) * (1 - fnp.tanh(x)) + (x.T @ g[:, None])[:, 0]
+
+
 def _take(x, y, choice):
     if not x.ndim or not x.shape[0]:
         return x
@@ -194,7 +214,7 @@ OPERATIONS: dict[str, Callable] = {
     ),
     "reduce": _reduce, "softmax": _softmax, "matmul": _matmul, "scan": _scan, "while": _while,
     "cond": _cond, "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
-    "custom_vjp": _custom,
+    "custom_vjp": _custom, "rows": _rows, "product with rows": _product_with_rows,
 }  # fmt: skip
 MAX_SIZE = 4000
 

@@ -57,6 +57,13 @@ def descent(w, x, y):
     return w - 0.1 * fornax.grad(lambda w: ((x @ w - y) ** 2).sum())(w)
 
 
+def rows_beside_a_product(h, w, y):
+    """A row's value is read by the elements beside which a product would be computed."""
+    s = fornax.nn.sigmoid((h @ w)[:, 0])
+    g = (s - y) * s * (1 - s)
+    return h.T @ g[:, None], g.sum(), (g[:, None] @ w.T) * (1 - h * h)
+
+
 CASES = {
     "row values": (row_values, (rows,), 2),
     "rows of rows": (row_values_of_three, (rows,), 2),
@@ -64,6 +71,7 @@ CASES = {
     "column sums": (column_sums, (rows,), 1),
     "layer norm": (normalized, (rows, scale, shift), 1),
     "gradient of layer norm": (normalized_gradient, (rows, scale, shift), 4),
+    "rows beside a product": (rows_beside_a_product, (rows, scale[:, None], rows[:, 0]), 5),
     "gradient descent": (descent, (square, square + 1, square - 1), 2),
 }
 

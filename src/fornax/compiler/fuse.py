@@ -343,6 +343,7 @@ class _Walk:
                 group.equation is None
                 and group.shape == result.type.shape
                 and not group.has_reduction
+                and all(v.type.shape == group.shape for v in group.members)
                 and self.joins(group, reads, len(group.shape))
             ):
                 return group
