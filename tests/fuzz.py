@@ -139,7 +139,7 @@ def _softmax(x, y, choice):
     return e / fnp.sum(e, -1, keepdims=True)
 
 
-def _rows(x, y, choice):
+def _row_values(x, y, choice):
     """Values of rows, read by the elements and by each other."""
     if not x.ndim or not x.size:
         return x
@@ -214,7 +214,7 @@ OPERATIONS: dict[str, Callable] = {
     ),
     "reduce": _reduce, "softmax": _softmax, "matmul": _matmul, "scan": _scan, "while": _while,
     "cond": _cond, "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
-    "custom_vjp": _custom, "rows": _rows, "product with rows": _product_with_rows,
+    "custom_vjp": _custom, "rows": _row_values, "product with rows": _product_with_rows,
 }  # fmt: skip
 MAX_SIZE = 4000
 
