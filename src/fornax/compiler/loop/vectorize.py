@@ -32,6 +32,8 @@ UNROLL = 4
 HEAVY = 40
 #: and with more than this two
 MEDIUM = 16
+#: loops that run so rarely in all use one register: more code would cost more than it saves
+RARE = 4096
 
 
 def vectorize(kernel: Kernel, target: Target) -> Kernel:
@@ -125,6 +127,21 @@ def is_legal(estimate: Estimate, loop: For) -> bool:
     return True
 
 
+def runs(estimate: Estimate, loop: For) -> int:
+    """How often the innermost body of a loop is executed."""
+    total = inner_runs(estimate, loop)
+    outer = estimate.parent[loop]
+    while outer is not None:
+        total *= trips(outer)
+        outer = estimate.parent[outer]
+    return total
+
+
+def inner_runs(estimate: Estimate, loop: For | While) -> int:
+    inside = (inner_runs(estimate, child) for child in estimate.children[loop])
+    return trips(loop) * max(inside, default=1)
+
+
 def lanes_of(estimate: Estimate, loop: For) -> int:
     """Lanes for a vector loop: whole registers, several for short bodies, a divisor if possible."""
     native = estimate.native(loop)
@@ -147,6 +164,8 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
         vectors = max(vectors, 2)
     if any(isinstance(s, While) for s in inside):
         vectors = 1  # it runs until the last lane is done
+    if runs(estimate, loop) <= RARE:
+        vectors = 1
     extent = loop.axis.extent
     if isinstance(extent, int):
         while vectors > 1 and native * vectors > extent:
