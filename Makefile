@@ -1,6 +1,7 @@
 # Every target makes what it needs: virtual environment, dependencies, native module.
 #   make demo    train two networks on handwritten digits
 #   make test    all tests
+#   make oracle  compare every case with jax (installs it)
 #   make bench   measure against jax (installs it into an environment of its own)
 #   make conformance   other projects' test suites, here and on jax
 #   make docs    the documentation as a site
@@ -9,8 +10,8 @@ BUILD ?= build/native
 RUN = $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep docs clean \
-  setup
+.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep oracle docs \
+  clean setup
 .DEFAULT_GOAL := test
 
 setup: .venv/ready-test native
@@ -32,6 +33,10 @@ test: .venv/ready-test native
 # Also what is marked slow or sweep: minutes to hours.
 test-all: .venv/ready-test native
 	$(RUN) -m pytest -q -m ""
+
+# Every case on Fornax and on jax, which runs in processes of its own.
+oracle: .venv/ready-test .venv/ready-oracle native
+	$(RUN) -m pytest -q -m oracle
 
 fuzz: .venv/ready-test native
 	PYTHONPATH=src:. $(RUN) -m tests.fuzz $(ARGS)

@@ -1,14 +1,18 @@
-"""Writes recorded.json: what jax.numpy gives for `numpy_cases.py`. Needs jax 0.10.2."""
+"""Writes recorded.json: what jax.numpy gives for `numpy_cases.py`. Needs jax 0.10.2.
+
+With an argument, writes all anew into the folder of that name.
+"""
 
 import json
 import pathlib
+import sys
 import warnings
 
 import jax
 import numpy
 from numpy_cases import cases, evaluate, mentioned
 
-PLACE = pathlib.Path(__file__).parent / "recorded.json"
+PLACE = pathlib.Path(*sys.argv[1:2] or [pathlib.Path(__file__).parent]) / "recorded.json"
 DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 "
     "complex64 complex128"

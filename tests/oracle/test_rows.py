@@ -1,0 +1,110 @@
+"""Every case row on Fornax, eager and compiled, and on an installed jax: values, dtypes, weak
+types, shapes, and the classes of errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import fornax
+import laws
+from cases import all_rows, conversions, elementwise, reductions, structural  # noqa: F401  (fill the tables)
+from cases.row import TOLERANCE
+from fornax import lax, settings
+from oracle import calls
+from oracle.worker import outcome
+
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed"),
+]
+
+ROWS = [row for row in all_rows if row.name not in calls.INNER]
+every = pytest.mark.parametrize("row", ROWS, ids=str)
+special = pytest.mark.parametrize("row", [r for r in ROWS if r.special], ids=str)
+
+
+@pytest.fixture(scope="module")
+def jax_process():
+    with subprocess.Popen(
+        [sys.executable, "-m", "oracle.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def ours(call, compiled):
+    text, operands, x64 = call
+    with settings.override(enable_x64=x64), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not compiled:
+            return outcome(call, {"lax": lax}, fornax.tree.leaves)
+        names = ", ".join(f"x{k}" for k in range(len(operands)))
+        function = eval(f"lambda {names}: {text}", {"lax": lax, "np": np})
+        return outcome(
+            ("function(*operands)", [], x64),
+            {"function": fornax.jit(function), "operands": operands},
+            fornax.tree.leaves,
+        )
+
+
+def agree(found, expected, tolerance):
+    """Raises AssertionError where two outcomes differ."""
+    if expected[0] == "error":
+        assert found[0] == "error", f"jax raises {expected[1][0]}: {expected[2][:200]}"
+        assert expected[1][0] in found[1], f"{found[1][0]}: {found[2]}\njax: {expected}"
+        return
+    assert found[0] == "values", f"{found[1][0]}: {found[2]}"
+    assert len(found[1]) == len(expected[1])
+    for (x, weak), (y, wanted_weak) in zip(found[1], expected[1], strict=True):
+        laws.assert_close(x, y, tolerance * TOLERANCE.get(y.dtype.name, 0.0), "jax")
+        assert weak == wanted_weak, f"weak_type is {weak}"
+
+
+def compare(jax_process, row, chosen, compiled=True):
+    chosen = list(chosen)
+    pickle.dump(chosen, jax_process.stdin)
+    jax_process.stdin.flush()
+    modes = (False, True) if compiled else (False,)
+    found = [[ours(call, mode) for mode in modes] for call in chosen]
+    expected = pickle.load(jax_process.stdout)
+    wrong = []
+    for call, results, wanted in zip(chosen, found, expected, strict=True):
+        for mode, result in zip(("eager", "compiled"), results, strict=False):
+            try:
+                agree(result, wanted, row.loose * 8)
+            except AssertionError as error:
+                types = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in call[1])
+                wrong.append(f"{mode} {call[0]} of {types}, x64={call[2]}:\n    {error}")
+    assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong)
+
+
+@every
+def test_values(jax_process, row):
+    compare(jax_process, row, calls.values(row))
+
+
+@special
+def test_special_values(jax_process, row):
+    compare(jax_process, row, calls.specials(row), compiled=False)
+
+
+@every
+def test_weak_types(jax_process, row):
+    compare(jax_process, row, calls.weak(row), compiled=False)
+
+
+@every
+def test_mistakes(jax_process, row):
+    compare(jax_process, row, calls.mistakes(row), compiled=False)
