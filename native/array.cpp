@@ -318,7 +318,6 @@ PyObject* new_array(Buffer* buffer, Aval* aval) {
   array->next = first_array;
   array->mark = 0;
   array->committed = false;
-  array->repeated = false;
   if (first_array) first_array->previous = array;
   first_array = array;
   ++array_count;

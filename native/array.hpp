@@ -26,9 +26,8 @@ struct Array {
   PyObject* weak_references;
   Array* previous;  // all live arrays form a list
   Array* next;
-  uint64_t mark;    // the last program run that saw this array among its inputs
+  uint64_t mark;    // the last program run to which this array was donated
   bool committed;
-  bool repeated;    // seen more than once by the run in `mark`
 };
 
 extern PyTypeObject* array_type;

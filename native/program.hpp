@@ -69,7 +69,6 @@ struct Plan {
   std::vector<HostCall> hosts;
   std::vector<PyObject*> callables;  // owned
   int64_t arena_bytes = 0;
-  bool donates = false;        // some output may take over an input
   bool frees_interpreter = false;  // the work is known to be long
   ~Plan();
 };

@@ -185,7 +185,6 @@ class Builder {
       output.index = bounded(entry, 1, size(plan_.inputs), "input");
       output.slot = new_slot(entry, 2);
       output.aval = aval(entry, 3, truth(entry, 5));
-      plan_.donates = true;
     } else if (is("input")) {
       output.source = Source::input;
       output.index = bounded(entry, 1, size(plan_.inputs), "input");

@@ -174,16 +174,36 @@ bool check_operands(Program* program, const Operand* operands, size_t count) {
   return true;
 }
 
-// Notes on every array whether it occurs twice among the operands.
-void mark_repeated(const Operand* operands, size_t count) {
+bool refuse_donation(const Program* program, const Array* array, const char* what) {
+  Ref type = Ref::steal(describe(array->aval));
+  if (type)
+    PyErr_Format(PyExc_RuntimeError,
+                 "Attempt to %s: an array of type %U given to program %U.\n"
+                 "  why:   the memory of a donated array becomes that of a result\n"
+                 "  try:   donate a copy: f(x.copy(), x), or do not donate that argument",
+                 what, type.get(), program->name);
+  return false;
+}
+
+// Fails if a donated array occurs twice among the operands.
+bool check_donations(const Program* program, const Operand* operands, size_t count) {
   static uint64_t run = 0;
-  ++run;
+  bool any = false;
+  for (size_t i = 0; i < count; ++i) {
+    if (!operands[i].donated || !operands[i].object) continue;
+    if (!any) ++run;
+    any = true;
+    Array* array = as_array(operands[i].object);
+    if (array->mark == run)
+      return refuse_donation(program, array, "donate the same buffer twice in one call");
+    array->mark = run;
+  }
+  if (!any) return true;
   for (size_t i = 0; i < count; ++i)
-    if (operands[i].object) {
-      Array* array = as_array(operands[i].object);
-      array->repeated = array->mark == run;
-      array->mark = run;
-    }
+    if (operands[i].object && !operands[i].donated && as_array(operands[i].object)->mark == run)
+      return refuse_donation(program, as_array(operands[i].object),
+                             "use a buffer that was previously donated in the same call");
+  return true;
 }
 
 // A forwarded operand: itself, another array over its memory, or a copy of memory not ours.
@@ -206,7 +226,7 @@ PyObject* make_output(const Plan& plan, const Output& output, const Operand* ope
     case Source::donate: {
       const Operand& operand = operands[output.index];
       Array* array = operand.donated && operand.object ? as_array(operand.object) : nullptr;
-      if (!array || array->repeated || !array->buffer || !owns_buffer_alone(array))
+      if (!array || !array->buffer || !owns_buffer_alone(array))
         return empty_array(retain(output.aval));
       // From here on the buffer has a second owner, so no other output can take it over.
       return new_array(reinterpret_cast<Buffer*>(Py_NewRef(as_object(array->buffer))),
@@ -227,7 +247,7 @@ PyObject* make_output(const Plan& plan, const Output& output, const Operand* ope
 bool prepare(Program* program, Frame& frame, Operand* operands, size_t count, PyObject** outputs) {
   const Plan& plan = *program->plan;
   void** slots = frame.slots.data();
-  if (plan.donates) mark_repeated(operands, count);
+  if (!check_donations(program, operands, count)) return false;
   for (const Constant& constant : plan.constants) {
     Buffer* buffer = live_buffer(as_array(constant.array));
     if (!buffer) return false;

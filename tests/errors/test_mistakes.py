@@ -103,6 +103,10 @@ ARGUMENTS = (
       "Cannot apply JAX transformations", parts="t"),
     m("donated", "x = ones(3); jit(lambda x: x + 1, donate_argnums=0)(x); x + 1", RuntimeError,
       "has been deleted", parts="yt"),
+    m("donated_twice", "x = ones(3); jit(lambda x, y: (x + 1, y), donate_argnums=(0, 1))(x, x)",
+      RuntimeError, "Attempt to donate the same buffer twice", "f(x.copy(), x)", parts="yt"),
+    m("donated_and_used", "x = ones(3); jit(lambda x, y: x + y, donate_argnums=0)(x, x)",
+      RuntimeError, "previously donated in the same call", parts="yt"),
     m("static_name", "jit(lambda x: x, static_argnames='y')(1.0)", ValueError, "invalid argnames"),
     m("static_number", "jit(lambda x: x, static_argnums=3)(1.0)", ValueError, "only accepts 1"),
     m("compiled_shape", "jit(lambda x: x).lower(ones(3)).compile()(ones(4))", TypeError,
@@ -254,6 +258,55 @@ def test_mistake(mistake):
     if "w" in mistake.parts:
         where = next(line for line in text.splitlines() if line.strip().startswith("where:"))
         assert "mistake" in where or "argument" in where, where
+
+
+#: what jax warns of: code, the start of its words, what else the message says
+WARNINGS = {
+    "donated_sum": ("jit(lambda t: t['a'].sum(), donate_argnums=0)({'a': ones(3), 'b': ones(2)})",
+                    "Some donated buffers were not usable: float32[3]", "t['a']", "where:"),
+    "donated_pair": ("jit(lambda x, y: x + y, donate_argnums=(0, 1))(ones(3), ones(3) + 1)",
+                     "Some donated buffers were not usable: float32[3]", "y of <lambda>"),
+    "donated_cast": ("jit(lambda x: x.astype('float16'), donate_argnums=0)(ones(3))",
+                     "Some donated buffers were not usable: float32[3]", "as many bytes"),
+    "donated_lowered": ("jit(lambda x: x[0], donate_argnums=0).lower(ones(3))",
+                        "Some donated buffers were not usable: float32[3]", "do not donate"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_warning(name):
+    code, start, *phrases = WARNINGS[name]
+    with pytest.warns(UserWarning, match=re.escape(start)) as seen:
+        exec(compile(code, "mistake.py", "exec"), names_of("fornax"))  # noqa: S102
+    (warning,) = seen
+    assert warning.filename == "mistake.py"
+    assert str(warning.message).startswith(start)
+    for phrase in phrases:
+        assert phrase in str(warning.message)
+
+
+#: what is fine, and in jax too: equal types, as many bytes, arguments that nobody reads
+FINE = (
+    "jit(lambda x: x + 1, donate_argnums=0)(ones(3))",
+    "jit(lambda x: x, donate_argnums=0)(ones(3)) + 1",
+    "jit(lambda x: x.reshape(3, 2), donate_argnums=0)(ones(6))",
+    "jit(lambda x: x.astype(int), donate_argnums=0)(ones(3))",
+    "jit(lambda x, y: y.sum(), donate_argnums=0)(ones(3), ones(4))",
+    "x = ones(3); jit(lambda x, y: y + 1, donate_argnums=0)(x, x); x + 1",
+    "x = ones(3); jit(lambda x: x + 1, donate_argnums=0).lower(x).compile()(x)",
+)
+
+
+@pytest.mark.parametrize("code", FINE)
+def test_no_warning(code):
+    exec(compile(code, "fine.py", "exec"), names_of("fornax"))  # noqa: S102
+
+
+def test_unusable_donations_leave_the_array():
+    x = fornax.numpy.ones(3)
+    with pytest.warns(UserWarning, match="donated"):
+        fornax.jit(lambda x, y: (x + y).sum(), donate_argnums=0)(x, x)
+    assert not x.is_deleted()
 
 
 def test_names_are_unlike():

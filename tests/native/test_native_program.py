@@ -137,11 +137,17 @@ def test_memory_others_see_is_not_reused(kind):
         assert other.tolist() == [1, 2, 3]
 
 
-def test_array_passed_twice_is_not_overwritten():
-    x = array(1, 2, 3)
-    where = x.unsafe_buffer_pointer()
-    (z,) = program(**DONATING).run([x, x], (True, False))
-    assert values([z]) == [[2, 4, 6]] and z.unsafe_buffer_pointer() != where and x.is_deleted()
+@pytest.mark.parametrize(
+    "flags, phrase",
+    [((True, True), "donate the same buffer twice"), ((True, False), "previously donated"),
+     ((False, True), "previously donated")],
+)  # fmt: skip
+def test_donated_array_passed_twice_is_refused_and_left(flags, phrase):
+    x, run = array(1, 2, 3), program(**DONATING)
+    with pytest.raises(RuntimeError, match=phrase):
+        run.run([x, x], flags)
+    assert not x.is_deleted()
+    assert values(run.run([x, x])) == [[2, 4, 6]]
 
 
 def test_loop_with_counters_addresses_and_swap():

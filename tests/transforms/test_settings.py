@@ -161,7 +161,7 @@ def test_no_tracing_and_no_execution():
 
 
 def test_checks_logs_and_explanations(caplog):
-    f = fornax.jit(lambda x: x + 1)
+    f = fornax.jit(lambda x: x * 7 + 31)
     with fornax.enable_checks(), fornax.log_compiles(), fornax.explain_cache_misses():
         f(1.0)
         f(fnp.ones(2))

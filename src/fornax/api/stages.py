@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fornax import _native, pytree
+from fornax.errors import message
+from fornax.ir import source
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
 from fornax.ir.source import located
@@ -220,6 +222,21 @@ class _Stage:
         return f"{type(self).__name__}({self.traced.fun_name})"
 
 
+def usable(
+    inputs: Sequence[ArrayType], outputs: Sequence[ArrayType], donated: Sequence[bool]
+) -> list[bool]:
+    """Which donated inputs a result can take over: of equal type, else of as many bytes."""
+    left, used = list(outputs), [False] * len(inputs)
+    for measure in (lambda type: (type.shape, type.dtype), lambda type: _bytes([type])):
+        sizes = [measure(type) for type in left]
+        for k, type in enumerate(inputs):
+            if donated[k] and not used[k] and measure(type) in sizes:
+                place = sizes.index(measure(type))
+                del sizes[place], left[place]
+                used[k] = True
+    return used
+
+
 class Lowered(_Stage):
     """A traced program whose constants and unused arguments have been sorted out.
 
@@ -242,9 +259,25 @@ class Lowered(_Stage):
         self.constants = [
             stored(c) for c, u in zip(jaxpr.consts, used[arguments:], strict=True) if u
         ]
-        self.donated = tuple(
-            [bool(traced.donated) and traced.donated[i] for i in self.kept]
-            + [False] * len(self.constants)
+        flags = [bool(traced.donated) and traced.donated[i] for i in self.kept]
+        types = self.jaxpr.in_types[: len(self.kept)]
+        used = usable(types, self.jaxpr.out_types, flags)
+        idle = [k for k, flag in enumerate(flags) if flag and not used[k]]
+        if idle:
+            names = traced.names or tuple(map(str, range(len(traced.in_types))))
+            self._warn_of_idle([(names[self.kept[k]], types[k]) for k in idle])
+        self.donated = (*used, *[False] * len(self.constants))
+
+    def _warn_of_idle(self, arguments: Sequence[tuple[str, ArrayType]]) -> None:
+        listed = ", ".join(f"{type.dtype.name}{list(type.shape)}" for _, type in arguments)
+        named = ", ".join(name for name, _ in arguments)
+        source.warn(
+            message(
+                f"Some donated buffers were not usable: {listed}.",
+                f"{named} of {self.fun_name}",
+                "no result that is left has as many bytes, so the memory stays the argument's",
+                "do not donate these arguments",
+            )
         )
 
     def compile(self, compiler_options: CompilerOptions | None = None, **_: Any) -> Compiled:
@@ -292,11 +325,7 @@ class Compiled(_Stage):
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """The output leaves for the argument leaves (all of them)."""
         arrays = [stored(leaves[i]) for i in self.lowered.kept]
-        results = self.executable.call([*arrays, *self.lowered.constants])
-        for array, donated in zip(arrays, self.lowered.donated, strict=False):
-            if donated and not array.is_deleted():
-                array.delete()
-        return results
+        return self.executable.call([*arrays, *self.lowered.constants], self.lowered.donated)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Run on arguments without the static ones. Raises TypeError if they do not fit."""

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -63,3 +64,17 @@ def here() -> Source | None:
 def located(what: str, why: str = "", attempt: str = "") -> str:
     """`errors.message` with the user's line as where."""
     return message(what, str(here() or ""), why, attempt)
+
+
+def outermost() -> tuple[str, int]:
+    """The name of the function of Fornax that the user called, and how many frames are inside."""
+    name, depth = "", 0
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_inside(frame.f_code):
+        name, depth, frame = frame.f_code.co_name, depth + 1, frame.f_back
+    return name, depth
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the user's line."""
+    warnings.warn(text, category, stacklevel=outermost()[1] + 1)

@@ -33,9 +33,12 @@ class Executable:
     kernels: list[Any]
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def call(self, arrays: Sequence[Any]) -> list[Any]:
-        """Run on arrays (one per input of the jaxpr that is no constant); returns Arrays."""
-        results = self.program.run([stored(x) for x in arrays])
+    def call(self, arrays: Sequence[Any], donated: Sequence[bool] = ()) -> list[Any]:
+        """Run on arrays (one per input of the jaxpr that is no constant); returns Arrays.
+
+        Arrays whose flag in `donated` is true are deleted.
+        """
+        results = self.program.run([stored(x) for x in arrays], donated)
         return [
             result if make is None else make(result)
             for make, result in zip(self.wraps, results, strict=True)
