@@ -35,6 +35,8 @@ def case(label: str, function: Callable[[Any, Any], Any], ulps: float = 0, wide:
 
 #: ulps for what takes several rounded steps, which other systems fuse in other ways
 COMPOSED = 32
+#: ulps for what a decomposition of a matrix gives, whose small elements are differences
+DECOMPOSED = 256
 A = np.array([0.3, 1.0, 2.5, 40.0], F4)
 KEYS = np.arange(12, dtype=np.uint32).reshape(6, 2) * 977
 
@@ -161,6 +163,26 @@ case("truncated_normal arrays", lambda r, k: r.truncated_normal(k, -A, A, (5, 4)
 case("gumbel high", lambda r, k: r.gumbel(k, (60,), mode="high"), COMPOSED)
 case("gumbel highest", lambda r, k: r.gumbel(k, (60,), mode="highest"), COMPOSED)
 case("gamma small", lambda r, k: r.loggamma(k, F4(1e-3), (20,)), COMPOSED)
+
+# --- with a decomposition ----------------------------------------------------------------------
+MEAN = np.array([[0.5, -1.0, 2.0], [3.0, 0.0, -0.25]], F4)
+COVARIANCE = np.array([[2.0, 0.3, -0.2], [0.3, 1.0, 0.1], [-0.2, 0.1, 0.5]], F4)
+for method in ("cholesky", "eigh", "svd"):
+    case(f"multivariate_normal {method}", lambda r, k, method=method: r.multivariate_normal(
+        k, MEAN[0], COVARIANCE, (4,), method=method), DECOMPOSED)  # fmt: skip
+case("multivariate_normal float64", lambda r, k: r.multivariate_normal(
+    k, MEAN[0].astype(F8), COVARIANCE.astype(F8), (4,)), COMPOSED, wide=True)  # fmt: skip
+case("multivariate_normal stacks", lambda r, k: r.multivariate_normal(
+    k, MEAN, np.stack([COVARIANCE, 2 * COVARIANCE])[:, None]), DECOMPOSED)  # fmt: skip
+case("multivariate_normal (0,)", lambda r, k: r.multivariate_normal(
+    k, MEAN[0], COVARIANCE, (0,)))  # fmt: skip
+for n, m, dtype, wide in (
+    (3, None, F4, False), (2, 4, F4, False), (4, 2, F4, False), (3, None, F8, True),
+    (3, None, np.complex64, False), (2, 3, np.complex128, True),
+):  # fmt: skip
+    case(f"orthogonal {n} {m} {np.dtype(dtype).name}", lambda r, k, n=n, m=m, d=dtype: r.orthogonal(
+        k, n, (2,), d, m), DECOMPOSED, wide)  # fmt: skip
+case("orthogonal 0", lambda r, k: r.orthogonal(k, 0, (2,)))
 
 
 def results(random: Any, as_numpy: Callable[[Any], np.ndarray], wide: bool) -> dict:

@@ -34,7 +34,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "namespace_info": ("__array_api_version__", "__array_namespace_info__"),
         "padding": ("pad",),
         "polynomials": (
-            "poly", "polyadd", "polyder", "polydiv", "polyint", "polymul", "polysub", "polyval",
+            "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub",
+            "polyval", "roots",
         ),
         "products": (
             "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer",
@@ -47,8 +48,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum", "var",
         ),
         "scalar_types": (
-            "bfloat16", "bool", "bool_", "can_cast", "complex128", "complex64", "complex_",
-            "complexfloating", "dtype", "e", "euler_gamma", "finfo", "float16", "float32",
+            "ComplexWarning", "bfloat16", "bool", "bool_", "can_cast", "cdouble", "character",
+            "complex128", "complex64", "complex_", "complexfloating", "csingle", "double", "dtype",
+            "e", "euler_gamma", "flexible", "iterable", "single", "finfo", "float16", "float32",
             "float64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
             "float_", "floating", "generic", "iinfo",
             "inexact", "inf", "int16", "int32", "int4", "int64", "int8", "int_", "integer",

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.types import typeof
-from fornax.numpy import ufuncs
+from fornax.lax.sorting import sort_key_val
+from fornax.numpy import linalg, ufuncs
 from fornax.numpy.creation import asarray, full, ones
 from fornax.numpy.editing import trim_zeros
+from fornax.numpy.matrices import diag, vander
+from fornax.numpy.products import matmul, outer
 from fornax.numpy.promotion import (
     as_dtype,
     broadcast_shapes,
@@ -19,11 +22,15 @@ from fornax.numpy.promotion import (
     promote_dtypes,
     promote_inexact,
 )
-from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate
+from fornax.numpy.selection import where
+from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate, roll
 from fornax.numpy.signal import convolve
 from fornax.scalars import dtypes
 
-__all__ = ["poly", "polyadd", "polyder", "polydiv", "polyint", "polymul", "polysub", "polyval"]
+__all__ = [
+    "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval",
+    "roots",
+]  # fmt: skip
 
 
 def polyval(p, x, *, unroll=16):
@@ -145,3 +152,94 @@ def poly(seq_of_zeros):
         shifted = ufuncs.multiply(concatenate([zero, result]), roots[k])
         result = ufuncs.subtract(concatenate([result, zero]), as_dtype(shifted, dtype))
     return result if dtypes.is_inexact(dtype) else as_dtype(result, dtype)
+
+
+def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
+    """The polynomial of degree `deg` with the least squared distance from points.
+
+    x: [m]. y: [m], or [m, k] for k polynomials. deg, rcond: static; singular values of the scaled
+    powers of x below rcond (m eps) of the largest count as zero. w: [m], weights of the distances
+    before they are squared. Gives the coefficients [deg + 1] or [deg + 1, k]; with `full`
+    (coefficients, squared distance, rank, singular values, rcond); with `cov` (coefficients, their
+    covariance), which "unscaled" leaves without the variance of the distances. Raises ValueError
+    for a negative degree or too few points, TypeError for shapes that do not fit.
+    """
+    check("polyfit", x, y, *(() if w is None else (w,)))
+    x, y = asarray(x), asarray(y)
+    if deg < 0:
+        raise ValueError("expected deg >= 0")
+    if typeof(x).ndim != 1:
+        raise TypeError("expected 1D vector for x")
+    points = typeof(x).shape[0]
+    if points == 0:
+        raise TypeError("expected non-empty vector for x")
+    if typeof(y).ndim not in (1, 2):
+        raise TypeError("expected 1D or 2D array for y")
+    if typeof(y).shape[0] != points:
+        raise TypeError("expected x and y to have same length")
+    if rcond is None:
+        rcond = points * float(dtypes.finfo(typeof(x).dtype).eps)
+    powers, values = vander(x, deg + 1), y
+    if w is not None:
+        (w,) = promote_inexact(w)
+        w = asarray(w)
+        if typeof(w).ndim != 1:
+            raise TypeError("expected a 1-d array for weights")
+        if typeof(w).shape[0] != points:
+            raise TypeError("expected w and y to have the same length")
+        powers = powers * w[:, None]
+        values = values * (w[:, None] if typeof(y).ndim == 2 else w)
+    scale = ufuncs.sqrt((powers * powers).sum(axis=0))
+    powers = powers / scale[None, :]
+    found, distance, rank, singular = linalg.lstsq(powers, values, rcond)
+    found = found / (scale[:, None] if typeof(found).ndim == 2 else scale)
+    if full:
+        return found, distance, rank, singular, asarray(rcond)
+    if not cov:
+        return found
+    covariance = linalg.inv(matmul(powers.T, powers)) / outer(scale, scale)
+    if isinstance(cov, str) and cov == "unscaled":
+        variance = ones((1,))
+    elif points <= deg + 1:
+        raise ValueError(
+            "the number of data points must exceed order to scale the covariance matrix"
+        )
+    else:
+        variance = atleast_1d(distance / (points - deg - 1))
+    if typeof(y).ndim == 1:
+        return found, covariance * variance[None]
+    return found, covariance[:, :, None] * variance[None, None, :]
+
+
+def roots(p, *, strip_zeros=True):
+    """The roots of a polynomial, complex: the eigenvalues of its companion matrix.
+
+    strip_zeros: ignore leading zeros, whose number must then be known; otherwise (as under `jit`)
+    there are as many NaNs at the end as leading zeros. Raises ValueError unless p is 1-D.
+    """
+    check("roots", p)
+    (p,) = promote_inexact(concrete_form(p))
+    p = atleast_1d(asarray(p))
+    if typeof(p).ndim != 1:
+        raise ValueError("Input must be a rank-1 array.")
+    n = typeof(p).shape[0]
+    if n < 2:
+        return full((0,), 0, dtypes.complex_dtype(typeof(p).dtype))
+    is_zero = ufuncs.equal(p, 0)
+    leading = where(is_zero.all(), n, is_zero.argmin())
+    if strip_zeros:
+        return _companion_roots(p[int(leading) :])
+    p = where(ufuncs.equal(leading, n), ones((), typeof(p).dtype), p)
+    found = _companion_roots(roll(p, ufuncs.negative(leading)))
+    # the roots that the rolled zeros bring are 0 and go last, where the undefined ones are
+    found = sort_key_val(ufuncs.equal(found, 0), found)[1]
+    defined = ufuncs.less(np.arange(n - 1), ufuncs.subtract(n - 1, leading))
+    return where(defined, found, full((), complex(np.nan, np.nan), typeof(found).dtype))
+
+
+def _companion_roots(p: Any) -> Any:
+    n = typeof(p).shape[0]
+    if n < 2:
+        return full((0,), 0, dtypes.complex_dtype(typeof(p).dtype))
+    first = ufuncs.divide(ufuncs.negative(p[1:]), p[0])
+    return linalg.eigvals(diag(ones((n - 2,), typeof(p).dtype), -1).at[0, :].set(first))

@@ -13,8 +13,9 @@ from fornax.scalars import dtypes
 from fornax.scalars.promotion import promote
 
 __all__ = [
-    "bfloat16", "bool_", "bool", "can_cast", "complex128", "complex64", "complexfloating",
-    "complex_", "dtype", "e", "euler_gamma", "finfo", "float16", "float32", "float64",
+    "ComplexWarning", "bfloat16", "bool_", "bool", "can_cast", "cdouble", "character",
+    "complex128", "complex64", "complexfloating", "complex_", "csingle", "double", "dtype", "e",
+    "euler_gamma", "flexible", "iterable", "single", "finfo", "float16", "float32", "float64",
     "float8_e4m3fn", "float8_e4m3fnuz",
     "float8_e5m2", "float8_e5m2fnuz", "float_", "floating", "generic", "iinfo", "inexact", "inf",
     "int16", "int32",
@@ -30,6 +31,8 @@ dtype = np.dtype
 number, integer, inexact, generic = np.number, np.integer, np.inexact, np.generic
 signedinteger, unsignedinteger = np.signedinteger, np.unsignedinteger
 floating, complexfloating, object_ = np.floating, np.complexfloating, np.object_
+character, flexible = np.character, np.flexible
+ComplexWarning = np.exceptions.ComplexWarning
 
 
 class _ScalarType(type):
@@ -79,11 +82,12 @@ complex64 = _scalar_type("complex64", dtypes.complex64)
 complex128 = _scalar_type("complex128", dtypes.complex128)
 bool = bool_  # noqa: A001
 int_, uint, float_, complex_ = int64, uint64, float64, complex128
+single, double, csingle, cdouble = float32, float64, complex64, complex128
 
 
-def issubdtype(arg1, arg2):
+def issubdtype(a, b):
     """Whether one dtype is (a kind of) another. See `numpy.issubdtype`."""
-    return dtypes.issubdtype(*(t.dtype if isinstance(t, _ScalarType) else t for t in (arg1, arg2)))
+    return dtypes.issubdtype(*(t.dtype if isinstance(t, _ScalarType) else t for t in (a, b)))
 
 
 def finfo(dtype):
@@ -167,3 +171,8 @@ def isreal(x):
 def isscalar(element):
     """Whether `element` is a number or a 0-d array."""
     return np.isscalar(element) or (hasattr(element, "ndim") and element.ndim == 0)
+
+
+def iterable(y):
+    """Whether `iter` takes `y`: an array or tracer of one dimension or more, a list, a string."""
+    return np.iterable(y)

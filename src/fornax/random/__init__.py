@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "ball", "double_sided_maxwell", "generalized_normal", "lognormal", "maxwell", "normal",
             "rayleigh", "truncated_normal", "wald",
         ),
+        "matrix_family": ("multivariate_normal", "orthogonal"),
         "uniform_family": ("bernoulli", "bits", "rademacher", "randint", "uniform"),
     },
     before="fornax.numpy.methods",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.lax.broadcasting import full
@@ -73,7 +74,7 @@ def poisson(
     lam: numbers that broadcast to `shape`. dtype: an integer dtype.
     """
     keys, _ = typed("poisson", key)
-    dtype = dtypes.canonical(int if dtype is None else dtype)
+    dtype = requested(dtype, int)
     shape = typeof(lam).shape if shape is None else shape_of(shape)
     check_shape("poisson", shape, typeof(lam).shape)
     return _poisson(keys, as_dtype(lam, dtypes.float32), shape=shape, dtype=dtype)

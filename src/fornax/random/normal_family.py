@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import exp, integer_pow, log, nextafter, sqrt
 from fornax.lax.selection import select, stop_gradient
@@ -48,7 +49,7 @@ def normal(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_shardi
 
 
 def _inexact_dtype(name: str, dtype: Any) -> Any:
-    chosen = dtypes.canonical(float if dtype is None else dtype)
+    chosen = requested(dtype, float)
     if not dtypes.is_inexact(chosen):
         raise ValueError(
             f"dtype argument to `{name}` must be a float or complex dtype, got {chosen}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from fornax import settings
 from fornax.api.jit import jit
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.trace import current
 from fornax.ir.types import typeof
@@ -68,7 +69,7 @@ def sampler(function: Callable[..., Any] | None = None, *, exact: bool = False) 
 
 def float_dtype(name: str, dtype: Any) -> Any:
     """The floating dtype of a result, the default one for None. Raises ValueError for others."""
-    chosen = dtypes.canonical(float if dtype is None else dtype)
+    chosen = requested(dtype, float)
     if not dtypes.is_floating(chosen):
         raise ValueError(f"dtype argument to `{name}` must be a float dtype, got {chosen}")
     return chosen
@@ -76,7 +77,7 @@ def float_dtype(name: str, dtype: Any) -> Any:
 
 def integer_dtype(name: str, dtype: Any, error: type[Exception] = ValueError) -> Any:
     """The integer dtype of a result, the default one for None."""
-    chosen = dtypes.canonical(int if dtype is None else dtype)
+    chosen = requested(dtype, int)
     if not dtypes.is_integer(chosen):
         raise error(f"dtype argument to `{name}` must be an int dtype, got {chosen}")
     return chosen

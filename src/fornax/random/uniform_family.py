@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_to_rank
 from fornax.numpy.promotion import as_dtype, broadcast_to
@@ -33,7 +34,7 @@ def bits(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding
     key: a random key. shape: the result's shape. Raises ValueError for another kind of dtype.
     """
     keys, _ = typed("bits", key)
-    chosen = dtypes.canonical(np.uint64 if dtype is None else dtype)
+    chosen = requested(dtype, np.uint64)
     if not dtypes.is_unsigned_integer(chosen):
         raise ValueError(f"dtype argument to `bits` must be an unsigned int dtype, got {chosen}")
     return random_bits(keys, chosen.itemsize * 8, shape_of(shape))
@@ -130,7 +131,7 @@ def _bernoulli(key, p, *, shape, mode):
 def rademacher(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding: Any = None):
     """-1 or 1 with equal probability, as integers or another `dtype`."""
     keys, _ = typed("rademacher", key)
-    chosen = dtypes.canonical(int if dtype is None else dtype)
+    chosen = requested(dtype, int)
     return _rademacher(keys, shape=shape_of(shape), dtype=chosen)
 
 
