@@ -35,9 +35,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "typeof",
         ),
         "api.device": (
-            "Device", "clear_caches", "default_backend", "device_count", "devices",
-            "live_arrays", "local_device_count", "local_devices", "process_count",
-            "process_index",
+            "Device", "clear_caches", "copy_to_host_async", "default_backend", "device_count",
+            "devices", "host_count", "host_id", "host_ids", "live_arrays", "local_device_count",
+            "local_devices", "print_environment_info", "process_count", "process_index",
+            "process_indices",
         ),
         "api.configuration": (
             "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
@@ -50,12 +51,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "transfer_guard_device_to_host", "transfer_guard_host_to_device",
         ),
         "api.callback": ("effects_barrier", "pure_callback"),
+        "scalars.dtypes": ("float0",),
         "numpy.refs": ("Ref", "empty_ref", "free_ref", "freeze", "new_ref"),
         "numpy.methods": ("Array",),
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "core", "custom_batching", "custom_derivatives", "debug", "dtypes", "errors",
+        "core", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors",
         "experimental", "flatten_util", "lax", "monitoring", "nn", "numpy", "observe", "ops",
         "random", "ref", "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
     ),

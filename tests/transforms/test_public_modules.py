@@ -127,3 +127,46 @@ def test_stages_and_dtypes():
     assert isinstance(fornax.jit(lambda x: x).trace(1.0).args_info[0][0], fornax.stages.ArgInfo)
     assert fornax.stages.Wrapped and fornax.stages.CompilerOptions
     assert [fornax.dtypes.itemsize_bits(t) for t in ("int4", "float32", "bool")] == [4, 32, 8]
+
+
+def test_there_is_one_process():
+    assert fornax.process_indices() == [0]
+    for old, expected in (("host_count", 1), ("host_id", 0), ("host_ids", [0])):
+        with pytest.warns(UserWarning, match=f"jax.{old} has been renamed to jax.process_"):
+            assert getattr(fornax, old)() == expected
+
+
+def test_environment_info(capsys):
+    text = fornax.print_environment_info(return_string=True)
+    assert fornax.__version__ in text and "process_count: 1" in text
+    assert fornax.print_environment_info() is None
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_copy_to_host_async_gives_back_what_it_got():
+    tree = {"a": fornax.numpy.ones(3), "b": [2, None]}
+    assert fornax.copy_to_host_async(tree) is tree
+
+
+def test_arrays_by_dlpack():
+    x = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    for copy in (None, True):
+        got = fornax.dlpack.from_dlpack(x, copy=copy)
+        assert isinstance(got, fornax.Array) and np.array_equal(got, x)
+    assert np.array_equal(fornax.dlpack.from_dlpack(got), x)
+    with pytest.raises(TypeError, match="must have __dlpack__ and __dlpack_device__"):
+        fornax.dlpack.from_dlpack([1, 2])
+    assert fornax.dlpack.is_supported_dtype("bfloat16") and fornax.dlpack.is_supported_dtype(bool)
+    assert not fornax.dlpack.is_supported_dtype(fornax.numpy.int4)
+    with pytest.raises(TypeError, match="dtype=None"):
+        fornax.dlpack.is_supported_dtype(None)
+
+
+def test_names_of_dtypes():
+    assert fornax.float0 == fornax.dtypes.float0
+    jnp = fornax.numpy
+    assert (jnp.single, jnp.double, jnp.csingle, jnp.cdouble) == (
+        jnp.float32, jnp.float64, jnp.complex64, jnp.complex128,
+    )  # fmt: skip
+    assert fornax.dtypes.issubdtype(a=jnp.float32, b=jnp.inexact)
+    assert not jnp.issubdtype(jnp.float32, jnp.flexible) and issubclass(jnp.character, jnp.flexible)
