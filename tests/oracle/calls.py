@@ -122,7 +122,11 @@ def mistakes(row: Row) -> Iterator[Call]:
             changed[k] = np.ones(variant.shapes[k], dtype)
             yield text, changed, True
         x = good[k]
-        for other in (x[None], x[0] if x.ndim else x, np.concatenate([x, x]) if x.ndim else x):
+        for other in (
+            x[None],
+            x[0] if x.size and x.ndim else x,
+            np.concatenate([x, x]) if x.ndim else x,
+        ):
             changed = list(good)
             changed[k] = other
             yield text, changed, True

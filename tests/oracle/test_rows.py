@@ -27,9 +27,40 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed"),
 ]
 
+#: words of errors of jax that nobody raised on purpose: another class is as good
+ACCIDENTS = (
+    "Cannot lower jaxpr", "safe_map()", "operands could not be broadcast together",
+    "for axis 0 with size", "cannot convert float infinity",
+)  # fmt: skip
+#: (test, primitive): how jax differs, and why Fornax does not follow
+DIFFERENCES = {
+    ("specials", "sqrt"): "jax takes the upper branch below the cut, at -x - 0j; NumPy does not",
+    ("specials", "pow"): "complex zero to a complex power: jax gives NaN where NumPy gives 0",
+    ("weak", "polygamma"): "orders that are no integers: jax gives NaN, Fornax does not",
+    ("weak", "atan2"): "complex operands: jax gives an approximation, Fornax refuses them",
+    ("mistakes", "atan2"): "complex operands: jax gives an approximation, Fornax refuses them",
+    ("mistakes", "lgamma"): "at 1 jax is off by a rounding error, Fornax gives 0",
+    ("mistakes", "random_gamma_grad"): "jax raises ValueError where its other functions raise "
+    "TypeError",
+    ("mistakes", "select_n"): "jax takes uint8 although it says that it takes booleans and int32",
+    ("mistakes", "cumlogsumexp"): "imaginary parts differ by a whole turn",
+    ("mistakes", "bitcast_convert_type"): "booleans of a wrong shape: jax looks at the shape first",
+}
+
+
+def differs(test, row):
+    """The mark of a row in which the two sides are known to differ."""
+    reason = DIFFERENCES.get((test, row.name))
+    return [pytest.mark.xfail(reason=reason, strict=False)] if reason else []
+
+
+def rows_of(test, chosen):
+    found = [pytest.param(row, marks=differs(test, row), id=str(row)) for row in chosen]
+    return pytest.mark.parametrize("row", found)
+
+
 ROWS = [row for row in all_rows if row.name not in calls.INNER]
-every = pytest.mark.parametrize("row", ROWS, ids=str)
-special = pytest.mark.parametrize("row", [r for r in ROWS if r.special], ids=str)
+SPECIAL = [row for row in ROWS if row.special]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +94,8 @@ def agree(found, expected, tolerance):
     """Raises AssertionError where two outcomes differ."""
     if expected[0] == "error":
         assert found[0] == "error", f"jax raises {expected[1][0]}: {expected[2][:200]}"
-        assert expected[1][0] in found[1], f"{found[1][0]}: {found[2]}\njax: {expected}"
+        accident = any(words in expected[2] for words in ACCIDENTS)
+        assert accident or expected[1][0] in found[1], f"{found[1][0]}: {found[2]}\njax: {expected}"
         return
     assert found[0] == "values", f"{found[1][0]}: {found[2]}"
     assert len(found[1]) == len(expected[1])
@@ -90,21 +122,21 @@ def compare(jax_process, row, chosen, compiled=True):
     assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong)
 
 
-@every
+@rows_of("values", ROWS)
 def test_values(jax_process, row):
     compare(jax_process, row, calls.values(row))
 
 
-@special
+@rows_of("specials", SPECIAL)
 def test_special_values(jax_process, row):
     compare(jax_process, row, calls.specials(row), compiled=False)
 
 
-@every
+@rows_of("weak", ROWS)
 def test_weak_types(jax_process, row):
     compare(jax_process, row, calls.weak(row), compiled=False)
 
 
-@every
+@rows_of("mistakes", ROWS)
 def test_mistakes(jax_process, row):
     compare(jax_process, row, calls.mistakes(row), compiled=False)

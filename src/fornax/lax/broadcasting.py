@@ -13,12 +13,12 @@ import numpy as np
 
 from fornax import _native
 from fornax.ir import basis
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import sizes
 from fornax.primitives.convert import convert_element_type
-from fornax.scalars import dtypes
 
 __all__ = [
     "broadcast",
@@ -51,6 +51,8 @@ def broadcast_in_dim(
     """
     dims = tuple(map(operator.index, broadcast_dimensions))
     shape = sizes(shape)
+    if any(n < 0 for n in shape):
+        raise TypeError(f"broadcast_in_dim shape must have no negative element, got {shape}.")
     if typeof(operand).shape == shape and dims == tuple(range(len(shape))):
         return operand
     return basis.broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims)[0]
@@ -116,7 +118,7 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: 
     if type.shape:
         raise TypeError(f"full must be called with scalar fill_value, got {type.short()}")
     weak = dtype is None and type.weak_type
-    wanted = type.dtype if dtype is None else dtypes.canonical(dtype)
+    wanted = type.dtype if dtype is None else requested(dtype)
     value = convert_element_type(fill_value, wanted, weak)
     return basis.broadcast_in_dim(value, sizes(shape), ())
 
@@ -135,6 +137,6 @@ def full_like(
     like_shape = x.shape if hasattr(x, "shape") else typeof(x).shape
     like_dtype = x.dtype if hasattr(x, "dtype") else typeof(x).dtype
     weak = dtype is None and getattr(x, "weak_type", False)
-    wanted = dtypes.canonical(like_dtype if dtype is None else dtype)
+    wanted = requested(dtype, like_dtype)
     value = convert_element_type(fill_value, wanted, weak)
     return basis.broadcast_in_dim(value, sizes(like_shape if shape is None else shape), ())

@@ -7,6 +7,7 @@ elements, or dimensions of size one are repeated. A wrong dtype or shape raises 
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
 from fornax.primitives import complex as complex_family
 from fornax.primitives import elementwise as table
+from fornax.primitives.convert import convert_element_type
 from fornax.primitives.family import Elementwise
 from fornax.scalars import dtypes
 
@@ -91,7 +93,17 @@ sign = _unary(table.sign_p, "-1, 0 or 1 with the sign of x; x / |x| of a complex
 abs = _unary(table.abs_p, "|x|: signed integers, floats, or the real size of complex numbers.")
 add = _binary(table.add_p, "x + y of numbers.")
 sub = _binary(table.sub_p, "x - y of numbers.")
-mul = _binary(table.mul_p, "x * y of numbers.")
+
+
+@functools.partial(eager, static="out_dtype")
+def mul(x, y, *, out_dtype=None):
+    """x * y of numbers; with `out_dtype`, of x and y (of any dtypes) as numbers of that dtype."""
+    if out_dtype is not None:
+        wanted = dtypes.canonical(out_dtype)
+        x, y = (convert_element_type(v, wanted, typeof(v).weak_type) for v in (x, y))
+    return table.mul_p.bind(*together("mul", x, y))[0]
+
+
 mulhi = _binary(table.mulhi_p, "The upper half of the bits of the product of integers.")
 div = _binary(table.div_p, "x / y of numbers; truncated for integers, all ones where y is 0.")
 rem = _binary(table.rem_p, "Remainder with the sign of x, of integers or floats.")
@@ -155,9 +167,7 @@ def zeta(x, q):
     return special.zeta_p.bind(*together("zeta", x, q))[0]
 
 
-igamma = _order_first(
-    gamma.igamma_p, "Regularized lower incomplete gamma function, order a."
-)
+igamma = _order_first(gamma.igamma_p, "Regularized lower incomplete gamma function, order a.")
 igammac = _order_first(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
 igamma_grad_a = _order_first(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
 random_gamma_grad = _binary(
@@ -199,8 +209,14 @@ complex = _binary(complex_family.complex_p, "x + i y of float32 or float64 numbe
 
 
 def conj(x: Any) -> Any:
-    """The complex conjugate; a float becomes complex."""
-    return complex_family.conj_p.bind(x, input_dtype=typeof(x).dtype)[0]
+    """The complex conjugate; float32 and float64 become complex. TypeError for other dtypes."""
+    dtype = typeof(x).dtype
+    if dtype in (dtypes.float16, dtypes.bfloat16):
+        raise TypeError(
+            f"conj does not accept dtype {dtype}. Accepted dtypes are subtypes of float32, "
+            "float64, complexfloating."
+        )
+    return complex_family.conj_p.bind(x, input_dtype=dtype)[0]
 
 
 # --- bits --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from fornax.api.tracing import trace_types
 from fornax.ir.basis import reduce_sum_p
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive
+from fornax.ir.requested import requested
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives import argreduce, cumulative
 from fornax.primitives import reduce as family
@@ -44,7 +45,11 @@ def _axes(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
-    """Sum over `axes`; float16 and bfloat16 are summed in float32."""
+    """Sum over `axes`; float16 and bfloat16 are summed in float32. TypeError for booleans."""
+    if typeof(operand).dtype == dtypes.bool_:
+        raise TypeError(
+            "reduce_sum does not accept dtype bool. Accepted dtypes are subtypes of number."
+        )
     return reduce_sum_p.bind(operand, axes=_axes(axes))[0]
 
 
@@ -153,7 +158,7 @@ def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
 
 
 def _position(primitive, operand, axis, index_dtype):
-    dtype = dtypes.canonical(index_dtype)
+    dtype = requested(index_dtype)
     return primitive.bind(operand, axes=(axis.__index__(),), index_dtype=dtype)[0]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.requested import requested
 from fornax.ir.types import is_value, typeof
 from fornax.primitives import convert
+from fornax.primitives.complex import real_p
 from fornax.primitives.select import clamp_p, select_n_p
 from fornax.pytree import tree_map
 from fornax.scalars import dtypes
@@ -70,17 +72,16 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """`operand` as another dtype.
 
     Floats become integers by truncation, saturating at the limits, NaN giving 0; integers wrap;
-    booleans are x != 0; complex numbers lose their imaginary part, with a warning.
+    booleans are x != 0; complex numbers first lose their imaginary part, with a warning.
     """
-    dtype = dtypes.canonical(new_dtype)
-    if dtypes.is_complex(typeof(operand).dtype) and not (
-        dtypes.is_complex(dtype) or dtype == dtypes.bool_
-    ):
+    dtype = requested(new_dtype)
+    if dtypes.is_complex(typeof(operand).dtype) and not dtypes.is_complex(dtype):
         warnings.warn(
             "Casting complex values to real discards the imaginary part",
             np.exceptions.ComplexWarning,
             stacklevel=2,
         )
+        operand = real_p.bind(operand)[0]
     return as_array(convert.convert_element_type(operand, dtype), operand)
 
 
@@ -97,7 +98,7 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
     A narrower dtype adds a last dimension, a wider one takes the last dimension away. Raises
     TypeError for booleans and complex numbers.
     """
-    return convert.bitcast_convert_type_p.bind(operand, new_dtype=dtypes.canonical(new_dtype))[0]
+    return convert.bitcast_convert_type_p.bind(operand, new_dtype=requested(new_dtype))[0]
 
 
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
@@ -108,9 +109,11 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> An
 
 
 def stop_gradient(x: Any) -> Any:
-    """The same values (any pytree), constant to differentiation."""
+    """The same values (any pytree), constant to differentiation; Python's numbers as they are."""
 
     def stop(leaf: Any) -> Any:
+        if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
+            return leaf
         if not is_value(leaf) or not dtypes.is_inexact(typeof(leaf).dtype):
             return leaf
         return convert.stop_gradient_p.bind(leaf)[0]
