@@ -270,6 +270,19 @@ WARNINGS = {
                      "Some donated buffers were not usable: float32[3]", "as many bytes"),
     "donated_lowered": ("jit(lambda x: x[0], donate_argnums=0).lower(ones(3))",
                         "Some donated buffers were not usable: float32[3]", "do not donate"),
+    "wide_array": ("jnp.array(1.0, dtype='float64')", "Explicitly requested dtype float64 "
+                   "requested in array is not available, and will be truncated to dtype float32."),
+    "wide_scalar_type": ("jnp.zeros(3, jnp.int64)", "Explicitly requested dtype int64", "zeros"),
+    "wide_complex": ("jnp.full(3, 1, np.complex128)", "Explicitly requested dtype complex128"),
+    "wide_astype": ("ones(3).astype(np.float64)", "Explicitly requested dtype float64", "why:"),
+    "wide_astype_in_jit": ("jit(lambda x: x.astype('int64'))(ones(3))",
+                           "Explicitly requested dtype int64"),
+    "wide_arange": ("jnp.arange(3, dtype='uint64')", "Explicitly requested dtype uint64", "uint32"),
+    "wide_sum": ("jnp.sum(ones(3), dtype='float64')", "Explicitly requested dtype float64"),
+    "wide_convert": ("lax.convert_element_type(ones(3), 'float64')",
+                     "Explicitly requested dtype float64", "convert_element_type"),
+    "wide_random": ("random.normal(random.key(0), (3,), 'float64')",
+                    "Explicitly requested dtype float64", "JAX_ENABLE_X64"),
 }  # fmt: skip
 
 
@@ -294,6 +307,9 @@ FINE = (
     "jit(lambda x, y: y.sum(), donate_argnums=0)(ones(3), ones(4))",
     "x = ones(3); jit(lambda x, y: y + 1, donate_argnums=0)(x, x); x + 1",
     "x = ones(3); jit(lambda x: x + 1, donate_argnums=0).lower(x).compile()(x)",
+    "jnp.zeros(3, float), jnp.arange(3, dtype=int), ones(3).astype(complex)",
+    "jnp.asarray(np.ones(3)), jnp.asarray([1, 2.5]), ones(3) * np.float64(2)",
+    "with fx.enable_x64(True): jnp.zeros(3, 'float64')",
 )
 
 

@@ -21,6 +21,7 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # names of 64 bits in x32
 @pytest.mark.parametrize("mode", ["x32", "x64"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_promotion(name, mode):

@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax import random
+from fornax.ir.requested import requested
 from fornax.lax.shapes import sizes
 from fornax.scalars import dtypes
 
@@ -33,7 +34,7 @@ class Initializer(Protocol):
 
 
 def _dtype(dtype: Any) -> Any:
-    return dtypes.canonical(float if dtype is None else dtype)
+    return requested(dtype, float)
 
 
 def zeros(key, shape, dtype=None, out_sharding=None):

@@ -11,6 +11,7 @@ import numpy as np
 from fornax.api.custom import custom_jvp
 from fornax.api.eager import eager
 from fornax.ir.basis import instantiate
+from fornax.ir.requested import requested
 from fornax.ir.trace import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import rsqrt
@@ -159,7 +160,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
             f"one_hot input should be integer-typed; got dtype={x.dtype}",
             DeprecationWarning, stacklevel=2,
         )  # fmt: skip
-    dtype = dtypes.canonical(float if dtype is None else dtype)
+    dtype = requested(dtype, float)
     try:
         place = canonical_axis(axis, x.ndim + 1)
     except TypeError:

@@ -15,6 +15,7 @@ import numpy as np
 
 from fornax import _native, pytree
 from fornax.ir.basis import broadcast_in_dim, move_axis
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer, static_integer, static_shape
 from fornax.ir.types import is_value, typeof
@@ -50,7 +51,7 @@ __all__ = [
 
 def _dtype(dtype: Any, default: Any = None) -> Any:
     """A requested dtype, canonicalised; `default` for None."""
-    return dtypes.canonical(default if dtype is None else dtype)
+    return requested(dtype, default)
 
 
 def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
@@ -61,7 +62,7 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
     """
     if order not in (None, "K", "C"):
         raise NotImplementedError(f"array: only order='K' is supported, got {order!r}")
-    wanted = None if dtype is None else dtypes.canonical(dtype)
+    wanted = None if dtype is None else requested(dtype)
     result = _from_object(concrete_form(object), wanted, copy)
     missing = ndmin - typeof(result).ndim
     return expand_dims(result, range(missing)) if missing > 0 else result
@@ -256,7 +257,7 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
         if dtype == dtypes.bool_:
             raise TypeError("arange: bool is no dtype to count in: give numbers, or a dtype")
     else:
-        dtype = dtypes.canonical(dtype)
+        dtype = requested(dtype)
     given = [np.asarray(v)[()] for v in given]
     if stop is None and step is None:
         size = max(0, math.ceil(given[0]))
@@ -278,7 +279,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
     joint, _ = joint_dtype(typeof(start), typeof(stop))
     computed = dtypes.canonical(inexact(joint))
-    out = computed if dtype is None else dtypes.canonical(dtype)
+    out = computed if dtype is None else requested(dtype)
     start, stop = (array(v, computed) for v in (start, stop))
     common = broadcast_shapes(typeof(start).shape, typeof(stop).shape)
     start, stop = (broadcast_to(v, common) for v in (start, stop))
@@ -316,7 +317,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """`num` numbers from base**start to base**stop, evenly spaced in the exponent."""
     values = ufuncs.power(float(base), linspace(start, stop, num, endpoint, axis=axis))
-    return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))
+    return values if dtype is None else as_dtype(values, requested(dtype))
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
@@ -333,7 +334,7 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
             values = select_where(ufuncs.equal(places, k), exact, values)
     if axis:
         values = move_axis(values, 0, axis % typeof(values).ndim)
-    return values if dtype is None else as_dtype(values, dtypes.canonical(dtype))
+    return values if dtype is None else as_dtype(values, requested(dtype))
 
 
 def eye(N, M=None, k=0, dtype=None, *, device=None):

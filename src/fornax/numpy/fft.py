@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.spectral import FftType
@@ -206,7 +207,7 @@ def irfft2(a, s=None, axes=(-2, -1), norm=None):
 
 
 def _frequencies(values: Any, n: Any, d: Any, dtype: Any) -> Any:
-    dtype = dtypes.canonical(dtypes.float64 if dtype is None else dtype)
+    dtype = requested(dtype, dtypes.float64)
     return ufuncs.divide(as_dtype(values, dtype), as_dtype(asarray(d * n), dtype))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax.api.eager import eager
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
@@ -34,7 +35,7 @@ def _below(n: int, m: int, k: int, strict: bool = False) -> Any:
 def tri(N, M=None, k=0, dtype=None):
     """Ones at and below the k-th diagonal of an (N, M) matrix, zeros above."""
     mask = _below(operator.index(N), operator.index(N if M is None else M), k)
-    return as_dtype(mask, dtypes.canonical(float if dtype is None else dtype))
+    return as_dtype(mask, requested(dtype, float))
 
 
 def _triangle(name: str, m: Any, k: int, lower: bool) -> Any:
@@ -123,7 +124,7 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 def indices(dimensions, dtype=None, sparse=False):
     """The index arrays of a grid of this shape."""
-    dtype = dtypes.canonical(int if dtype is None else dtype)
+    dtype = requested(dtype, int)
     n = tuple(dimensions)
     if sparse:
         return tuple(
@@ -245,7 +246,7 @@ def ravel_multi_index(multi_index, dims, mode="raise", order="C", *, dtype=None)
     total = scalar(0, dtypes.canonical(int))
     for part, extent in pairs:
         total = ufuncs.add(ufuncs.multiply(total, extent), part)
-    return total if dtype is None else as_dtype(total, dtypes.canonical(dtype))
+    return total if dtype is None else as_dtype(total, requested(dtype))
 
 
 def block(arrays):

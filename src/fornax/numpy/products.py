@@ -10,6 +10,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
@@ -26,7 +27,6 @@ from fornax.numpy.promotion import (
 from fornax.numpy.reductions import canonical_axis, sum
 from fornax.numpy.shaping import diagonal, moveaxis, ravel
 from fornax.primitives import shape as _shape
-from fornax.scalars import dtypes
 
 __all__ = [
     "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer",
@@ -43,7 +43,7 @@ def _product(x, y, contract, batch=((), ()), precision=None, preferred=None):
     weak = typeof(x).weak_type and typeof(y).weak_type
     out = dot_general(
         x, y, (contract, batch), precision=precision,
-        preferred_element_type=None if preferred is None else dtypes.canonical(preferred),
+        preferred_element_type=None if preferred is None else requested(preferred),
     )  # fmt: skip
     return as_dtype(out, typeof(out).dtype, weak and preferred is None)
 
@@ -268,7 +268,7 @@ def einsum(
     labels, x = _simplify(*terms[0], set(output), terms)
     x = basis.transpose(x, [labels.index(c) for c in output])
     if preferred_element_type is not None:
-        x = as_dtype(x, dtypes.canonical(preferred_element_type))
+        x = as_dtype(x, requested(preferred_element_type))
     return x
 
 

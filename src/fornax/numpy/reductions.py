@@ -10,6 +10,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.requested import requested
 from fornax.ir.trace import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
@@ -82,7 +83,7 @@ def _reduce(
     axes = canonical_axes(axis, type.ndim)
     out_dtype = type.dtype
     if dtype is not None:
-        out_dtype = dtypes.canonical(dtype)
+        out_dtype = requested(dtype)
     elif accumulate is not None:
         out_dtype = accumulate(type.dtype)
     if not has_identity and initial is None:
@@ -260,7 +261,7 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     a = concrete_form(a)
     type = typeof(a)
     axes = canonical_axes(axis, type.ndim)
-    result_dtype = _mean_dtype(type.dtype) if dtype is None else dtypes.canonical(dtype)
+    result_dtype = _mean_dtype(type.dtype) if dtype is None else requested(dtype)
     wide = _mean_dtype(result_dtype)
     wide = dtypes.float32 if wide.itemsize < 4 else wide
     total = sum(as_dtype(a, wide), axes, keepdims=keepdims, where=where)
@@ -286,7 +287,7 @@ def var(
     a = concrete_form(a)
     type = typeof(a)
     axes = canonical_axes(axis, type.ndim)
-    computed = _mean_dtype(type.dtype if dtype is None else dtypes.canonical(dtype))
+    computed = _mean_dtype(type.dtype if dtype is None else requested(dtype))
     wide = dtypes.float32 if computed.itemsize < 4 else computed
     x = as_dtype(a, wide)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else mean
@@ -414,7 +415,7 @@ def _cumulative(name: str, a: Any, axis: Any, dtype: Any, fill: Any = None) -> A
         a, axis = reshape(a, (type.size,)), 0
     axis = canonical_axis(axis, typeof(a).ndim)
     if dtype is not None:
-        wanted = dtypes.canonical(dtype)
+        wanted = requested(dtype)
     else:
         wanted = dtypes.canonical(int) if type.dtype == dtypes.bool_ else type.dtype
     return REGISTRY[name].bind(as_dtype(a, wanted), axis=axis, reverse=False)[0]

@@ -11,6 +11,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.requested import requested
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
@@ -276,7 +277,7 @@ def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False,
     _, places = REGISTRY["sort"].bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
     if descending:
         places = ufuncs.subtract(typeof(a).shape[axis] - 1, _reversed(places, axis))
-    return places if dtype is None else as_dtype(places, dtypes.canonical(dtype))
+    return places if dtype is None else as_dtype(places, requested(dtype))
 
 
 def sort_complex(a):

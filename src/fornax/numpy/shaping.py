@@ -13,6 +13,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.trace import Tracer, static_integer, static_shape
 from fornax.ir.types import typeof
@@ -252,7 +253,7 @@ def concatenate(arrays, axis=0, dtype=None):
                 f"{[typeof(q).shape for q in parts]}"
             )
     if dtype is not None:
-        parts = [as_dtype(p, dtypes.canonical(dtype)) for p in parts]
+        parts = [as_dtype(p, requested(dtype)) for p in parts]
     else:
         parts = promote_dtypes(*parts)
     return _concatenate(parts, axis)
@@ -561,7 +562,7 @@ def astype(x, dtype, /, *, copy=False, device=None):
     """The same numbers in another dtype."""
     check("astype", x)
     x = asarray(concrete_form(x))
-    wanted = dtypes.canonical(float if dtype is None else dtype)
+    wanted = requested(dtype, float)
     if dtypes.is_complex(typeof(x).dtype) and not dtypes.is_complex(wanted):
         if wanted == dtypes.bool_:
             return ufuncs.not_equal(x, 0)
@@ -573,7 +574,7 @@ def astype(x, dtype, /, *, copy=False, device=None):
 def view(x, dtype=None):
     """The same bits as another dtype; the last dimension changes with its size."""
     old = typeof(x)
-    new = dtypes.canonical(old.dtype if dtype is None else dtype)
+    new = requested(dtype, old.dtype)
     bitcast = REGISTRY["bitcast_convert_type"]
     if new == old.dtype:
         return x
