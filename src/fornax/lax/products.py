@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fornax import settings
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.primitives.dot import dot_general_p
-from fornax.scalars import dtypes
 
 __all__ = [
     "DotDimensionNumbers",
@@ -91,7 +91,7 @@ def dot_general(
     if precision is not None:
         params["precision"] = canonical_precision(precision)
     if preferred_element_type is not None:
-        params["preferred_element_type"] = dtypes.canonical(preferred_element_type)
+        params["preferred_element_type"] = requested(preferred_element_type)
     return dot_general_p.bind(lhs, rhs, **params)[0]
 
 

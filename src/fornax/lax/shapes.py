@@ -11,12 +11,12 @@ from typing import Any
 
 from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
+from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.primitives import concatenate as _concatenate
 from fornax.primitives import iota as _iota
 from fornax.primitives import pad as _pad
 from fornax.primitives import shape as _shape
-from fornax.scalars import dtypes
 
 __all__ = [
     "broadcasted_iota",
@@ -196,4 +196,4 @@ def broadcasted_iota(
 
     Raises TypeError for a dtype that is not a number, ValueError for a dimension out of range.
     """
-    return _iota.iota(dtypes.canonical(dtype), sizes(shape), operator.index(dimension))
+    return _iota.iota(requested(dtype), sizes(shape), operator.index(dimension))
