@@ -187,3 +187,47 @@ def test_reduce_is_differentiable_and_maps():
 def test_reduce_checks_dtypes():
     with pytest.raises(TypeError, match="dtypes should match"):
         lax.reduce(np.ones(3, F), 1, lambda a, b: a * b + a, (0,))
+
+
+# --- descriptions ------------------------------------------------------------------------------
+def test_dtype_of_values_and_types():
+    for x, expected in (
+        (3, "int32"), (3.0, "float32"), (True, "bool"), (1j, "complex64"), (int, "int32"),
+        (float, "float32"), (np.float64, "float32"), (np.float64(2), "float32"), ("f4", "float32"),
+        (np.zeros(2), "float32"), (fornax.numpy.int8, "int8"), (np.dtype("f8"), "float32"),
+    ):  # fmt: skip
+        assert lax.dtype(x) == np.dtype(expected), x
+    assert lax.dtype(fornax.random.key(0)) == fornax.random.key(0).dtype
+    with pytest.raises(ValueError, match="Invalid argument to dtype: None"):
+        lax.dtype(None)
+    for x in ("S1", [1, 2], object()):
+        with pytest.raises(TypeError):
+            lax.dtype(x)
+
+
+def test_shape_as_value():
+    for shape, expected in (((), "int32"), ((2, 3), "int32"), ((2**33,), "int64")):
+        value = lax.shape_as_value(shape)
+        assert np.asarray(value).tolist() == list(shape) and value.dtype == expected
+
+
+def test_mul_as_another_dtype():
+    for x, y, dtype, expected in (
+        (F(300), F(300), np.float16, np.inf), (np.int32(2**30), np.int32(4), F, 2.0**32),
+        (F(1.7), F(1.7), np.int32, 1), (F(3), np.int32(2), F, 6),
+    ):  # fmt: skip
+        got = lax.mul(x, y, out_dtype=dtype)
+        assert (got.dtype, float(got)) == (dtype, expected)
+        jitted = fornax.jit(lambda x, y, d=dtype: lax.mul(x, y, out_dtype=d))(x, y)
+        assert (jitted.dtype, float(jitted)) == (dtype, expected)
+    assert lax.mul(2.0, 3.0, out_dtype=F).weak_type
+    total = lambda x: lax.mul(x, x, out_dtype=np.float16).sum()  # noqa: E731
+    got = fornax.grad(total)(np.ones(2, F))
+    assert got.dtype == F and array(got).tolist() == [2, 2]
+
+
+def test_accuracy_is_accepted():
+    for accuracy in (lax.AccuracyMode.HIGHEST, lax.Tolerance(rtol=1e-6, ulps=2)):
+        assert float(lax.exp(F(0), accuracy=accuracy)) == 1
+    with pytest.raises(ValueError, match="non-negative"):
+        lax.Tolerance(atol=-1)

@@ -61,6 +61,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
             "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
         ),
+        "descriptions": ("AccuracyMode", "Tolerance", "dtype", "shape_as_value"),
         "convolution_dimensions": ("ConvDimensionNumbers", "conv_dimension_numbers"),
         "spectral": ("FftType", "fft", "fft_p"),
         "sorting": ("approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"),
