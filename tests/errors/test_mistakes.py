@@ -57,6 +57,10 @@ CONVERSIONS = (
     m("math", "jit(lambda x: math.sin(x))(1.0)", CONCRETE, ABSTRACT),
     m("item", "jit(lambda x: x.item())(1)", CONCRETE, ABSTRACT),
     m("tolist", "jit(lambda x: x.tolist())(ones(3))", CONCRETE, "tolist"),
+    m("pickle", "import pickle; jit(lambda x: pickle.dumps(x))(ones(3))", CONCRETE, ABSTRACT,
+      "__reduce__"),
+    m("pickle_in_grad", "import pickle; grad(lambda x: (pickle.dumps(x), x)[1])(1.0)", CONCRETE,
+      ABSTRACT),
     m("range", "jit(lambda n: list(range(n)))(3)", INTEGER, "__index__"),
     m("list_index", "jit(lambda n: [1, 2, 3][n])(1)", INTEGER, "__index__"),
     m("numpy", "jit(lambda x: np.sin(x))(ones(3))", ARRAY, "__array__"),
@@ -310,6 +314,7 @@ FINE = (
     "jnp.zeros(3, float), jnp.arange(3, dtype=int), ones(3).astype(complex)",
     "jnp.asarray(np.ones(3)), jnp.asarray([1, 2.5]), ones(3) * np.float64(2)",
     "with fx.enable_x64(True): jnp.zeros(3, 'float64')",
+    "import copy; jit(lambda x: copy.deepcopy(copy.copy(x)))(ones(3))",
 )
 
 

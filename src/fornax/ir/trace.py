@@ -270,6 +270,20 @@ class Tracer:
             )
         return numpy.asarray(value)
 
+    def __reduce__(self):
+        raise self._refuse(
+            ConcretizationTypeError,
+            "Attempted to pickle: abstract tracer value encountered where concrete value is "
+            "expected by __reduce__(),",
+            "return the value and pickle the result, or use a callback",
+        )
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
     def item(self, *args: Any):
         value = self.concrete()
         if value is None:
