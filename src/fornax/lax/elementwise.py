@@ -13,6 +13,7 @@ from typing import Any
 
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim
+from fornax.ir.requested import requested
 from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
@@ -99,7 +100,7 @@ sub = _binary(table.sub_p, "x - y of numbers.")
 def mul(x, y, *, out_dtype=None):
     """x * y of numbers; with `out_dtype`, of x and y (of any dtypes) as numbers of that dtype."""
     if out_dtype is not None:
-        wanted = dtypes.canonical(out_dtype)
+        wanted = requested(out_dtype)
         x, y = (convert_element_type(v, wanted, typeof(v).weak_type) for v in (x, y))
     return table.mul_p.bind(*together("mul", x, y))[0]
 
