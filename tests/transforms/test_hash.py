@@ -61,6 +61,19 @@ def test_pairs(name):
         assert hash(signature(a)) == hash(signature(b))
 
 
+def test_signs_of_zero_in_params_count():
+    def filled(zero):
+        return lambda x: jnp.take(x, jnp.array([9]), axis=0, mode="fill", fill_value=zero)
+
+    for kind in (float, np.float32, np.float64, complex):
+        a, b = (
+            program(filled(kind(zero)), x.astype(np.result_type(x, kind))) for zero in (0.0, -0.0)
+        )
+        assert signature(a) != signature(b) and content_hash(a) != content_hash(b)
+    both = fornax.jit(lambda x: (filled(0.0)(x), filled(-0.0)(x)))(x)
+    assert [bool(jnp.signbit(v).all()) for v in both] == [False, True]
+
+
 def test_types_count():
     def double(x):
         return x + x

@@ -19,6 +19,7 @@ from fornax.ir.primitive import Primitive, primitive_named
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType
 from fornax.transforms.dce import dead_code
+from fornax.transforms.hash import exact
 from fornax.transforms.stage import Stage
 
 #: operations the planner turns into control steps of the plan
@@ -120,7 +121,7 @@ class _Canonical:
             self.region,
             primitive,
             tuple(map(_atom_key, inputs)),
-            tuple(sorted(params.items(), key=lambda item: item[0])),
+            tuple([(name, exact(params[name])) for name in sorted(params)]),
         )
         if not effectful:
             found = self.seen.get(key)

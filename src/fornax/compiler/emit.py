@@ -19,6 +19,7 @@ from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, Kernel, row_major
 from fornax.compiler.loop.schedule import nest
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 from fornax.record import record
+from fornax.transforms.hash import exact
 
 
 @record(frozen=True, eq=False)
@@ -160,7 +161,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple,
                 tokens.append((number(atom), atom.type))
             inputs.append(number(atom))
         outputs = tuple((number(v), v.type, v in in_memory) for v in equation.outputs)
-        params = tuple(sorted(equation.params.items()))
+        params = tuple([(k, exact(equation.params[k])) for k in sorted(equation.params)])
         tokens.append((equation.primitive, params, tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
     tokens.append((group.shape, heavy, tuple(map(number, group.members))))

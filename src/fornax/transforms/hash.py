@@ -17,7 +17,7 @@ from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType
 
-__all__ = ["content_hash", "signature"]
+__all__ = ["content_hash", "exact", "signature"]
 
 #: a token for each kind of container, so that (1,) and [1] differ
 _LIST, _DICT, _SET, _ARRAY, _PROGRAM = "list", "dict", "set", "array", "program"
@@ -89,11 +89,20 @@ def _numbered(jaxpr: Jaxpr) -> Hashable:
     return _PROGRAM, len(jaxpr.consts), types, tuple(equations), tuple(map(atom, jaxpr.outputs))
 
 
+def exact(value: Any) -> Any:
+    """A hashable param, with numbers that are equal but not the same told apart: zeros by their
+    sign, and True, 1 and 1.0 by their types."""
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(exact, value))
+    if isinstance(value, np.generic):
+        return _ARRAY, value.dtype, (), value.tobytes()
+    if isinstance(value, bool | float | complex):
+        return type(value).__name__, repr(value)
+    return value
+
+
 def _param(value: Any) -> Hashable:
     """A param as something that compares by content, as far as it has one."""
-    if isinstance(value, str | int | float | bool | None):
-        # True and 1, 0.0 and -0.0 are equal, but not the same
-        return value if not isinstance(value, bool | float) else (type(value).__name__, repr(value))
     if isinstance(value, tuple):
         return tuple(map(_param, value))
     if isinstance(value, list):
@@ -107,7 +116,7 @@ def _param(value: Any) -> Hashable:
     if isinstance(value, np.ndarray):
         return _ARRAY, value.dtype, value.shape, value.tobytes()
     if isinstance(value, Hashable):
-        return value
+        return exact(value)
     raise NoContent(f"a param of type {type(value).__name__} can not be compared: {value!r}")
 
 

@@ -25,8 +25,10 @@ from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 
 #: loops of fewer iterations compute again
 SHORTEST = 64
-#: most bytes of one kept row
+#: most bytes of one kept row,
 LARGEST = 1 << 16
+#: and of all that a kernel keeps: they are on the stack
+MOST = 1 << 17
 
 
 def keep(b: Builder, kernel: Kernel) -> Kernel:
@@ -38,7 +40,7 @@ def keep(b: Builder, kernel: Kernel) -> Kernel:
 class Keeper:
     def __init__(self, b: Builder):
         self.b = b
-        self.count = 0
+        self.count = self.bytes = 0
 
     def statements(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
         """The statements with their own loops kept from computing twice, and those inside."""
@@ -70,6 +72,10 @@ class Keeper:
             for node, same in common.items():
                 if any(n.kind == "load" and n.data in written for n in reachable((same,))):
                     continue  # what it is computed from changes in between
+                size = loop.axis.extent * WIDTH[same.dtype] // 8
+                if self.bytes + size > MOST:
+                    continue
+                self.bytes += size
                 self.count += 1
                 local = Buffer(f"kept{self.count}", same.dtype, (loop.axis.extent,), (1,), "local")
                 allocs.append(Alloc(local))
