@@ -14,6 +14,8 @@ from fornax.compiler.loop.check import check
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.target import Target
 
+NEEDS = (*REQUIRED, "wide")
+
 
 def target(name: str) -> Target:
     """A target without fused multiply-adds, so that rounding is that of the interpreter.
@@ -21,7 +23,7 @@ def target(name: str) -> Target:
     "wide" is avx512 as the passes and the text see it, in instructions that more machines have.
     Skips the test where this machine does not have the instructions.
     """
-    needed = REQUIRED["avx2"] if name in ("avx2", "wide") else {"sse2"}
+    needed = REQUIRED["avx2" if name == "wide" else name] if name in NEEDS else {"sse2"}
     if not needed <= cpu_flags():
         pytest.skip(f"this processor does not run {name} code")
     if name == "wide":

@@ -25,7 +25,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(tile, "STEPS", 1)
 
 
-@pytest.mark.parametrize("name", ["avx2", "sse2", "wide"])
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])
 @pytest.mark.parametrize("kind", ["elementwise", "reduction"])
 def test_random_kernels(name, kind, small_blocks):
     @settings(max_examples=12, deadline=None, derandomize=True)
@@ -43,7 +43,7 @@ def test_kernels_compile_for_a_target_that_cannot_run_here(kind, seed):
     assert compiled.object[:4] == b"\x7fELF" or compiled.object
 
 
-@pytest.mark.parametrize("name", ["avx2", "sse2", "wide"])
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])
 @pytest.mark.parametrize("case", CASES)
 def test_written_kernels(name, case):
     agree(CASES[case](), target(name))

@@ -30,7 +30,7 @@ from fornax.compiler.target import Target
 from fornax.record import field, record
 
 #: Part of every key: bump it when the same loop IR gives different machine code.
-VERSION = 1
+VERSION = 2
 
 
 @record(eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from fornax.backends.llvm import masks
 from fornax.backends.llvm.instructions import LLVM, type_of
 from fornax.backends.llvm.scope import Value
 from fornax.compiler.loop import affine
@@ -271,23 +272,9 @@ def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> 
     return e.put(depth, f"shufflevector {kind} {name}, {kind} poison, <{count} x i32> <{picked}>")
 
 
-def both(e: Values, conditions: list[Value], lanes: int) -> Value:
-    """The conjunction of masks."""
-    total = None
-    for condition in conditions:
-        name = e.widened(condition, "bool", lanes)
-        if total is None:
-            total = Value(name, lanes, condition.depth)
-            continue
-        depth = max(total.depth, condition.depth)
-        name = e.put(depth, f"and <{lanes} x i1> {total.name}, {name}")
-        total = Value(name, lanes, depth)
-    return total
-
-
 def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], lanes: int) -> Value:
     pointer = address(e, node.data, found.scalar, found.constant)
-    condition = both(e, conditions, lanes)
+    condition = masks.both(e, conditions, lanes)
     depth = e.load_depth(max(pointer.depth, condition.depth), node.data, False)
     kind = loaded_type(node.dtype, lanes)
     align = max(WIDTH[node.data.dtype] // 8, 1)
@@ -359,7 +346,7 @@ def gather(e: Values, node: Expr, found: Access, mask: Expr | None, lanes: int) 
         conditions.append(e.mask)
     if mask is not None:
         conditions.append(e.value(mask))
-    condition = both(e, conditions, lanes)
+    condition = masks.both(e, conditions, lanes)
     at = pointers(e, buffer, found, condition, lanes)
     depth = e.load_depth(at.depth, buffer, condition is not None or safe)
     kind = loaded_type(node.dtype, lanes)
@@ -387,7 +374,7 @@ def prepare(e: Values, store: Store) -> Pending:
     offset = store.index[0]
     for part in parts(offset):
         e.value(part)
-    mask = None if store.mask is None else e.value(store.mask)
+    mask = None if store.mask is None else masks.value(e, store.mask)
     return Pending(store, access(e, offset), e.value(store.value), mask)
 
 
@@ -491,7 +478,7 @@ def store_window(e: Values, group: list[Pending]) -> None:
     depth = e.scopes[-1].depth
     names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
     kind = names[0][0]
-    element = memory_type(buffer.dtype)
+    element = loaded_type(group[0].store.value.dtype, 1)
     count = len(group)
     joined, width = names[0][1], lanes
     for k, (_, name) in enumerate(names[1:], 2):
@@ -535,12 +522,19 @@ def store_one(e: Values, one: Pending) -> None:
         return
     lanes = e.vector.lanes
     conditions = [c for c in (e.mask, one.mask) if c is not None]
-    condition = both(e, conditions, lanes)
+    condition = masks.both(e, conditions, lanes)
     kind, name = stored(e, one.value, dtype, lanes)
     if found.stride == 1 and not found.lanes:
         pointer = address(e, buffer, found.scalar, found.constant)
         if condition is None:
             lines.append(f"  store {kind} {name}, ptr {pointer.name}, align {align}")
+        elif (only := masks.single_lane(condition)) is not None:
+            # not for speed: LLVM 22 makes a masked store of truncated lanes with one lane active
+            # a scalar store of the lane before its truncation, over what follows in memory
+            depth, element = e.scopes[-1].depth, loaded_type(dtype, 1)
+            name = e.put(depth, f"extractelement {kind} {name}, i64 {only}")
+            pointer = address(e, buffer, found.scalar, found.constant + only)
+            lines.append(f"  store {element} {name}, ptr {pointer.name}, align {align}")
         else:
             lines.append(
                 f"  call void @llvm.masked.store.{overload(kind)}.p0({kind} {name}, "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from fornax.backends.llvm import memory
+from fornax.backends.llvm import masks, memory
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value
 from fornax.backends.llvm.values import Values
@@ -358,7 +358,7 @@ class Emitter(Values):
         outer = self.mask
         if condition.lanes > 1:
             active = [m for m in (self.mask, condition) if m is not None]
-            condition = memory.both(self, active, condition.lanes)
+            condition = masks.both(self, active, condition.lanes)
             self.mask = condition
             kind = type_of("bool", condition.lanes)
             reduced = f"@llvm.vector.reduce.or.v{condition.lanes}i1"
@@ -385,7 +385,7 @@ class Emitter(Values):
 
     def branch(self, branch: If) -> None:
         """A branch; in a vector loop, both sides under masks where the condition has lanes."""
-        condition = self.value(branch.condition)
+        condition = masks.value(self, branch.condition)
         if condition.lanes == 1:
             then, after = self.fresh("L"), self.fresh("L")
             orelse = self.fresh("L") if branch.orelse else after
@@ -401,12 +401,8 @@ class Emitter(Values):
         for body, wanted in ((branch.body, True), (branch.orelse, False)):
             if not body:
                 continue
-            chosen = condition
-            if not wanted:
-                kind = type_of("bool", lanes)
-                flipped = self.put(depth, f"xor {kind} {condition.name}, splat (i1 true)")
-                chosen = Value(flipped, lanes, depth)
-            active = memory.both(self, [m for m in (outer, chosen) if m is not None], lanes)
+            chosen = condition if wanted else masks.negated(self, condition, depth)
+            active = masks.both(self, [m for m in (outer, chosen) if m is not None], lanes)
             kind = type_of("bool", lanes)
             test = self.put(
                 depth, f"call i1 @llvm.vector.reduce.or.v{lanes}i1({kind} {active.name})"

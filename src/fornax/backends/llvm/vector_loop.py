@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from fornax.backends.llvm import memory
+from fornax.backends.llvm import masks, memory
 from fornax.backends.llvm.instructions import splat, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.backends.llvm.values import steps
@@ -190,8 +190,7 @@ class VectorLoop:
         def mask(base: str, depth: int) -> Value:
             if not dynamic and not base.startswith("%"):
                 left = min(int(self.count) - int(base), lanes)
-                flags = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(lanes))
-                return Value(f"<{flags}>", lanes, 0)
+                return masks.constant([k < left for k in range(lanes)])
             left = e.put(depth, f"sub nsw i64 {self.count}, {base}")
             short = Value(e.put(depth, f"trunc i64 {left} to i32"), 1, depth)
             wide = e.widened(short, "int32", lanes)
