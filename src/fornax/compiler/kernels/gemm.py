@@ -38,7 +38,7 @@ from fornax.compiler.loop.ir import (
 from fornax.record import record
 
 #: Fewer multiplications than this are not worth a thread.
-WORTH_A_THREAD = 1 << 21
+WORTH_A_THREAD = 1 << 19
 #: Most elements that every thread packs for itself rather than wait for the others.
 PACKED_ALONE = 1 << 15
 #: Pieces for each thread where there is enough work: one that is held up takes fewer.
@@ -47,6 +47,10 @@ SPARE_PIECES = 4
 TINY = 1 << 12
 #: Most columns of a block whose sums wait in scratch for the next block of the depth.
 WAITING_COLUMNS = 1024
+#: Tiles that read a row of the left operand: so few do not pay for a copy of it.
+FEW_READERS = 2
+#: Bytes of a cache line, and of the memory that one way of the first cache covers.
+LINE, PAGE = 64, 4096
 #: An epilogue of at most this many operations is repeated for every row of a tile.
 LIGHT = 6
 
@@ -160,8 +164,22 @@ class Gemm:
         p, side = self.p, self.p.left
         if not self._plain(side) or sum(n > 1 for n in p.depth_extents) > 1:
             return False
-        small = p.rows * p.depth * self.sums.bytes <= self.k.target.l1 // 2
-        return small or side.runs_along == "depth"
+        if p.rows * p.depth * self.sums.bytes <= self.k.target.l1 // 2:
+            return True
+        if side.runs_along != "depth":
+            return False
+        # rows that lie a multiple of a page apart throw one another out of the first cache
+        return self.column_tiles <= FEW_READERS or not self._crowded(side)
+
+    def _crowded(self, side: Side) -> bool:
+        """True when the rows of a tile share so few sets of the first cache that they do not
+        stay there together."""
+        stride = next(
+            (side.buffer.strides[d] for d in reversed(side.free)
+             if self.k.inputs[side.operand].shape[d] > 1), 0,
+        )  # fmt: skip
+        lines = [stride * self.sums.bytes * r % PAGE // LINE for r in range(self.tile.rows)]
+        return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE // 4)
 
     def _right_in_place(self) -> bool:
         p, side = self.p, self.p.right
