@@ -14,6 +14,7 @@ def wide_types():
 
 every = pytest.mark.parametrize("row", all_rows, ids=str)
 smooth = pytest.mark.parametrize("row", [r for r in all_rows if r.smooth], ids=str)
+mapped = pytest.mark.parametrize("row", [r for r in all_rows if r.mapped], ids=str)
 special = pytest.mark.parametrize("row", [r for r in all_rows if r.special], ids=str)
 
 
@@ -27,7 +28,7 @@ def test_element_equals_reference(row):
     laws.element_equals_reference(row)
 
 
-@every
+@mapped
 def test_vmap_equals_loop(row):
     laws.vmap_equals_loop(row)
 

@@ -9,6 +9,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     dot,
     reduce,
 )
+from fornax.primitives.ragged_dot import RaggedDotDimensionNumbers
 
 DISTINCT = Span(distinct=True)
 ANY = Span(integers=(-3, 3))
@@ -73,3 +74,19 @@ row("dot_general", [Span(dtype="bfloat16"), Span(dtype="bfloat16")], "b", [
 row("dot_general", [Span(dtype="int8"), Span(dtype="int8")], "b", [
     product((3, 4), (4, 2), ((1,), (0,)), preferred_element_type=np.dtype("int32")),
 ], special=False)  # fmt: skip
+
+
+def ragged(left, right, sizes, contract, place, groups, batch=((), ())):
+    numbers = RaggedDotDimensionNumbers((contract, batch), (place,), groups)
+    return Variant([left, right, sizes], ragged_dot_dimension_numbers=numbers)
+
+
+row("ragged_dot_general", [ANY, ANY, Span(integers=(-1, 3), dtype="int32")], "iufc", [
+    ragged((6, 3), (4, 3, 2), (4,), ((1,), (1,)), 0, (0,)),
+    ragged((2, 6, 3), (2, 3, 4, 5), (2, 4), ((2,), (1,)), 1, (2,), ((0,), (0,))),
+    ragged((2, 6, 3), (4, 3, 5), (2, 4), ((2,), (1,)), 1, (0,)),
+    ragged((3, 6), (6, 2), (4,), ((1,), (0,)), 1, ()),
+    ragged((2, 3, 6), (6, 2, 5), (2, 4), ((2,), (0,)), 2, (), ((0,), (1,))),
+    ragged((2, 6, 3), (2, 3, 5), (4,), ((2,), (1,)), 0, (), ((0,), (0,))),
+    ragged((0, 3), (2, 3, 2), (2,), ((1,), (1,)), 0, (0,)),
+], loose=30, special=False)  # fmt: skip

@@ -118,6 +118,8 @@ class Row:
     smooth: bool = True
     #: whether `specials` of all operands are tried together
     special: bool = True
+    #: whether mapping is running every example alone
+    mapped: bool = True
     label: str = field(default="", compare=False)
 
     @property

@@ -1,7 +1,10 @@
 """Rows of operations that move elements: shapes, slices, gather, scatter, sort."""
 
+import numpy as np
+
 from cases.row import Span, Variant, row
 from fornax.primitives import (  # noqa: F401  (registers the primitives)
+    bit_generator,
     concatenate,
     dynamic_slice,
     gather,
@@ -12,6 +15,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     slice,
     sort,
 )
+from fornax.primitives.bit_generator import RandomAlgorithm
 from fornax.primitives.windows import (
     CLIP,
     FILL_OR_DROP,
@@ -186,3 +190,11 @@ row("sort", [start(0, 2), start(0, 2), ANY], "f", [
 row("top_k", [DISTINCT], "biuf", [
     Variant([(3, 4)], k=2, axis=1), Variant([(5, 2)], k=5, axis=0), Variant([(3,)], k=0, axis=0),
 ], smooth=False, special=False)  # fmt: skip
+
+# --- bits --------------------------------------------------------------------------------------
+for state, size in (("uint32", 4), ("uint64", 2)):
+    row("rng_bit_generator", [Span(integers=(0, 2**40), dtype=state)], "b", [
+        Variant([(size,)], shape=sizes, dtype=np.dtype(dtype), algorithm=RandomAlgorithm(kind))
+        for kind in (0, 1) for sizes in ((), (3, 3), (2, 5), (0, 2), (1, 3, 5))
+        for dtype in ("uint8", "uint32", "uint64")
+    ], smooth=False, special=False, mapped=False)  # fmt: skip

@@ -31,7 +31,7 @@ LONGEST = 600
 #: primitives that a compiled program runs by their reference, between kernels
 HOST = {
     "cholesky", "custom_lin", "debug_callback", "eig", "eigh", "fft", "io_callback", "lu",
-    "pure_callback", "qr", "sort", "svd", "top_k", "triangular_solve",
+    "pure_callback", "qr", "rng_uniform", "sort", "svd", "top_k", "triangular_solve",
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ DIFFERENCES = {
     ("mistakes", "lgamma"): "at 1 jax is off by a rounding error, Fornax gives 0",
     ("mistakes", "random_gamma_grad"): "jax raises ValueError where its other functions raise "
     "TypeError",
+    ("mistakes", "rng_bit_generator"): "jax asserts, Fornax raises TypeError and ValueError",
     ("mistakes", "select_n"): "jax takes uint8 although it says that it takes booleans and int32",
     ("mistakes", "cumlogsumexp"): "imaginary parts differ by a whole turn",
     ("mistakes", "bitcast_convert_type"): "booleans of a wrong shape: jax looks at the shape first",

@@ -3,7 +3,9 @@
 from fornax.ir.basis import broadcast_in_dim_p, reduce_sum_p, transpose_p
 from fornax.primitives import (
     argreduce,
+    bit_generator,
     collectives,
+    combine,
     compare,
     complex,
     composite,
@@ -19,6 +21,7 @@ from fornax.primitives import (
     iota,
     linear_solve,
     pad,
+    ragged_dot,
     reduce,
     scan,
     scatter,
@@ -32,9 +35,9 @@ from fornax.primitives import (
 
 __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
-    argreduce, collectives, compare, complex, composite, concatenate, cond, convert, cumulative,
-    dot, dynamic_slice, elementwise, gamma, gather, iota, linear_solve, pad, reduce, scan, scatter,
-    select, shape, slice, sort, special, while_,
+    argreduce, bit_generator, collectives, combine, compare, complex, composite, concatenate, cond,
+    convert, cumulative, dot, dynamic_slice, elementwise, gamma, gather, iota, linear_solve, pad,
+    ragged_dot, reduce, scan, scatter, select, shape, slice, sort, special, while_,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):

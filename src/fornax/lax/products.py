@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fornax import settings
 from fornax.ir.requested import requested
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives.dot import dot_general_p
+from fornax.scalars import dtypes
 
 __all__ = [
+    "DotAlgorithm",
+    "DotAlgorithmPreset",
     "DotDimensionNumbers",
     "Precision",
     "PrecisionLike",
@@ -34,6 +40,84 @@ class Precision(enum.Enum):
     __str__ = __repr__
 
 
+class DotAlgorithm(NamedTuple):
+    """An algorithm for products: what operands are rounded to, and what products add up in.
+
+    No processor here offers such a choice: products with one raise ValueError, as in JAX.
+    """
+
+    lhs_precision_type: Any
+    rhs_precision_type: Any
+    accumulation_type: Any
+    lhs_component_count: int = 1
+    rhs_component_count: int = 1
+    num_primitive_operations: int = 1
+    allow_imprecise_accumulation: bool = False
+
+
+class DotAlgorithmPreset(enum.Enum):
+    """Named algorithms for products: dtypes of lhs, rhs, and of the sum.
+
+    Those that JAX takes on a CPU are taken, and all mean the same: as exact as the dtypes allow.
+    The others raise ValueError.
+    """
+
+    DEFAULT = 1
+    ANY_F8_ANY_F8_F32 = 2
+    ANY_F8_ANY_F8_F32_FAST_ACCUM = 3
+    ANY_F8_ANY_F8_ANY = 4
+    ANY_F8_ANY_F8_ANY_FAST_ACCUM = 5
+    F16_F16_F16 = 6
+    F16_F16_F32 = 7
+    BF16_BF16_BF16 = 8
+    BF16_BF16_F32 = 9
+    BF16_BF16_F32_X3 = 10
+    BF16_BF16_F32_X6 = 11
+    BF16_BF16_F32_X9 = 12
+    TF32_TF32_F32 = 13
+    TF32_TF32_F32_X3 = 14
+    F32_F32_F32 = 15
+    F64_F64_F64 = 16
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def supported_lhs_types(self) -> tuple[Any, ...] | None:
+        """The dtypes that lhs may have; None for any."""
+        first = self.name.split("_")[0]
+        if first in ("DEFAULT", "ANY"):
+            return None
+        if self.name in ("BF16_BF16_BF16", "BF16_BF16_F32"):
+            return dtypes.bfloat16.type, np.float32
+        return ({"F16": np.float16, "F64": np.float64}.get(first, np.float32),)
+
+    @property
+    def supported_rhs_types(self) -> tuple[Any, ...] | None:
+        """The dtypes that rhs may have; None for any."""
+        return self.supported_lhs_types
+
+    @property
+    def accumulation_type(self) -> Any:
+        """What products add up in; None if the result decides."""
+        if self.name == "DEFAULT" or "F8_ANY" in self.name and not self.name.count("F32"):
+            return None
+        last = self.name.split("_")[2]
+        return {"F16": np.float16, "BF16": dtypes.bfloat16.type, "F64": np.float64}.get(
+            last, np.float32
+        )
+
+
+_PRESETS = DotAlgorithmPreset
+#: the presets that make sense on a CPU
+_SUPPORTED = {
+    _PRESETS.DEFAULT, _PRESETS.F16_F16_F16, _PRESETS.BF16_BF16_F32, _PRESETS.BF16_BF16_F32_X3,
+    _PRESETS.BF16_BF16_F32_X6, _PRESETS.F32_F32_F32, _PRESETS.F64_F64_F64,
+}  # fmt: skip
+
 PrecisionLike = Any
 DotDimensionNumbers = tuple[
     tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]
@@ -46,23 +130,43 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
-def canonical_precision(precision: PrecisionLike) -> tuple[Precision, Precision] | None:
-    """One precision per operand. Raises ValueError for what is not a precision."""
+def canonical_precision(precision: PrecisionLike) -> Any:
+    """A precision per operand, an algorithm, or None. Raises ValueError for anything else."""
     if precision is None:
         return None
     if isinstance(precision, Precision):
         return precision, precision
     if isinstance(precision, str):
-        if precision not in _SPELLINGS:
-            raise ValueError(f"Precision spec {precision!r} is not one of {', '.join(_SPELLINGS)}")
-        return _SPELLINGS[precision], _SPELLINGS[precision]
+        if precision in _SPELLINGS:
+            return _SPELLINGS[precision], _SPELLINGS[precision]
+        precision = DotAlgorithmPreset.__members__.get(precision, precision)
+    if isinstance(precision, DotAlgorithm) or isinstance(precision, DotAlgorithmPreset):
+        if precision not in _SUPPORTED:
+            raise ValueError(
+                located(
+                    f"The precision '{precision}' is not supported by dot_general on CPU",
+                    "processors here have no such instructions",
+                    "one of " + ", ".join(sorted(p.name for p in _SUPPORTED)),
+                )
+            )
+        return precision
     if isinstance(precision, tuple | list) and len(precision) == 2:
-        first, second = (canonical_precision(p) or (Precision.DEFAULT,) for p in precision)
-        return first[0], second[0]
+        if all(isinstance(p, Precision) for p in precision):
+            return tuple(precision)
+        if all(isinstance(p, str) and p in _SPELLINGS for p in precision):
+            return _SPELLINGS[precision[0]], _SPELLINGS[precision[1]]
     raise ValueError(
-        "Precision must be None, a string, a lax.Precision value or a pair of them, got "
-        f"{precision!r}"
+        f"Precision argument must be one of None, a string ({', '.join(_SPELLINGS)}, or the name "
+        "of a lax.DotAlgorithmPreset), a lax.Precision value, a tuple of two of those, a "
+        f"lax.DotAlgorithmPreset or a lax.DotAlgorithm; but got {precision!r}."
     )
+
+
+def chosen_precision(precision: PrecisionLike) -> Any:
+    """`canonical_precision` of a precision, or of the setting `default_matmul_precision`."""
+    if precision is None:
+        precision = settings.current().default_matmul_precision
+    return canonical_precision(precision)
 
 
 def dot_general(
@@ -86,10 +190,9 @@ def dot_general(
         (_indices(lhs_batch), _indices(rhs_batch)),
     )
     params: dict[str, Any] = {"dimension_numbers": numbers}
-    if precision is None:
-        precision = settings.current().default_matmul_precision
+    precision = chosen_precision(precision)
     if precision is not None:
-        params["precision"] = canonical_precision(precision)
+        params["precision"] = precision
     if preferred_element_type is not None:
         params["preferred_element_type"] = requested(preferred_element_type)
     return dot_general_p.bind(lhs, rhs, **params)[0]

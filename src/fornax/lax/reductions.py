@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fornax import pytree
 from fornax.api.tracing import trace_types
 from fornax.ir.basis import reduce_sum_p
@@ -107,7 +109,8 @@ def reduce(
 
     operands: a tree of arrays of one shape. init_values: scalars of the same structure and dtypes,
     combined first. computation: two trees of scalars to one. Raises TypeError for dtypes that do
-    not match.
+    not match, ValueError for initial values that are no scalars or other numbers of results,
+    NotImplementedError for a computation that closes over arrays.
     """
     leaves, structure = pytree.tree_flatten(operands)
     starts, start_structure = pytree.tree_flatten(init_values)
@@ -119,23 +122,45 @@ def reduce(
             f"{structure} vs. {start_structure}"
         )
     dimensions = _axes(dimensions)
+    shapes = [typeof(s).shape for s in starts]
+    if any(shapes):
+        raise ValueError(f"reduce found non-scalar initial value: {shapes}")
     types = [ArrayType((), typeof(x).dtype) for x in leaves]
     scalars = pytree.tree_unflatten(structure, types)
-    program = trace_types(computation, (scalars, scalars), "reduce").jaxpr
-    whole = _whole_reduction(program)
-    if whole is not None and typeof(starts[0]).dtype == types[0].dtype:
-        primitive, combine = whole
-        total = primitive.bind(leaves[0], axes=dimensions)[0]
-        return pytree.tree_unflatten(structure, [combine.bind(starts[0], total)[0]])
-    params = {"jaxpr": program.without_consts(), "dimensions": dimensions}
+    traced = trace_types(computation, (scalars, scalars), "reduce")
+    program = traced.jaxpr
+    if len(program.outputs) != len(leaves):
+        raise ValueError(
+            f"reduce: the computation of {len(leaves)} operands must give as many results, got "
+            f"{len(program.outputs)}"
+        )
     if program.consts:
-        raise TypeError("lax.reduce: the computation may not close over traced values or arrays")
-    outs = reduce_p.bind(*leaves, *starts, **params)
-    return pytree.tree_unflatten(structure, outs)
+        raise NotImplementedError(
+            "Reduction computations can't close over Tracers or arrays.\n"
+            "  why:   the computation is a program of scalars, of its arguments alone\n"
+            "  try:   close over numbers, or give the array as another operand"
+        )
+    whole = _whole_reduction(program)
+    if whole is not None:
+        primitive, combine, neutral = whole
+        if _is_number(starts[0], neutral(types[0].dtype)):  # of whatever dtype
+            return pytree.tree_unflatten(
+                traced.out_tree, primitive.bind(leaves[0], axes=dimensions)
+            )
+        if typeof(starts[0]).dtype == types[0].dtype:
+            total = primitive.bind(leaves[0], axes=dimensions)[0]
+            return pytree.tree_unflatten(traced.out_tree, combine.bind(starts[0], total))
+    params = {"jaxpr": program, "dimensions": dimensions}
+    return pytree.tree_unflatten(traced.out_tree, reduce_p.bind(*leaves, *starts, **params))
 
 
-def _whole_reduction(program: Jaxpr) -> tuple[Primitive, Primitive] | None:
-    """(reduction, operation) for a program that is one operation on its two inputs."""
+def _is_number(x: Any, number: Any) -> bool:
+    """Whether x is known to be that number; a tracer is not, whatever stands behind it."""
+    return isinstance(x, bool | int | float | complex | np.generic) and bool(x == number)
+
+
+def _whole_reduction(program: Jaxpr) -> tuple[Primitive, Primitive, Callable] | None:
+    """(reduction, operation, neutral element) for one operation on two inputs."""
     if len(program.equations) != 1 or len(program.inputs) != 2:
         return None
     (equation,) = program.equations
@@ -144,7 +169,8 @@ def _whole_reduction(program: Jaxpr) -> tuple[Primitive, Primitive] | None:
         return None
     if set(equation.inputs) != set(program.inputs):
         return None
-    return primitive, equation.primitive
+    neutral = getattr(primitive, "start", lambda dtype: 0)
+    return primitive, equation.primitive, neutral
 
 
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Any:

@@ -13,7 +13,7 @@ from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type, converted
 from fornax.primitives.family import computed_in, narrowed
-from fornax.scalars import promotion
+from fornax.scalars import dtypes
 
 #: ((lhs contracting, rhs contracting), (lhs batch, rhs batch))
 DimensionNumbers = tuple[
@@ -45,11 +45,10 @@ class DotGeneral(Primitive):
             *(x.shape[d] for d in free_dimensions(x.ndim, x_contract, x_batch)),
             *(y.shape[d] for d in free_dimensions(y.ndim, y_contract, y_batch)),
         )
-        dtype = preferred_element_type
-        if dtype is None:
-            dtype = x.dtype
-            if x.dtype != y.dtype:
-                dtype = promotion.promote([(t.dtype, t.weak_type) for t in (x, y)])[0]
+        dtype = x.dtype if x.dtype == y.dtype else _wider(x.dtype, y.dtype)
+        if preferred_element_type is not None:
+            _check_preferred(dtype, preferred_element_type, precision)
+            dtype = preferred_element_type
         return [ArrayType(shape, dtype, x.weak_type and y.weak_type)]
 
     def reference(self, x, y, *, dimension_numbers, **params):
@@ -111,6 +110,42 @@ class DotGeneral(Primitive):
             out = len(x_batch) + len(x_free) + y_free.index(y_dim)
         numbers = ((x_contract, y_contract), (x_batch, y_batch))
         return self.bind(x, y, dimension_numbers=numbers, **params), [out]
+
+
+def _breadth(dtype: dtypes.Dtype) -> tuple:
+    """What orders dtypes: complex, range, digits, width, sign; as XLA compares them."""
+    part = dtype.type(0).real.dtype if dtypes.is_complex(dtype) else dtype
+    if dtypes.is_floating(part):
+        info = dtypes.finfo(part)
+        return dtypes.is_complex(dtype), info.maxexp, info.nmant, info.bits, True
+    return False, -1, -1, _bits(part), not dtypes.is_unsigned_integer(part)
+
+
+def _bits(dtype: dtypes.Dtype) -> int:
+    """The width of a number, of one part of a complex one."""
+    if dtype == np.bool_:
+        return 1
+    return (dtypes.finfo if dtypes.is_inexact(dtype) else dtypes.iinfo)(dtype).bits
+
+
+def _wider(first: dtypes.Dtype, second: dtypes.Dtype) -> dtypes.Dtype:
+    """The dtype of products of two dtypes: the one of more range, digits, width."""
+    ranks = _breadth(first), _breadth(second)
+    if ranks[0] == ranks[1]:
+        raise TypeError(f"lax.dot_general argument type error: {first.name}, {second.name}")
+    return first if ranks[0] > ranks[1] else second
+
+
+def _check_preferred(dtype: dtypes.Dtype, preferred: dtypes.Dtype, precision: Any) -> None:
+    """Raise TypeError for results narrower than integer (or complex) products."""
+    if dtypes.is_floating(dtype) or dtype == preferred:
+        return
+    algorithm = precision is not None and type(precision) is not tuple
+    if not algorithm and _bits(preferred) < _bits(dtype):
+        raise TypeError(
+            "`preferred_element_type` must not be narrower than the original type, got "
+            f"preferred_element_type of {preferred.name} for result type of {dtype.name}."
+        )
 
 
 def _shifted(group: Sequence[int], dim: int | None) -> tuple[int, ...]:

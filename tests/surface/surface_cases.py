@@ -1,0 +1,161 @@
+"""Expressions over `jax` and the arrays below, one test case each, in lists by subject.
+
+`record.py` evaluates them with JAX, the tests with Fornax. Upper-case names that an expression
+mentions become the arguments when it runs under jit. `jnp`, `lax`, `np`, `grad`, `vmap` are there.
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy
+
+_random = numpy.random.default_rng(11)
+
+
+def _floats(*shape, dtype="float32"):
+    return numpy.round(_random.normal(size=shape) * 2, 2).astype(dtype)
+
+
+def _complex(*shape):
+    return (_floats(*shape) + 1j * _floats(*shape)).astype("complex64")
+
+
+ARRAYS = {
+    "V": _floats(6),
+    "W": _floats(6),
+    "M": _floats(6, 3),
+    "L": _floats(3, 4),
+    "G": _floats(4, 3, 5),
+    "S": _floats(4, 4),
+    "T": _floats(2, 4, 4),
+    "H": _floats(5, 3),
+    "C": _complex(4, 4),
+    "CH": _complex(5, 3),
+    "I": _random.integers(-5, 6, (3, 4)).astype("int32"),
+    "J": _random.integers(0, 4, 6).astype("int32"),
+    "U": _random.integers(0, 250, 6).astype("uint8"),
+    "B": _random.integers(0, 2, (3, 4)).astype(bool),
+    "K4": numpy.array([1, 2, 3, 4], "uint32"),
+    "K8": _random.integers(0, 2**32, (2, 4)).astype("uint32"),
+    "KM": numpy.array([7, 9, 2**32 - 1, 2**32 - 1], "uint32"),
+    "GS": numpy.array([2, 1, 0, 2], "int32"),
+    "GB": numpy.array([[2, 1, 0, 2], [0, 3, 3, 0]], "int32"),
+    "H16": _floats(6, 3, dtype="float16"),
+}
+
+BITS = [
+    f"lax.rng_bit_generator({key}, {shape}, '{dtype}', {algorithm})"
+    for key, shape, dtype, algorithm in (
+        ("K4", (5,), "uint32", 0), ("K4", (3, 3), "uint32", 1), ("K4", (), "uint8", 0),
+        ("K4", (2, 3), "uint16", 2), ("KM", (9,), "uint32", 0), ("KM", (3, 4), "uint32", 1),
+        ("KM", (2, 3, 3), "uint32", 1), ("KM", (5, 7, 1), "uint8", 1), ("KM", (0, 3), "uint32", 1),
+        ("KM", (7,), "uint8", 1), ("KM", (3, 5), "uint16", 0), ("K4", (), "uint32", 1),
+    )
+] + [
+    "vmap(lambda k: lax.rng_bit_generator(k, (3,)))(K8)",
+    "vmap(lambda k: lax.rng_bit_generator(k, (3,)), 1)(K8.T)",
+    "lax.rng_bit_generator(K4, (3,), algorithm=lax.RandomAlgorithm.RNG_PHILOX)",
+    "lax.rng_bit_generator(K4, (3,), 'int32')",
+    "lax.rng_bit_generator(K4, (3,), 'float32')",
+    "str(lax.RandomAlgorithm.RNG_THREE_FRY)",
+    "list(lax.RandomAlgorithm)",
+    "lax.rng_uniform(0.0, np.int32(1), (3,))",
+    "lax.rng_uniform(np.zeros(2), np.ones(2), (3,))",
+    "lax.rng_uniform(0.0, 1.0, (3, 2)).shape",
+    "lax.rng_uniform(0, 10, (3,)).dtype.name",
+]  # fmt: skip
+
+_D = "lax.RaggedDotDimensionNumbers"
+PRODUCTS = [
+    "lax.ragged_dot(M, G, GS)",
+    "lax.ragged_dot(M, G, GS + 1)",
+    "lax.ragged_dot(M, G, GS - 1)",
+    "lax.ragged_dot(H16, G, GS)",
+    "lax.ragged_dot(H16, G.astype('float16'), GS, preferred_element_type='float32')",
+    "lax.ragged_dot(M, G, GS, precision='highest')",
+    "grad(lambda x, y: (lax.ragged_dot(x, y, GS) ** 2).sum(), argnums=(0, 1))(M, G)",
+    "jax.jvp(lambda x, y: lax.ragged_dot(x, y, GS), (M, G), (M + 1, G * 2))",
+    "vmap(lax.ragged_dot)(jnp.stack([M, M + 1]), jnp.stack([G, G * 2]), GB)",
+    f"lax.ragged_dot_general(M.T, W[:, None], GS, {_D}((([1], [0]), ([], [])), [1], []))",
+    f"lax.ragged_dot_general(T, T, GS, {_D}((([2], [1]), ([0], [0])), [0], []))",
+    f"lax.ragged_dot_general(jnp.stack([M, M]), G, GB, {_D}((([2], [1]), ([], [])), [1], [0]))",
+    f"lax.ragged_dot_general(jnp.stack([M, M]), G, GS, {_D}((([2], [1]), ([], [])), [1], [0]))",
+    "lax.ragged_dot(M, G, GS[:3])",
+    "lax.ragged_dot(M, G[:, :2], GS)",
+    "lax.ragged_dot(M, G, GS.astype('float32'))",
+    "lax.ragged_dot(M[0], G, GS)",
+    "lax.ragged_dot(M, G[0], GS)",
+    f"lax.ragged_dot_general(M, G, GS, {_D}((([1], [1]), ([], [])), [], [0]))",
+    f"lax.ragged_dot_general(M, G, GS, {_D}((([1], [1]), ([], [])), [0], []))",
+    f"lax.ragged_dot_general(M, G, GS, {_D}((([1], [1]), ([], [])), [5], [0]))",
+    f"lax.ragged_dot_general(M, G, GS, {_D}((([1], [1]), ([], [])), [0], [7]))",
+    f"lax.ragged_dot_general(M, G, GS, {_D}((([1], [1]), ([], [])), [0], [1]))",
+    f"lax.ragged_dot_general(M, G, GS[0], {_D}((([1], [1]), ([], [])), [0], [0]))",
+    f"lax.ragged_dot_general(M, G, GB, {_D}((([1], [1]), ([], [])), [0], [0]))",
+    f"lax.ragged_dot_general(M.T, M, GS, {_D}((([1], [0]), ([], [])), [1], [0]))",
+    f"repr({_D}((([1], [1]), ([], [])), [0], [0]))",
+    f"{_D}((([1], [1]), ([], [])), [0], [0]) == {_D}((((1,), (1,)), ((), ())), (0,), (0,))",
+    "[lax.dot(M.T, M, precision=p) for p in ('F32_F32_F32', 'BF16_BF16_F32_X3', 'DEFAULT')]",
+    "lax.dot(M.T, M, precision=lax.DotAlgorithmPreset.F64_F64_F64, "
+    "preferred_element_type='float32')",
+    "lax.dot(M.T, M, precision='TF32_TF32_F32')",
+    "lax.dot(M.T, M, precision=lax.DotAlgorithm(np.float32, np.float32, np.float32))",
+    "lax.dot(M.T, M, precision='unknown')",
+    "lax.dot(M.T, M, precision=(lax.Precision.HIGH, None))",
+    "lax.dot(M.T, M, precision=['high', 'default'])",
+    "[(p.value, str(p), repr(p)) for p in lax.DotAlgorithmPreset]",
+    "[repr(p.supported_lhs_types) for p in lax.DotAlgorithmPreset if 'BF16_BF16' not in p.name]",
+    "[repr(p.accumulation_type) for p in lax.DotAlgorithmPreset if p.name[:6] != 'BF16_B']",
+    "lax.DotAlgorithm('float16', 'float16', 'float32')",
+    "lax.dot(I.astype('int8'), I.T.astype('uint8'))",
+    "lax.dot(H16.T, M.astype('bfloat16'))",
+    "lax.dot(I, I.T, preferred_element_type='int8')",
+    "lax.dot(I.astype('int8'), I.T.astype('int8'), preferred_element_type='int32')",
+    "lax.dot(M.T, M, preferred_element_type='float16')",
+]  # fmt: skip
+
+_LARGEST = "lambda a, b: (jnp.where(a[0] >= b[0], a[0], b[0]), jnp.where(a[0] >= b[0], a[1], b[1]))"
+_START = "(np.float32(-np.inf), np.int32(-1))"
+REDUCTIONS = [
+    *(f"lax.reduce((S, lax.iota('int32', 16).reshape(4, 4)), {_START}, {_LARGEST}, {dims})"
+      for dims in ("(0,)", "(1,)", "(0, 1)", "[1]", "()")),
+    f"vmap(lambda x: lax.reduce((x, lax.iota('int32', 4)), {_START}, {_LARGEST}, (0,)))(S)",
+    "lax.reduce(S, 0, lax.add, (0,))",
+    "lax.reduce(S, 3, lax.add, (0,))",
+    "lax.reduce(S, np.float32(3), lax.add, (0,))",
+    "lax.reduce(S, 0.0, lambda a, b: a + b + a * b, (0,))",
+    "lax.reduce(S, np.float32(0), lambda a, b: a + b + a * b, (1,))",
+    "lax.reduce(B, False, lax.max, (0,))",
+    "lax.reduce(I, np.int32(0), lax.bitwise_xor, (1,))",
+    "lax.reduce(C, np.complex64(1), lambda a, b: a * b, (0, 1))",
+    "lax.reduce({'a': S, 'b': S}, {'a': np.float32(0), 'b': np.float32(1)}, "
+    "lambda x, y: (x['a'] + y['a'], x['b'] * y['b']), (0,))",
+    "grad(lambda x: lax.reduce(x, np.float32(0), lambda a, b: a + b + a * b, (0,)).sum())(S)",
+    "lax.reduce(S, np.zeros(2, 'float32'), lax.add, (0,))",
+    "lax.reduce(S, np.float32(0), lambda a, b: (a, b), (0,))",
+    "lax.reduce((S,), [np.float32(0)], lambda a, b: a, (0,))",
+    "lax.reduce((), (), lambda a, b: (), (0,))",
+]  # fmt: skip
+
+SUBJECTS = {"bits": BITS, "products": PRODUCTS, "reductions": REDUCTIONS}
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    """(subject, expression) of every case."""
+    for subject, lines in SUBJECTS.items():
+        for line in lines:
+            yield subject, line
+
+
+def mentioned(line: str) -> dict[str, numpy.ndarray]:
+    """The arrays that an expression mentions."""
+    return {name: x for name, x in ARRAYS.items() if re.search(rf"\b{name}\b", line)}
+
+
+def evaluate(line: str, jax, arrays):
+    """The value of an expression; `jax` is the package to evaluate it with."""
+    names = {
+        "jax": jax, "jnp": jax.numpy, "lax": jax.lax, "np": numpy, "grad": jax.grad,
+        "vmap": jax.vmap,
+    }  # fmt: skip
+    return eval(line, names | dict(arrays))
