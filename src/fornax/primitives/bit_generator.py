@@ -18,6 +18,7 @@ from fornax.ir.effects import Effect
 from fornax.ir.primitive import Primitive
 from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import threefry
 from fornax.primitives.compare import lt_p
 from fornax.primitives.concatenate import concatenate, stack_last
 from fornax.primitives.convert import convert_element_type
@@ -35,7 +36,6 @@ from fornax.primitives.iota import iota_p
 from fornax.primitives.meaning import multiply_high
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
-from fornax.primitives.threefry import threefry2x32_p
 from fornax.scalars import dtypes
 
 __all__ = ["RandomAlgorithm", "rng_bit_generator_p", "rng_uniform_p"]
@@ -86,7 +86,7 @@ class _NumPy:
 
     @staticmethod
     def threefry(*words: Any) -> Any:
-        return threefry2x32_p.reference(*words)
+        return threefry.threefry2x32_p.reference(*words)
 
 
 class _Traced:
@@ -95,7 +95,7 @@ class _Traced:
     add, mul, xor, or_, less = add_p, mul_p, xor_p, or_p, lt_p
     shl, shr, mulhi = shift_left_p, shift_right_logical_p, mulhi_p
     reshape, concatenate, part, stack = reshape, concatenate, slice_in, stack_last
-    cast, threefry = convert_element_type, threefry2x32_p.bind
+    cast, threefry = convert_element_type, threefry.threefry2x32_p.bind
 
     @staticmethod
     def word(number: int) -> Any:  # a scalar of 64 bits is not one where they are disabled
