@@ -42,11 +42,10 @@ def assign(memories: list[Memory]) -> tuple[int, list[tuple[int, int]]]:
         starts, ends, lows, highs = placed[:, :count]
         alive = np.flatnonzero((starts <= memory.end) & (ends >= memory.start))
         alive = alive[np.argsort(lows[alive])]
-        offset = 0
-        for low, high in zip(lows[alive].tolist(), highs[alive].tolist(), strict=True):
-            if low - offset >= size:
-                break
-            offset = max(offset, high)
+        # where what lies below ends: the first gap that is wide enough begins there
+        below = np.maximum.accumulate(np.append(0, highs[alive]))
+        wide = np.flatnonzero(lows[alive] - below[:-1] >= size)
+        offset = int(below[wide[0] if len(wide) else -1])
         placed[:, count] = memory.start, memory.end, offset, offset + size
         total = max(total, offset + size)
         result.append((memory.slot, offset))

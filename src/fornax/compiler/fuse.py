@@ -21,6 +21,7 @@ from fornax.compiler.canonical import CONTROL
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.loop.builder import Builder, compute_dtype
 from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
+from fornax.compiler.order import Node, Order
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
 from fornax.record import field, record
@@ -32,7 +33,7 @@ PROLOGUE = frozenset(("dot_general", "concatenate"))
 
 
 @record(eq=False)
-class Group:
+class Group(Node):
     """One unit of execution: a fused loop nest, a heavy kernel, or a control or host step."""
 
     number: int
@@ -46,8 +47,6 @@ class Group:
     equation: Equation | None = None
     has_reduction: bool = False
     work: int = 0
-    #: groups whose results this one reads
-    needs: set[Group] = field(default_factory=set)
 
 
 @record(frozen=True)
@@ -102,6 +101,7 @@ class _Walk:
         self.reads: dict[Var, dict[tuple, Read]] = {}
         self.stored: dict[Var, Group] = {}
         self.groups: list[Group] = []
+        self.order = Order()
         self.forced: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
         self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
         stops: set[Var] = set(self.forced)
@@ -124,7 +124,7 @@ class _Walk:
         table = self.reads.setdefault(var, {})
         table.setdefault((read.group, read.index), read)
         if var in self.stored and self.stored[var] is not read.group:
-            read.group.needs.add(self.stored[var])
+            self.order.need(read.group, self.stored[var])
 
     def readers(self, equation: Equation) -> list[Read]:
         """Distinct reads of any result of an equation."""
@@ -260,12 +260,13 @@ class _Walk:
             self.stored[var] = group
         for read in reads:
             if read.group is not group:
-                read.group.needs.add(group)
+                self.order.need(read.group, group)
 
     def new_group(self, shape: tuple[int, ...], axes: tuple[Axis, ...], equation=None) -> Group:
         index = tuple(self.b.axis(a) for a in axes)
         group = Group(len(self.groups), shape, axes, index, equation=equation)
         self.groups.append(group)
+        self.order.add(group)
         return group
 
     def group_to_join(
@@ -301,21 +302,9 @@ class _Walk:
             if read.group is group:
                 if read.index != group.index[:rank]:
                     return False
-            elif self.depends(group, read.group):
+            elif self.order.depends(group, read.group):
                 return False
         return True
-
-    def depends(self, group: Group, other: Group) -> bool:
-        """Whether `group` needs results of `other`, directly or not."""
-        stack, seen = [group], {group}
-        while stack:
-            for needed in stack.pop().needs:
-                if needed is other:
-                    return True
-                if needed not in seen:
-                    seen.add(needed)
-                    stack.append(needed)
-        return False
 
     # --- heavy operations ---
     def heavy(self, equation: Equation) -> None:
@@ -379,24 +368,15 @@ class _Walk:
             return False
         if group.shape and not any(v.type.size >= 16 for v in shared):
             return False
-        return not self.depends(group, other) and not self.depends(other, group)
+        return not self.order.depends(group, other) and not self.order.depends(other, group)
 
     def merge(self, group: Group, other: Group) -> None:
         group.members.extend(other.members)
         group.work += other.work
-        group.needs |= other.needs
         for var in other.members:
             self.stored[var] = group
-        for table in self.reads.values():
-            for key in [k for k in table if k[0] is other]:
-                read = table.pop(key)
-                table[(group, read.index)] = Read(group, read.index, read.path)
-        for third in self.groups:
-            if other in third.needs:
-                third.needs.discard(other)
-                third.needs.add(group)
         other.members = []
-        group.needs.discard(group)
+        self.order.merge(group, other)
 
     def in_order(self) -> list[Group]:
         """Groups so that each comes after those it needs; effects keep program order."""
@@ -414,7 +394,7 @@ class _Walk:
         ]  # fmt: skip
         effectful.sort(key=first)
         for before, after in zip(effectful, effectful[1:], strict=False):
-            after.needs.add(before)
+            self.order.need(after, before)
         order: list[Group] = []
         state: dict[Group, int] = {}
         for root in sorted(alive, key=first):

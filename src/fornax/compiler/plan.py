@@ -284,7 +284,7 @@ class _Body:
                 continue
             free = wanted is None and not memory.donated
             if free or wanted is memory or self.updates_carry(var, memory):
-                if not any(m is memory for v, m in self.memory.items() if v in group.members):
+                if all(self.memory.get(v) is not memory for v in group.members):
                     self.memory[var] = memory
                     return memory
         memory = wanted or self.planner.arena(nbytes(var.type))
