@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from agreement import agree, target
+from agreement import agree, equal, first_difference, target
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_kernels import make
@@ -12,6 +13,8 @@ from written_kernels import CASES
 from fornax.backends import cpu
 from fornax.backends.llvm.target import find
 from fornax.compiler.loop import parallelize, tile
+from fornax.compiler.loop.interpret import interpret
+from fornax.compiler.target import Target
 
 SEEDS = st.integers(0, 2**20)
 
@@ -47,3 +50,39 @@ def test_kernels_compile_for_a_target_that_cannot_run_here(kind, seed):
 @pytest.mark.parametrize("case", CASES)
 def test_written_kernels(name, case):
     agree(CASES[case](), target(name))
+
+
+@pytest.fixture
+def all_streamed(monkeypatch):
+    """Results of any size are written past the caches."""
+    monkeypatch.setattr(Target, "streamed", property(lambda self: 1))
+    monkeypatch.setattr(cpu, "compiled", {})
+
+
+def placed(array: np.ndarray, offset: int) -> np.ndarray:
+    """A copy that begins `offset` bytes behind a cache line."""
+    raw = np.zeros(array.nbytes + 128, np.uint8)
+    begin = -raw.ctypes.data % 64 + offset
+    copy = raw[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("kind", ["elementwise", "reduction"])
+@pytest.mark.parametrize("offset", [0, 8])
+def test_results_past_the_caches(name, kind, offset, small_blocks, all_streamed):
+    """Aligned results are streamed, others stored; both hold what the interpreter says."""
+    chosen = target(name)
+    streamed = 0
+    for seed in range(8):
+        made = make(kind, seed)
+        expected, found = made.copies(), [placed(a, offset) for a in made.copies()]
+        agree(made, chosen)
+        compiled = cpu.compile_kernel(made.kernel, chosen, stages=True)
+        streamed += "movnt" in compiled.stages["assembly"]
+        interpret(made.kernel, expected)
+        cpu.run(compiled, found)
+        for k in made.outputs:
+            assert equal(expected[k], found[k]), first_difference(expected[k], found[k])
+    assert streamed

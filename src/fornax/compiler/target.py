@@ -23,10 +23,18 @@ class Target:
     half: bool = True  #: converts between float16 and float32
     rounding: bool = True  #: has floor, ceil, trunc and round-to-even
     masked_bits: tuple[int, ...] = ()
+    streams: bool = True  #: can write past the caches
     triple: str = ""  #: empty: that of this process
     l1: int = 32 << 10
     l2: int = 512 << 10
     l3: int = 16 << 20
+
+    @property
+    def streamed(self) -> int:
+        """Bytes from which on a result is written past the caches: it would push out everything
+        else and be gone itself when somebody reads it. Measured: between 2 and 8 times l2 it does
+        not matter, above that it takes half of the time."""
+        return max(8 * self.l2, 16 << 20)
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` in one vector register."""

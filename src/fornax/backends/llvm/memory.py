@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
 
 Terms = tuple[tuple[Expr, int], ...]
+#: bytes of a cache line
+LINE = 64
 #: strides up to this are loaded as one piece and shuffled
 MOST_INTERLEAVED = 4
 
@@ -378,6 +380,24 @@ def prepare(e: Values, store: Store) -> Pending:
     return Pending(store, access(e, offset), e.value(store.value), mask)
 
 
+def streaming(e: Values, buffer: Buffer, terms: Terms, constant: int, lanes: int) -> str:
+    """How a whole vector is stored past the caches, or "" if it is not, or may not be aligned.
+
+    The vector axis itself counts in steps of `lanes`.
+    """
+    if buffer not in e.streams:
+        return ""
+    size = WIDTH[buffer.dtype] // 8
+    whole = min(lanes * size, e.target.vector_bits // 8)
+    steps = [
+        coefficient * (lanes if part.kind == "axis" and part.data is e.vector.axis else 1)
+        for part, coefficient in terms
+    ]
+    if whole < 16 or any(step * size % whole for step in (*steps, constant)):
+        return ""
+    return f"align {whole}, !nontemporal !0"
+
+
 def stored(e: Values, value: Value, dtype: str, lanes: int) -> tuple[str, str]:
     """(type, name) of a value as it goes to memory."""
     depth = e.scopes[-1].depth
@@ -450,8 +470,10 @@ def store_square(e: Values, group: list[Pending]) -> None:
     align = max(WIDTH[buffer.dtype] // 8, 1)
     for lane, name in enumerate(rows):
         found = first.found
-        pointer = address(e, buffer, found.scalar, found.constant + lane * found.stride)
-        e.scopes[-1].lines.append(f"  store {kind} {name}, ptr {pointer.name}, align {align}")
+        constant = found.constant + lane * found.stride
+        pointer = address(e, buffer, found.scalar, constant)
+        how = streaming(e, buffer, found.scalar, constant, lanes) or f"align {align}"
+        e.scopes[-1].lines.append(f"  store {kind} {name}, ptr {pointer.name}, {how}")
 
 
 def interleaved(e: Values, rest: list[Pending]) -> list[Pending] | None:
@@ -527,7 +549,8 @@ def store_one(e: Values, one: Pending) -> None:
     if found.stride == 1 and not found.lanes:
         pointer = address(e, buffer, found.scalar, found.constant)
         if condition is None:
-            lines.append(f"  store {kind} {name}, ptr {pointer.name}, align {align}")
+            how = streaming(e, buffer, found.scalar, found.constant, lanes) or f"align {align}"
+            lines.append(f"  store {kind} {name}, ptr {pointer.name}, {how}")
         elif (only := masks.single_lane(condition)) is not None:
             # not for speed: LLVM 22 makes a masked store of truncated lanes with one lane active
             # a scalar store of the lane before its truncation, over what follows in memory

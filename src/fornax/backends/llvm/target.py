@@ -16,7 +16,7 @@ TARGETS = {
     ),
     "avx2": Target("avx2", "x86-64-v3", "", 256, 16, masked_bits=(32, 64)),
     "sse2": Target("sse2", "x86-64", "", 128, 16, fma=False, half=False, rounding=False),
-    "neon": Target("neon", "", "", 128, 32),
+    "neon": Target("neon", "", "", 128, 32, streams=False),
 }
 
 #: flags of /proc/cpuinfo that a target needs

@@ -36,21 +36,90 @@ from fornax.compiler.target import Target
 
 
 def text(kernel: Kernel, target: Target, symbol: str = "kernel") -> str:
-    """LLVM assembly of a legalized kernel with flat buffers: one function called `symbol`."""
-    return Emitter(kernel, target).function(symbol)
+    """LLVM assembly of a legalized kernel with flat buffers: a function called `symbol`.
+
+    Where large results are written past the caches, which needs them to be aligned, there are two
+    functions and `symbol` calls one.
+    """
+    streams = streamed(kernel, target)
+    emitter = Emitter(kernel, target, streams)
+    if not streams:
+        functions = emitter.function(symbol)
+    else:
+        plain = Emitter(kernel, target)
+        functions = [
+            *emitter.function(f"{symbol}_streams", "internal "),
+            *plain.function(f"{symbol}_plain", "internal "),
+            *dispatch(kernel, streams, symbol),
+            "declare void @llvm.x86.sse.sfence()",
+        ]
+        emitter.called |= plain.called
+    for name, described in emitter.called.items():
+        functions += formula_function(name, *described, target)
+    if streams:
+        functions.append("!0 = !{i32 1}")
+    attributes = f'nounwind "prefer-vector-width"="{target.vector_bits}"'
+    return "\n".join([*functions, f"attributes #0 = {{ {attributes} }}"]) + "\n"
+
+
+def streamed(kernel: Kernel, target: Target) -> frozenset[Buffer]:
+    """The results that are too large for the caches, if this processor can write past them."""
+    large = {
+        b for b in kernel.buffers
+        if b.role == "out" and b.size * WIDTH[b.dtype] // 8 >= target.streamed
+    }  # fmt: skip
+    if not large or not target.streams:
+        return frozenset()
+    nodes = reachable(expressions(kernel.body))
+    return frozenset(large.difference(n.data for n in nodes if n.kind == "load"))
+
+
+PARAMETERS = "ptr %buffers, i64 %begin, i64 %end, i64 %worker"
+
+
+def dispatch(kernel: Kernel, streams: Iterable[Buffer], symbol: str) -> list[str]:
+    """A function that calls the streaming one if all those buffers are aligned to cache lines."""
+    lines = [f"define void @{symbol}({PARAMETERS}) #0 {{"]
+    bits = []
+    for k, buffer in enumerate(kernel.buffers):
+        if buffer in streams:
+            lines.append(f"  %s{k} = getelementptr ptr, ptr %buffers, i64 {k}")
+            lines.append(f"  %p{k} = load ptr, ptr %s{k}, align 8")
+            lines.append(f"  %i{k} = ptrtoint ptr %p{k} to i64")
+            bits.append(f"%i{k}")
+            if len(bits) > 1:
+                lines.append(f"  %o{k} = or i64 {bits[-2]}, {bits[-1]}")
+                bits[-1] = f"%o{k}"
+    return [
+        *lines,
+        f"  %low = and i64 {bits[-1]}, {memory.LINE - 1}",
+        "  %aligned = icmp eq i64 %low, 0",
+        "  br i1 %aligned, label %streams, label %plain",
+        "streams:",
+        f"  call void @{symbol}_streams({PARAMETERS})",
+        # these stores are ordered before later ones only by a fence
+        "  call void @llvm.x86.sse.sfence()",
+        "  ret void",
+        "plain:",
+        f"  call void @{symbol}_plain({PARAMETERS})",
+        "  ret void",
+        "}",
+    ]
 
 
 class Emitter(Values):
-    """Emits one kernel."""
+    """Emits one kernel. `streams`: the buffers that are written past the caches."""
 
-    def __init__(self, kernel: Kernel, target: Target):
+    def __init__(self, kernel: Kernel, target: Target, streams: frozenset[Buffer] = frozenset()):
         written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
         super().__init__(target, written)
+        self.streams = streams
         self.kernel = kernel
         self.allocations: list[str] = []
 
     # --- the function ---
-    def function(self, symbol: str) -> str:
+    def function(self, symbol: str, linkage: str = "") -> list[str]:
+        """The lines of the kernel's function."""
         kernel = self.kernel
         top = Scope(0, "entry")
         self.scopes = [top]
@@ -66,9 +135,8 @@ class Emitter(Values):
             top.block = "run"
         self.body(kernel.body, nonempty=alone)
         top.lines.append("  br label %done")
-        attributes = f'nounwind "prefer-vector-width"="{self.target.vector_bits}"'
-        lines = [
-            f"define void @{symbol}(ptr %buffers, i64 %begin, i64 %end, i64 %worker) #0 {{",
+        return [
+            f"define {linkage}void @{symbol}({PARAMETERS}) #0 {{",
             "entry:",
             *self.allocations,
             *top.lines,
@@ -76,10 +144,6 @@ class Emitter(Values):
             "  ret void",
             "}",
         ]
-        for symbol, described in self.called.items():
-            lines += formula_function(symbol, *described, self.target)
-        lines.append(f"attributes #0 = {{ {attributes} }}")
-        return "\n".join(lines) + "\n"
 
     def pointer(self, position: int, name: str) -> None:
         slot = self.put(0, f"getelementptr ptr, ptr %buffers, i64 {position}")

@@ -23,6 +23,7 @@ class Values:
     def __init__(self, target: Target, written: set[Buffer]):
         self.target = target
         self.written = written
+        self.streams: frozenset[Buffer] = frozenset()  #: written past the caches
         self.scopes: list[Scope] = []
         self.known: dict[object, Value] = {}
         self.bound: dict[tuple[str, Axis | Carry], Value] = {}
