@@ -23,6 +23,7 @@ import numpy as np
 import fornax as fx
 import fornax.numpy as fnp
 from fornax import lax, settings
+from fornax.tree_util import tree_leaves as leaves
 
 Value = object
 SHAPES = (
@@ -99,6 +100,63 @@ def _while(x, y, choice):
         return count + 1, _sin(value) + 0.1
 
     return lax.while_loop(lambda s: s[0] < limit, body, (0, x))[1]
+
+
+def _loop(x, y, choice):
+    """Loops whose bodies are made of several kernels: updates, branches, loops, reductions."""
+    x = x.reshape(-1)[:40]
+    if not x.size:
+        return x
+    n, steps, other = x.size, 1 + choice % 5, fnp.sum(y) * 0.01
+
+    def fill(i, s):
+        return s.at[i % n].set(s[(i - 1) % n] * 0.5 + other), None
+
+    def exchange(i, s):
+        a, b = s
+        return (b * 0.5, a.at[i % n].add(b[0])), a[0]
+
+    def branches(i, s):
+        return lax.cond(i % 3 == 1, lambda v: v.at[0].set(v[-1] * 0.5), lambda v: v * 0.9, s), s[0]
+
+    def scalars(i, s):
+        k, total = s
+        total = lax.cond(total > 0, lambda t: t - 0.3, lambda t: t + 0.2, total)
+        return ((k + 2) % n, total + x[k]), (k, total)
+
+    def nested(i, s):
+        inner = lambda c, r: (c * 0.5 + r, c)  # noqa: E731
+        last, stacked = lax.scan(inner, s[0], s, reverse=bool(choice % 2))
+        return s.at[i % n].set(last) * 0.9, stacked
+
+    def product(i, s):
+        return fnp.tanh(fnp.outer(s, s) @ s * 0.1), fnp.max(s)
+
+    def slide(i, s):
+        window = lax.dynamic_slice(s, (i,), (1 + n // 2,))
+        return lax.dynamic_update_slice(s, window * 0.5, (n - i,)), window
+
+    zero = fnp.zeros((), fnp.int32)
+    bodies = [
+        (fill, x), (exchange, (x, x[::-1])), (branches, x), (scalars, (zero, x[0])), (nested, x),
+        (product, x), (slide, x),
+    ]  # fmt: skip
+    body, start = bodies[(choice // 5) % len(bodies)]
+    if choice % 4 == 3:
+        go = lambda s: (s[0] < steps) & ~fnp.isnan(fnp.sum(fnp.asarray(leaves(s[1])[-1])))  # noqa: E731
+        out = lax.while_loop(go, lambda s: (s[0] + 1, body(s[0], s[1])[0]), (0, start))
+        results = leaves(out)
+    else:
+        step = lambda s, i: body(i, s)  # noqa: E731
+        results = leaves(lax.scan(step, start, fnp.arange(steps), reverse=choice % 4 == 2))
+    return fnp.concatenate([fnp.reshape(r, (-1,)).astype(x.dtype) for r in results])
+
+
+def _loop_gradient(x, y, choice):
+    flat = x.reshape(-1)[:40]
+    if not flat.size or x.dtype != fnp.float32:
+        return flat
+    return fx.grad(lambda v: fnp.sum(_loop(v, y, choice - choice % 4) ** 2))(flat)
 
 
 def _cond(x, y, choice):
@@ -213,7 +271,8 @@ OPERATIONS: dict[str, Callable] = {
         fnp.argmax(fnp.floor(x * 8 + 0.123), -1).astype(x.dtype) if x.ndim and x.size else x
     ),
     "reduce": _reduce, "softmax": _softmax, "matmul": _matmul, "scan": _scan, "while": _while,
-    "cond": _cond, "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
+    "cond": _cond, "loop": _loop, "loop gradient": _loop_gradient,
+    "update": _update, "pad": _pad, "take": _take, "grad": _grad, "vmap": _vmap,
     "custom_vjp": _custom, "rows": _row_values, "product with rows": _product_with_rows,
 }  # fmt: skip
 MAX_SIZE = 4000

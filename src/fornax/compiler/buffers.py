@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fornax.ir.types import ArrayType
 from fornax.record import record
 
 ALIGNMENT = 64
@@ -26,6 +27,20 @@ class Memory:
     start: int = 0
     end: int = 0
     donated: bool = False
+
+
+@record(eq=False)
+class Next(Memory):
+    """Where the next value of a carry goes; `carry` is the memory of the current one, `spare`
+    the arena memory that the two exchange."""
+
+    carry: Memory | None = None
+    spare: Memory | None = None
+
+
+def nbytes(type: ArrayType) -> int:
+    """Bytes of an array of this type."""
+    return type.size * type.dtype.itemsize
 
 
 def assign(memories: list[Memory]) -> tuple[int, list[tuple[int, int]]]:

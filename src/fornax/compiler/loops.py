@@ -30,6 +30,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, reachable
 from fornax.compiler.loop.schedule import start_values, unrolled
+from fornax.compiler.merge import Unit
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.record import record
 
@@ -261,9 +262,7 @@ def _submit(body: Any, loop: _Loop, statements: tuple[Statement, ...]) -> None:
     for buffer in buffers:
         atom = loop.places[buffer]
         slots.append(body.of(atom).slot)
-    compiled = planner.compile_kernel(kernel)
-    planner.plan.kernels.append(compiled)
-    planner.step("kernel", compiled, tuple(slots), compiled.extent, compiled.grain)
+    planner.call(Unit(kernel), tuple(slots))
 
 
 def _around(loop: _Loop, inner: tuple[Statement, ...]) -> tuple[Statement, ...]:

@@ -13,19 +13,15 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.compiler import emit, fuse, loops
-from fornax.compiler.buffers import Memory, assign
+from fornax.compiler import control, emit, fuse
+from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.emit import Recipe
 from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.merge import Unit
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
 from fornax.record import field, record
-
-
-def nbytes(type: ArrayType) -> int:
-    """Bytes of an array of this type."""
-    return type.size * type.dtype.itemsize
 
 
 @record
@@ -68,6 +64,7 @@ class Planner:
         self.threads = threads
         self.plan = Plan()
         self.literals: dict[tuple, int] = {}
+        self.loops = 0  # how many loops are around what is being planned
 
     # --- slots and steps ---
     def slot(self) -> int:
@@ -85,6 +82,33 @@ class Planner:
     @property
     def here(self) -> int:
         return len(self.plan.steps)
+
+    def call(self, unit: Unit, slots: tuple[int, ...]) -> None:
+        """A step that runs a kernel; inside of a loop it may yet become a part of another."""
+        self.step("kernel", unit, slots)
+        self.settle(self.here - 1)
+
+    def settle(self, begin: int) -> None:
+        """Compile the kernels of the steps from `begin` on, unless a loop is around them."""
+        if self.loops:
+            return
+        for position in range(begin, self.here):
+            kind, *operands = self.plan.steps[position]
+            if kind == "kernel" and isinstance(operands[0], Unit):
+                unit, slots = operands
+                if unit.compiled is None:
+                    unit.compiled = self.compile_kernel(unit.kernel)
+                made = unit.compiled
+                self.plan.kernels.append(made)
+                self.plan.steps[position] = ("kernel", made, slots, made.extent, made.grain)
+
+    def replace(self, begin: int, unit: Unit, slots: tuple[int, ...]) -> None:
+        """Put one kernel in the place of all steps from `begin` on."""
+        del self.plan.steps[begin:]
+        for memory in self.plan.memories:  # what the steps shared in turn is in use at once
+            memory.start = min(memory.start, begin)
+            memory.end = min(memory.end, begin)
+        self.call(unit, slots)
 
     def arena(self, size: int) -> Memory:
         memory = Memory(self.slot(), size, fixed=False, owned=True, start=self.here, end=self.here)
@@ -116,8 +140,8 @@ class Planner:
         if found is None:
             needed = set(in_memory)
             drafts = emit.drafts(fusion, group, needed, self.target, self.threads)
-            compiled = [self.compile_kernel(d.kernel) for d in drafts]
-            found = _recipes[key] = emit.record(drafts, compiled, variables, needed - in_memory)
+            units = [Unit(d.kernel) for d in drafts]
+            found = _recipes[key] = emit.record(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:
                 del _recipes[next(iter(_recipes))]
         in_memory.update(variables[k] for k in found.extra)
@@ -170,7 +194,7 @@ class _Body:
             if group in made:
                 self.kernels(group, *made[group])
             elif equation is not None and equation.primitive.name in fuse.CONTROL:
-                _CONTROL[equation.primitive.name](self, equation)
+                control.PLANNERS[equation.primitive.name](self, equation)
             else:
                 self.host(equation)
             self.touch(group, start)
@@ -282,6 +306,8 @@ class _Body:
             memory = self.memory[operand]
             if memory.nbytes < nbytes(var.type):
                 continue
+            if self.planner.loops and operand.type.dtype != var.type.dtype:
+                continue  # it could not be a buffer of one kernel
             free = wanted is None and not memory.donated
             if free or wanted is memory or self.updates_carry(var, memory):
                 if all(self.memory.get(v) is not memory for v in group.members):
@@ -316,7 +342,7 @@ class _Body:
             self.planner.arena(s.nbytes * (self.planner.threads if s.per_worker else 1))
             for s in recipe.spaces
         ]
-        for compiled, places, _ in recipe.steps:
+        for unit, places, _ in recipe.steps:
             slots = []
             for kind, k in places:
                 if kind:
@@ -325,8 +351,7 @@ class _Body:
                     slots.append(self.define(variables[k]).slot)
                 else:
                     slots.append(self.of(variables[k]).slot)
-            self.planner.plan.kernels.append(compiled)
-            self.planner.step("kernel", compiled, tuple(slots), compiled.extent, compiled.grain)
+            self.planner.call(unit, tuple(slots))
         for memory in spaces:
             memory.end = self.planner.here
         for var in group.members:
@@ -369,135 +394,3 @@ class _Body:
         if not memory.fixed:
             memory.end = max(memory.end, self.planner.here)
         return wanted
-
-
-@record(eq=False)
-class Next(Memory):
-    """Where the next value of a carry goes; `carry` is the memory of the current one, `spare`
-    the arena memory that the two exchange."""
-
-    carry: Memory | None = None
-    spare: Memory | None = None
-
-
-def _run_branches(body: _Body, equation: Equation) -> None:
-    planner = body.planner
-    branches = equation.params["branches"]
-    which, *operands = equation.inputs
-    outputs = [body.define(v) for v in equation.outputs]
-    inputs = [_borrowed(body.of(a)) for a in operands]
-    switch = planner.step("switch")
-    targets, exits = [], []
-    for branch in branches:
-        targets.append(planner.here)
-        planner.program(branch, inputs, outputs)
-        exits.append(planner.step("jump"))
-    planner.plan.steps[switch] = ("switch", body.of(which).slot, tuple(targets))
-    for position in exits:
-        planner.plan.steps[position] = ("jump", planner.here)
-
-
-def _borrowed(memory: Memory) -> Memory:
-    """The same memory, not to be overwritten."""
-    return Memory(memory.slot, memory.nbytes, fixed=True, owned=False)
-
-
-@record
-class _Carries:
-    """Current and next memory of loop carries."""
-
-    current: list[Memory]
-    following: list[Next]
-
-    def swap(self, planner: Planner, ends: Sequence[Memory]) -> None:
-        for now, new, end in zip(self.current, self.following, ends, strict=True):
-            if end is not now:
-                planner.step("swap", now.slot, new.slot)
-
-
-def _start_carries(body: _Body, atoms: Sequence[Atom], results: Sequence[Var]) -> _Carries:
-    """Copy the initial values to where the results will be, with a second place for each."""
-    planner = body.planner
-    current, following = [], []
-    for atom, var in zip(atoms, results, strict=True):
-        size = nbytes(var.type)
-        home = body.define(var)
-        planner.step("copy", home.slot, body.of(atom).slot, size)
-        now = Memory(planner.slot(), size, fixed=True, owned=True)
-        planner.step("address", now.slot, home.slot, 0, 0)
-        spare = planner.arena(size)
-        following.append(Next(planner.slot(), size, True, True, carry=now, spare=spare))
-        planner.step("address", following[-1].slot, spare.slot, 0, 0)
-        current.append(now)
-    return _Carries(current, following)
-
-
-def _end_carries(body: _Body, carries: _Carries, results: Sequence[Var]) -> None:
-    planner = body.planner
-    for now, new, var in zip(carries.current, carries.following, results, strict=True):
-        home = body.define(var)
-        planner.step("copy", home.slot, now.slot, nbytes(var.type))
-        new.spare.end = planner.here
-
-
-def _run_while(body: _Body, equation: Equation) -> None:
-    if loops.while_kernel(body, equation):
-        return
-    planner, params = body.planner, equation.params
-    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond_consts = [_borrowed(body.of(a)) for a in equation.inputs[:n_cond]]
-    body_consts = [_borrowed(body.of(a)) for a in equation.inputs[n_cond : n_cond + n_body]]
-    carries = _start_carries(body, equation.inputs[n_cond + n_body :], equation.outputs)
-    flag = planner.arena(1)
-    top = planner.here
-    current = [_borrowed(m) for m in carries.current]
-    planner.program(params["cond_jaxpr"], [*cond_consts, *current], [flag])
-    leave = planner.step("jump_if_not")
-    ends = planner.program(
-        params["body_jaxpr"], [*body_consts, *carries.current], carries.following
-    )
-    carries.swap(planner, ends)
-    planner.step("jump", top)
-    planner.plan.steps[leave] = ("jump_if_not", flag.slot, planner.here)
-    flag.end = planner.here
-    _end_carries(body, carries, equation.outputs)
-
-
-def _run_scan(body: _Body, equation: Equation) -> None:
-    if loops.scan_kernel(body, equation):
-        return
-    planner, params = body.planner, equation.params
-    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
-    consts = [_borrowed(body.of(a)) for a in equation.inputs[:n_consts]]
-    starts = equation.inputs[n_consts : n_consts + n_carry]
-    columns = equation.inputs[n_consts + n_carry :]
-    stacked = equation.outputs[n_carry:]
-    carries = _start_carries(body, starts, equation.outputs[:n_carry])
-    stack_homes = [body.define(v) for v in stacked]
-    if length:
-        position, count = planner.counter(), planner.counter()
-        planner.step("counter", position, length - 1 if params["reverse"] else 0)
-        planner.step("counter", count, 0)
-        top = planner.here
-
-        def row(atom: Atom, home: Memory) -> Memory:
-            size = nbytes(atom.type) // length
-            slot = planner.slot()
-            planner.step("address", slot, home.slot, position, size)
-            return Memory(slot, size, fixed=True, owned=False)
-
-        rows = [row(a, body.of(a)) for a in columns]
-        slices = [row(v, home) for v, home in zip(stacked, stack_homes, strict=True)]
-        ends = planner.program(
-            params["jaxpr"],
-            [*consts, *carries.current, *rows],
-            [*carries.following, *slices],
-        )
-        carries.swap(planner, ends[:n_carry])
-        planner.step("advance", position, -1 if params["reverse"] else 1)
-        planner.step("advance", count, 1)
-        planner.step("jump_lt", count, length, top)
-    _end_carries(body, carries, equation.outputs[:n_carry])
-
-
-_CONTROL = {"scan": _run_scan, "while": _run_while, "cond": _run_branches}

@@ -9,9 +9,9 @@ from typing import Any
 
 from fornax import _native, settings
 from fornax.backends import cpu
-from fornax.compiler.buffers import Memory
+from fornax.compiler.buffers import Memory, Next, nbytes
 from fornax.compiler.canonical import canonicalize
-from fornax.compiler.plan import Next, Planner, nbytes
+from fornax.compiler.plan import Planner
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.ir.types import ArrayType
 from fornax.observe import events

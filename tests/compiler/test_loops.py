@@ -1,0 +1,152 @@
+"""Loops of several kernels that become one: what they give, and that they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as fnp
+from fornax import lax, settings
+from fornax.backends import reference
+from fornax.backends.cpu import find
+from fornax.runtime.compile import executable, plan
+
+values = np.linspace(-1, 2, 40).astype(np.float32)
+table = np.linspace(-2, 2, 48).reshape(6, 8).astype(np.float32)
+
+
+def fill(x):
+    return lax.fori_loop(0, 40, lambda i, s: s.at[i].set(s[i - 1] * 0.5 + i), x)
+
+
+def swap(x):
+    step = lambda i, s: (s[1] * 0.5, s[0].at[i].add(s[1][0]))  # noqa: E731
+    return lax.fori_loop(0, 5, step, (x, x[::-1]))
+
+
+def branches(x):
+    def step(c, i):
+        c = lax.cond(i % 3 == 0, lambda c: c * 0.5, lambda c: c + x[i], c)
+        return c, c
+
+    return lax.scan(step, fnp.float32(1), fnp.arange(40))
+
+
+def branch_with_update(x):
+    def step(s, i):
+        return lax.cond(i % 2 == 0, lambda s: s.at[i].set(s[i - 1]), lambda s: s * 0.9, s), s[0]
+
+    return lax.scan(step, x, fnp.arange(9), reverse=True)
+
+
+def nested(x):
+    def outer(s, i):
+        last, inner = lax.scan(lambda c, r: (c * 0.5 + r, c), s[i], s)
+        return s.at[i].set(last), inner[-1]
+
+    return lax.scan(outer, x, fnp.arange(7))
+
+
+def until(x):
+    return lax.while_loop(
+        lambda s: fnp.sum(s[1]) < 100.0,
+        lambda s: (s[0] + 1, fnp.roll(s[1], 1) * 1.5 + 0.1),
+        (0, x),
+    )
+
+
+def never(x):
+    go = lambda s: s[0] < fnp.nan  # noqa: E731
+    return lax.while_loop(go, lambda s: s.at[0].add(1.0), x)
+
+
+def matrix(m):
+    return lax.scan(lambda c, r: (fnp.tanh(m.T @ (m @ c)) + r, c.sum()), m[0], m)
+
+
+def halves(x):
+    x = x.astype(fnp.bfloat16)
+    return lax.fori_loop(0, 5, lambda i, s: s.at[i].set(s[i + 1] * 3 + s[0]), x)
+
+
+def complex_table(x):
+    z = x + 1j * x[::-1]
+    return lax.fori_loop(1, 40, lambda i, s: s.at[i].set(s[i - 1] * 1j + s[i]), z)
+
+
+def flags(x):
+    return lax.fori_loop(1, 40, lambda i, s: s.at[i].set(s[i - 1] ^ (x[i] > 0)), x > 1)
+
+
+ONE_KERNEL = {
+    "fill": (fill, values), "swap": (swap, values), "branches": (branches, values),
+    "nested": (nested, values[:8]), "matrix": (matrix, table), "halves": (halves, values),
+    "complex": (complex_table, values), "flags": (flags, values),
+    "gradient of fill": (fornax.grad(lambda x: fill(x).sum()), values),
+    "gradient of nested": (fornax.grad(lambda x: nested(x)[0].sum()), values[:8]),
+    "mapped": (fornax.vmap(fill), np.stack([values, -values])),
+    "branch with an update": (branch_with_update, values), "until": (until, values),
+    "never": (never, values),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_KERNEL)
+@pytest.mark.parametrize("target", ["interpreter", "native", "avx2", "sse2"])
+def test_loop(name, target):
+    function, x = ONE_KERNEL[name]
+    traced = fornax.jit(function).trace(x)
+    with fornax.disable_jit():
+        expected = fornax.tree_util.tree_leaves(function(fnp.asarray(x)))
+    if target == "interpreter":
+        _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+        results = reference.run(description, [x])
+    else:
+        with settings.override(target=target):
+            results = executable(traced.jaxpr).call([x])
+    for got, wanted in zip(results, expected, strict=True):
+        got, wanted = np.asarray(got), np.asarray(wanted)
+        if wanted.dtype.kind not in "fcbi":
+            got, wanted = got.astype(np.float32), wanted.astype(np.float32)
+        np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ONE_KERNEL)
+def test_loop_is_one_kernel(name):
+    function, x = ONE_KERNEL[name]
+    jaxpr = fornax.jit(function).trace(x).jaxpr
+    _, description = plan(jaxpr, find("avx2"), 2, reference.compile_kernel)
+    assert {step[0] for step in description["steps"]} <= {"kernel", "copy"}
+
+
+def test_a_scalar_that_loops_keep_is_a_carry():
+    jaxpr = fornax.jit(fill).trace(values).jaxpr
+    _, description = plan(jaxpr, find("avx2"), 2, reference.compile_kernel)
+    (kernel,) = (step[1].kernel for step in description["steps"] if step[0] == "kernel")
+    assert [buffer.size for buffer in kernel.buffers] == [40]  # the counter is the axis
+
+
+def test_large_bodies_stay_kernels_of_their_own():
+    m = np.eye(256, dtype=np.float32)
+    jaxpr = fornax.jit(lambda m: lax.fori_loop(0, 3, lambda i, c: fnp.tanh(m @ c), m)).trace(m)
+    _, description = plan(jaxpr.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    assert "jump_lt" in {step[0] for step in description["steps"]}
+
+
+@pytest.mark.parametrize("target", ["native", "avx2", "sse2"])
+def test_results_over_operands_are_stored_last(target):
+    """A carry read by one result of a kernel and overwritten by another."""
+
+    def f(x):
+        def step(s, r):
+            a, b, c = s
+            return (a * r, b + a, c.at[1].set(b) + a), None
+
+        return lax.scan(step, (x[0], x[1], x[:3]), x)[0]
+
+    with fornax.disable_jit():
+        expected = f(fnp.asarray(values))
+    with settings.override(target=target):
+        results = fornax.jit(f)(values)
+    for got, wanted in zip(results, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=1e-5)
