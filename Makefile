@@ -2,7 +2,7 @@
 #   make demo    train two networks on handwritten digits
 #   make test    all tests
 #   make oracle  compare every case with jax (installs it)
-#   make bench   measure against jax (installs it into an environment of its own)
+#   make bench   measure against jax and numba (installs them into an environment of their own)
 #   make conformance   other projects' test suites, here and on jax
 #   make docs    the documentation as a site
 PYTHON ?= $(CURDIR)/.venv/bin/python
@@ -55,8 +55,16 @@ format: .venv/ready-dev
 types: .venv/ready-dev native
 	$(RUN) -m mypy
 
-bench: .venv/ready-oracle native
-	PYTHONPATH=src $(RUN) -m benchmarks.run $(ARGS)
+# jax, numba and matplotlib beside what Fornax needs, apart from the environment of the tests.
+build/bench/ready: pyproject.toml tools/requirements.py
+	@test -x build/bench/bin/python || { echo "== making build/bench"; python3 -m venv build/bench; }
+	@echo "== installing dependencies (bench)"
+	@build/bench/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$(build/bench/bin/python tools/requirements.py bench)
+	@touch $@
+
+bench: build/bench/ready native
+	PYTHONPATH=src JAX_PLATFORMS=cpu build/bench/bin/python -m benchmarks.run $(ARGS)
 
 bench-smoke: .venv/ready-test native
 	PYTHONPATH=src $(RUN) -m benchmarks.run --smoke

@@ -1,8 +1,14 @@
-"""What this machine can do at most, measured: copy bandwidth and multiply-add rate."""
+"""What this machine can do at most, measured: rates of copying, reading and arithmetic.
+
+The loops are LLVM text compiled by llvmlite, the way that kernels are, with nothing of the compiler
+in between. Memory is touched before and lies in 2 MiB pages where the system gives them.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import math
+import mmap
 import os
 import threading
 import time
@@ -11,8 +17,12 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding as llvm
 
+#: bytes of each buffer, that of the stream cases, 16 M of float32; of a block that is timed
+SIZE, BLOCK = 1 << 26, 1 << 21
+SUMS, STEPS = 12, 1 << 18
 
-def best(run, repeats: int = 7) -> float:
+
+def best(run, repeats: int = 20) -> float:
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -21,32 +31,183 @@ def best(run, repeats: int = 7) -> float:
     return min(times)
 
 
-def copy_bandwidth() -> float:
-    """Bytes per second (read and written) of copying 64 MiB with NumPy on one thread."""
-    source = np.ones(1 << 24, np.float32)
-    target = np.empty_like(source)
-    np.copyto(target, source)
-    return 2 * source.nbytes / best(lambda: np.copyto(target, source))
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
-def fma_peak() -> float:
-    """float32 operations per second of all cores: a loop of independent fused multiply-adds."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    lanes, sums, steps = 16 if "avx512f" in flags else 8 if "fma" in flags else 4, 12, 1 << 24
-    kind = f"<{lanes} x float>"
+def flags() -> set[str]:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
+
+
+def width() -> int:
+    """Bytes of a vector register."""
+    found = flags()
+    return 64 if "avx512f" in found else 32 if "fma" in found else 16
+
+
+_engines: list = []  # what owns the machine code
+
+
+def machine_code(text: str):
+    """`work` of the module, as a function of three pointers or integers."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
+    )
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), target)
+    engine.finalize_object()
+    _engines.append(engine)
+    address = engine.get_function_address("work")
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(address)
+
+
+def on_threads(work, arguments: list[tuple]) -> None:
+    """Runs a piece of machine code on as many threads as there are arguments."""
+    if len(arguments) == 1:
+        work(*arguments[0])
+        return
+    threads = [threading.Thread(target=work, args=given) for given in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# --- memory -------------------------------------------------------------------------------------
+class Buffer:
+    """Touched memory that begins at a large page."""
+
+    def __init__(self, size: int = SIZE):
+        page = 1 << 21
+        self.room = mmap.mmap(-1, size + page)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            self.room.madvise(mmap.MADV_HUGEPAGE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self.room))
+        self.address = -(-start // page) * page
+        ctypes.memset(self.address, 1, size)
+
+
+def copy_text(nontemporal: bool) -> str:
+    """Copies the third argument's number of bytes, four vectors at a time."""
+    kind, size = f"<{width() // 4} x float>", width()
+    hint = ", !nontemporal !0" if nontemporal else ""
+    moves = "\n".join(
+        f"  %a{k} = getelementptr i8, ptr %from, i64 %i{k}\n"
+        f"  %b{k} = getelementptr i8, ptr %to, i64 %i{k}\n"
+        f"  %v{k} = load {kind}, ptr %a{k}, align {size}\n"
+        f"  store {kind} %v{k}, ptr %b{k}, align {size}{hint}"
+        for k in range(4)
+    )
+    places = "\n".join(f"  %i{k} = add i64 %i, {k * size}" for k in range(4))
+    return f"""
+define void @work(ptr %to, ptr %from, i64 %count) {{
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %n, %loop ]
+{places}
+{moves}
+  %n = add i64 %i, {4 * size}
+  %more = icmp slt i64 %n, %count
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}}
+!0 = !{{i32 1}}
+"""
+
+
+def read_text() -> str:
+    """Sums the numbers of the third argument's number of bytes into the first argument."""
+    kind, size = f"<{width() // 4} x float>", width()
     starts = "\n".join(
-        f"  %s{k} = phi {kind} [ splat (float {k}.0), %entry ], [ %t{k}, %loop ]"
-        for k in range(sums)
+        f"  %s{k} = phi {kind} [ zeroinitializer, %entry ], [ %t{k}, %loop ]" for k in range(8)
     )
-    adds = "\n".join(
-        f"  %t{k} = call {kind} @llvm.fma.v{lanes}f32({kind} %s{k}, {kind} splat (float 0.5), "
-        f"{kind} splat (float 1.0))"
-        for k in range(sums)
+    reads = "\n".join(
+        f"  %i{k} = add i64 %i, {k * size}\n"
+        f"  %a{k} = getelementptr i8, ptr %from, i64 %i{k}\n"
+        f"  %v{k} = load {kind}, ptr %a{k}, align {size}\n"
+        f"  %t{k} = fadd {kind} %s{k}, %v{k}"
+        for k in range(8)
     )
-    stores = "\n".join(f"  store volatile {kind} %t{k}, ptr %out, align 4" for k in range(sums))
-    code = f"""
-declare {kind} @llvm.fma.v{lanes}f32({kind}, {kind}, {kind})
-define void @work(ptr %out) {{
+    stores = "\n".join(f"  store volatile {kind} %t{k}, ptr %to, align 4" for k in range(8))
+    return f"""
+define void @work(ptr %to, ptr %from, i64 %count) {{
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %n, %loop ]
+{starts}
+{reads}
+  %n = add i64 %i, {8 * size}
+  %more = icmp slt i64 %n, %count
+  br i1 %more, label %loop, label %end
+end:
+{stores}
+  ret void
+}}
+"""
+
+
+def bandwidth(work, target: Buffer, source: Buffer, threads: int, moved: int) -> float:
+    """Bytes per second, each thread with a part of the buffers, block after block.
+
+    The least time of each block counts: where others use the machine, no pass is undisturbed.
+    """
+    part = SIZE // threads
+    spent: list[float] = []
+
+    def of_one_thread(first: int) -> None:
+        least = [math.inf] * (part // BLOCK)
+        for _ in range(20):
+            for k in range(len(least)):
+                place = first + k * BLOCK
+                began = time.perf_counter()
+                work(target.address + place, source.address + place, BLOCK)
+                least[k] = min(least[k], time.perf_counter() - began)
+        spent.append(sum(least))
+
+    on_threads(of_one_thread, [(k * part,) for k in range(threads)])
+    return moved / max(spent)
+
+
+# --- arithmetic ---------------------------------------------------------------------------------
+def fma_text(element: str) -> str:
+    """A loop of independent fused multiply-adds of vectors of "float" or "double"."""
+    lanes = width() // (8 if element == "double" else 4)
+    kind, name = f"<{lanes} x {element}>", f"v{lanes}f{64 if element == 'double' else 32}"
+    call = (
+        f"call {kind} @llvm.fma.{name}({kind} %s, {kind} splat ({element} 0.5), "
+        f"{kind} splat ({element} 1.0))"
+    )
+    return arithmetic_text(
+        f"declare {kind} @llvm.fma.{name}({kind}, {kind}, {kind})", kind, element, call
+    )
+
+
+def bf16_text() -> str:
+    """The same of dot products of pairs of bfloat16 (VDPBF16PS)."""
+    kind = "<16 x float>"
+    ones = "<32 x bfloat> splat (bfloat 1.0)"
+    call = f"call {kind} @llvm.x86.avx512bf16.dpbf16ps.512({kind} %s, {ones}, {ones})"
+    declared = (
+        f"declare {kind} @llvm.x86.avx512bf16.dpbf16ps.512({kind}, <32 x bfloat>, <32 x bfloat>)"
+    )
+    return arithmetic_text(declared, kind, "float", call)
+
+
+def arithmetic_text(declared: str, kind: str, element: str, call: str) -> str:
+    starts = "\n".join(
+        f"  %s{k} = phi {kind} [ splat ({element} {k}.0), %entry ], [ %t{k}, %loop ]"
+        for k in range(SUMS)
+    )
+    adds = "\n".join(f"  %t{k} = {call.replace('%s,', f'%s{k},')}" for k in range(SUMS))
+    stores = "\n".join(f"  store volatile {kind} %t{k}, ptr %to, align 4" for k in range(SUMS))
+    return f"""
+{declared}
+define void @work(ptr %to, ptr %unused, i64 %steps) {{
 entry:
   br label %loop
 loop:
@@ -54,34 +215,29 @@ loop:
 {starts}
 {adds}
   %n = add i64 %i, 1
-  %more = icmp slt i64 %n, {steps}
+  %more = icmp slt i64 %n, %steps
   br i1 %more, label %loop, label %end
 end:
 {stores}
   ret void
 }}
 """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(code)
-    features = llvm.get_host_cpu_features().flatten()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=2
-    )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("work"))
-    cores = len(os.sched_getaffinity(0))
-    room = [(ctypes.c_float * 16)() for _ in range(cores)]
 
-    def on_all_cores() -> None:
-        threads = [threading.Thread(target=work, args=(ctypes.addressof(r),)) for r in room]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
-    return cores * steps * sums * lanes * 2 / best(on_all_cores)
+def rate(text: str, of_step: int) -> float:
+    """Operations per second of all cores: the sum of what each reaches at best, all at work.
+
+    The pieces are short, so that some of them run undisturbed on a machine that others use.
+    """
+    work = machine_code(text)
+    found: list[float] = []
+
+    def of_one_thread(room):
+        found.append(best(lambda: work(ctypes.addressof(room), None, STEPS), 100))
+
+    rooms = [((ctypes.c_char * 256)(),) for _ in range(cores())]
+    on_threads(of_one_thread, rooms)
+    return sum(STEPS * SUMS * of_step / seconds for seconds in found)
 
 
 def blas_rate() -> float:
@@ -92,8 +248,22 @@ def blas_rate() -> float:
 
 def measure() -> dict[str, float]:
     """All limits by name."""
-    return {
-        "copy bandwidth (one thread), GB/s": copy_bandwidth() / 1e9,
-        "f32 FMA peak, GFLOP/s": fma_peak() / 1e9,
-        "NumPy matmul 1024, GFLOP/s": blas_rate() / 1e9,
+    source, target = Buffer(), Buffer()
+    copies = [machine_code(copy_text(nontemporal)) for nontemporal in (False, True)]
+    read = machine_code(read_text())
+
+    def copied(threads):
+        return max(bandwidth(work, target, source, threads, 2 * SIZE) for work in copies) / 1e9
+
+    found = {
+        "copy bandwidth, one thread, GB/s": copied(1),
+        "copy bandwidth, GB/s": copied(cores()),
+        "read bandwidth, one thread, GB/s": bandwidth(read, target, source, 1, SIZE) / 1e9,
+        "read bandwidth, GB/s": bandwidth(read, target, source, cores(), SIZE) / 1e9,
+        "f32 FMA peak, GFLOP/s": rate(fma_text("float"), width() // 4 * 2) / 1e9,
+        "f64 FMA peak, GFLOP/s": rate(fma_text("double"), width() // 8 * 2) / 1e9,
     }
+    if "avx512_bf16" in flags():
+        found["bf16 dot peak, GFLOP/s"] = rate(bf16_text(), 64) / 1e9
+    found["NumPy matmul 1024, GFLOP/s"] = blas_rate() / 1e9
+    return found

@@ -1,58 +1,229 @@
-"""The table of docs/performance.md, from the last full run."""
+"""The tables of docs/performance.md, from the results of the last runs of each group."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
+from benchmarks import summary
+from benchmarks.summary import show
+from benchmarks.table import recorded
+
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks/results/latest.json"
 PAGE = ROOT / "docs/performance.md"
-BEGIN, END = "<!-- table: written by make bench -->", "<!-- end of table -->"
+PLOTS = ROOT / "docs/performance"
+BEGIN, END = "<!-- tables: written by make bench -->", "<!-- end of tables -->"
 
 
-def show(seconds: float) -> str:
-    for unit, scale in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
-        if seconds * scale >= 1:
-            return f"{seconds * scale:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def table() -> str:
-    """The results as a table, with the limits of the machine below."""
-    recorded = json.loads(RESULTS.read_text(encoding="utf-8"))
-    machine = recorded["machine"]
-    lines = ["| case | Fornax | JAX | ratio | rate | goal |", "|---|---|---|---|---|---|"]
-    for name, row in recorded["cases"].items():
-        ours, theirs = row["seconds"]["fornax"], row["seconds"]["jax"]
-        rate, goals = "", []
-        if row.get("flops"):
-            share = row["flops"] / ours / 1e9 / machine["f32 FMA peak, GFLOP/s"]
-            rate = f"{row['flops'] / ours / 1e9:.0f} GFLOP/s, {share:.0%} of the peak"
-        elif row.get("bytes"):
-            rate = f"{row['bytes'] / ours / 1e9:.1f} GB/s"
-        if row.get("goal"):
-            goals.append(f"{row['goal']:g}× {'met' if theirs / ours >= row['goal'] else 'missed'}")
-        if row.get("limit"):
-            met = "met" if ours <= row["limit"] else "missed"
-            goals.append(f"≤ {show(row['limit'])} {met}")
-        lines.append(
-            f"| {name} | {show(ours)} | {show(theirs)} | {theirs / ours:.3g} | {rate} "
-            f"| {', '.join(goals)} |"
-        )
-    limits = "; ".join(
-        f"{name}: {value:.1f}" for name, value in machine.items() if isinstance(value, float)
+def overview(records: dict[str, dict]) -> str:
+    """One line for each group."""
+    rows = []
+    for group, goal in summary.GOALS.items():
+        if group not in records:
+            continue
+        found = summary.group(records[group]["cases"])
+        worst = f"{found['worst']} ({found['worst_ratio']:.3g})" if found["worst"] else "–"
+        met = "met" if found["mean"] >= goal else "missed"
+        rows.append([
+            group, str(found["cases"]), f"{found['mean']:.3g}", f"{goal:g} {met}",
+            str(found["slower"]), worst,
+        ])  # fmt: skip
+    return table(["group", "cases", "× JAX", "goal", "slower than JAX", "worst case"], rows)
+
+
+def spread(row: dict, side: str) -> str:
+    """Seconds of a side and, where they are far apart, its quartiles."""
+    found = row["sides"].get(side)
+    if not found:
+        return "–"
+    if "error" in found:
+        return "failed"
+    middle = show(summary.seconds(row, side))
+    if row.get("quick") or found["third"] < 1.2 * found["first"]:
+        return middle
+    return f"{middle} ({show(found['first'])} to {show(found['third'])})"
+
+
+def group_table(record: dict) -> str:
+    """The cases of a group."""
+    rows = []
+    for name, row in record["cases"].items():
+        ratio, share = summary.ratio(row), summary.share(row, record["limits"])
+        others = [
+            f"{side} {spread(row, side)}" for side in row["sides"] if side not in ("fornax", "jax")
+        ]
+        rows.append([
+            name.replace("|", "\\|"), spread(row, "fornax"), spread(row, "jax"),
+            f"{ratio:.3g}" if ratio else "–", f"{share:.0%} of {row['bound']}" if share else "",
+            "; ".join([*others, *summary.missed(row, record["limits"])]),
+        ])  # fmt: skip
+    head = [
+        "case",
+        "Fornax",
+        "JAX",
+        "ratio",
+        "of the limit",
+        "beside it, and goals that are missed",
+    ]
+    return table(head, rows)
+
+
+def ratios(title: str, found: dict[str, float], head: str) -> str:
+    """A list of figures, the largest first."""
+    if not found:
+        return ""
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return f"{title}\n\n" + table(["case", head], [[k, f"{v:.3g}"] for k, v in ordered]) + "\n"
+
+
+def memory(records: dict[str, dict]) -> str:
+    """Peak memory of the cases that say so."""
+    rows = []
+    for record in records.values():
+        for name, row in record["cases"].items():
+            peaks = {s: v["memory"] for s, v in row.get("sides", {}).items() if "memory" in v}
+            if len(peaks) == 2:
+                rows.append([name, *(
+                    f"{peaks[s][k] / 1e6:.0f}" for s in ("fornax", "jax") for k in ("peak", "added")
+                )])  # fmt: skip
+    if not rows:
+        return ""
+    head = ["case", "Fornax, MB", "of it for the calls", "JAX, MB", "of it for the calls"]
+    text = "Peak memory of the process, and how far it rises above what is there before the calls."
+    return f"### Memory\n\n{text}\n\n{table(head, rows)}\n"
+
+
+def resident(record: dict) -> str:
+    """Resident bytes at the start, the middle and the end."""
+    rows = []
+    for what, sides in record["cases"].items():
+        for side, found in sides.items():
+            seen = found["resident"]
+            fifth = seen[len(seen) // 5]
+            rows.append([
+                f"{found['count']} {what}", side, f"{fifth / 1e6:.0f}", f"{seen[-1] / 1e6:.0f}",
+                f"{seen[-1] / fifth - 1:+.1%}",
+            ])  # fmt: skip
+    head = ["of", "side", "MB after a fifth", "MB at the end", "growth"]
+    text = (
+        "Resident memory over many calls of the MLP step and over many shapes of a small function."
     )
-    return "\n".join([*lines, "", f"Limits of the machine, measured in the same run. {limits}."])
+    return f"### Resident memory\n\n{text}\n\n{table(head, rows)}\n"
+
+
+def machine(record: dict) -> str:
+    """What a group was measured on."""
+    told = record["machine"]
+    limits = "; ".join(f"{name}: {value:.1f}" for name, value in record["limits"].items())
+    quick = any(r.get("quick") for r in record["cases"].values())
+    how = "the least of two short rounds" if quick else "medians"
+    return (
+        f"{told['processor']}, {told['threads']} threads, {', '.join(told['flags'])}, Python "
+        f"{told['python']}; {how}; load average {told['load']:g}. {limits}."
+    )
+
+
+def tables() -> str:
+    """All that is between the marks."""
+    records = recorded()
+    compared = {group: records[group] for group in summary.GOALS if group in records}
+    parts = [overview(records), ""]
+    for group in (*compared, "start"):
+        if group not in records:
+            continue
+        record = records[group]
+        parts += [f"### {group.capitalize()}", ""]
+        if group in compared:
+            parts += [f"![{group}]({PLOTS.name}/{group}.svg)", ""]
+        parts += [group_table(record), "", machine(record), ""]
+        if group == "loop":
+            found = summary.gradients(record["cases"])
+            parts.append(ratios("Time of gradients, as a multiple of the function's:", found, "×"))
+        if group == "compile":
+            found = summary.slopes(record["cases"])
+            parts.append(ratios("Log-log slope from 500 to 10 000 equations:", found, "slope"))
+    parts.append(memory(records))
+    if "resident" in records:
+        parts.append(resident(records["resident"]))
+    return "\n".join(parts).strip()
 
 
 def page() -> str:
-    """docs/performance.md with the table of the last run."""
+    """docs/performance.md with the tables of the results."""
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+
+
+def points(record: dict) -> list[tuple[str, float, float]]:
+    """What a plot shows: seconds of both sides by case."""
+    return [
+        (name, ours, theirs)
+        for name, row in record["cases"].items()
+        if (ours := summary.seconds(row, "fornax")) and (theirs := summary.seconds(row, "jax"))
+    ]
+
+
+def digest(record: dict) -> str:
+    """Says in a plot which figures it shows."""
+    return "figures " + hashlib.sha256(json.dumps(points(record)).encode()).hexdigest()[:16]
+
+
+def plot(group: str, record: dict) -> None:
+    """Both sides of a group on a logarithmic axis, as docs/performance/<group>.svg."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
+
+    style = {"svg.hashsalt": "fornax", "svg.fonttype": "none", "font.size": 7}
+    found = points(record)[::-1]
+    names, ours, theirs = zip(*found, strict=True)
+    places = range(len(found))
+    with matplotlib.rc_context(style):
+        figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.16 * len(found)), layout="constrained")
+        axes.hlines(places, ours, theirs, color="lightgray", linewidth=1)
+        axes.plot(theirs, places, "o", color="tab:orange", markersize=3, label="JAX")
+        axes.plot(ours, places, "o", color="tab:blue", markersize=3, label="Fornax")
+        axes.set_yticks(places, names)
+        axes.set_ylim(-0.7, len(found) - 0.3)
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("seconds")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+        text = StringIO()
+        told = {"Date": None, "Creator": None, "Description": digest(record)}
+        figure.savefig(text, format="svg", metadata=told)
+        pyplot.close(figure)
+    PLOTS.mkdir(exist_ok=True)
+    (PLOTS / f"{group}.svg").write_text(short(text.getvalue()), encoding="utf-8")
+
+
+def short(svg: str) -> str:
+    """A drawing without comments, indentation, and digits that nobody sees."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(\d+\.\d)\d+", r"\1", svg)
+    return "".join(line.strip() + "\n" for line in svg.splitlines() if line.strip())
+
+
+def write() -> None:
+    """The page and the plots."""
+    records = recorded()
+    for group in summary.GOALS:
+        if group in records and points(records[group]):
+            plot(group, records[group])
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    write()

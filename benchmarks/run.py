@@ -1,11 +1,14 @@
-"""Runs the cases on Fornax and JAX in turn and prints ratios.
+"""Runs the cases on Fornax and JAX in turn, compares their results, prints ratios.
 
-    make bench                      all cases, both libraries
-    make bench ARGS="--only softmax"
-    make bench-smoke                Fornax only, the short cases, a second or two each
+    make bench                                all cases, both libraries
+    make bench ARGS="--group dense --quick"   one group, short: least of two rounds
+    make bench ARGS="--only softmax"          the cases whose name has this
+    make bench-smoke                          Fornax only, a few short cases
 
-Both libraries run in processes of their own; every case is measured on one, then on the other,
-several rounds, so that a drifting machine hits both. Results go to `benchmarks/results/`.
+Every side runs in processes of its own; every case is measured on one, then on the other, several
+rounds, so that a drifting machine hits both. Where NumPy or Numba is a third side it takes part in
+the same rounds. Before a case is timed its results are compared. Whole groups are written to
+`benchmarks/results/<group>.json`, and `docs/performance.md` from them.
 """
 
 from __future__ import annotations
@@ -13,170 +16,275 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks import cases, limits, page
+import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import limits, page, summary
+from benchmarks.cases import CASES, Case
+from benchmarks.process import ROOT, STARTS, Failed, Pool, Worker, starts
+
+RESULTS = ROOT / "benchmarks" / "results"
 
 
-class Worker:
-    """A process that runs cases on one library."""
+def differ(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    """The largest difference of results, relative to the largest value of each array."""
+    if [a.shape for a in ours] != [b.shape for b in theirs]:
+        return float("inf")
+    worst = 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        if not b.size:
+            continue
+        kind = complex if b.dtype.kind == "c" else np.longdouble if b.itemsize > 4 else float
+        a, b = a.astype(kind), b.astype(kind)
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0, np.abs(a - b))
+        size = np.abs(b[np.isfinite(b)]).max(initial=1e-30)
+        worst = max(worst, float(np.max(apart) / size))
+    return worst
 
-    def __init__(self, library: str):
-        self.library = library
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", library],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.import_seconds = self.answer()["import"]
 
-    def answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the {self.library} process ended unexpectedly")
-        return json.loads(line)
+class Runner:
+    """Measures cases; `options` are those of the command line."""
 
-    def run(self, name: str, seconds: float) -> float:
-        print(json.dumps({"case": name, "seconds": seconds}), file=self.process.stdin, flush=True)
-        return self.answer()["seconds"]
+    def __init__(self, options):
+        self.options = options
+        self.pool = Pool()
+        self.folder = Path(tempfile.mkdtemp(prefix="fornax-bench-"))
 
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.pool.close()
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+
+    def measure(self, case: Case) -> dict:
+        """The row of a case."""
+        names = [s for s in ("fornax", "jax", *case.sides) if s in self.options.sides]
+        row = {
+            "group": case.group, "unit": case.unit, "quick": self.options.quick,
+            "flops": case.flops, "bytes": case.bytes, "bound": case.bound, "share": case.share,
+            "limit": case.limit, "tolerance": case.tolerance,
+            "times": {k: v[1] for k, v in case.sides.items()}, "sides": {k: {} for k in names},
+        }  # fmt: skip
+        working = [s for s in names if self.attempt(row, s, lambda s=s: self.values(case, s, row))]
+        self.compare(case, row)
+        samples: dict[str, list[float]] = {side: [] for side in working}
+        rounds = self.options.rounds if case.unit == "time" else self.options.first_rounds
+        for _ in range(rounds):
+            for side in working:
+                self.attempt(row, side, lambda s=side: samples[s].extend(self.samples(case, s)))
+        for side in working:
+            if samples[side]:
+                row["sides"][side].update(summary.spread(samples[side]))
+            self.attempt(row, side, lambda s=side: self.beside(case, s, row["sides"][s]))
+        if case.unit == "time":
+            for side in names:
+                self.attempt(row, side, lambda s=side: self.ask(case, s, do="drop"))
+        return row
+
+    def beside(self, case: Case, side: str, found: dict) -> None:
+        """What is measured beside the time of many calls."""
+        if case.tail:
+            count = 2000 if self.options.quick else 20_000
+            found["tail"] = self.ask(case, side, do="tail", count=count)
+        if case.memory and case.unit == "time" and not self.options.smoke:
+            if side in ("fornax", "jax"):
+                found["memory"] = self.alone(case, side, do="memory")
+
+    def attempt(self, row: dict, side: str, action) -> bool:
+        """Whether it worked; the row says why not."""
+        if "error" in row["sides"][side]:
+            return False
+        try:
+            action()
+        except Failed as error:
+            row["sides"][side]["error"] = str(error)
+            return False
+        return True
+
+    def ask(self, case: Case, side: str, **request) -> dict:
+        patience = self.options.patience
+        return self.pool.of(side, case.x64).ask(patience, case=case.name, **request)
+
+    def alone(self, case: Case, side: str, **request) -> dict:
+        """The answer of a fresh process."""
+        worker = Worker(side, case.x64)
+        try:
+            return worker.ask(self.options.patience, case=case.name, **request)
+        finally:
+            worker.close()
+
+    def samples(self, case: Case, side: str) -> list[float]:
+        if case.unit == "first":
+            return self.alone(case, side, do="first")["samples"]
+        ask = self.alone if case.fresh else self.ask
+        return ask(case, side, do="time", seconds=self.options.seconds)["samples"]
+
+    def values(self, case: Case, side: str, row: dict) -> None:
+        """Leaves the results of a case in a file."""
+        if case.unit == "first" and (self.options.quick or self.options.smoke):
+            return  # compiled for nothing: these programs are compared in the full run
+        path = self.folder / side
+        ask = self.alone if case.unit == "first" or case.fresh else self.ask
+        answer = ask(case, side, do="values", path=str(path))
+        if side == "fornax" and not row["bytes"]:
+            row["bytes"] = float(answer["bytes"])
+
+    def compare(self, case: Case, row: dict) -> None:
+        """Notes how far the results of both sides differ."""
+        paths = [self.folder / side for side in ("fornax", "jax")]
+        if all(path.exists() for path in paths):
+            row["difference"] = differ(*(pickle.loads(path.read_bytes()) for path in paths))
+        for path in self.folder.iterdir():
+            path.unlink()
 
 
-def process_seconds(code: str, environment: dict[str, str]) -> float:
-    """Wall seconds of a Python process that runs `code`."""
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=environment,
-    )  # fmt: skip
-    return time.perf_counter() - began
-
-
-#: what a user waits for, from the start of the process
-STARTS = {
-    "import": "import {0}, {0}.numpy",
-    "start to first array": "import {0}.numpy as n\nprint(n.arange(8.0) * 2 + 1)",
-    "start to first jitted result": (
-        "import {0}, {0}.numpy as n\nprint({0}.jit(lambda x: n.sin(x) * 2)(n.float32(1)))"
-    ),
-}
-
-
-def start_up(libraries: list[str], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of whole processes: `import`, less an empty process, and until first results.
-
-    As after an installation, bytecode is there: it goes to a folder that a first run fills, even
-    where the environment forbids to write it beside the sources.
-    """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in STARTS}
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**kept, "PYTHONPYCACHEPREFIX": folder}
-        for measured in (False, *(True,) * rounds):
-            empty = process_seconds("pass", environment)
-            for library in libraries:
-                for name, code in STARTS.items():
-                    seconds = process_seconds(code.format(library), environment)
-                    seconds -= empty if name == "import" else 0
-                    if measured:
-                        found[name].setdefault(library, []).append(seconds)
-            numpy = process_seconds("import numpy", environment) - empty
-        print(f"import numpy, for comparison: {show(numpy)}")
+def machine() -> dict:
+    """What the figures were measured on."""
+    cpu = {}
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        cpu.setdefault(key.strip(), value.strip())
+    flags = set(cpu.get("flags", "").split())
+    told = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "amx_bf16")
     return {
-        name: {k: statistics.median(v) for k, v in sides.items()} for name, sides in found.items()
-    }
+        "processor": cpu.get("model name", platform.machine()),
+        "flags": [f for f in told if f in flags], "threads": len(os.sched_getaffinity(0)),
+        "system": platform.system(), "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
 
 
-def show(seconds: float) -> str:
-    for unit, scale in (("s", 1), ("ms", 1e3), ("us", 1e6)):
-        if seconds * scale >= 1:
-            return f"{seconds * scale:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+def line(name: str, row: dict, found: dict[str, float]) -> str:
+    """One line of print."""
+    text = f"{name:58}"
+    for side, values in row["sides"].items():
+        shown = "failed" if "error" in values else summary.show(summary.seconds(row, side))
+        text += f" {side} {shown:>8}"
+    if (ratio := summary.ratio(row)) is not None:
+        text += f"  x {ratio:<6.3g}"
+    if (share := summary.share(row, found)) is not None:
+        text += f" {share:>4.0%} of {row['bound']}"
+    if reasons := summary.missed(row, found):
+        text += "  | " + "; ".join(reasons)
+    return text
 
 
-def main() -> int:
+def conclusion(group: str, rows: dict[str, dict]) -> str:
+    """What a group comes to, where it was compared."""
+    found = summary.group(rows)
+    if not found["compared"]:
+        return ""
+    return (
+        f"{group}: {found['mean']:.3g} times as fast as JAX (goal {summary.GOALS[group]:g}), "
+        f"{found['slower']} slower; worst {found['worst']} {found['worst_ratio']:.3g}"
+    )
+
+
+def start_rows(options) -> dict[str, dict]:
+    """The cases of starting."""
+    sides = [s for s in ("fornax", "jax") if s in options.sides]
+    return {
+        name: {
+            "group": "start", "unit": "first", "quick": options.quick, "limit": STARTS[name][1],
+            "sides": {side: summary.spread(values) for side, values in of_side.items()},
+        }
+        for name, of_side in starts(sides, options.rounds).items()
+    }  # fmt: skip
+
+
+def resident_rows(options) -> dict[str, dict]:
+    """Resident bytes over many calls and many shapes."""
+    counts = {"calls": 10_000, "shapes": 10_000}
+    if options.quick:
+        counts = {"calls": 2000, "shapes": 500}
+    found: dict[str, dict] = {}
+    for what, count in counts.items():
+        of_side = {}
+        for side in [s for s in ("fornax", "jax") if s in options.sides]:
+            worker = Worker(side)
+            try:
+                # JAX compiles a shape in 40 ms: a tenth of them shows where it goes
+                number = count // 10 if side == "jax" and what == "shapes" else count
+                answer = worker.ask(1800, do="resident", what=what, count=number)
+                of_side[side] = {"count": number, **answer}
+            finally:
+                worker.close()
+        found[what] = of_side
+    return found
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    groups = [*dict.fromkeys(c.group for c in CASES.values())]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="Fornax only, short cases, one round")
+    parser.add_argument("--quick", action="store_true", help="two short rounds; the least counts")
+    parser.add_argument("--group", action="append", choices=["start", *groups, "resident"])
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.7, help="per case, library and round")
-    options = parser.parse_args()
-    libraries = ["fornax"] if options.smoke else ["fornax", "jax"]
-    rounds = 1 if options.smoke else options.rounds
-    machine = limits.measure()
-    for name, value in machine.items():
-        print(f"{name}: {value:.1f}")
-    results: dict[str, dict] = {}
-    if not options.only:
-        goals = {"import": 0.15, "start to first jitted result": 0.4}
-        for name, sides in start_up(libraries, rounds).items():
-            results[name] = {"group": "start", "seconds": sides, "limit": goals.get(name)}
-            report(name, results[name], machine)
-    workers = {name: Worker(name) for name in libraries}
-    for case in cases.CASES.values():
-        if options.only not in case.name or (options.smoke and not case.smoke):
-            continue
-        times: dict[str, list[float]] = {name: [] for name in libraries}
-        for _ in range(rounds):
-            for library in libraries:
-                if case.unit == "once":  # a fresh process: nothing is compiled yet
-                    worker = Worker(library)
-                    times[library].append(worker.run(case.name, 0))
-                    worker.close()
-                else:
-                    seconds = 0.1 if options.smoke else options.seconds
-                    times[library].append(workers[library].run(case.name, seconds))
-        results[case.name] = {
-            "group": case.group,
-            "seconds": {k: statistics.median(v) for k, v in times.items()},
-            "rounds": times, "goal": case.goal, "limit": case.limit, "bytes": case.bytes,
-            "flops": case.flops,
-        }  # fmt: skip
-        report(case.name, results[case.name], machine)
-    for worker in workers.values():
-        worker.close()
-    if not options.smoke and not options.only:
-        folder = ROOT / "benchmarks" / "results"
-        folder.mkdir(exist_ok=True)
-        record = {"machine": {"processor": processor(), **machine}, "cases": results}
-        (folder / "latest.json").write_text(json.dumps(record, indent=1) + "\n")
-        page.PAGE.write_text(page.page(), encoding="utf-8")
-    return 0
+    parser.add_argument("--seconds", type=float, default=0.5, help="per case, side and round")
+    parser.add_argument("--patience", type=float, default=120, help="seconds until a side failed")
+    parser.add_argument("--sides", nargs="*", default=["fornax", "jax", "numpy", "numba"])
+    options = parser.parse_args(argv)
+    options.first_rounds = options.rounds
+    if options.quick:
+        options.rounds, options.first_rounds, options.seconds = 2, 1, min(options.seconds, 0.1)
+    if options.smoke:
+        options.rounds, options.seconds, options.sides = 1, 0.05, ["fornax"]
+        options.first_rounds = 1
+    return options
 
 
-def processor() -> str:
-    """The processor's name and the interpreter."""
-    return f"{platform.machine()}, Python {platform.python_version()}"
+def write(group: str, rows: dict, found: dict[str, float]) -> None:
+    """The results of a group."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {"machine": machine(), "limits": found, "cases": rows}
+    path = RESULTS / f"{group}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def report(name: str, row: dict, machine: dict[str, float]) -> None:
-    sides = row["seconds"]
-    text = f"{name:32} fornax {show(sides['fornax']):>9}"
-    if "jax" in sides:
-        text += f"  jax {show(sides['jax']):>9}  ratio {sides['jax'] / sides['fornax']:6.2f}"
-    if row.get("flops"):
-        rate = row["flops"] / sides["fornax"] / 1e9
-        share = rate / machine["f32 FMA peak, GFLOP/s"]
-        text += f"  {rate:.0f} GFLOP/s ({share:.0%} of peak)"
-    if row.get("bytes"):
-        text += f"  {row['bytes'] / sides['fornax'] / 1e9:.1f} GB/s"
-    if row.get("goal") and "jax" in sides:
-        met = sides["jax"] / sides["fornax"] >= row["goal"]
-        text += f"  goal {row['goal']:g}x {'met' if met else 'MISSED'}"
-    if row.get("limit"):
-        met = sides["fornax"] <= row["limit"]
-        text += f"  limit {show(row['limit'])} {'met' if met else 'MISSED'}"
-    print(text, flush=True)
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
+    found: dict[str, float] = {}
+    chosen: dict[str, dict[str, Case]] = {}
+    for case in CASES.values():
+        if options.only in case.name and (case.smoke or not options.smoke):
+            chosen.setdefault(case.group, {})[case.name] = case
+    wanted = options.group or ["start", *chosen, "resident"]
+    if options.only or options.smoke:
+        wanted = [group for group in wanted if group in chosen]
+    failed = False
+    for group in wanted:
+        print(f"\n{group}")
+        measured = {} if options.smoke else limits.measure()
+        for name, value in measured.items():  # the highest of a run: others may load the machine
+            found[name] = max(value, found.get(name, 0.0))
+            print(f"{name}: {found[name]:.1f}")
+        if group == "resident":
+            rows = resident_rows(options)
+        elif group == "start":
+            rows = start_rows(options)
+        else:
+            rows = {}
+            runner = Runner(options)
+            try:
+                for name, case in chosen[group].items():
+                    rows[name] = runner.measure(case)
+                    print(line(name, rows[name], found), flush=True)
+                    failed |= "error" in rows[name]["sides"]["fornax"]
+            finally:
+                runner.close()
+            print(conclusion(group, rows))
+        if not options.only and not options.smoke:
+            write(group, rows, found)
+    if not options.only and not options.smoke:
+        page.write()
+    return int(failed and options.smoke)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,39 @@
-"""One process of the benchmark: runs cases on one library as asked over standard input."""
+"""One process of the benchmark: runs cases on one side as asked over standard input.
+
+Each line is a request in JSON, answered by one line: {"do": "time" | "first" | "tail" | "values" |
+"memory" | "resident" | "drop", "case": name, …}.
+"""
 
 from __future__ import annotations
 
 import json
-import statistics
+import pickle
 import sys
 import time
+import traceback
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks import resident
+from benchmarks.cases import CASES, Case, library
+
+
+def leaves(result) -> list:
+    """The arrays and scalars of a tree, in the order of sorted keys."""
+    if isinstance(result, dict):
+        return [leaf for key in sorted(result) for leaf in leaves(result[key])]
+    if isinstance(result, tuple | list):
+        return [leaf for item in result for leaf in leaves(item)]
+    return [result]
 
 
 def wait(result) -> None:
     """Until everything in a tree of results is computed."""
-    if isinstance(result, tuple | list):
-        for item in result:
-            wait(item)
-    elif isinstance(result, dict):
-        wait(list(result.values()))
-    elif hasattr(result, "block_until_ready"):
-        result.block_until_ready()
+    for leaf in leaves(result):
+        if hasattr(leaf, "block_until_ready"):
+            leaf.block_until_ready()
 
 
 def once(run) -> float:
@@ -25,43 +42,108 @@ def once(run) -> float:
     return time.perf_counter() - began
 
 
-def median(run, seconds: float) -> float:
-    """Median seconds of one call; short calls are timed in batches."""
-    once(run)
-    single = min(once(run) for _ in range(3))
+def nbytes(tree) -> int:
+    return sum(getattr(leaf, "nbytes", 0) for leaf in leaves(tree))
+
+
+class Prepared:
+    """A case ready to be called on this side."""
+
+    def __init__(self, case: Case, side: str):
+        third = case.sides.get(side)
+        function, self.arguments = third[0]() if third else case.make()
+        if not (third or case.eager):
+            function = library.jax.jit(function)
+        self.function = function
+        wait(self.arguments)
+
+    def __call__(self):
+        return self.function(*self.arguments)
+
+
+def samples(run, seconds: float) -> list[float]:
+    """Seconds of single calls, in batches where they are short."""
+    spent = once(run)
+    single = min(once(run) for _ in range(3)) if spent < seconds else spent
     batch = max(1, min(10_000, int(2e-3 / max(single, 1e-8))))
-    times = []
-    stop = time.perf_counter() + seconds
-    while len(times) < 5 or (time.perf_counter() < stop and len(times) < 200):
+    found, stop = [], time.perf_counter() + seconds
+    while len(found) < 3 or (time.perf_counter() < stop and len(found) < 200):
         began = time.perf_counter()
         for _ in range(batch):
             result = run()
         wait(result)
-        times.append((time.perf_counter() - began) / batch)
-    return statistics.median(times)
+        found.append((time.perf_counter() - began) / batch)
+        if single > seconds and found:
+            break
+    return found
+
+
+def tail(run, count: int) -> dict[str, float]:
+    """Single calls: their median and the one that 999 of 1000 are faster than."""
+    found: list[float] = []
+    stop = time.perf_counter() + 10
+    while len(found) < count and time.perf_counter() < stop:
+        found.append(once(run))
+    found = sorted(found[len(found) // 10 :])  # without the warm-up
+    return {"calls": len(found), "median": median(found), "p999": found[int(len(found) * 0.999)]}
+
+
+def array(leaf) -> np.ndarray:
+    """A result as NumPy holds it, narrow floats widened."""
+    found = np.asarray(leaf)
+    return found if found.dtype.kind in "biufc" else found.astype(np.float32)
+
+
+class Worker:
+    def __init__(self, side: str, x64: bool):
+        self.side = side
+        self.prepared: dict[str, Prepared] = {}
+        if side in ("fornax", "jax"):
+            library.load(side)
+            if x64:
+                library.jax.config.update("jax_enable_x64", True)
+
+    def ready(self, case: Case) -> Prepared:
+        if case.name not in self.prepared:
+            self.prepared[case.name] = Prepared(case, self.side)
+        return self.prepared[case.name]
+
+    def answer(self, request: dict) -> dict:
+        if request["do"] == "resident":
+            return resident.ANSWERS[request["what"]](request["count"])
+        case = CASES[request["case"]]
+        if request["do"] == "drop":
+            self.prepared.pop(case.name, None)
+            return {}
+        if request["do"] == "first":
+            # an operation of its own first: start-up costs of the library are not the case's
+            wait(library.jax.jit(lambda x: x * 3)(library.jnp.float32(1)))
+            return {"samples": [once(Prepared(case, self.side))]}
+        run = self.ready(case)
+        if request["do"] == "values":
+            result = run()
+            found = [array(leaf) for leaf in leaves(result)]
+            Path(request["path"]).write_bytes(pickle.dumps(found, protocol=5))
+            return {"bytes": nbytes(run.arguments) + nbytes(result)}
+        if request["do"] == "memory":
+            return resident.peak(lambda: [once(run) for _ in range(5)])
+        if request["do"] == "tail":
+            return tail(run, request["count"])
+        return {"samples": samples(run, request["seconds"])}
 
 
 def main() -> None:
-    library = sys.argv[1]
+    answers, sys.stdout = sys.stdout, sys.stderr
     began = time.perf_counter()
-    from benchmarks import cases
-
-    cases.load(library)
-    answers = sys.stdout
-    sys.stdout = sys.stderr
+    worker = Worker(sys.argv[1], "x64" in sys.argv[2:])
     print(json.dumps({"import": time.perf_counter() - began}), file=answers, flush=True)
-    prepared = {}
     for line in sys.stdin:
-        request = json.loads(line)
-        case = cases.CASES[request["case"]]
-        if case.unit == "once":
-            # an operation of its own first: start-up costs of the library are not the case's
-            wait(cases.jax.jit(lambda x: x * 3)(cases.jnp.float32(1)))
-            seconds = once(case.make())
-        else:
-            run = prepared.get(case.name) or prepared.setdefault(case.name, case.make())
-            seconds = median(run, request["seconds"])
-        print(json.dumps({"seconds": seconds}), file=answers, flush=True)
+        try:
+            answer = worker.answer(json.loads(line))
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,63 @@
-"""docs/performance.md shows the last full run of the benchmarks."""
+"""docs/performance.md shows the results that are committed, and so do its plots."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_table_is_that_of_the_results(monkeypatch):
+@pytest.fixture
+def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import page
+    from benchmarks import page, summary, table
 
+    return page, summary, table
+
+
+def test_the_tables_are_those_of_the_results(bench):
+    page, _, _ = bench
     assert page.page() == page.PAGE.read_text(encoding="utf-8"), "run python -m benchmarks.page"
+
+
+def test_the_plots_are_those_of_the_results(bench):
+    page, summary, table = bench
+    records = table.recorded()
+    assert records
+    for group in set(summary.GOALS) & set(records):
+        text = (page.PLOTS / f"{group}.svg").read_text(encoding="utf-8")
+        assert page.digest(records[group]) in text, f"{group}: run python -m benchmarks.page"
+
+
+def test_ratios_shares_and_goals(bench):
+    _, summary, _ = bench
+    sides = {"fornax": summary.spread([2.0, 1.0, 3.0]), "jax": summary.spread([4.0, 6.0])}
+    row = {
+        "sides": sides, "flops": 4e9, "bytes": 8e9, "bound": "copy", "share": 0.5, "limit": 1.5,
+        "tolerance": 0.0, "times": {},
+    }  # fmt: skip
+    limits = {"copy bandwidth, GB/s": 10.0, "f32 FMA peak, GFLOP/s": 4.0}
+    assert summary.ratio(row) == 2.5
+    assert summary.ratio(row | {"quick": True}) == 4.0
+    assert summary.share(row, limits) == 0.4
+    assert summary.share(row | {"bound": "f32"}, limits) == 0.5
+    assert summary.missed(row, limits) == ["40% of the limit instead of 50%", "more than 1.5 s"]
+    failed = row | {"sides": {"fornax": {"error": "no"}, "jax": sides["jax"]}}
+    assert summary.missed(failed, limits) == ["no"]
+    group = summary.group({"a": row, "b": row | {"quick": True}, "c": failed})
+    assert group["cases"] == 3 and group["compared"] == 2 and group["worst"] == "a"
+    assert abs(group["mean"] - 10**0.5) < 1e-12
+
+
+def test_slopes_and_gradients(bench):
+    _, summary, _ = bench
+    rows = {
+        "first call: 500 sines": {"sides": {"fornax": summary.spread([1.0])}},
+        "first call: 10000 sines": {"sides": {"fornax": summary.spread([20.0])}},
+        "f": {"sides": {"fornax": summary.spread([1.0])}},
+        "f, gradient": {"sides": {"fornax": summary.spread([3.0])}},
+    }
+    assert summary.slopes(rows) == {"first call: sines": pytest.approx(1.0)}
+    assert summary.gradients(rows) == {"f, gradient": 3.0}

@@ -1,0 +1,127 @@
+"""The processes that cases run in, as the runner sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Failed(Exception):
+    """A side could not run a case; the message says why."""
+
+
+class Worker:
+    """A process of one side: "fornax", "jax", "numpy" or "numba"."""
+
+    def __init__(self, side: str, x64: bool = False):
+        self.side = side
+        command = [sys.executable, "-m", "benchmarks.worker", side, *(["x64"] if x64 else [])]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.answers = selectors.DefaultSelector()
+        self.answers.register(self.process.stdout, selectors.EVENT_READ)
+        self.import_seconds = self._answer(120)["import"]
+
+    def _answer(self, patience: float) -> dict:
+        if not self.answers.select(patience):
+            self.kill()
+            raise Failed(f"no answer within {patience:g} s")
+        line = self.process.stdout.readline()
+        if not line:
+            self.kill()
+            raise Failed(f"the {self.side} process ended with {self.process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def ask(self, patience: float = 120, **request) -> dict:
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return self._answer(patience)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        if self.alive:
+            self.process.stdin.close()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.process.stdout.close()
+
+
+class Pool:
+    """One worker for each side and width of types, started when first needed."""
+
+    def __init__(self):
+        self.workers: dict[tuple[str, bool], Worker] = {}
+
+    def of(self, side: str, x64: bool) -> Worker:
+        worker = self.workers.get((side, x64))
+        if worker is None or not worker.alive:
+            worker = self.workers[side, x64] = Worker(side, x64)
+        return worker
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+        self.workers.clear()
+
+
+def process_seconds(code: str, environment: dict[str, str]) -> float:
+    """Wall seconds of a Python process that runs `code`."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=environment,
+    )  # fmt: skip
+    return time.perf_counter() - began
+
+
+#: what a user waits for, from the start of the process, and how long at most
+STARTS = {
+    "import": ("import {0}, {0}.numpy", 0.15),
+    "start to first array": ("import {0}.numpy as n\nprint(n.arange(8.0) * 2 + 1)", None),
+    "start to first jitted result": (
+        "import {0}, {0}.numpy as n\nprint({0}.jit(lambda x: n.sin(x) * 2)(n.float32(1)))", 0.4,
+    ),
+}  # fmt: skip
+
+
+def starts(sides: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of whole processes by case and side: `import`, less an empty process, and first
+    results.
+
+    As after an installation, bytecode is there: it goes to a folder that a first run fills, even
+    where the environment forbids to write it beside the sources.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in STARTS}
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**kept, "PYTHONPYCACHEPREFIX": folder}
+        for measured in (False, *(True,) * rounds):
+            empty = statistics.median(process_seconds("pass", environment) for _ in range(3))
+            for side in sides:
+                for name, (code, _) in STARTS.items():
+                    seconds = process_seconds(code.format(side), environment)
+                    seconds -= empty if name == "import" else 0
+                    if measured:
+                        found[name].setdefault(side, []).append(max(seconds, 0.0))
+    return found

@@ -1,0 +1,131 @@
+"""What the figures of a case mean: ratio, share of the machine's limit, goals, and of a group."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+#: at least so many times as fast as JAX, as geometric mean of a group
+GOALS = {
+    "stream": 5.0, "reduce": 4.0, "dense": 1.6, "irregular": 3.0, "random": 10.0, "loop": 2.0,
+    "model": 1.8, "dispatch": 3.0, "compile": 8.0,
+}  # fmt: skip
+
+#: names of the limits that cases are held against
+LIMITS = {
+    "copy": ("copy bandwidth, GB/s", "bytes"), "read": ("read bandwidth, GB/s", "bytes"),
+    "f32": ("f32 FMA peak, GFLOP/s", "flops"), "f64": ("f64 FMA peak, GFLOP/s", "flops"),
+    "bf16": ("bf16 dot peak, GFLOP/s", "flops"),
+}  # fmt: skip
+
+
+def spread(samples: list[float]) -> dict[str, float]:
+    """Least, quartiles and median of seconds."""
+    ordered = sorted(samples)
+    if len(ordered) < 2:
+        return dict.fromkeys(("least", "first", "median", "third"), ordered[0])
+    first, median, third = statistics.quantiles(ordered, n=4, method="inclusive")
+    return {"least": ordered[0], "first": first, "median": median, "third": third}
+
+
+def seconds(row: dict, side: str) -> float | None:
+    """What counts of a side: the median; in a quick run, where others load the machine, the
+    least."""
+    found = row["sides"].get(side)
+    if not found or "error" in found:
+        return None
+    return found["least" if row.get("quick") else "median"]
+
+
+def ratio(row: dict, side: str = "jax") -> float | None:
+    """How many times as fast as the other side."""
+    ours, theirs = seconds(row, "fornax"), seconds(row, side)
+    return theirs / ours if ours and theirs else None
+
+
+def share(row: dict, limits: dict[str, float]) -> float | None:
+    """The part of the machine's limit that is reached."""
+    ours = seconds(row, "fornax")
+    if not row.get("bound") or not ours:
+        return None
+    limit, amount = LIMITS[row["bound"]]
+    if not row.get(amount) or not limits.get(limit):
+        return None
+    return row[amount] / ours / 1e9 / limits[limit]
+
+
+def missed(row: dict, limits: dict[str, float]) -> list[str]:
+    """The goals of a case that it does not reach, in words."""
+    ours, found = seconds(row, "fornax"), []
+    if ours is None:
+        return [row["sides"].get("fornax", {}).get("error", "not measured")]
+    against = ratio(row)
+    if against is not None and against < 1:
+        found.append("slower than JAX")
+    reached = share(row, limits)
+    if row.get("share") and reached is not None and reached < row["share"]:
+        found.append(f"{reached:.0%} of the limit instead of {row['share']:.0%}")
+    if row.get("limit") and ours > row["limit"]:
+        found.append(f"more than {show(row['limit'])}")
+    for side, times in row.get("times", {}).items():
+        other = seconds(row, side)
+        if other and ours > times * other:
+            found.append(f"{ours / other:.2g} times {side}'s time instead of {times:g}")
+    tail = row["sides"]["fornax"].get("tail")
+    if tail and tail["p999"] > 10 * tail["median"]:
+        found.append(f"slowest of 1000 {tail['p999'] / tail['median']:.2g} medians")
+    if row.get("difference") is not None and not row["difference"] <= row["tolerance"]:
+        found.append(f"results differ by {row['difference']:.1g}")
+    memory = {k: v["memory"] for k, v in row["sides"].items() if "memory" in v}
+    if len(memory) == 2 and memory["fornax"]["peak"] > memory["jax"]["peak"]:
+        found.append("more memory than JAX")
+    return found
+
+
+def geometric_mean(values: list[float]) -> float:
+    return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
+
+
+def group(rows: dict[str, dict]) -> dict:
+    """Mean ratio of a group, its worst case, how many are slower than JAX."""
+    ratios = {name: r for name, row in rows.items() if (r := ratio(row)) is not None}
+    worst = min(ratios, key=ratios.__getitem__, default=None)
+    return {
+        "cases": len(rows), "compared": len(ratios), "mean": geometric_mean([*ratios.values()]),
+        "worst": worst, "worst_ratio": ratios.get(worst),
+        "slower": sum(r < 1 for r in ratios.values()),
+    }  # fmt: skip
+
+
+def gradients(rows: dict[str, dict]) -> dict[str, float]:
+    """How many times the time of a function its gradient takes."""
+    found = {}
+    for name, row in rows.items():
+        forward = rows.get(name.removesuffix(", gradient"))
+        if name.endswith(", gradient") and forward:
+            ours, base = seconds(row, "fornax"), seconds(forward, "fornax")
+            if ours and base:
+                found[name] = ours / base
+    return found
+
+
+def slopes(rows: dict[str, dict], side: str = "fornax") -> dict[str, float]:
+    """Of the chains of 500 and 10 000 equations: log-log slope of seconds in equations."""
+    found = {}
+    for name, row in rows.items():
+        longer = rows.get(name.replace(" 500 ", " 10000 "))
+        if " 500 " in name and longer:
+            short, long = seconds(row, side), seconds(longer, side)
+            if short and long:
+                found[name.replace("500 ", "")] = math.log(long / short) / math.log(20)
+    return found
+
+
+def show(value: float | None) -> str:
+    """Seconds with a fitting unit."""
+    if value is None:
+        return "–"
+    for unit, scale in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
+        if value * scale >= 1:
+            return f"{value * scale:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"
