@@ -1,12 +1,22 @@
-"""Programs of the fuzzer that were compiled wrongly once.
-
-Each is the seed of its numbers, the shapes of its inputs and its instructions (operation, operand,
-operand, choice).
-"""
+"""Programs of the fuzzer that were compiled wrongly once."""
 
 from __future__ import annotations
 
-FOUND: tuple[tuple[int, list[tuple[int, ...]], list[tuple[str, int, int, int]]], ...] = (
+from tests.fuzz import Input, Program
+from tests.fuzz import Instruction as I  # noqa: E741, N817
+
+FOUND: tuple[Program, ...] = (
+    # a rule that calls `jvp` of a loop, which computes values beside tangents
+    Program((
+        Input("float32", (3, 4), 405023),
+    ), (
+        I("custom", (7, 17), 49, (I("scan", (1, 51), 31, (I("cut", (2, 34), 56),)),)),
+    )),
+)  # fmt: skip
+
+#: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions
+#: (operation, operand, operand, choice)
+FIRST: tuple[tuple[int, list[tuple[int, ...]], list[tuple[str, int, int, int]]], ...] = (
     (6, [(1,), (4, 1), (17,)], [
         ("add", 18, 60, 47), ("matmul", 2, 34, 62),
     ]),

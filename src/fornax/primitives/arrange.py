@@ -13,6 +13,7 @@ from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.dce import live_equations
+from fornax.transforms.mixed import dependent_outputs
 from fornax.transforms.programs import remembered
 from fornax.transforms.stage import stage
 
@@ -81,8 +82,11 @@ def dependent(jaxpr: Jaxpr, inputs: Sequence[bool]) -> set[Var]:
     """The variables that depend on any of the flagged inputs (those included)."""
     found = set(chosen(jaxpr.inputs, inputs))
     for equation in jaxpr.equations:
-        if any(isinstance(a, Var) and a in found for a in equation.inputs):
-            found.update(equation.outputs)
+        flags = [isinstance(a, Var) and a in found for a in equation.inputs]
+        outputs = equation.outputs
+        if any(flags):
+            of = dependent_outputs(equation.primitive, equation.params, flags, len(outputs))
+            found.update(chosen(outputs, of))
     return found
 
 

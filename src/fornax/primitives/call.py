@@ -12,6 +12,7 @@ from fornax.ir.primitive import Linear, Primitive
 from fornax.ir.trace import running
 from fornax.primitives.arrange import (
     chosen,
+    depends,
     merged_effects,
     nonzero_flags,
     prune,
@@ -104,6 +105,9 @@ class Call(Primitive):
     def batch_named(self, axis_name, size, operands, dims, *, name, jaxpr):
         fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
         return self.bind(*fronted, name=name, jaxpr=program), out_dims
+
+    def depends(self, flags, *, name, jaxpr):
+        return depends(jaxpr, flags)
 
     def dce(self, used, equation):
         program, kept = prune(equation.params["jaxpr"], used)

@@ -20,6 +20,7 @@ from fornax.ir.primitive import Linear, Primitive
 from fornax.ir.trace import running
 from fornax.primitives.arrange import (
     chosen,
+    depends,
     merged_effects,
     nonzero_flags,
     prune,
@@ -129,6 +130,9 @@ class Checkpoint(Primitive):
     def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):
         fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
         return self.bind(*fronted, jaxpr=program, **params), out_dims
+
+    def depends(self, flags, *, jaxpr, **_):
+        return depends(jaxpr, flags)
 
     def dce(self, used, equation):
         program, kept = prune(equation.params["jaxpr"], used)

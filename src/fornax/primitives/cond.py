@@ -19,6 +19,7 @@ from fornax.ir.trace import running
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.arrange import (
     chosen,
+    depends,
     merged_effects,
     nonzero_flags,
     prune,
@@ -155,6 +156,11 @@ class Cond(Primitive):
                 if len(cases) > 1 else cases[0]
             )  # fmt: skip
         return outs, [0] * len(outs)
+
+    def depends(self, flags, *, branches):
+        if flags[0]:
+            return [True] * len(branches[0].outputs)
+        return union(depends(b, flags[1:]) for b in branches)
 
     def dce(self, used, equation):
         branches = equation.params["branches"]

@@ -162,15 +162,9 @@ class Scan(Primitive):
         return outs[: len(jaxpr.outputs)], spread(has_tangent, results, types)
 
     def transpose(self, cotangents, *operands, jaxpr, num_carry, num_consts, reverse, **params):
-        linear = [isinstance(x, Linear) for x in operands]
-        wanted = list(linear)
+        wanted = [isinstance(x, Linear) for x in operands]
         carries = slice(num_consts, num_consts + num_carry)
-
-        def step(flags):
-            trial = [*linear[:num_consts], *flags, *linear[num_consts + num_carry :]]
-            return depends(jaxpr, trial)[:num_carry]
-
-        linear[carries] = fixpoint(step, linear[carries])
+        linear = linear_carries(jaxpr, wanted, num_consts, num_carry)
         # a carry whose start is a known value may still be linear: an instantiated zero tangent
         known = chosen(operands, [not flag for flag in linear])
         stacked = known_carries(
@@ -223,6 +217,9 @@ class Scan(Primitive):
         front = [0] * num_carry + [1] * n_ys
         return outs, [d if m else None for d, m in zip(front, out_mapped, strict=True)]
 
+    def depends(self, flags, *, jaxpr, num_carry, num_consts, **_):
+        return depends(jaxpr, linear_carries(jaxpr, flags, num_consts, num_carry))
+
     def dce(self, used, equation):
         params = equation.params
         jaxpr, n_consts, n_carry = params["jaxpr"], params["num_consts"], params["num_carry"]
@@ -273,6 +270,18 @@ def tangent_carries(
         return jvp_jaxpr(jaxpr, trial)[1][:num_carry]
 
     return fixpoint(step, nonzero[num_consts : num_consts + num_carry])
+
+
+def linear_carries(
+    jaxpr: Jaxpr, flags: Sequence[bool], num_consts: int, num_carry: int
+) -> list[bool]:
+    """The flags of operands, and of the carries that depend on flagged ones in some iteration."""
+    consts, carry, xs = split(flags, num_consts, num_carry)
+
+    def step(found):
+        return depends(jaxpr, [*consts, *found, *xs])[:num_carry]
+
+    return [*consts, *fixpoint(step, carry), *xs]
 
 
 def interleaved(count: int, num_consts: int, num_carry: int, flags: Sequence[bool]) -> list[int]:

@@ -14,6 +14,7 @@ from fornax.ir.primitive import Primitive
 from fornax.ir.ref import Ref, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running, unexpected
 from fornax.ir.types import ArrayType, typeof
+from fornax.transforms.mixed import separated
 
 
 class StageTracer(Tracer):
@@ -120,6 +121,31 @@ class Stage(Trace):
             for x in operands:
                 if isinstance(x, Tracer):
                     check_alive(x)
+        if self.partial and hasattr(primitive, "depends"):
+            return self.process_parts(primitive, operands, params)
+        return self.record(primitive, operands, params)
+
+    def process_parts(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict
+    ) -> list[Any]:
+        """Record what depends on operands that this trace knows; the rest runs in the parent."""
+        flags = [self.knows(x) for x in operands]
+        inputs = [Var(typeof(x)) for x in operands]
+        outputs = tuple(map(Var, primitive.type(*[v.type for v in inputs], **params)))
+        whole = Equation(primitive, tuple(inputs), params, outputs, source.here())
+        known, rest = separated(whole, flags)
+        env: dict[Atom, Any] = dict(zip(inputs, operands, strict=True))
+        if known is not None:
+            with running(self.parent):
+                values = known.primitive.bind(*[env[v] for v in known.inputs], **known.params)
+            env.update(zip(known.outputs, values, strict=True))
+        if rest is not None:
+            values = self.record(rest.primitive, [env[v] for v in rest.inputs], rest.params)
+            env.update(zip(rest.outputs, values, strict=True))
+        return [env[v] for v in outputs]
+
+    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+        """One more equation."""
         atoms = tuple(map(self.lift, operands))
         types = primitive.type(*[a.type for a in atoms], **params)
         outputs = tuple(map(Var, types))

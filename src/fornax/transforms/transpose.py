@@ -9,6 +9,7 @@ from fornax.ir.basis import add
 from fornax.ir.evaluate import literal
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Zero
+from fornax.transforms.mixed import separated
 
 
 def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -16,7 +17,7 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
 
     args: one per input after the constants: a value, or a `Linear` placeholder. cotangents: one
     per output, possibly `Zero`. Returns one per arg: a cotangent, `Zero`, or None for values.
-    Equations that depend on no linear input are evaluated; the rest is walked backwards, so the
+    What depends on no linear input is evaluated; the rest is walked backwards, so the
     order in which cotangents are added is fixed.
     """
     env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *args), strict=True))
@@ -27,14 +28,16 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
 
     linear_equations = []
     for equation in jaxpr.equations:
-        operands = [read(a) for a in equation.inputs]
-        if any(isinstance(x, Linear) for x in operands):
-            linear_equations.append(equation)
-            for var in equation.outputs:
+        flags = [not isinstance(a, Literal) and isinstance(env[a], Linear) for a in equation.inputs]
+        known, linear = separated(equation, flags) if any(flags) else (equation, None)
+        if known is not None:
+            operands = [read(a) for a in known.inputs]
+            values = known.primitive.bind(*operands, **known.params)
+            env.update(zip(known.outputs, values, strict=True))
+        if linear is not None:
+            linear_equations.append(linear)
+            for var in linear.outputs:
                 env[var] = Linear(var.type)
-        else:
-            values = equation.primitive.bind(*operands, **equation.params)
-            env.update(zip(equation.outputs, values, strict=True))
 
     def accumulate(atom, cotangent):
         if cotangent is None or isinstance(cotangent, Zero) or isinstance(atom, Literal):
