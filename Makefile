@@ -2,6 +2,7 @@
 #   make demo    train two networks on handwritten digits
 #   make test    all tests
 #   make oracle  compare every case with jax (installs it)
+#   make hostile   call every public function with arguments that it cannot expect
 #   make bench   measure against jax and numba (installs them into an environment of their own)
 #   make conformance   other projects' test suites, here and on jax
 #   make docs    the documentation as a site
@@ -10,7 +11,7 @@ BUILD ?= build/native
 RUN = $(CURDIR)/.venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz sweep oracle docs \
+.PHONY: demo test test-all lint format types bench bench-smoke conformance fuzz hostile sweep oracle docs \
   clean setup
 .DEFAULT_GOAL := test
 
@@ -40,6 +41,9 @@ oracle: .venv/ready-test .venv/ready-oracle native
 
 fuzz: .venv/ready-test native
 	PYTHONPATH=src:. $(RUN) -m tests.fuzz $(ARGS)
+
+hostile: .venv/ready-test native
+	PYTHONPATH=src:. $(RUN) -m tests.hostile $(ARGS)
 
 sweep: .venv/ready-test native
 	$(RUN) -m pytest -q -m sweep

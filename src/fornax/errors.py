@@ -17,6 +17,7 @@ __all__ = [
     "JaxprTypeError",
     "KeyReuseError",
     "NonConcreteBooleanIndexError",
+    "OutOfMemoryError",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
     "TracerIntegerConversionError",
@@ -320,4 +321,30 @@ class JaxRuntimeError(FornaxError, RuntimeError):
     ```text
     JaxRuntimeError True
     ```
+    """
+
+
+class OutOfMemoryError(JaxRuntimeError, MemoryError):
+    """An array does not fit into memory.
+
+    Mostly a shape was computed wrongly, or an intermediate result is much larger than what goes in
+    and comes out.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+
+    try:
+        fnp.zeros((1 << 30, 1 << 30))
+    except fx.errors.OutOfMemoryError as error:
+        print(type(error).__name__, isinstance(error, fx.errors.JaxRuntimeError))
+    ```
+
+    ```text
+    OutOfMemoryError True
+    ```
+
+    Compute in parts (`lax.map`, `lax.scan`), recompute instead of keeping (`checkpoint`), or choose
+    a narrower dtype. Python programs catch it as MemoryError, too.
     """

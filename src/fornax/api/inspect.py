@@ -19,6 +19,7 @@ from fornax.ir.ref import AbstractRef, Ref
 from fornax.ir.trace import Tracer, axis_environment, axis_scope
 from fornax.ir.types import ArrayType
 from fornax.ir.types import typeof as type_of_value
+from fornax.runtime.placement import check_place, is_place
 from fornax.runtime.values import Array, to_array
 from fornax.transforms.fold import folding
 
@@ -95,9 +96,12 @@ def device_put(
 ) -> Any:
     """A tree of values as a tree of Arrays. On one device the other arguments have no effect.
 
-    Raises TypeError for leaves that are not arrays or numbers.
+    Raises TypeError for leaves that are not arrays or numbers, ValueError for a device that is
+    neither a device nor a sharding nor a tree of them.
     """
-    del device, src, donate, may_alias
+    del src, donate, may_alias
+    for place in pytree.tree_leaves(device, is_leaf=is_place):
+        check_place("device_put", place)
     leaves, structure = pytree.tree_flatten(x)
     for leaf in leaves:
         type_of_value(leaf)

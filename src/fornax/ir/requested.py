@@ -20,19 +20,33 @@ def requested(dtype: Any, default: Any = None) -> dtypes.Dtype:
     """
     if dtype is None:
         return dtypes.canonical(default)
-    narrowed = dtypes.canonical(dtype)
+    known = dtypes.computable(dtype)
+    if known is None:
+        raise TypeError(
+            source.located(
+                "JAX only supports number and bool dtypes, got dtype "
+                f"{dtypes.as_dtype(dtype)}{_place()}",
+                "arrays hold booleans, integers, floats of at most 64 bits or complex numbers",
+                "a dtype such as 'float32'; keep text, dates and objects in NumPy",
+            )
+        )
+    narrowed = dtypes.canonical(known)
     if settings.current().x64 or (isinstance(dtype, type) and dtype in _PYTHON):
         return narrowed
-    wide = dtypes.as_dtype(dtype)
+    wide = known
     if wide != narrowed:
-        name, _ = source.outermost()
-        place = "" if name.startswith("_") else f" requested in {name}"
         source.warn(
             message(
-                f"Explicitly requested dtype {wide.name}{place} is not available, and "
-                f"will be truncated to dtype {narrowed.name}.",
+                f"Explicitly requested dtype {wide.name}{_place(' requested')} is not "
+                f"available, and will be truncated to dtype {narrowed.name}.",
                 why="numbers have at most 32 bits unless jax_enable_x64 is set",
                 attempt=f"{narrowed.name}, or set jax_enable_x64 (JAX_ENABLE_X64)",
             )
         )
     return narrowed
+
+
+def _place(before: str = "") -> str:
+    """ " in zeros": where it was asked for, if that has a name."""
+    name, _ = source.outermost()
+    return "" if name.startswith(("_", "<")) else f"{before} in {name}"

@@ -8,7 +8,6 @@ operations. With no trace at all, an operation runs at once (`eager`, a hook tha
 from __future__ import annotations
 
 import contextlib
-import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -302,50 +301,6 @@ class Tracer:
                 ConcretizationTypeError, "The tolist() method was called", "call it outside"
             )
         return value.tolist()
-
-
-def static_integer(value: Any, what: str) -> int:
-    """An integer that has to be known while tracing, such as an axis.
-
-    what: what it is, for the error. Raises ConcretizationTypeError if it is traced, TypeError if it
-    is no integer.
-    """
-    if isinstance(value, Tracer) and value.concrete() is None:
-        raise value._refuse(
-            ConcretizationTypeError,
-            f"Abstract tracer value encountered where concrete value is expected: {what}, which "
-            "must be known statically, depends",
-            "mark the argument static (static_argnums, static_argnames), or close over it",
-        )
-    return operator.index(value)
-
-
-def static_shape(shape: Any) -> tuple[int, ...]:
-    """A shape, given as integers that are known while tracing, or as one integer.
-
-    Raises TypeError for traced values and for what is no integer.
-    """
-    several = isinstance(shape, Sequence | numpy.ndarray) and not isinstance(shape, str)
-    sizes = tuple(shape) if several else (shape,)
-    for size in sizes:
-        if isinstance(size, Tracer) and size.concrete() is None:
-            raise size._refuse(
-                TracerIntegerConversionError,
-                "Shapes must be 1D sequences of concrete values of integer type, got "
-                f"{shape}, which depends",
-                "mark the argument static (static_argnums, static_argnames), or make the array "
-                "of the largest size and mask it",
-            )
-        if not hasattr(size, "__index__"):
-            raise TypeError(
-                source.located(
-                    "Shapes must be 1D sequences of concrete values of integer type, got "
-                    f"{shape!r}",
-                    "an array has a whole number of elements along each dimension",
-                    "int(...), or // instead of /",
-                )
-            )
-    return tuple(map(operator.index, sizes))
 
 
 def check_alive(tracer: Tracer) -> None:

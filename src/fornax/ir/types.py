@@ -158,6 +158,8 @@ def _scalar_type(x: Any) -> ArrayType:
         return known
     found = python_scalar(x)
     assert found is not None
+    if isinstance(x, np.generic):
+        _computable(x)
     made = ArrayType((), *found)
     if isinstance(x, _ONE_DTYPE):
         _scalar_types[key] = made
@@ -165,16 +167,30 @@ def _scalar_type(x: Any) -> ArrayType:
 
 
 def _numpy_type(x: np.ndarray) -> ArrayType:
-    if x.dtype.kind in "OSUMm" or (x.dtype.kind == "V" and not _is_known(x.dtype)):
-        raise TypeError(
-            f"a NumPy array of dtype {x.dtype} is not a valid JAX type: only numbers and booleans "
-            "can be computed on"
+    if type(x) is not np.ndarray and hasattr(x, "filled"):
+        raise ValueError(
+            message(
+                "numpy masked arrays are not supported as direct inputs",
+                why="the mask would be lost",
+                attempt="x.filled(value), or pass x.data and x.mask as two arrays",
+            )
         )
-    return ArrayType(x.shape, dtypes.canonical(x.dtype))
+    return ArrayType(x.shape, dtypes.canonical(_computable(x)))
 
 
-def _is_known(dtype: np.dtype) -> bool:
-    return dtype == dtypes.float0 or dtypes.is_inexact(dtype) or dtypes.is_integer(dtype)
+def _computable(x: np.ndarray | np.generic) -> Dtype:
+    dtype = dtypes.computable(x.dtype)
+    if dtype is None:
+        sort = "array" if x.ndim else "number"
+        raise TypeError(
+            message(
+                f"a NumPy {sort} of dtype {x.dtype} is not a valid JAX type",
+                why="only booleans, integers, floats of at most 64 bits and complex numbers can be "
+                "computed on",
+                attempt="x.astype('float32'); keep data that is no numbers in NumPy",
+            )
+        )
+    return dtype
 
 
 for _kind in (bool, int, float, complex, np.generic):

@@ -5,7 +5,6 @@ Functions of `lax` do not promote dtypes.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from fornax import _native
 from fornax.ir import basis
 from fornax.ir.requested import requested
 from fornax.ir.source import located
+from fornax.ir.static import static_integers
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import sizes
@@ -36,7 +36,7 @@ __all__ = [
 def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Any:
     """`operand` repeated along new leading dimensions of these sizes."""
     shape = typeof(operand).shape
-    new = tuple(map(operator.index, sizes))
+    new = static_integers(sizes, "sizes")
     dims = tuple(range(len(new), len(new) + len(shape)))
     return basis.broadcast_in_dim(operand, (*new, *shape), dims)
 
@@ -49,7 +49,7 @@ def broadcast_in_dim(
 
     Raises TypeError unless the operand's sizes are 1 or those of the result.
     """
-    dims = tuple(map(operator.index, broadcast_dimensions))
+    dims = static_integers(broadcast_dimensions, "broadcast_dimensions")
     shape = sizes(shape)
     if any(n < 0 for n in shape):
         raise TypeError(f"broadcast_in_dim shape must have no negative element, got {shape}.")
@@ -95,7 +95,7 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Any:
 
     Raises TypeError unless `permutation` is one of the operand's dimensions.
     """
-    permutation = tuple(map(operator.index, permutation))
+    permutation = static_integers(permutation, "permutation")
     if permutation == tuple(range(typeof(operand).ndim)) and isinstance(
         operand, _native.Array | Tracer
     ):

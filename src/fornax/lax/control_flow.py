@@ -16,6 +16,7 @@ from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.source import located
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_carry, promoted, value_types
@@ -136,7 +137,7 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
         sizes.append(shape[0])
     if length is not None:
         try:
-            length = operator.index(length)
+            length = static_integer(length, "length")
         except (ConcretizationTypeError, TracerIntegerConversionError) as error:
             raise ConcretizationTypeError(
                 "The `length` argument to `scan` expects a concrete `int` value.\n" + str(error)

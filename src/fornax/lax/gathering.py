@@ -5,13 +5,14 @@ Functions of `lax` do not promote dtypes. `GatherScatterMode` says what happens 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim
+from fornax.ir.source import located
+from fornax.ir.static import static_integers
 from fornax.ir.types import ArrayType, typeof
 from fornax.lax.shapes import canonical_axis
 from fornax.lax.slicing import normalized_index
@@ -75,15 +76,29 @@ def gather(
         fill_value = _static_scalar(fill_value, typeof(operand).dtype)
     elif parsed is not FILL_OR_DROP:
         fill_value = None
-    numbers = GatherDimensionNumbers(*map(_integers, dimension_numbers))
+    numbers = _numbers(GatherDimensionNumbers, dimension_numbers)
+    sizes = static_integers(slice_sizes, "slice_sizes")
     return _gather.gather(
-        operand, start_indices, numbers, _integers(slice_sizes), parsed, fill_value,
-        unique_indices, indices_are_sorted,
+        operand, start_indices, numbers, sizes, parsed, fill_value, unique_indices,
+        indices_are_sorted,
     )  # fmt: skip
 
 
 def _integers(values: Sequence[int]) -> tuple[int, ...]:
-    return tuple(map(operator.index, values))
+    return static_integers(values, "dimension_numbers")
+
+
+def _numbers(kind: type, given: Any) -> Any:
+    """`given` as dimension numbers of a kind, their fields as tuples of integers."""
+    if not isinstance(given, kind | tuple) or len(given) > len(kind._fields):
+        raise TypeError(
+            located(
+                f"dimension_numbers: a {kind.__name__} is needed, got {given!r:.80}",
+                "it says which dimension of which operand is which",
+                f"lax.{kind.__name__}({', '.join(f'{name}=...' for name in kind._fields)})",
+            )
+        )
+    return kind(*map(_integers, given))
 
 
 def _static_scalar(value: Any, dtype: Any) -> Any:
@@ -97,7 +112,7 @@ def _scatter_with(
     indices_are_sorted: bool, unique_indices: bool, mode: Any, **program: Any,
 ) -> Any:  # fmt: skip
     return _scatter.scatter(
-        primitive, operand, indices, updates, ScatterDimensionNumbers(*map(_integers, numbers)),
+        primitive, operand, indices, updates, _numbers(ScatterDimensionNumbers, numbers),
         GatherScatterMode.from_any(mode), unique_indices, indices_are_sorted, **program,
     )  # fmt: skip
 

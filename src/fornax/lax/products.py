@@ -11,6 +11,7 @@ import numpy as np
 from fornax import settings
 from fornax.ir.requested import requested
 from fornax.ir.source import located
+from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
 from fornax.primitives.dot import dot_general_p
 from fornax.scalars import dtypes
@@ -184,7 +185,17 @@ def dot_general(
     the batch dimensions, the other ones of lhs, the other ones of rhs, and
     `preferred_element_type` if given. Raises TypeError for dimensions that do not fit.
     """
-    (lhs_contracting, rhs_contracting), (lhs_batch, rhs_batch) = dimension_numbers
+    try:
+        (lhs_contracting, rhs_contracting), (lhs_batch, rhs_batch) = dimension_numbers
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            located(
+                f"dot_general: dimension_numbers={dimension_numbers!r:.80} do not have their form",
+                "they are ((lhs contracting, rhs contracting), (lhs batch, rhs batch)), each a "
+                "sequence of dimensions",
+                "(((1,), (0,)), ((), ())) for a product of matrices",
+            )
+        ) from None
     numbers = (
         (_indices(lhs_contracting), _indices(rhs_contracting)),
         (_indices(lhs_batch), _indices(rhs_batch)),
@@ -199,7 +210,7 @@ def dot_general(
 
 
 def _indices(dimensions: Sequence[int]) -> tuple[int, ...]:
-    return tuple(d.__index__() for d in dimensions)
+    return static_integers(dimensions, "dimensions")
 
 
 def dot(

@@ -16,6 +16,7 @@ from fornax.ir.basis import reduce_sum_p
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives import argreduce, cumulative
 from fornax.primitives import reduce as family
@@ -43,7 +44,7 @@ __all__ = [
 
 
 def _axes(axes: Sequence[int]) -> tuple[int, ...]:
-    return tuple(a.__index__() for a in axes)
+    return static_integers(axes, "axes")
 
 
 def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
@@ -185,12 +186,12 @@ def argmin(operand: Any, axis: int, index_dtype: Any) -> Any:
 
 def _position(primitive, operand, axis, index_dtype):
     dtype = requested(index_dtype)
-    return primitive.bind(operand, axes=(axis.__index__(),), index_dtype=dtype)[0]
+    return primitive.bind(operand, axes=(static_integer(axis, "axis"),), index_dtype=dtype)[0]
 
 
 def _cumulative(primitive: cumulative.Cumulative, line: str) -> Callable:
     def function(operand: Any, axis: int = 0, reverse: bool = False) -> Any:
-        return primitive.bind(operand, axis=axis.__index__(), reverse=bool(reverse))[0]
+        return primitive.bind(operand, axis=static_integer(axis, "axis"), reverse=bool(reverse))[0]
 
     function.__name__ = function.__qualname__ = primitive.name
     function.__doc__ = f"{line} along `axis`, from its end if `reverse`."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer
 from fornax.ir.types import is_value, typeof
 from fornax.primitives import convert
 from fornax.primitives.complex import real_p
@@ -104,7 +105,9 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
     """Floats rounded to fewer exponent and mantissa bits, in their own dtype."""
     return convert.reduce_precision_p.bind(
-        operand, exponent_bits=exponent_bits.__index__(), mantissa_bits=mantissa_bits.__index__()
+        operand,
+        exponent_bits=static_integer(exponent_bits, "exponent_bits"),
+        mantissa_bits=static_integer(mantissa_bits, "mantissa_bits"),
     )[0]
 
 

@@ -5,13 +5,13 @@ Functions of `lax` do not promote dtypes and do not broadcast.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.primitives import concatenate as _concatenate
 from fornax.primitives import iota as _iota
@@ -37,7 +37,7 @@ __all__ = [
 
 def canonical_axis(axis: int, rank: int) -> int:
     """`axis` counted from the front. Raises ValueError if it is out of bounds."""
-    axis = operator.index(axis)
+    axis = static_integer(axis, "axis")
     if not -rank <= axis < rank:
         raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
     return axis + rank if axis < 0 else axis
@@ -46,7 +46,7 @@ def canonical_axis(axis: int, rank: int) -> int:
 def sizes(shape: Sequence[int]) -> tuple[int, ...]:
     """A shape as a tuple of Python integers. Raises TypeError for anything but integers."""
     try:
-        return tuple(map(operator.index, shape))
+        return static_integers(shape, "shape")
     except TypeError:
         raise TypeError(
             f"Shapes must be 1D sequences of concrete values of integer type, got {shape}."
@@ -108,7 +108,7 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
     """`operand` with the order of elements reversed along `dimensions` (not negative)."""
-    return _shape.rev(operand, tuple(map(operator.index, dimensions)))
+    return _shape.rev(operand, static_integers(dimensions, "dimensions"))
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
@@ -127,7 +127,7 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
     Raises ValueError unless the lengths are non-negative and add up to the dimension.
     """
     axis = canonical_axis(axis, typeof(operand).ndim)
-    lengths = tuple(map(operator.index, sizes))
+    lengths = static_integers(sizes, "sizes")
     return _shape.split_p.bind(operand, sizes=lengths, axis=axis)
 
 
@@ -141,7 +141,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
 
     Raises TypeError for different dtypes, ValueError for a config that does not fit.
     """
-    config = tuple(tuple(map(operator.index, c)) for c in padding_config)
+    config = tuple(static_integers(c, "padding_config") for c in padding_config)
     return _pad.pad_p.bind(operand, padding_value, padding_config=config)[0]
 
 
@@ -153,7 +153,7 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
     operands = list(operands)
     if not operands:
         raise ValueError("concatenate requires a non-empty sequences of arrays")
-    dimension = operator.index(dimension)
+    dimension = static_integer(dimension, "dimension")
     return _concatenate.concatenate_p.bind(*operands, dimension=dimension)[0]
 
 
@@ -196,4 +196,4 @@ def broadcasted_iota(
 
     Raises TypeError for a dtype that is not a number, ValueError for a dimension out of range.
     """
-    return _iota.iota(requested(dtype), sizes(shape), operator.index(dimension))
+    return _iota.iota(requested(dtype), sizes(shape), static_integer(dimension, "dimension"))

@@ -6,13 +6,13 @@ the slice fits.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fornax import _native
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
@@ -55,9 +55,9 @@ def slice(
 
     Raises TypeError for indices that do not fit.
     """
-    steps = None if strides is None else tuple(map(operator.index, strides))
-    starts = tuple(map(operator.index, start_indices))
-    limits = tuple(map(operator.index, limit_indices))
+    steps = None if strides is None else static_integers(strides, "strides")
+    starts = static_integers(start_indices, "start_indices")
+    limits = static_integers(limit_indices, "limit_indices")
     return _slice.slice_p.bind(operand, start_indices=starts, limit_indices=limits, strides=steps)[
         0
     ]
@@ -70,12 +70,12 @@ def slice_in_dim(
     shape = typeof(operand).shape
     axis = canonical_axis(axis, len(shape))
     n = shape[axis]
-    start = 0 if start_index is None else operator.index(start_index)
-    limit = n if limit_index is None else operator.index(limit_index)
+    start = 0 if start_index is None else static_integer(start_index, "start_index")
+    limit = n if limit_index is None else static_integer(limit_index, "limit_index")
     starts, limits, steps = [0] * len(shape), list(shape), [1] * len(shape)
     starts[axis] = start + n if start < 0 else start
     limits[axis] = limit + n if limit < 0 else limit
-    steps[axis] = operator.index(stride)
+    steps[axis] = static_integer(stride, "stride")
     return slice(operand, starts, limits, steps)
 
 
@@ -83,7 +83,7 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     """One element along `axis`. Raises IndexError if the static index is out of bounds."""
     shape = typeof(operand).shape
     axis = canonical_axis(axis, len(shape))
-    index, n = operator.index(index), shape[axis]
+    index, n = static_integer(index, "index"), shape[axis]
     place = index + n if index < 0 else index
     if not 0 <= place < n:
         raise IndexError(f"index {index} is out of bounds for axis {axis} with size {n}")
@@ -164,7 +164,7 @@ def dynamic_slice(
     Raises TypeError or ValueError for arguments that do not fit.
     """
     starts = _start_indices("dynamic_slice", operand, start_indices, allow_negative_indices)
-    lengths = tuple(map(operator.index, slice_sizes))
+    lengths = static_integers(slice_sizes, "slice_sizes")
     return _dynamic.dynamic_slice_p.bind(operand, *starts, slice_sizes=lengths)[0]
 
 
@@ -181,7 +181,7 @@ def dynamic_slice_in_dim(
     axis = canonical_axis(axis, len(shape))
     starts: list[Any] = [0] * len(shape)
     lengths = list(shape)
-    starts[axis], lengths[axis] = start_index, operator.index(slice_size)
+    starts[axis], lengths[axis] = start_index, static_integer(slice_size, "slice_size")
     return dynamic_slice(operand, starts, lengths, allow_negative_indices=allow_negative_indices)
 
 

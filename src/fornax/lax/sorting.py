@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
 from fornax.primitives.elementwise import neg_p
@@ -55,7 +55,7 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Any]:
     larger than the dimension, and for complex arrays.
     """
     axis = canonical_axis(axis, typeof(operand).ndim)
-    return top_k_p.bind(operand, k=operator.index(k), axis=axis)
+    return top_k_p.bind(operand, k=static_integer(k, "k"), axis=axis)
 
 
 def approx_max_k(

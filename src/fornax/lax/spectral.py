@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
+from fornax.ir.static import static_integers
 from fornax.primitives import fft as primitive
 from fornax.primitives.fft import FftType, fft_p
 
@@ -22,4 +22,4 @@ def fft(x: Any, fft_type: Any, fft_lengths: Any) -> Any:
         if fft_type not in FftType.__members__:
             raise ValueError(f"unknown FFT type '{fft_type}'\n  try:   one of FFT IFFT RFFT IRFFT")
         fft_type = FftType[fft_type]
-    return primitive.fft(x, FftType(fft_type), tuple(operator.index(n) for n in fft_lengths))
+    return primitive.fft(x, FftType(fft_type), static_integers(fft_lengths, "fft_lengths"))

@@ -12,7 +12,7 @@ from fornax.api.custom import custom_jvp
 from fornax.api.eager import eager
 from fornax.ir.basis import instantiate
 from fornax.ir.requested import requested
-from fornax.ir.trace import static_integer
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import rsqrt
 from fornax.lax.parallel import axis_index, axis_size

@@ -1,13 +1,12 @@
 """Making arrays: from Python and NumPy data, filled, in steps.
 
-There is one device: `device` and `out_sharding` are accepted and change nothing.
+There is one device: `device` and `out_sharding` are checked and change nothing.
 """
 
 from __future__ import annotations
 
 import builtins
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +16,9 @@ from fornax import _native, pytree
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.requested import requested
 from fornax.ir.source import located
-from fornax.ir.trace import Tracer, static_integer, static_shape
-from fornax.ir.types import is_value, typeof
+from fornax.ir.static import static_integer, static_shape
+from fornax.ir.trace import Tracer
+from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.promotion import (
     Array,
@@ -37,7 +37,9 @@ from fornax.primitives.iota import iota
 from fornax.primitives.random import THREEFRY, random_wrap
 from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import expand_dims
+from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
+from fornax.runtime.placement import check_place
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import inexact
@@ -60,6 +62,8 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
     dtype: the result's dtype; by default the promoted dtype of the contents. ndmin: least rank.
     Raises TypeError for contents that are no numbers. See `numpy.array`.
     """
+    if device is not None:
+        check_place("array", device)
     if order not in (None, "K", "C"):
         raise NotImplementedError(f"array: only order='K' is supported, got {order!r}")
     wanted = None if dtype is None else requested(dtype)
@@ -70,6 +74,8 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
 
 def asarray(a, dtype=None, order=None, *, copy=None, device=None, out_sharding=None):
     """`array` without a copy where none is needed."""
+    if device is not None or out_sharding is not None:
+        check_place("asarray", device, out_sharding)
     if type(a) is Array and dtype is None and not copy:
         return a
     return array(a, dtype=dtype, copy=bool(copy), order=order)
@@ -159,6 +165,7 @@ def _check_range(leaves: Sequence[Any], dtype: Any) -> None:
 
 def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
+    check_place("full", device, out_sharding)
     shape = static_shape(shape)
     if any(n < 0 for n in shape):
         raise TypeError(
@@ -174,7 +181,8 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
     if isinstance(value, np.generic) and _nothing_traced():
-        filled = np.full(shape, value)
+        with allocating([ArrayType(shape, value.dtype)]):
+            filled = np.full(shape, value)
         return _native.from_numpy(filled, weak, False)
     return broadcast_to(as_value(value), shape) if not shape else _broadcast(value, shape)
 
@@ -191,17 +199,17 @@ def _nothing_traced() -> bool:
 
 def zeros(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of zeros; float32 by default."""
-    return full(shape, 0, _dtype(dtype, float))
+    return full(shape, 0, _dtype(dtype, float), device=device, out_sharding=out_sharding)
 
 
 def ones(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of ones; float32 by default."""
-    return full(shape, 1, _dtype(dtype, float))
+    return full(shape, 1, _dtype(dtype, float), device=device, out_sharding=out_sharding)
 
 
 def empty(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of zeros: memory is never left uninitialised."""
-    return zeros(shape, dtype)
+    return zeros(shape, dtype, device=device, out_sharding=out_sharding)
 
 
 def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
@@ -213,23 +221,23 @@ def full_like(a, fill_value, dtype=None, shape=None, *, device=None, out_shardin
     """`full` with the shape and dtype of `a` where they are not given."""
     weak = dtype is None and getattr(a, "weak_type", isinstance(a, int | float | complex))
     shape, dtype = _like(a, dtype, shape)
-    result = full(shape, fill_value, dtype)
+    result = full(shape, fill_value, dtype, device=device, out_sharding=out_sharding)
     return as_dtype(result, typeof(result).dtype, True) if weak and type(a) is not bool else result
 
 
 def zeros_like(a, dtype=None, shape=None, *, device=None, out_sharding=None):
     """Zeros with the shape and dtype of `a` where they are not given."""
-    return full_like(a, 0, dtype, shape)
+    return full_like(a, 0, dtype, shape, device=device, out_sharding=out_sharding)
 
 
 def ones_like(a, dtype=None, shape=None, *, device=None, out_sharding=None):
     """Ones with the shape and dtype of `a` where they are not given."""
-    return full_like(a, 1, dtype, shape)
+    return full_like(a, 1, dtype, shape, device=device, out_sharding=out_sharding)
 
 
 def empty_like(prototype, dtype=None, shape=None, *, device=None):
     """Zeros with the shape and dtype of `prototype` where they are not given."""
-    return zeros_like(prototype, dtype, shape)
+    return zeros_like(prototype, dtype, shape, device=device)
 
 
 def copy(a, order=None):
@@ -247,6 +255,7 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
 
     All three must be concrete, because the length of the result is static.
     """
+    check_place("arange", device, out_sharding)
     given = [v for v in (start, stop, step) if v is not None]
     for v in given:
         if isinstance(v, Tracer):
@@ -262,14 +271,22 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
     if stop is None and step is None:
         size = max(0, math.ceil(given[0]))
         if _nothing_traced():
-            return _native.from_numpy(np.arange(size).astype(dtype), False, False)
+            with allocating([ArrayType((size,), dtype)]):
+                return _native.from_numpy(np.arange(size).astype(dtype), False, False)
         return iota(dtype, (size,), 0)
-    values = np.arange(
-        *(np.asarray(v).item() for v in ((start, stop) if step is None else (start, stop, step)))
-        if stop is not None
-        else (0, np.asarray(start).item(), np.asarray(step).item())
-    )
+    bounds = (0, start, step) if stop is None else (start, stop, 1 if step is None else step)
+    first, last, stride = (np.asarray(v).item() for v in bounds)
+    with allocating([ArrayType((_count(first, last, stride),), dtype)]):
+        values = np.arange(first, last, stride)
     return array(values, dtype)
+
+
+def _count(first: Any, last: Any, stride: Any) -> int:
+    """How many numbers a range has; 0 for bounds that NumPy refuses."""
+    try:
+        return builtins.max(0, math.ceil((last - first) / stride))
+    except (ArithmeticError, TypeError, ValueError):
+        return 0
 
 
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
@@ -339,14 +356,15 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
 
 def eye(N, M=None, k=0, dtype=None, *, device=None):
     """Ones on the k-th diagonal of an (N, M) matrix, zeros elsewhere."""
-    n, m = operator.index(N), operator.index(N if M is None else M)
+    n, m = static_integer(N, "N"), static_integer(N if M is None else M, "M")
     dtype = _dtype(dtype, float)
     if _nothing_traced():
-        return array(np.eye(n, m, k).astype(dtype))
+        with allocating([ArrayType((max(n, 0), max(m, 0)), dtype)]):
+            return array(np.eye(n, m, k).astype(dtype))
     index = dtypes.canonical(int)
     return as_dtype(
         ufuncs.equal(
-            ufuncs.add(iota(index, (n, m), 0), scalar(operator.index(k), index)),
+            ufuncs.add(iota(index, (n, m), 0), scalar(static_integer(k, "k"), index)),
             iota(index, (n, m), 1),
         ),
         dtype,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.source import located
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
@@ -37,7 +37,7 @@ def _line(name: str, arr: Any, axis: Any) -> tuple[Any, int]:
 
 def _concrete(name: str, obj: Any) -> np.ndarray:
     if isinstance(obj, Tracer):
-        operator.index(obj) if not typeof(obj).shape else np.asarray(obj)
+        static_integer(obj, "obj") if not typeof(obj).shape else np.asarray(obj)
     return np.asarray(obj)
 
 
@@ -240,7 +240,7 @@ def argpartition(a, kth, axis=-1):
 
 
 def _in_range(kth: Any, n: int) -> None:
-    kth = operator.index(kth)
+    kth = static_integer(kth, "kth")
     if not -n <= kth < n:
         raise ValueError(f"kth {kth} is out of bounds for axis of size {n}")
 

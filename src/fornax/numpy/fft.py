@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from fornax.ir.requested import requested
 from fornax.ir.source import located
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.spectral import FftType
 from fornax.lax.spectral import fft as transform
@@ -55,7 +55,7 @@ def _axes(name: str, x: Any, s: Any, axes: Any) -> list[int]:
     if axes is None:
         count = rank if s is None else len(s)
         axes = range(rank - count, rank)
-    axes = [operator.index(a) for a in axes]
+    axes = list(static_integers(axes, "axes"))
     if s is not None and len(s) != len(axes):
         raise ValueError(f"{name}: Shape and axes have different lengths: {len(s)}, {len(axes)}")
     for axis in axes:
@@ -100,7 +100,7 @@ def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | 
         if kind == FftType.IRFFT:
             lengths[-1] = max(2 * (lengths[-1] - 1), 0)
     else:
-        lengths = [operator.index(n) for n in s]
+        lengths = list(static_integers(s, "s"))
     if any(n < 1 for n in lengths):
         raise ValueError(f"Invalid number of FFT data points ({tuple(lengths)}) specified.")
     held = list(lengths)
@@ -216,7 +216,7 @@ def _length(name: str, n: Any) -> int:
         raise ValueError(
             f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {list(n)}."
         )
-    return operator.index(n)
+    return static_integer(n, "n")
 
 
 def fftfreq(n, d=1.0, *, dtype=None, device=None):
@@ -240,7 +240,7 @@ def _shift(x: Any, axes: Any, sign: int) -> Any:
     if axes is None:
         axes = tuple(range(len(shape)))
     elif not isinstance(axes, Sequence):
-        axes = (operator.index(axes),)
+        axes = (static_integer(axes, "axes"),)
     shifts = [shape[a] // 2 if sign > 0 else -(shape[a] // 2) for a in axes]
     return shaping.roll(x, tuple(shifts), tuple(axes)) if len(axes) else x
 

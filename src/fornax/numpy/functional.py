@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.api.vmap import vmap
+from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full
@@ -184,7 +184,7 @@ def apply_over_axes(func, a, axes):
 
 def fromfunction(function, shape, *, dtype=float, **kwargs):
     """`function` of the coordinates of every element of an array of this shape, by `vmap`."""
-    shape = tuple(operator.index(n) for n in shape)
+    shape = static_integers(shape, "shape")
     grids = indices(shape, dtype=dtype) if shape else []
 
     def bound(*places):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from fornax.api.eager import eager
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
@@ -28,13 +28,13 @@ __all__ = [
 def _below(n: int, m: int, k: int, strict: bool = False) -> Any:
     """The (n, m) mask of column - row <= k."""
     index = dtypes.canonical(int)
-    rows = ufuncs.add(iota(index, (n, m), 0), scalar(operator.index(k), index))
+    rows = ufuncs.add(iota(index, (n, m), 0), scalar(static_integer(k, "k"), index))
     return ufuncs.greater_equal(rows, iota(index, (n, m), 1))
 
 
 def tri(N, M=None, k=0, dtype=None):
     """Ones at and below the k-th diagonal of an (N, M) matrix, zeros above."""
-    mask = _below(operator.index(N), operator.index(N if M is None else M), k)
+    mask = _below(static_integer(N, "N"), static_integer(N if M is None else M, "M"), k)
     return as_dtype(mask, requested(dtype, float))
 
 
@@ -71,7 +71,7 @@ def diag(v, k=0):
         return diagonal(v, k)
     if rank != 1:
         raise ValueError("diag input must be 1d or 2d")
-    k = operator.index(k)
+    k = static_integer(k, "k")
     n = typeof(v).shape[0] + abs(k)
     index = dtypes.canonical(int)
     rows, columns = iota(index, (n, n), 0), iota(index, (n, n), 1)
@@ -159,7 +159,7 @@ def vander(x, N=None, increasing=False):
     x = asarray(x)
     if typeof(x).ndim != 1:
         raise ValueError("x must be a one-dimensional array")
-    n = typeof(x).shape[0] if N is None else operator.index(N)
+    n = typeof(x).shape[0] if N is None else static_integer(N, "N")
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
     columns = [ufuncs.power(x, int(p)) for p in powers]
     return stack(columns, 1) if columns else full((typeof(x).shape[0], 0), 0, typeof(x).dtype)

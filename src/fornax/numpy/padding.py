@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax.api.vmap import vmap
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import asarray, linspace
@@ -56,7 +57,8 @@ def pad(array, pad_width, mode="constant", **kwargs):
     array = asarray(concrete_form(array))
     rank = typeof(array).ndim
     if isinstance(pad_width, dict):
-        chosen = {operator.index(k) % max(rank, 1): v for k, v in pad_width.items()}
+        axes = static_integers(pad_width, "an axis of pad_width")
+        chosen = {k % max(rank, 1): v for k, v in zip(axes, pad_width.values(), strict=True)}
         pad_width = [chosen.get(k, (0, 0)) for k in range(rank)]
         pad_width = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in pad_width]
     widths = _pairs(pad_width, rank, "pad_width", operator.index)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.sorting import sort_key_val
 from fornax.numpy import linalg, ufuncs
@@ -106,7 +106,7 @@ def polydiv(u, v, *, trim_leading_zeros=False):
 def polyder(p, m=1):
     """The m-th derivative of a polynomial."""
     check("polyder", p)
-    m = operator.index(m)
+    m = static_integer(m, "m")
     if m < 0:
         raise ValueError("Order of derivative must be positive")
     (p,) = promote_inexact(concrete_form(p))
@@ -123,7 +123,7 @@ def polyder(p, m=1):
 def polyint(p, m=1, k=None):
     """The m-th antiderivative of a polynomial with the integration constants k (0)."""
     check("polyint", p)
-    m = operator.index(m)
+    m = static_integer(m, "m")
     if m < 0:
         raise ValueError("Order of integral must be positive")
     p, k = promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))

@@ -11,7 +11,7 @@ from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
-from fornax.ir.trace import static_integer
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import asarray, full

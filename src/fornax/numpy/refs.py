@@ -14,6 +14,7 @@ from fornax.errors import message
 from fornax.ir import source
 from fornax.ir.basis import zeros
 from fornax.ir.ref import AbstractRef, Ref
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import indexing
 from fornax.numpy.at import IndexUpdateHelper
@@ -152,22 +153,34 @@ def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
     return new_ref(zeros(ArrayType(struct.shape, struct.dtype)))
 
 
+def _reference(name: str, ref: Any) -> Any:
+    if not isinstance(ref, Ref | RefView):
+        raise ValueError(
+            located(
+                f"Can only call `{name}` on a `Ref`: {ref!r:.80}.",
+                "arrays do not change; only mutable references are read and written in place",
+                "new_ref(x), or x.at[...] for a changed copy",
+            )
+        )
+    return ref
+
+
 def freeze(ref: Ref) -> Any:
     """The value of a reference, which cannot be used any more.
 
     Raises ValueError for a reference made outside of the function that is being transformed.
     """
-    return ref.end("frozen")
+    return _reference("freeze", ref).end("frozen")
 
 
 def free_ref(ref: Ref) -> Any:
     """As `freeze`: the reference gives up its memory with its value."""
-    return ref.end("freed")
+    return _reference("free_ref", ref).end("freed")
 
 
 def get(ref: Any, idx: Any = None) -> Any:
     """`ref[idx]`; the whole value for None."""
-    return ref[... if idx is None else idx]
+    return _reference("ref_get", ref)[... if idx is None else idx]
 
 
 def set(ref: Any, idx: Any, value: Any) -> None:
@@ -175,7 +188,7 @@ def set(ref: Any, idx: Any, value: Any) -> None:
 
     Raises ValueError unless value has the shape and dtype of that part.
     """
-    ref[... if idx is None else idx] = value
+    _reference("ref_set", ref)[... if idx is None else idx] = value
 
 
 def swap(ref: Any, idx: Any, value: Any) -> Any:
@@ -192,7 +205,8 @@ def addupdate(ref: Any, idx: Any, x: Any) -> None:
         old = ref[...]
         ref[...] = _updated("addupdate", old, index, x, _add)
         return
-    ref.write(_updated("addupdate", ref.read(), index, x, _add))
+    reference = _reference("addupdate", ref)
+    reference.write(_updated("addupdate", reference.read(), index, x, _add))
 
 
 def _get_item(self: Ref, index: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
@@ -158,7 +158,7 @@ def nonzero(a, *, size=None, fill_value=None):
             out[: min(size, count)] = place[:size]
             results.append(array(out))
         return tuple(results)
-    size = operator.index(size)
+    size = static_integer(size, "size")
     flat = reshape(mask, (-1,))
     n = typeof(flat).shape[0]
     counts = reductions.cumsum(flat, dtype=index)

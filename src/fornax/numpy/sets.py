@@ -6,13 +6,13 @@ result: missing places are filled, those too many are left out.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
@@ -40,7 +40,7 @@ def _known(name: str, size: Any, *arrays: Any) -> Any:
                 f"The size argument of {name} must be statically specified",
                 f"{name}(..., size=n), n being the most elements you expect",
             )  # fmt: skip
-    return None if size is None else operator.index(size)
+    return None if size is None else static_integer(size, "size")
 
 
 def unique(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,8 @@ from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
 from fornax.ir.source import located
-from fornax.ir.trace import Tracer, static_integer, static_shape
+from fornax.ir.static import static_integer, static_integers, static_shape
+from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray
@@ -363,12 +363,12 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
     axis = canonical_axis(axis, typeof(ary).ndim)
     n = typeof(ary).shape[axis]
     if isinstance(sections, Sequence | np.ndarray) or hasattr(sections, "shape") and sections.shape:
-        points = [operator.index(p) for p in np.asarray(sections)]
+        points = [static_integer(p, "indices_or_sections") for p in np.asarray(sections)]
         edges = [0, *points, n]
         if edges != sorted(edges):
             raise ValueError(f"{name}: the indices {points} must increase from 0 to at most {n}")
     else:
-        count = operator.index(sections)
+        count = static_integer(sections, "indices_or_sections")
         if exact and n % count:
             raise ValueError("array split does not result in an equal division")
         base, more = divmod(n, count)
@@ -409,7 +409,7 @@ def dsplit(ary, indices_or_sections):
 def tile(A, reps):
     """The array repeated `reps` times along each dimension."""
     A = asarray(A)
-    reps = (reps,) if isinstance(reps, int | np.integer) else tuple(operator.index(r) for r in reps)
+    reps = (reps,) if isinstance(reps, int | np.integer) else static_integers(reps, "reps")
     old = typeof(A).shape
     rank = builtins.max(len(old), len(reps))
     old = (1,) * (rank - len(old)) + old
@@ -428,7 +428,7 @@ def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None
     axis = canonical_axis(axis, typeof(a).ndim)
     n = typeof(a).shape[axis]
     if isinstance(repeats, int | np.integer) and total_repeat_length is None:
-        count = operator.index(repeats)
+        count = static_integer(repeats, "repeats")
         if count < 0:
             raise TypeError(f"repeat: repeats must not be negative, got {count}")
         wide = basis.broadcast_in_dim(
@@ -475,7 +475,7 @@ def flipud(m):
 def rot90(m, k=1, axes=(0, 1)):
     """Rotated by k quarter turns in the plane of `axes`."""
     first, second = canonical_axes(axes, ndim(m))
-    k = operator.index(k) % 4
+    k = static_integer(k, "k") % 4
     if k == 0:
         return asarray(m)
     if k == 2:

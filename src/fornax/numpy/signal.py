@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.creation import asarray, full
@@ -247,7 +247,7 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
 # --- windows ----------------------------------------------------------------------------------
 def _window(M: Any, formula) -> Any:
     """A window of M points from its formula at 0 … M - 1."""
-    M = operator.index(M)
+    M = int(M) if isinstance(M, float | np.floating) else static_integer(M, "M")
     real = dtypes.canonical(float)
     if M <= 1:
         return full((max(M, 0),), 1, real)

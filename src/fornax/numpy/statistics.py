@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
@@ -325,7 +325,7 @@ def bincount(x, weights=None, minlength=0, *, length=None, out_sharding=None):
         raise TypeError(f"x argument to bincount must have an integer type; got {typeof(x).dtype}")
     if typeof(x).ndim != 1:
         raise ValueError("only 1-dimensional input supported.")
-    minlength = operator.index(minlength)
+    minlength = static_integer(minlength, "minlength")
     if minlength < 0:
         raise ValueError("'minlength' must not be negative")
     if length is None:
@@ -337,7 +337,7 @@ def bincount(x, weights=None, minlength=0, *, length=None, out_sharding=None):
         largest = int(reductions.max(x)) + 1 if typeof(x).size else 0
         length = max(minlength, largest)
     else:
-        length = max(operator.index(length), minlength)
+        length = max(static_integer(length, "length"), minlength)
     x = ufuncs.maximum(as_dtype(x, dtypes.canonical(int)), 0)
     if weights is None:
         weights = full(typeof(x).shape, 1, dtypes.canonical(int))
@@ -366,7 +366,7 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
     bins = asarray(bins)
     if typeof(bins).ndim == 1:
         return as_dtype(bins, dtype)
-    count = operator.index(bins)
+    count = static_integer(bins, "bins")
     if range is None:
         low, high = (reductions.min(a), reductions.max(a)) if typeof(a).size else (0.0, 1.0)
     else:

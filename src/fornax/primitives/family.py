@@ -203,8 +203,6 @@ class Elementwise(Primitive):
 
     def check(self, types: Sequence[ArrayType]) -> None:
         """Raise TypeError unless the operands' dtypes are accepted and equal."""
-        if len(types) != len(self.accepts):
-            raise TypeError(f"{self.name} takes {len(self.accepts)} operands, got {len(types)}")
         for position, (type, accepted) in enumerate(zip(types, self.accepts, strict=True)):
             letter = category(type.dtype)
             if not letter or letter not in accepted:
@@ -239,6 +237,8 @@ class Elementwise(Primitive):
     def type(self, *types, **params):
         out = self.known.get(types)
         if out is None:
+            if len(types) != len(self.accepts):
+                raise TypeError(f"{self.name} takes {len(self.accepts)} operands, got {len(types)}")
             self.check(types)
             shape = common_shape(self.name, types)
             dtype = self.result(types[0].dtype)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax import _native
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.source import located
@@ -109,7 +110,8 @@ def _counters(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[Any, Any]:
     if size <= 1 << 32:
         return _WORD.type(0), broadcast_in_dim(count(_WORD), full, dims) if full else count(_WORD)
     number = count(dtypes.uint64)
-    high = shift_right_logical_p(number, dtypes.uint64.type(32))
+    # an array keeps its 64 bits where numbers have 32
+    high = shift_right_logical_p(number, _native.from_numpy(np.array(32, np.uint64), False, True))
     return (
         broadcast_in_dim(convert_element_type(high, _WORD), full, dims),
         broadcast_in_dim(convert_element_type(number, _WORD), full, dims),

@@ -65,6 +65,8 @@ def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
 
     Raises ValueError when the number of leaves does not fit.
     """
+    if not isinstance(treedef, PyTreeDef):
+        raise TypeError(f"tree_unflatten needs a PyTreeDef first, got {type(treedef).__name__}")
     return treedef.unflatten(leaves)
 
 

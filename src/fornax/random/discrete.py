@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis, expand_dims, reshape
 from fornax.numpy.promotion import check, promote_inexact
@@ -95,7 +95,7 @@ def permutation(
     if not type.shape:
         if not dtypes.is_integer(type.dtype):
             raise TypeError("x must be an integer or at least 1-dimensional")
-        return _shuffle(keys, fnp.arange(operator.index(x)), axis=axis)
+        return _shuffle(keys, fnp.arange(static_integer(x, "x")), axis=axis)
     x = fnp.asarray(x)
     if independent or type.ndim == 1:
         return _shuffle(keys, x, axis=axis)
@@ -138,7 +138,7 @@ def choice(
     check("choice", a)
     scalar = not typeof(a).shape
     if scalar:
-        array, count = None, operator.index(a)
+        array, count = None, static_integer(a, "a")
         dtype = typeof(a).dtype
     else:
         array = fnp.asarray(a)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fornax import settings
 from fornax.ir.source import located
+from fornax.ir.static import static_integers
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import asarray
@@ -202,7 +203,7 @@ def split(key: Any, num: int | Sequence[int] = 2) -> Any:
     """
     keys, raw = typed("split", key)
     shape = tuple(num) if isinstance(num, Sequence) else (num,)
-    shape = tuple(n.__index__() for n in shape)
+    shape = static_integers(shape, "shape")
     return _as_given(operations.random_split(keys, shape), raw)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from fornax import numpy as fnp
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_shapes
 from fornax.numpy.promotion import promote_inexact
@@ -104,8 +104,8 @@ def orthogonal(
     """
     keys, _ = typed("orthogonal", key)
     dtype = _inexact_dtype("orthogonal", dtype)
-    n = operator.index(n)
-    m = n if m is None else operator.index(m)
+    n = static_integer(n, "n")
+    m = n if m is None else static_integer(m, "m")
     return _orthogonal(keys, n=n, m=m, shape=shape_of(shape), dtype=dtype)
 
 

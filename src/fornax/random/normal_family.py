@@ -9,6 +9,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.elementwise import exp, integer_pow, log, nextafter, sqrt
 from fornax.lax.selection import select, stop_gradient
@@ -249,7 +250,7 @@ def ball(
     """
     keys, _ = typed("ball", key)
     dtype = float_dtype("ball", dtype)
-    return _ball(keys, p, d=d.__index__(), shape=shape_of(shape), dtype=dtype)
+    return _ball(keys, p, d=static_integer(d, "d"), shape=shape_of(shape), dtype=dtype)
 
 
 @sampler

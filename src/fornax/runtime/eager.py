@@ -20,6 +20,7 @@ from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime import nonfinite
+from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, to_numpy, wrap
 from fornax.scalars.dtypes import ExtendedDtype
@@ -63,13 +64,14 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
             return _on_keys(primitive, operands, types, params)
         entry = _new_entry(primitive, types, params, key)
     if entry.executable is not None:
-        results = entry.executable.call(operands)
+        with allocating(entry.out_types):
+            results = entry.executable.call(operands)
     else:
         started = time.perf_counter()
         arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
-        with np.errstate(all="ignore"):
+        with allocating(entry.out_types), np.errstate(all="ignore"):
             values = primitive.reference(*arrays, **params)
-        results = [wrap(r, t) for r, t in zip(values, entry.out_types, strict=True)]
+            results = [wrap(r, t) for r, t in zip(values, entry.out_types, strict=True)]
         if entry.promote:
             entry.spent += time.perf_counter() - started
             if entry.spent > PROMOTE_AFTER:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from fornax import _native
+from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType
 from fornax.partition.mesh import AbstractMesh
-from fornax.partition.shardings import NamedSharding, SingleDeviceSharding
+from fornax.partition.shardings import NamedSharding, Sharding, SingleDeviceSharding
 from fornax.partition.spec import PartitionSpec
 from fornax.record import record
-from fornax.runtime.device import CPU
+from fornax.runtime.device import CPU, Device
 
-__all__ = ["ON_CPU", "Shard", "type_sharding"]
+__all__ = ["ON_CPU", "Shard", "check_place", "type_sharding"]
 
 ON_CPU = SingleDeviceSharding(CPU)
 _NO_MESH = AbstractMesh((), ())
@@ -36,6 +37,38 @@ class Shard:
 def type_sharding(type: ArrayType) -> NamedSharding:
     """The sharding that a type prescribes: none, over a mesh without axes."""
     return NamedSharding(_NO_MESH, PartitionSpec(*(None,) * type.ndim))
+
+
+def check_place(name: str, device: Any = None, out_sharding: Any = None) -> None:
+    """Raise unless a function's `device` and `out_sharding` are of a sort that it can follow.
+
+    ValueError for a device that is none, TypeError for a sharding that is none. Arrays lie on the
+    one device whatever they say.
+    """
+    if not (device is None or is_place(device)):
+        raise ValueError(
+            located(
+                f"{name}: device={device!r:.80} must be a Device or an instance of Sharding",
+                "it says where the result lies",
+                "devices()[0], a sharding, or None",
+            )
+        )
+    if not (out_sharding is None or isinstance(out_sharding, NamedSharding | PartitionSpec)):
+        raise TypeError(
+            located(
+                f"`out_sharding` argument of {name} only supports instances of `NamedSharding` or "
+                f"`PartitionSpec`. Got {out_sharding!r:.80} of type: {type(out_sharding)}",
+                "it says how the result is split over the devices of a mesh",
+                "PartitionSpec('axis'), or None",
+            )
+        )
+
+
+def is_place(device: Any) -> bool:
+    """Whether `device` is a device, a sharding, or a format with a sharding."""
+    return isinstance(device, Device | Sharding) or isinstance(
+        getattr(device, "sharding", 0), Sharding | None
+    )
 
 
 def _shards(array: Any) -> list[Shard]:

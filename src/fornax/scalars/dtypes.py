@@ -98,8 +98,29 @@ def as_dtype(spec: Any) -> Dtype:
         raise TypeError("a dtype is needed, got None")
     inner = getattr(spec, "dtype", None)
     if isinstance(inner, np.dtype | ExtendedDtype):
+        if hasattr(spec, "__array__") and not isinstance(spec, type):
+            raise TypeError(f"Cannot construct a dtype from an array: use its dtype, {inner.name}")
         return inner
     return np.dtype(spec)
+
+
+def computable(spec: Any) -> Dtype | None:
+    """The dtype of values of dtype `spec` in programs, in the byte order of this machine.
+
+    None for what cannot be computed on: text, dates, objects, records, long doubles.
+    """
+    dtype = as_dtype(spec)
+    if isinstance(dtype, ExtendedDtype) or dtype in _COMPUTABLE or dtype == float0:
+        return dtype
+    native = dtype.newbyteorder("=")
+    return native if native in _COMPUTABLE else None
+
+
+_COMPUTABLE = frozenset((
+    bool_, int4, int8, int16, int32, int64, uint4, uint8, uint16, uint32, uint64, bfloat16, float16,
+    float32, float64, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, complex64,
+    complex128,
+))  # fmt: skip
 
 
 _NAMES = {

@@ -76,7 +76,16 @@ ABOVE = _closure()
 def node(dtype: Dtype, weak: bool):
     """The lattice node of a dtype."""
     if not weak or dtype == d.bool_:
-        return dtype
+        found = d.computable(dtype)
+        if found is None:
+            raise TypePromotionError(
+                message(
+                    f"dtype={dtype!r} is not a valid dtype for JAX type promotion",
+                    why="only numbers and booleans are promoted",
+                    attempt="a dtype of numbers, such as 'float32'",
+                )
+            )
+        return found
     if d.is_integer(dtype):
         return "int"
     return "complex" if d.is_complex(dtype) else "float"
@@ -103,7 +112,7 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     """
     pairs = list(operands)
     first = pairs[0]
-    if all(p == first for p in pairs):
+    if all(p == first for p in pairs) and d.computable(first[0]) is not None:
         return first
     for dtype, _ in pairs:
         if isinstance(dtype, d.ExtendedDtype) or dtype == d.float0:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.numpy.promotion import align, check, promote_inexact
@@ -158,7 +158,7 @@ def poch(z, m):
 def multigammaln(a, d):
     """The logarithm of the gamma function of `d` dimensions, d a concrete integer."""
     check("multigammaln", a)
-    d = operator.index(d)
+    d = static_integer(d, "d")
     (a,) = _inexact("multigammaln", a)
     half = fnp.arange(d).astype(typeof(a).dtype) / 2
     total = fnp.sum(lax.lgamma(fnp.expand_dims(a, -1) - half), axis=-1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import products, reductions, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray, eye
@@ -194,7 +194,7 @@ def matrix_power(a, n):
         )
     if shape[-2] != shape[-1]:
         raise TypeError("Last 2 dimensions of the array must be square")
-    n = operator.index(n)
+    n = static_integer(n, "n")
     if n < 0:
         a, n = equations.inv(a), -n
     if n == 0:

@@ -1,0 +1,86 @@
+"""Hostile arguments (`make hostile` makes as many calls as you like): those that were answered
+wrongly once, and a few new ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import hostile, hostile_calls
+
+#: a call, and the class of the error it has to raise, or None for a result
+FOUND = (
+    # dtypes that programs do not have, in other byte orders, with masks
+    ('fx.numpy.add(array("int32", (3,), "swapped"), array("uint8", (3,), "plain"))', None),
+    ('fx.lax.sign(array("complex128", (1,), "swapped"))', None),
+    ('fx.numpy.add(np.datetime64("2020-01-01"), 1)', "TypeError"),
+    ('fx.numpy.arcsinh(np.datetime64("2020-01-01"))', "TypeError"),
+    ("fx.numpy.median(np.longdouble(1))", "TypeError"),
+    ("fx.numpy.promote_types(np.timedelta64(1, 's'), True)", "TypeError"),
+    ("fx.numpy.promote_types('M8[s]', 'f4')", "ValueError"),
+    ("fx.numpy.zeros(2, object)", "TypeError"),
+    ("fx.numpy.zeros(2, np.ones(2))", "TypeError"),
+    ("fx.jit(lambda t: fx.lax.convert_element_type(t, np.void))(np.ones(3))", "TypeError"),
+    ('fx.numpy.sum(array("float32", (3,), "masked"))', "ValueError"),
+    # arrays that no memory holds
+    ("fx.numpy.zeros((1 << 40, 1 << 40))", "JaxRuntimeError"),
+    ("fx.numpy.empty(1 << 40)", "MemoryError"),
+    ("fx.numpy.eye(1 << 22)", "JaxRuntimeError"),
+    ("fx.numpy.arange(1 << 40)", "JaxRuntimeError"),
+    ("fx.numpy.pad(np.ones(3), 1 << 40)", "JaxRuntimeError"),
+    ("fx.jit(lambda: fx.numpy.zeros(1 << 40))()", "MemoryError"),
+    ("fx.eval_shape(lambda: fx.random.normal(fx.random.key(0), (1 << 40,)))", None),
+    # axes and sizes
+    ("fx.numpy.swapaxes(np.ones(3), 0, None)", "TypeError"),
+    ("fx.lax.cumprod(np.ones(3), axis=0.5)", "TypeError"),
+    ("fx.lax.reduce_min(np.ones((3, 3)), (0, None))", "TypeError"),
+    ("fx.lax.gather(np.ones(3), (0,), None, (2, 3))", "TypeError"),
+    ("fx.lax.dot_general(np.ones(3), np.ones(3), [(0, 0, 0)])", "ValueError"),
+    ("fx.numpy.hanning(2.5)", None),
+    # places that are none
+    ("fx.numpy.zeros(3, device='x')", "ValueError"),
+    ("fx.numpy.ones_like(np.ones(3), device=3)", "ValueError"),
+    ("fx.numpy.zeros(3, out_sharding=3)", "TypeError"),
+    ("fx.device_put(1.0, np.nan)", "ValueError"),
+    # arrays where references are needed, and trees
+    ("fx.freeze(np.ones(3))", "ValueError"),
+    ("fx.ref.get({'a': 1.0})", "ValueError"),
+    ("fx.ref.addupdate(np.ones(3), 0, 1.0)", "ValueError"),
+    ("fx.tree.unflatten(None, None)", "TypeError"),
+    ("fx.tree.leaves(nested(100_000))", "RecursionError"),
+    ("fx.tree.leaves(itself())", "RecursionError"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def session():
+    with hostile.Session() as session:
+        yield session
+
+
+@pytest.mark.parametrize("text, error", FOUND, ids=[text for text, _ in FOUND])
+def test_calls_that_were_answered_wrongly_once(session, text, error):
+    ours = session.ours.evaluate(text)
+    assert hostile.wrong(ours) is None, ours
+    if error is None:
+        assert ours[0] == "value", ours
+    else:
+        assert ours[0] == "error" and error in ours[1], ours
+
+
+def test_a_few_calls(session):
+    paths = sorted(hostile_calls.public())[::4]
+    for path, text in hostile_calls.calls(7, 1, set(paths).__contains__):
+        if not hostile_calls.stateful(text):
+            session.check(path, text)
+    assert session.calls > 200
+    assert not session.findings, "\n".join(map(str, session.findings))
+
+
+def test_a_worker_that_dies_or_hangs_is_replaced(monkeypatch):
+    monkeypatch.setattr(hostile, "PATIENCE", 3)
+    with hostile.Session() as session:
+        assert session.ours.evaluate("1")[0] == "value"
+        kill = session.check("os", "np.ctypeslib.ctypes.string_at(0)")
+        assert kill.kind == "crash"
+        assert session.check("time", "[0 for _ in iter(int, 1)]").kind == "hang"
+        assert session.check("sum", "fx.numpy.sum(np.ones(3))") is None
