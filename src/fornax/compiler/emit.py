@@ -62,7 +62,7 @@ class Emitter:
     def buffer(self, var: Var, role: str = "in") -> Buffer:
         found = self.buffers.get(var)
         if found is None:
-            found = array_buffer(f"b{len(self.buffers)}", var.type.dtype.name, var.type.shape, role)
+            found = array_buffer(f"b{len(self.buffers)}", var.type.dtype_name, var.type.shape, role)
             self.buffers[var] = found
             self.places[found] = var
         return found
@@ -75,13 +75,13 @@ class Emitter:
     def value(self, atom: Atom, index: Sequence[Expr]) -> Value:
         """The element of `atom` at `index`: a constant, a load, or its definition's element."""
         if isinstance(atom, Literal):
-            return self.b.const(atom.value, atom.type.dtype.name)
+            return self.b.const(atom.value, atom.type.dtype_name)
         index = self.place(atom, index)
         key = (atom, index)
         found = self.memo.get(key)
         if found is None:
             if self.lives_in_memory(atom):
-                found = self.b.load(self.buffer(atom), index, atom.type.dtype.name)
+                found = self.b.load(self.buffer(atom), index, atom.type.dtype_name)
             else:
                 found = self.defined(atom, index)
             self.memo[key] = found

@@ -12,7 +12,7 @@ their loads (prologue), one group that reads their result element by element bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -80,9 +80,12 @@ def fuse(jaxpr: Jaxpr) -> Fusion:
     Whether a value is cheap to compute again depends on which others are stored, so the walk is
     taken twice: the second knows what the first has stored.
     """
-    first = _Walk(jaxpr).run()
+    facts = _Facts(jaxpr)
+    chain = cost.chains(jaxpr, facts.stops)
+    first = _Walk(facts, chain).run()
     likely = {v for v, group in first.stored.items() if group.equation is None}
-    return _Walk(jaxpr, likely).run() if likely.difference(jaxpr.outputs) else first
+    again = cost.chains(jaxpr, facts.stops, likely)
+    return first if again == chain else _Walk(facts, again).run()
 
 
 def is_elementwise_step(equation: Equation) -> bool:
@@ -93,26 +96,87 @@ def is_elementwise_step(equation: Equation) -> bool:
     return equation.primitive.has_element and not equation.primitive.effects(**equation.params)
 
 
-class _Walk:
-    def __init__(self, jaxpr: Jaxpr, likely: Collection[Var] = ()):
-        """likely: values that will be in memory unless they are cheap."""
+class _Facts:
+    """What holds for a program in every walk."""
+
+    def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
+        self.elementwise = {e for e in jaxpr.equations if is_elementwise_step(e)}
+        self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
+        self.outputs: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
+        #: values that are in memory whatever the walk decides
+        self.stops: set[Var] = set(self.outputs)
+        for equation in jaxpr.equations:
+            if equation not in self.elementwise:
+                self.stops.update(equation.outputs)
+        self._reduces: dict[tuple, bool] = {}
+
+    def reduces(self, equation: Equation) -> bool:
+        """Whether an element of the result is a loop over elements of an operand."""
+        if equation.primitive.pointwise:
+            return False
+        types = tuple([a.type for a in equation.inputs])
+        key = (equation.primitive, types, tuple(equation.params.items()))
+        found = self._reduces.get(key)
+        if found is None:
+            b = Builder()
+            fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
+            index = [b.axis(a) for a in fresh]
+            reads = operand_reads(b, equation, index, fresh)
+            found = any(len(path) > len(fresh) for _, _, path in reads)
+            self._reduces[key] = found
+        return found
+
+
+def operand_reads(
+    b: Builder, equation: Equation, index: Sequence[Expr], path: tuple[Axis, ...]
+) -> list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]]:
+    """Where the element at `index` reads its operands; new axes are reductions."""
+    if equation.primitive.pointwise:
+        at = tuple(index)
+        return [
+            (a, at if a.type.shape else (), path) for a in equation.inputs if isinstance(a, Var)
+        ]
+    found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
+
+    def reader(atom) -> Callable[[Sequence[Expr]], Any]:
+        def read(at: Sequence[Expr]) -> Any:
+            if isinstance(atom, Literal):
+                return b.const(atom.value, atom.type.dtype_name)
+            at = tuple(at)
+            inner = [a for a in axes_of(at) if a not in path]
+            found.append((atom, at, (*path, *inner)))
+            return opaque(b, atom.type)
+
+        return read
+
+    equation.primitive.element(
+        b,
+        [a.type for a in equation.inputs],
+        [reader(a) for a in equation.inputs],
+        list(index),
+        **equation.params,
+    )
+    return found
+
+
+class _Walk:
+    def __init__(self, facts: _Facts, chain: dict[Var, cost.Chain]):
+        self.facts = facts
+        self.jaxpr = facts.jaxpr
+        self.chain = chain
         self.b = Builder()
         self.reads: dict[Var, dict[tuple, Read]] = {}
         self.stored: dict[Var, Group] = {}
         self.groups: list[Group] = []
         self.order = Order()
-        self.forced: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
-        self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
-        stops: set[Var] = set(self.forced)
-        for equation in jaxpr.equations:
-            if not is_elementwise_step(equation):
-                stops.update(equation.outputs)
-        self.chain = cost.chains(jaxpr, stops, likely)
+        self.forced: set[Var] = set(facts.outputs)
+        self.definition = facts.definition
+        self.axes: dict[tuple[Expr, ...], list[Axis]] = {}
 
     def run(self) -> Fusion:
         for equation in reversed(self.jaxpr.equations):
-            if is_elementwise_step(equation):
+            if equation in self.facts.elementwise:
                 self.elementwise(equation)
             else:
                 self.heavy(equation)
@@ -133,44 +197,13 @@ class _Walk:
             found.update(self.reads.get(var, {}))
         return list(found.values())
 
-    def operand_reads(
-        self, equation: Equation, index: Sequence[Expr], path: tuple[Axis, ...]
-    ) -> list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]]:
-        """Where the element at `index` reads its operands; new axes are reductions."""
-        if equation.primitive.pointwise:
-            at = tuple(index)
-            return [
-                (a, at if a.type.shape else (), path) for a in equation.inputs if isinstance(a, Var)
-            ]
-        found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
-
-        def reader(atom) -> Callable[[Sequence[Expr]], Any]:
-            def read(at: Sequence[Expr]) -> Any:
-                if isinstance(atom, Literal):
-                    return self.b.const(atom.value, atom.type.dtype.name)
-                at = tuple(at)
-                inner = [a for a in axes_of(at) if a not in path]
-                found.append((atom, at, (*path, *inner)))
-                return opaque(self.b, atom.type)
-
-            return read
-
-        equation.primitive.element(
-            self.b,
-            [a.type for a in equation.inputs],
-            [reader(a) for a in equation.inputs],
-            list(index),
-            **equation.params,
-        )
-        return found
-
     # --- decisions ---
     def elementwise(self, equation: Equation) -> None:
         reads = self.readers(equation)
         forced = any(v in self.forced for v in equation.outputs)
         if not reads and not forced:
             return
-        reduces = self.reduces(equation)
+        reduces = self.facts.reduces(equation)
         if not forced and all(self.may_inline(equation, r, reads, reduces) for r in reads):
             for read in reads:
                 self.inline(equation, read)
@@ -178,32 +211,34 @@ class _Walk:
             return
         self.store(equation, reads, reduces)
 
-    def reduces(self, equation: Equation) -> bool:
-        """Whether an element of the result is a loop over elements of an operand."""
-        if equation.primitive.pointwise:
-            return False
-        fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
-        probe = self.operand_reads(equation, [self.b.axis(a) for a in fresh], fresh)
-        return any(len(path) > len(fresh) for _, _, path in probe)
-
     def inline(self, equation: Equation, read: Read) -> None:
         """Compute the equation inside a reading group, where it is read."""
         read.group.work += cost.own_cost(equation)
         if read.index is None:  # a heavy operation: it may read any element
             axes = tuple(Axis(n) for n in equation.outputs[0].type.shape)
             index = [self.b.axis(a) for a in axes]
-            for var, _, _ in self.operand_reads(equation, index, axes):
+            for var, _, _ in operand_reads(self.b, equation, index, axes):
                 self.record(var, Read(read.group, None, ()))
             return
         # it is computed where the innermost axis it depends on is known, not further inside
         outer = read.path[: self.depth(read)]
-        for var, index, path in self.operand_reads(equation, read.index, outer):
+        for var, index, path in operand_reads(self.b, equation, read.index, outer):
             self.record(var, Read(read.group, index, path))
 
     def depth(self, read: Read) -> int:
         """How many loops of its path a value depends on, counted to the innermost."""
-        used = axes_of(read.index)
-        return max((read.path.index(a) + 1 for a in used if a in read.path), default=0)
+        used, path = self.axes_of(read.index), read.path
+        for count in range(len(path), 0, -1):
+            if path[count - 1] in used:
+                return count
+        return 0
+
+    def axes_of(self, index: tuple[Expr, ...]) -> list[Axis]:
+        """The axes that an index depends on; the same indices come again and again."""
+        found = self.axes.get(index)
+        if found is None:
+            found = self.axes[index] = axes_of(index)
+        return found
 
     def may_inline(self, equation: Equation, read: Read, reads: list[Read], reduces: bool) -> bool:
         chain = self.chain[equation.outputs[0]]
@@ -222,7 +257,7 @@ class _Walk:
             dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
             if reduces or dear:
                 return False
-        used = axes_of(read.index)
+        used = self.axes_of(read.index)
         if reduces:
             if group.equation is not None:
                 return False  # kernels of heavy operations have no loops of their readers
@@ -251,7 +286,9 @@ class _Walk:
         group.work += cost.own_cost(equation)
         self.adopt(used, group, reads)
         rank = len(shape)
-        for var, index, path in self.operand_reads(equation, group.index[:rank], group.axes[:rank]):
+        for var, index, path in operand_reads(
+            self.b, equation, group.index[:rank], group.axes[:rank]
+        ):
             self.record(var, Read(group, index, path))
 
     def adopt(self, variables: Sequence[Var], group: Group, reads: list[Read]) -> None:
@@ -442,7 +479,7 @@ def axes_of(values: Sequence[Expr]) -> list[Axis]:
 
 def opaque(b: Builder, type: ArrayType) -> Any:
     """A stand-in for an element whose value does not matter."""
-    name = type.dtype.name
+    name = type.dtype_name
     if name in COMPLEX:
         part = COMPLEX[name]
         return Pair(b.carry(Carry(part)), b.carry(Carry(part)))

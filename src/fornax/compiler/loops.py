@@ -100,15 +100,15 @@ class _Loop:
         buffer = self.outside.get(atom)
         if buffer is None:
             name = f"b{len(self.outside)}"
-            buffer = array_buffer(name, atom.type.dtype.name, atom.type.shape, role)
+            buffer = array_buffer(name, atom.type.dtype_name, atom.type.shape, role)
             self.outside[atom] = buffer
             self.places[buffer] = atom
         return buffer
 
     def read(self, atom: Atom, index: Sequence[Expr]) -> Value:
         if isinstance(atom, Literal):
-            return self.b.const(atom.value, atom.type.dtype.name)
-        return self.b.load(self.memory(atom), tuple(index), atom.type.dtype.name)
+            return self.b.const(atom.value, atom.type.dtype_name)
+        return self.b.load(self.memory(atom), tuple(index), atom.type.dtype_name)
 
     # --- the body ---
     def enter(self, jaxpr: Jaxpr) -> Jaxpr:
@@ -129,7 +129,7 @@ class _Loop:
 
     def state(self, var: Var) -> _State:
         """Make a carry known: reads of it are loads of a stand-in buffer until `finish`."""
-        name = var.type.dtype.name
+        name = var.type.dtype_name
         buffer = array_buffer(f"carry{len(self.states)}", name, var.type.shape, "carry")
         state = _State(var, buffer, {})
         self.states[buffer] = state
@@ -138,7 +138,7 @@ class _Loop:
 
     def value(self, atom: Atom, index: Sequence[Expr]) -> Value:
         if isinstance(atom, Literal):
-            return self.b.const(atom.value, atom.type.dtype.name)
+            return self.b.const(atom.value, atom.type.dtype_name)
         reader = self.readers.get(atom)
         if reader is not None:
             return reader(index)

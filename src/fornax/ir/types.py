@@ -25,10 +25,12 @@ Shape = tuple[int, ...]
 class ArrayType:
     """Type of an array: `shape`, `dtype`, and whether it is weakly typed (a Python scalar)."""
 
-    __slots__ = ("__weakref__", "dtype", "shape", "weak_type")
+    __slots__ = ("__weakref__", "dtype", "dtype_name", "shape", "size", "weak_type")
     shape: Shape
     dtype: Dtype
     weak_type: bool
+    size: int  #: how many elements
+    dtype_name: str  #: of `dtype`, which makes its name anew whenever it is asked
 
     def __new__(cls, shape: Iterable[int], dtype: Any, weak_type: bool = False) -> ArrayType:
         shape = tuple(shape)
@@ -43,16 +45,13 @@ class ArrayType:
         if found is None:
             found = object.__new__(cls)
             found.shape, found.dtype, found.weak_type = key
+            found.size, found.dtype_name = math.prod(shape), dtype.name
             _interned[key] = found
         return found
 
     @property
     def ndim(self) -> int:
         return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
 
     def update(self, **changes: Any) -> ArrayType:
         """The same type with some fields changed."""
@@ -75,7 +74,7 @@ class ArrayType:
     def __repr__(self) -> str:
         dims = ",".join(map(str, self.shape))
         weak = ", weak_type=True" if self.weak_type else ""
-        return f"ShapedArray({self.dtype.name}[{dims}]{weak})"
+        return f"ShapedArray({self.dtype_name}[{dims}]{weak})"
 
     def __reduce__(self):
         return ArrayType, (self.shape, self.dtype, self.weak_type)

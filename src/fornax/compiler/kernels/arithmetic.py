@@ -70,7 +70,7 @@ def arithmetic(inputs, output, target) -> Arithmetic:
     float16, bfloat16 and float32 sum in float32, float64 in float64, integers in at least 32 bits
     (narrow results are the low bits of the sum), complex numbers in their parts.
     """
-    names = [t.dtype.name for t in (*inputs, output)]
+    names = [t.dtype_name for t in (*inputs, output)]
     if any(n in COMPLEX for n in names):
         wide = any(n in ("complex128", "float64") for n in names)
         return Arithmetic("float64" if wide else "float32", 2, target.fma, False)

@@ -94,7 +94,7 @@ class KernelContext(ABC):
 
         def read(atom: Atom) -> Value:
             if isinstance(atom, Literal):
-                return b.const(np.asarray(atom.value).item(), atom.type.dtype.name)
+                return b.const(np.asarray(atom.value).item(), atom.type.dtype_name)
             return known[atom]
 
         for equation in function.equations:
@@ -246,11 +246,11 @@ class MemoryContext(KernelContext):
         self.name = name
         steps = strides or [None] * len(self.inputs)
         self.operands = tuple(
-            array_buffer(f"in{i}", t.dtype.name, t.shape, "in", s)
+            array_buffer(f"in{i}", t.dtype_name, t.shape, "in", s)
             for i, (t, s) in enumerate(zip(self.inputs, steps, strict=True))
         )
         self.results = tuple(
-            array_buffer(f"out{j}", t.dtype.name, t.shape, "inout")
+            array_buffer(f"out{j}", t.dtype_name, t.shape, "inout")
             for j, t in enumerate(self.outputs)
         )
         self.workspaces: list[Buffer] = []
