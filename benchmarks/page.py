@@ -146,7 +146,13 @@ def tables() -> str:
         parts += [group_table(record), "", machine(record), ""]
         if group == "loop":
             found = summary.gradients(record["cases"])
-            parts.append(ratios("Time of gradients, as a multiple of the function's:", found, "×"))
+            parts.append(
+                ratios(
+                    "Time of gradients, as a multiple of the function's; the goal is 5 at most:",
+                    found,
+                    "×",
+                )
+            )
         if group == "compile":
             found = summary.slopes(record["cases"])
             parts.append(ratios("Log-log slope from 500 to 10 000 equations:", found, "slope"))

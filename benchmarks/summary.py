@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 #: at least so many times as fast as JAX, as geometric mean of a group
 GOALS = {
@@ -19,7 +20,7 @@ LIMITS = {
 }  # fmt: skip
 
 
-def spread(samples: list[float]) -> dict[str, float]:
+def spread(samples: Sequence[float]) -> dict[str, float]:
     """Least, quartiles and median of seconds."""
     ordered = sorted(samples)
     if len(ordered) < 2:
@@ -41,6 +42,12 @@ def ratio(row: dict, side: str = "jax") -> float | None:
     """How many times as fast as the other side."""
     ours, theirs = seconds(row, "fornax"), seconds(row, side)
     return theirs / ours if ours and theirs else None
+
+
+def busy(row: dict) -> str:
+    """The ratio of processor seconds, as text."""
+    ours, theirs = (row["sides"].get(s, {}).get("processor") for s in ("fornax", "jax"))
+    return f"{theirs / ours:.3g}" if ours and theirs else "–"
 
 
 def share(row: dict, limits: dict[str, float]) -> float | None:

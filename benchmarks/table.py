@@ -1,4 +1,8 @@
-"""Prints the committed results as plain text, by group and ratio: python -m benchmarks.table."""
+"""Prints the committed results as plain text, by group and ratio: python -m benchmarks.table.
+
+"busy" is the ratio of processor seconds of all threads, which others that use the machine disturb
+less; it says nothing of how well the threads are used.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +30,15 @@ def lines(group: str, record: dict) -> list[str]:
     found = [
         f"== {group}: {total['mean']:.3g} x jax as geometric mean of {total['compared']} "
         f"(goal {summary.GOALS.get(group, 1):g}), {total['slower']} slower than jax{quick}",
-        f"{'case':62} {'fornax':>9} {'jax':>9} {'ratio':>7} {'share':>5}",
+        f"{'case':62} {'fornax':>9} {'jax':>9} {'ratio':>7} {'busy':>6} {'share':>5}",
     ]
     for name, row in sorted(rows.items(), key=lambda item: summary.ratio(item[1]) or 0):
         ratio, share = summary.ratio(row), summary.share(row, limits)
         found.append(
             f"{name:62} {summary.show(summary.seconds(row, 'fornax')):>9} "
             f"{summary.show(summary.seconds(row, 'jax')):>9} "
-            f"{f'{ratio:.3g}' if ratio else '–':>7} {f'{share:.0%}' if share else '':>5} "
+            f"{f'{ratio:.3g}' if ratio else '–':>7} {summary.busy(row):>6} "
+            f"{f'{share:.0%}' if share else '':>5} "
             f"{'; '.join(summary.missed(row, limits))}".rstrip()
         )
     return found

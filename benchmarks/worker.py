@@ -61,20 +61,23 @@ class Prepared:
         return self.function(*self.arguments)
 
 
-def samples(run, seconds: float) -> list[float]:
-    """Seconds of single calls, in batches where they are short."""
+def samples(run, seconds: float) -> list[tuple[float, float]]:
+    """Seconds of single calls, passed and of all processors, in batches where they are short.
+
+    There are five at least, if they are not very long.
+    """
     spent = once(run)
-    single = min(once(run) for _ in range(3)) if spent < seconds else spent
+    single = min(once(run) for _ in range(3)) if spent < 0.5 else spent
     batch = max(1, min(10_000, int(2e-3 / max(single, 1e-8))))
+    least = 5 if single < 0.5 else 1
     found, stop = [], time.perf_counter() + seconds
-    while len(found) < 3 or (time.perf_counter() < stop and len(found) < 200):
-        began = time.perf_counter()
+    while len(found) < least or (time.perf_counter() < stop and len(found) < 200):
+        began, busy = time.perf_counter(), time.process_time()
         for _ in range(batch):
             result = run()
         wait(result)
-        found.append((time.perf_counter() - began) / batch)
-        if single > seconds and found:
-            break
+        spent = time.perf_counter() - began
+        found.append((spent / batch, (time.process_time() - busy) / batch))
     return found
 
 
@@ -118,7 +121,8 @@ class Worker:
         if request["do"] == "first":
             # an operation of its own first: start-up costs of the library are not the case's
             wait(library.jax.jit(lambda x: x * 3)(library.jnp.float32(1)))
-            return {"samples": [once(Prepared(case, self.side))]}
+            run, busy = Prepared(case, self.side), time.process_time()
+            return {"samples": [(once(run), time.process_time() - busy)]}
         run = self.ready(case)
         if request["do"] == "values":
             result = run()
