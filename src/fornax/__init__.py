@@ -52,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ),
         "api.callback": ("effects_barrier", "pure_callback"),
         "scalars.dtypes": ("float0",),
+        "numpy.dynamic_slices": ("ds",),
         "numpy.refs": ("Ref", "empty_ref", "free_ref", "freeze", "new_ref"),
         "numpy.methods": ("Array",),
         "observe.events": ("explain_misses",),

@@ -15,7 +15,7 @@ import fornax
 
 #: package -> modules with an `__all__` that is not the package's
 PACKAGES = {
-    "fornax.numpy": {"fft", "linalg", "promotion", "refs"},
+    "fornax.numpy": {"dynamic_slices", "fft", "linalg", "promotion", "refs", "universal_ways"},
     "fornax.numpy.ufuncs": {"publishing"},
     "fornax.lax": {"carry", "linalg", "refs"},
     "fornax.random": {"sampler", "standard"},

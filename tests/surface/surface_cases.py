@@ -137,7 +137,164 @@ REDUCTIONS = [
     "lax.reduce((), (), lambda a, b: (), (0,))",
 ]  # fmt: skip
 
-SUBJECTS = {"bits": BITS, "products": PRODUCTS, "reductions": REDUCTIONS}
+_NAMES = (
+    "add",
+    "multiply",
+    "subtract",
+    "minimum",
+    "maximum",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "logaddexp",
+    "logaddexp2",
+)
+
+
+def _operands(name):
+    return ("I", "J", "U") if name.startswith("bit") else ("I", "J", "S", "B")
+
+
+#: what jax has no meaning for, by accident
+_ACCIDENTS = {
+    "maximum": "dtype",
+    "logical_and": "dtype",
+    "logical_or": "dtype",
+    "logical_xor": "dtype",
+    "logaddexp": "initial",
+}
+UNIVERSAL = [
+    *(f"(jnp.{n}.nin, jnp.{n}.nout, jnp.{n}.nargs, jnp.{n}.identity, jnp.{n}.__name__, "
+      f"isinstance(jnp.{n}, jnp.ufunc))" for n in (*_NAMES, "negative")),
+    "[isinstance(f, jnp.ufunc) for f in (jnp.sin, jnp.sum, np.add, 3, jnp.divide, jnp.power)]",
+    "[hasattr(f, 'reduce') for f in (jnp.sin, jnp.divide, jnp.add, jnp.negative)]",
+    *(f"jnp.{n}.reduce({x}{more})" for n in _NAMES for x in _operands(n)
+      for more in ("", ", axis=None", ", keepdims=True")),
+    *(f"jnp.{n}.reduce({x}, {more})" for n in _NAMES for x in ("S", "I")
+      for more in ("axis=1, initial=2", "axis=(0, 1)", "axis=0, where={x} > 1, initial=1",
+                   "axis=0, where={x} > 1", "axis=5", "dtype='float32'", "dtype='int16'", "out=3",
+                   "where=3")
+      for more in [more.format(x=x)]
+      if not (n in _ACCIDENTS and _ACCIDENTS[n] in more)),
+    *(f"jnp.{n}.reduce(np.zeros((0, 3), 'int32'))" for n in _NAMES),
+    *(f"jnp.{n}.accumulate({x}{more})" for n in _NAMES for x in _operands(n)
+      for more in ("", ", axis=-1")),
+    *(f"jnp.{n}.accumulate({more})" for n in ("add", "subtract", "maximum", "logaddexp")
+      for more in ("S, axis=None", "S, dtype='float16'", "I, dtype='float32'", "S, axis=(0,)",
+                   "S, axis=7", "S, out=S", "np.zeros((0, 2))", "np.float32(3)")),
+    *(f"jnp.{n}.at({args}, inplace=False)" for n in _NAMES for args in (
+        "I, (J[:2], J[2:4]), 3", "I, J % 3, I[:1]", "I[0], 2, 5")),
+    *(f"jnp.{n}.at({args})" for n in ("add", "multiply", "subtract", "maximum") for args in (
+        "S, J, S[0], inplace=False", "S, (), 2.0, inplace=False",
+        "B, (J % 3, J % 4), True, inplace=False", "S, J, 2.0", "S, [0, 1], 2.0, "
+        "inplace=False", "S, J.reshape(2, 3), 2.0, inplace=False", "S, J, inplace=False")),
+    "jnp.negative.at(S, J, inplace=False)",
+    "jnp.negative.at(S, (J, J), inplace=False)",
+    "jnp.negative.at(I, 1, inplace=False)",
+    *(f"jnp.negative.{method}" for method in (
+        "reduce(S)", "accumulate(S)", "outer(S, S)", "reduceat(S, J)")),
+    *(f"jnp.{n}.outer({args})" for n in _NAMES for args in ("I, J", "J, 2", "I[0], J")),
+    "jnp.add.outer(S, 1.5)", "jnp.add.outer(2, 3)", "jnp.add.outer([1], 3)",
+    "jnp.subtract.outer(S, V).shape",
+    *(f"jnp.{n}.reduceat({args})" for n in ("add", "subtract", "maximum", "multiply", "logaddexp")
+      for args in ("V, np.array([0, 2, 4])", "V, np.array([3, 1, 5])",
+                   "S, np.array([0, 2]), axis=1",
+                   "S, np.array([1])", "S, np.array([[1]])", "S, [0, 1]", "S, 1", "np.float32(1), "
+                   "np.array([0])", "S, np.array([0]), axis=None", "S, np.array([0]), axis=3",
+                   "J, np.array([0, 2]), out=J", "I, np.array([0, 2]), dtype='float32'")),
+    "jnp.add(S, S, out=S)", "jnp.add(S, S, where=S)", "jnp.maximum(S, S, out=3)",
+    "jnp.add(S)", "jnp.add(S, S, S)", "jnp.negative(S, out=S)",
+    *(f"jnp.frompyfunc(lambda x, y: x * y + 1, 2, 1{identity}).{method}"
+      for identity in ("", ", identity=1") for method in (
+          "reduce(V)", "reduce(S, axis=1, keepdims=True)", "reduce(I, axis=None)", "accumulate(S)",
+          "outer(V, W)", "at(V, J, 2.0, inplace=False)", "reduceat(V, np.array([0, 3]))",
+          "reduce(np.zeros((0, 2)))", "reduce(S, where=S > 0)", "reduce(S, initial=2)", "identity",
+          "nargs", "reduce(S, where=S > 0, initial=2)")),
+    "jnp.frompyfunc(lambda x: x + 1, 1, 1)(S)",
+    "jnp.frompyfunc(lambda x, y: (x + y, x - y), 2, 2)(V, W[:, None])",
+    "jnp.frompyfunc(lambda x, y: (x + y, x - y), 2, 2).reduce(V)",
+    "jnp.frompyfunc(lambda x, y: x + y, 2, 1)(S, 2)",
+    "jnp.frompyfunc(lambda x, y: x + y, 2, 1)([1], 2)",
+    "repr(jnp.frompyfunc(jnp.add, 2, 1))", "jnp.frompyfunc(jnp.add, 2, 1) == jnp.add",
+    "jnp.frompyfunc(jnp.sin, 1, 1) == jnp.frompyfunc(jnp.sin, 1, 1)",
+    "len({jnp.frompyfunc(jnp.sin, 1, 1), jnp.frompyfunc(jnp.sin, 1, 1)})",
+    "jnp.frompyfunc(jnp.sin, 1.5, 1)",
+    "jnp.ufunc(jnp.add, 2, 1, name='plus', nargs=2, identity=0).reduce(V)",
+    "grad(lambda x: jnp.add.reduce(x ** 2))(V)",
+    "grad(lambda x: jnp.subtract.reduce(x ** 2))(V)",
+    "grad(lambda x: jnp.logaddexp.reduce(x))(V)",
+    "grad(lambda x: jnp.multiply.accumulate(x).sum())(V)",
+    "grad(lambda x: jnp.multiply.outer(x, x).sum())(V)",
+    "grad(lambda x: jnp.multiply.at(x, J, 2.0, inplace=False).sum())(V)",
+    "grad(lambda x: jnp.frompyfunc(lambda a, b: a * b + b, 2, 1).reduce(x))(V)",
+    "vmap(jnp.add.reduce)(S)", "vmap(jnp.subtract.accumulate)(S)", "vmap(jnp.maximum.reduce)(I)",
+    "vmap(lambda x: jnp.add.at(x, J % 4, 1.0, inplace=False))(S)",
+    "jax.jit(jnp.add.reduce, static_argnames='axis')(S, axis=1)",
+    "jax.jit(lambda f, x: f.reduce(x), static_argnums=0)(jnp.add, S)",
+    "jax.jit(lambda f, x: f.reduce(x), static_argnums=0)(jnp.frompyfunc(jnp.hypot, 2, 1), S)",
+]  # fmt: skip
+SLICES = [
+    "V[jax.ds(2, 3)]",
+    "V[jax.ds(J[0], 3)]",
+    "V[jax.ds(3)]",
+    "V[jax.ds(None)]",
+    "V[jax.ds(1, 2, 2)]",
+    "V[jax.ds(J[0], 2, 2)]",
+    "S[jax.ds(1, 2), jax.ds(J[0], 2)]",
+    "S[1, jax.ds(J[0], 2)]",
+    "S[..., jax.ds(0, 2)]",
+    "S[jax.ds(1, 2), J]",
+    "S[J, jax.ds(1, 2)]",
+    "V[jax.ds(4, 5)]",
+    "V[jax.ds(-2, 2)]",
+    "V[jax.ds(J[0], J[1])]",
+    "V[jax.ds(0, 0)]",
+    "V.at[jax.ds(1, 2)].set(0)",
+    "V.at[jax.ds(J[0], 2)].add(1.0)",
+    "V.at[jax.ds(J[0], 2)].get()",
+    "S.at[jax.ds(1, 2), jax.ds(J[0], 2)].multiply(2.0)",
+    "jax.ds(1, 2, 0)",
+    "jax.ds(1, 2, -1)",
+    "jax.ds(1, 2, 1.5)",
+    "repr(jax.ds(1, 2))",
+    "repr(jax.ds(None))",
+    "jax.ds(2) == jax.ds(0, 2)",
+    "jax.tree.leaves(jax.ds(1, 2))",
+    "jax.tree.leaves(jax.ds(np.int32(3), 2))",
+    "jax.jit(lambda s: s)(jax.ds(J[1], 2)).size",
+    "jax.jit(lambda i: jax.tree.map(lambda x: x + 1, jax.ds(i, 2)).start)(3)",
+    "(jax.ds(1, 2).start, jax.ds(1, 2).size, jax.ds(1, 2).stride)",
+    "vmap(lambda i: V[jax.ds(i, 2)])(J)",
+    "grad(lambda x: x[jax.ds(J[0], 2)].sum())(V)",
+    "T[jax.ds(0, 1), :, jax.ds(J[0], 2)]",
+    "T[None, 0, jax.ds(1, 2)]",
+    "S[jax.ds(1, 2.5)]",
+    "V.at[jax.ds(5, 3)].set(1.0)",
+    "V.at[jax.ds(J[0] + 2, 3)].add(1.0)",
+    "V.at[jax.ds(J[0] + 2, 3)].get(mode='fill')",
+    "V.at[jax.ds(J[0] + 2, 3)].set(1.0, mode='clip')",
+    "V.at[jax.ds(J[0], 2)].apply(jnp.sin)",
+    "V.at[jax.ds(J[0] - 5, 2)].set(7.0)",
+    "V.at[jax.ds(J[0], 2, 2)].set(1.0)",
+    "V.at[jax.ds(J[0], 2)].divide(2.0)",
+    "V[jax.ds(0, 9)]",
+    "V[jax.ds(J[0], 9)]",
+    "V[jax.ds(0, 1), jax.ds(0, 1)]",
+    "S[B.any(), jax.ds(1, 2)]",
+    "V[jax.ds(np.int32(1), np.int64(2))]",
+    "V[jax.ds(True, 2)]",
+]
+
+SUBJECTS = {
+    "bits": BITS,
+    "products": PRODUCTS,
+    "reductions": REDUCTIONS,
+    "universal": UNIVERSAL,
+    "slices": SLICES,
+}
 
 
 def cases() -> Iterator[tuple[str, str]]:

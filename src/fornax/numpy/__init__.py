@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "unravel_index", "vander",
         ),
         "methods": ("ndarray",),
+        "universal": ("frompyfunc", "ufunc"),
         "namespace_info": ("__array_api_version__", "__array_namespace_info__"),
         "padding": ("pad",),
         "polynomials": (

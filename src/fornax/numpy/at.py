@@ -20,6 +20,7 @@ from fornax.lax.gathering import scatter_apply
 from fornax.lax.shapes import canonical_axis
 from fornax.lax.slicing import normalized_index
 from fornax.numpy import creation, ufuncs
+from fornax.numpy.dynamic_slices import Windows, has_windows
 from fornax.numpy.index_plan import Plan, Point, Points, Range, plan_of
 from fornax.numpy.indexing import index_dtype, index_vectors, numpy_index, rewriting_take
 from fornax.numpy.promotion import (
@@ -189,6 +190,10 @@ class IndexUpdateRef:
         A place that is addressed several times is changed several times. Not differentiable.
         """
         x = self.array
+        if has_windows(self.index):
+            windows = Windows(x, self.index, False)
+            part = IndexUpdateRef(windows.part, windows.index).apply(func, mode=mode)
+            return windows.written(part, GatherScatterMode.from_any(mode) is CLIP)
         place = _Place(x, plan_of(typeof(x).shape, self.index), wrap_negative_indices)
         return place.finish(
             scatter_apply(
@@ -288,6 +293,12 @@ def _updated(
         result = _updated_eagerly(x, index, values, _NUMPY[primitive])
         if result is not None:
             return result
+    if has_windows(index):
+        windows = Windows(x, index, False)  # JAX does not count from the end in writes
+        part = _updated(
+            windows.part, windows.index, values, primitive, are_sorted, unique, mode, wrap
+        )
+        return windows.written(part, parsed is CLIP)
     x_type = typeof(x)
     plan = plan_of(x_type.shape, index)
     if not is_arraylike(values):

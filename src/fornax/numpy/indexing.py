@@ -15,6 +15,7 @@ from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
 from fornax.lax.slicing import normalized_index
 from fornax.numpy import ufuncs
+from fornax.numpy.dynamic_slices import Windows, chosen, has_windows
 from fornax.numpy.index_plan import Plan, Point, Points, Range, plan_of
 from fornax.numpy.promotion import broadcast_shapes, check, concrete_form
 from fornax.primitives.concatenate import concatenate
@@ -98,6 +99,17 @@ def rewriting_take(
             except IndexError:
                 pass  # out of bounds, which is allowed here, or an error to explain
     parsed = PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
+    if has_windows(index):
+        windows = Windows(x, index, wrap_negative_indices)
+        part = rewriting_take(
+            windows.part, windows.index, indices_are_sorted, unique_indices, mode, fill_value,
+            wrap_negative_indices,
+        )  # fmt: skip
+        if parsed not in (FILL_OR_DROP, ONE_HOT):
+            return part
+        found = typeof(part)
+        filler = fill_constant(found.dtype, 0 if parsed is ONE_HOT else fill_value)
+        return chosen(windows.inside, part, broadcast_in_dim(filler, found.shape, ()))
     plan = plan_of(typeof(x).shape, index)
     return read(
         x, plan, parsed, fill_value, wrap_negative_indices, unique_indices, indices_are_sorted

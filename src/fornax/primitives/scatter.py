@@ -252,12 +252,12 @@ class ScatterMul(Scatter):
 
     def jvp(self, primals, tangents, **params):
         x, indices, updates = primals
-        if not params["unique_indices"]:
+        dx, _, du = tangents
+        if not params["unique_indices"] and not isinstance(du, Zero):
             raise NotImplementedError(
                 "scatter_mul gradients are only implemented if `unique_indices=True`"
             )
         outputs = self.bind(x, indices, updates, **params)
-        dx, _, du = tangents
         total: Any = Zero(typeof(outputs[0]).tangent())
         if not isinstance(dx, Zero):
             total = self.bind(dx, indices, updates, **params)[0]

@@ -11,7 +11,7 @@ from fornax.api.custom import custom_jvp
 from fornax.ir.basis import instantiate
 from fornax.numpy.promotion import align, check, promote_inexact
 from fornax.numpy.ufuncs.finiteness import isnan
-from fornax.numpy.ufuncs.publishing import ufunc
+from fornax.numpy.ufuncs.publishing import refuse, ufunc
 from fornax.numpy.ufuncs.signs import absolute
 from fornax.numpy.ufuncs.tables import (
     add,
@@ -32,21 +32,25 @@ __all__ = ["logaddexp", "logaddexp2"]
 
 
 @ufunc
-def logaddexp(x, y, /):
+def logaddexp(x, y, /, *, out=None, where=None):
     """log(exp(x) + exp(y)) without overflow.
 
     x, y: arrays or numbers that broadcast. See `numpy.logaddexp`.
     """
+    if out is not None or where is not None:
+        refuse("logaddexp", out, where)
     check("logaddexp", x, y)
     return _logaddexp(*align(*promote_inexact(x, y)))
 
 
 @ufunc
-def logaddexp2(x, y, /):
+def logaddexp2(x, y, /, *, out=None, where=None):
     """log2(2**x + 2**y) without overflow.
 
     x, y: arrays or numbers that broadcast. See `numpy.logaddexp2`.
     """
+    if out is not None or where is not None:
+        refuse("logaddexp2", out, where)
     check("logaddexp2", x, y)
     return _logaddexp2(*align(*promote_inexact(x, y)))
 

@@ -15,7 +15,7 @@ from fornax.numpy.promotion import (
     promote_dtypes,
     promote_inexact,
 )
-from fornax.numpy.ufuncs.publishing import numbers, ufunc
+from fornax.numpy.ufuncs.publishing import UNIVERSAL, numbers, refuse, ufunc
 from fornax.primitives import compare, elementwise  # noqa: F401  (fill the registry)
 from fornax.scalars import dtypes
 
@@ -44,17 +44,29 @@ def _unary(name: str, operation: str, promote: Callable | None, text: str) -> No
 
 def _binary(name: str, operation: str, promote: Callable, text: str) -> None:
     primitive = REGISTRY[operation]
+    ready = _READY[promote]
 
-    def function(x, y, /):
-        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval.dtype):
-            return primitive.bind(x, y)[0]
+    def promoted(x, y):
         check(name, x, y)
         x, y = promote(concrete_form(x), concrete_form(y))
         return primitive.bind(*align(x, y))[0]
 
-    ready = _READY[promote]
+    def function(x, y, /):
+        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval.dtype):
+            return primitive.bind(x, y)[0]
+        return promoted(x, y)
+
+    def universal(x, y, /, *, out=None, where=None):
+        if out is not None or where is not None:
+            refuse(name, out, where)
+        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval.dtype):
+            return primitive.bind(x, y)[0]
+        return promoted(x, y)
+
     _publish(
-        name, function, f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`."
+        name,
+        universal if name in UNIVERSAL else function,
+        f"{text}\n\nx, y: arrays or numbers that broadcast. See `numpy.{name}`.",
     )
 
 
@@ -94,7 +106,6 @@ for _name, _operation, _text in (
     if _name.startswith("arc"):  # the array API's names
         _unary(_operation, _operation, promote_inexact, _text)
 
-_unary("negative", "neg", None, "-x.")
 _unary("square", "square", numbers, "x * x.")
 _unary("invert", "not", None, "Bitwise complement; logical complement of bool.")
 _unary("bitwise_not", "not", None, "Bitwise complement; logical complement of bool.")
@@ -168,11 +179,13 @@ _order("greater_equal", "ge", "gt", "x >= y.")
 
 
 @ufunc
-def add(x, y, /):
+def add(x, y, /, *, out=None, where=None):
     """x + y; for bools, or.
 
     x, y: arrays or numbers that broadcast. See `numpy.add`.
     """
+    if out is not None or where is not None:
+        refuse("add", out, where)
     if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype != dtypes.bool_:
         return REGISTRY["add"].bind(x, y)[0]
     check("add", x, y)
@@ -182,11 +195,13 @@ def add(x, y, /):
 
 
 @ufunc
-def multiply(x, y, /):
+def multiply(x, y, /, *, out=None, where=None):
     """x * y; for bools, and.
 
     x, y: arrays or numbers that broadcast. See `numpy.multiply`.
     """
+    if out is not None or where is not None:
+        refuse("multiply", out, where)
     if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype != dtypes.bool_:
         return REGISTRY["mul"].bind(x, y)[0]
     check("multiply", x, y)
@@ -209,6 +224,18 @@ bitwise_right_shift = right_shift
 
 
 @ufunc
+def negative(x, /, *, out=None, where=None):
+    """-x.
+
+    x: array or number. See `numpy.negative`.
+    """
+    if out is not None or where is not None:
+        refuse("negative", out, where)
+    check("negative", x)
+    return REGISTRY["neg"].bind(concrete_form(x))[0]
+
+
+@ufunc
 def logical_not(x, /):
     """True where x is zero."""
     check("logical_not", x)
@@ -216,4 +243,4 @@ def logical_not(x, /):
     return REGISTRY["not"].bind(x)[0]
 
 
-__all__ += ["add", "bitwise_right_shift", "logical_not", "multiply", "right_shift"]
+__all__ += ["add", "bitwise_right_shift", "logical_not", "multiply", "negative", "right_shift"]
