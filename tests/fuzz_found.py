@@ -12,6 +12,17 @@ FOUND: tuple[Program, ...] = (
     ), (
         I("custom", (7, 17), 49, (I("scan", (1, 51), 31, (I("cut", (2, 34), 56),)),)),
     )),
+    # a carry whose start is linear, though no iteration makes it so: second derivatives of loops
+    Program((
+        Input("float32", (9, 17), 353638),
+    ), (
+        I("grad", (4, 31), 41, (I("loop", (9, 9), 52, (I("one", (0, 61), 50),)),)),
+    )),
+    Program((
+        Input("uint8", (8,), 88348), Input("float32", (4, 1), 775451),
+    ), (
+        I("custom", (4, 3), 61, (I("scan", (2, 57), 41, (I("padded", (1, 11), 61),)),)),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

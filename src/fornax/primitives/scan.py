@@ -218,7 +218,10 @@ class Scan(Primitive):
         return outs, [d if m else None for d, m in zip(front, out_mapped, strict=True)]
 
     def depends(self, flags, *, jaxpr, num_carry, num_consts, **_):
-        return depends(jaxpr, linear_carries(jaxpr, flags, num_consts, num_carry))
+        found = linear_carries(jaxpr, flags, num_consts, num_carry)
+        # a carry that no iteration makes dependent may still start so
+        carries = found[num_consts : num_consts + num_carry]
+        return [*carries, *depends(jaxpr, found)[num_carry:]]
 
     def dce(self, used, equation):
         params = equation.params
