@@ -163,6 +163,7 @@ DERIVATIVES = {
     "lu wide": (lambda x: lax.linalg.lu(x)[0], tall.T),
     "qr": (linalg.qr, tall),
     "qr complex": (linalg.qr, random((3, 2), "complex128")),
+    "qr pivoting": (lambda x: lax.linalg.qr(x, pivoting=True, full_matrices=False)[:2], tall),
     "svd tall": (thin_svd, tall),
     "svd wide": (thin_svd, tall.T),
     "svdvals complex": (linalg.svdvals, random((3, 2), "complex128")),
@@ -190,6 +191,15 @@ def test_derivative_of_triangular_solve(left):
                                                transpose_a=lower)  # fmt: skip
 
         test_util.check_grads(solve, (a, b), order=2, atol=1e-4, rtol=1e-4)
+
+
+def test_derivative_of_tridiagonal_solve():
+    diagonals = random((3, 4), "float64") + np.array([[0], [5], [0]])
+
+    def solve(diagonals, b):
+        return lax.linalg.tridiagonal_solve(*diagonals, b)
+
+    test_util.check_grads(solve, (diagonals, tall), order=2, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["inv", "cholesky", "svdvals", "det"])

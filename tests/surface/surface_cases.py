@@ -288,12 +288,85 @@ SLICES = [
     "V[jax.ds(True, 2)]",
 ]
 
+_L = "lax.linalg"
+
+
+def _abs(text):
+    """What two ways of computing agree on: neither signs of vectors nor their order."""
+    return f"jax.tree.map(abs, {text})"
+
+
+MATRICES = [
+    *(f"{_L}.hessenberg({x})" for x in ("S", "T", "C", "M", "V", "I", "S[:1, :1]")),
+    f"vmap({_L}.hessenberg)(T)", f"vmap({_L}.hessenberg, 1)(T.swapaxes(0, 1))",
+    *(f"{_L}.tridiagonal({x}, lower={low})" for low in (True, False)
+      for x in ("S + S.T", "T + T.swapaxes(1, 2)", "C + C.conj().T", "M", "I",
+                "S[:1, :1]")),
+    *(f"{_L}.householder_product({x})" for x in (
+        "H, V[:3]", "H, V[:2]", "CH, C[0, :3]", "H.T, V[:3]", "H, V[:4]", "H, CH[0]", "H, V[:0]",
+        "jnp.stack([H, H + 1]), jnp.stack([V[:3], W[:3]])", "H, H", "I, J", "V, V")),
+    f"{_L}.householder_product(*jnp.linalg.qr(H, 'raw'))",
+    f"vmap({_L}.householder_product, (None, 0))(H, H[:, :3])",
+    *(f"{_L}.ormqr(H, V[:3], {c}, left={left}, transpose={t})" for t in (True, False)
+      for c, left in (("H", True), ("H.T", False), ("H", False), ("H.T", True), ("V", True))),
+    f"{_L}.ormqr(CH, C[0, :3], CH, transpose=True)", f"{_L}.ormqr(CH, C[0, :3], CH)",
+    f"{_L}.ormqr(CH, C[0, :3], CH.T, left=False)", f"{_L}.ormqr(H, V[:3], CH)",
+    f"{_L}.ormqr(H, V[:0], H)",
+    *(f"{_L}.schur({x})" for x in ("S", "T", "C", "M", "V", "I", "S + S.T")),
+    f"{_L}.schur(S, compute_schur_vectors=False)", f"{_L}.schur(S, sort_eig_vals=True)",
+    f"vmap({_L}.schur)(T)", f"{_L}.schur(S * np.nan)",
+    f"(lambda t, z: z @ t @ z.T - S)(*{_L}.schur(S))",
+    f"{_L}.lu_pivots_to_permutation({_L}.lu(S)[1], 4)",
+    f"{_L}.lu_pivots_to_permutation(jnp.array([2, 2, 4]), 6)",
+    f"{_L}.lu_pivots_to_permutation(jnp.array([[2, 2], [1, 3]]), 4)",
+    f"{_L}.lu_pivots_to_permutation(jnp.array([2, 2, 4]), 2)",
+    f"{_L}.lu_pivots_to_permutation(V, 9)", f"{_L}.lu_pivots_to_permutation(jnp.array(2), 9)",
+    f"vmap(lambda p: {_L}.lu_pivots_to_permutation(p, 5))(jnp.array([[2, 2], [1, 3]]))",
+    f"{_L}.cholesky_update(jnp.triu(S), V[:4])", f"{_L}.cholesky_update(jnp.eye(3), np.zeros(3))",
+    f"{_L}.cholesky_update(S, V)", f"{_L}.cholesky_update(M, V)", f"{_L}.cholesky_update(C, C[0])",
+    f"jax.jit({_L}.cholesky_update)(jnp.eye(3), V[:3])",
+    f"{_L}.tridiagonal_solve(V, V + 9, W, M)",
+    f"{_L}.tridiagonal_solve(V, V, W, M)",
+    f"{_L}.tridiagonal_solve(C[0], C[1] + 9, C[2], C)",
+    f"{_L}.tridiagonal_solve(S, S + 9, S, jnp.stack([C.real] * 4))",
+    f"{_L}.tridiagonal_solve(V * 0, V * 0, W * 0, M)",
+    f"{_L}.tridiagonal_solve(V[:1], V[:1], W[:1], M[:1])",
+    f"{_L}.tridiagonal_solve(V, V[:5], W, M)", f"{_L}.tridiagonal_solve(V, V, W, M[:5])",
+    f"{_L}.tridiagonal_solve(V, V, W, V)", f"{_L}.tridiagonal_solve(J, J, J, M)",
+    f"vmap({_L}.tridiagonal_solve, (None, None, None, 0))(V, V + 9, W, jnp.stack([M, M + 1]))",
+    f"vmap({_L}.tridiagonal_solve, (0, 0, 0, None))(S, S + 9, S, S)",
+    f"grad(lambda a, b, c, x: {_L}.tridiagonal_solve(a, b, c, x).sum(), (0, 1, 2, 3))"
+    "(V, V + 9, W, M)",
+    f"jax.jvp({_L}.tridiagonal_solve, (V, V + 9, W, M), (W, V, V, M))",
+    f"grad(lambda x: {_L}.schur(x)[0].sum())(S)", f"grad(lambda x: {_L}.hessenberg(x)[0].sum())(S)",
+    f"grad(lambda x: {_L}.ormqr(H, V[:3], x).sum())(H)",
+    *(f"{_L}.qdwh({x})" for x in ("H", "S", "CH", "H.T", "T", "H, max_iterations=2",
+                                  "H, eps=1e-3", "H, is_hermitian=False", "jnp.eye(3)")),
+    f"{_L}.qdwh(H, dynamic_shape=(4, 2))", f"{_L}.qdwh(H, dynamic_shape=(J[0], 2))[0].shape",
+    *(f"{_L}.qr({x}, pivoting=True, full_matrices={full})" for full in (True, False)
+      for x in ("H", "S", "CH", "H.T", "T")),
+    f"{_L}.qr(V, pivoting=True)", "jax.scipy.linalg.qr(H, pivoting=True, mode='economic')",
+    f"grad(lambda x: {_L}.qr(x, pivoting=True, full_matrices=False)[1].sum())(H)",
+    f"vmap(lambda x: {_L}.qr(x, pivoting=True))(T)",
+    *(f"[(e.name, e.value) for e in {_L}.{e}]"
+      for e in ("EigImplementation", "EighImplementation", "SvdAlgorithm")),
+    *(_abs(f"{_L}.svd(S, algorithm={_L}.SvdAlgorithm.{a})")
+      for a in ("DEFAULT", "QR", "JACOBI", "POLAR", "DIVIDE_AND_CONQUER")),
+    *(_abs(f"{_L}.eigh(S + S.T, implementation={_L}.EighImplementation.{a})")
+      for a in ("QR", "JACOBI", "QDWH")),
+    *(f"[x.shape for x in {_L}.eig(S, implementation={_L}.EigImplementation.{a})]"
+      for a in ("LAPACK", "MAGMA", "CUSOLVER")),
+    f"{_L}.lu(V)", f"{_L}.cholesky(V)", f"{_L}.qr(V)", f"{_L}.eigh(V)", f"{_L}.svd(V)",
+    f"{_L}.lu(I)", f"{_L}.cholesky(M)", f"{_L}.eigh(M)", f"{_L}.eig(M)",
+]  # fmt: skip
+
 SUBJECTS = {
     "bits": BITS,
     "products": PRODUCTS,
     "reductions": REDUCTIONS,
     "universal": UNIVERSAL,
     "slices": SLICES,
+    "matrices": MATRICES,
 }
 
 

@@ -131,12 +131,15 @@ def svd(
 
 
 def qr(a, overwrite_a=False, lwork=None, mode="full", pivoting=False, check_finite=True):
-    """(Q, R); mode: "full", "economic" (Q no wider than a) or "r" (only (R,))."""
+    """(Q, R); mode: "full", "economic" (Q no wider than a) or "r" (only (R,)).
+
+    pivoting: (Q, R, p), or (R, p), with Q R = a[..., p].
+    """
     if mode not in ("full", "economic", "r"):
         raise ValueError(f"Unsupported QR decomposition mode '{mode}'")
     (a,) = _arrays("qr", a)
-    q, r = lax.qr(a, pivoting=pivoting, full_matrices=mode != "economic")
-    return (r,) if mode == "r" else (q, r)
+    q, *rest = lax.qr(a, pivoting=pivoting, full_matrices=mode != "economic")
+    return tuple(rest) if mode == "r" else (q, *rest)
 
 
 def lu(a, permute_l=False, overwrite_a=False, check_finite=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from fornax.ir.basis import add
+from fornax.ir.basis import add, broadcast_in_dim
 from fornax.ir.primitive import Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.complex import real_p
 from fornax.primitives.elementwise import sub_p
 from fornax.primitives.family import constant
+from fornax.primitives.linalg.reflectors import checked, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     adjoint,
@@ -20,32 +21,62 @@ from fornax.primitives.linalg.stacks import (
     on_diagonal,
 )
 from fornax.primitives.linalg.triangular import triangular_solve
+from fornax.primitives.sort import pick_along
 from fornax.scalars import dtypes
 
 
 class QR(MatrixPrimitive):
-    """(Q, R) with Q R = x. Q is square if `full_matrices`, else no wider than x."""
+    """(Q, R) with Q R = x; with `pivoting` (Q, R, p) with Q R = x[..., p].
 
-    def type(self, x, *, full_matrices):
+    Q is square if `full_matrices`, else no wider than x.
+    """
+
+    def type(self, x, *, full_matrices, pivoting=False):
         self.check(x)
         *stack, rows, columns = x.shape
         inner = rows if full_matrices else min(rows, columns)
+        order = [ArrayType((*stack, columns), np.int32)] if pivoting else []
         return [
             ArrayType((*stack, rows, inner), x.dtype),
             ArrayType((*stack, inner, columns), x.dtype),
+            *order,
         ]
 
-    def reference(self, x, *, full_matrices):
+    def reference(self, x, *, full_matrices, pivoting=False):
         x = np.asarray(x)
-        mode = "complete" if full_matrices else "reduced"
-        results = self.type(typeof(x), full_matrices=full_matrices)
-        return each(lambda a: np.linalg.qr(a, mode), [x], results)
+        results = self.type(typeof(x), full_matrices=full_matrices, pivoting=pivoting)
+        if not pivoting:
+            mode = "complete" if full_matrices else "reduced"
+            return each(lambda a: np.linalg.qr(a, mode), [x], results)
+        if not x.size:
+            q, r, p = (np.zeros(t.shape, t.dtype) for t in results)
+            return [q + np.eye(*q.shape[-2:], dtype=q.dtype), r, p]
+        decompose, multiply = lapack(x, "geqp3"), lapack(x, "orgqr", "ungqr")
+        rows, columns = x.shape[-2:]
+        inner = results[0].shape[-1]
 
-    def jvp(self, primals, tangents, *, full_matrices):
+        def one(matrix):
+            found, order, taus, _, info = decompose(matrix)
+            checked(info)
+            vectors = np.zeros((rows, inner), x.dtype)
+            shared = min(columns, inner)
+            vectors[:, :shared] = found[:, :shared]
+            q, _, info = multiply(vectors, taus)
+            checked(info)
+            return q, np.triu(found[:inner]), order - 1
+
+        return each(one, [x], results)
+
+    def jvp(self, primals, tangents, *, full_matrices, pivoting=False):
         (x,), (dx,) = primals, tangents
-        q, r = self.bind(x, full_matrices=full_matrices)
+        q, r, *order = self.bind(x, full_matrices=full_matrices, pivoting=pivoting)
+        still = [Zero(typeof(p).tangent()) for p in order]
+        if order and not isinstance(dx, Zero):
+            shape = typeof(dx).shape
+            kept = (*range(len(shape) - 2), len(shape) - 1)
+            dx = pick_along(dx, broadcast_in_dim(order[0], shape, kept), len(shape) - 1)
         if isinstance(dx, Zero):
-            return [q, r], [Zero(typeof(q).tangent()), Zero(typeof(r).tangent())]
+            return [q, r, *order], [Zero(typeof(q).tangent()), Zero(typeof(r).tangent()), *still]
         rows, columns = typeof(x).shape[-2:]
         if rows < columns or (full_matrices and rows != columns):
             raise NotImplementedError(
@@ -62,7 +93,7 @@ class QR(MatrixPrimitive):
             turn = add(turn, on_diagonal(inner, phase, constant(inner, 0)))
         dq = add(matmul(q, sub_p(turn, inner)), scaled)
         dr = matmul(sub_p(inner, turn), r)
-        return [q, r], [dq, dr]
+        return [q, r, *order], [dq, dr, *still]
 
 
 qr_p = QR("qr")

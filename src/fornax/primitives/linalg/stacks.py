@@ -32,15 +32,43 @@ class MatrixPrimitive(Primitive):
         return params
 
     def check(self, x: ArrayType, square: bool = False) -> None:
-        """Raise TypeError for a dtype without LAPACK, ValueError for a shape that does not fit."""
-        if x.dtype not in SUPPORTED:
-            raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")
-        if x.ndim < 2:
-            raise ValueError(f"Argument to {self.name} must have ndims >= 2, got shape {x.shape}")
+        """Raise TypeError for a dtype without LAPACK, or a shape that does not fit."""
+        check_ranks(self.name, [x], [2])
         if square and x.shape[-1] != x.shape[-2]:
-            raise ValueError(
+            raise TypeError(
                 f"Argument to {self.name} must have shape [..., n, n], got shape {x.shape}"
             )
+        check_dtypes(self.name, [x])
+
+
+def check_ranks(name: str, types: Sequence[ArrayType], ranks: Sequence[int]) -> None:
+    """Raise TypeError unless operand i has at least `ranks[i]` dimensions, and all the same stack
+    before those dimensions."""
+    for position, (type, rank) in enumerate(zip(types, ranks, strict=True)):
+        if type.ndim < rank:
+            raise TypeError(
+                f"Input {position} to {name} must have rank at least {rank}, but got "
+                f"shape={type.shape}"
+            )
+    stacks = [t.shape[: t.ndim - rank] for t, rank in zip(types, ranks, strict=True)]
+    if len(set(stacks)) > 1:
+        raise TypeError(
+            f"All inputs to {name} must have the same batch dimensions, but got {stacks}."
+        )
+
+
+def check_dtypes(
+    name: str, types: Sequence[ArrayType], accepted: Sequence[Any] = SUPPORTED
+) -> None:
+    """Raise TypeError unless all operands have one of the accepted dtypes."""
+    for position, type in enumerate(types):
+        if type.dtype not in accepted:
+            raise TypeError(
+                f"{name} does not accept dtype {type.dtype.name} at position {position}."
+            )
+    if len({t.dtype for t in types}) > 1:
+        names = ", ".join(t.dtype.name for t in types)
+        raise TypeError(f"{name} requires arguments to have the same dtypes, got {names}.")
 
 
 def real_dtype(dtype: Any) -> np.dtype:
