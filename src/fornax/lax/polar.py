@@ -15,8 +15,7 @@ import numpy as np
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.lax.elementwise import rsqrt
-from fornax.numpy import creation, ufuncs
-from fornax.numpy.linalg import norm
+from fornax.numpy import creation, reductions, ufuncs
 from fornax.numpy.products import matmul
 from fornax.numpy.selection import where
 from fornax.numpy.shaping import concatenate
@@ -62,8 +61,9 @@ def qdwh(
         x = _inside(x, dynamic_shape, 0)
     dtype = typeof(x).dtype
     eps = float(dtypes.finfo(dtype).eps) if eps is None else float(eps)
-    size = ufuncs.multiply(rsqrt(norm(x, ord=1)), rsqrt(norm(x, ord=np.inf)))
-    size = where(ufuncs.equal(norm(x, ord=1), 0), 1, size)
+    columns, rows = (reductions.max(reductions.sum(ufuncs.absolute(x), k)) for k in (0, 1))
+    size = ufuncs.multiply(rsqrt(columns), rsqrt(rows))  # at most 1 / the largest singular value
+    size = where(ufuncs.equal(columns, 0), 1, size)
     u = ufuncs.multiply(x, creation.asarray(size).astype(dtype))
 
     weights = _weights(eps, limit)
@@ -71,7 +71,7 @@ def qdwh(
     tolerance = (5 * eps) ** (1 / 3)
     for a, b, c in weights:
         new = _step(u, a, b, c, dynamic_shape)
-        moved = ufuncs.greater(norm(ufuncs.subtract(new, u)), tolerance) if c <= _STEEP else True
+        moved = _moved(u, new, tolerance) if c <= _STEEP else True
         u = new
 
     def goes_on(state: Any) -> Any:
@@ -81,13 +81,19 @@ def qdwh(
     def again(state: Any) -> Any:
         step, u, _ = state
         new = _step(u, 3, 1, 3, dynamic_shape)
-        return step + 1, new, ufuncs.greater(norm(ufuncs.subtract(new, u)), tolerance)
+        return step + 1, new, _moved(u, new, tolerance)
 
     start = (creation.asarray(len(weights)), u, creation.asarray(moved))
     steps, u, moved = while_loop(goes_on, again, start)
     u = 1.5 * u - 0.5 * matmul(u, matmul(stacks.adjoint(u), u))  # one more digit, by Newton's step
     h = matmul(stacks.adjoint(u), x)
     return u, (h + stacks.adjoint(h)) / 2, steps, ufuncs.logical_not(moved)
+
+
+def _moved(u: Any, new: Any, tolerance: float) -> Any:
+    """Whether a step has changed u by more than that, as a vector."""
+    change = ufuncs.absolute(ufuncs.subtract(new, u))
+    return ufuncs.greater(ufuncs.sqrt(reductions.sum(ufuncs.square(change))), tolerance)
 
 
 def _weights(eps: float, limit: int) -> list[tuple[float, float, float]]:
