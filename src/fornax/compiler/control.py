@@ -8,6 +8,7 @@ from typing import Any
 
 from fornax.compiler import loops
 from fornax.compiler.buffers import Memory, Next, nbytes
+from fornax.compiler.loop.estimate import UNKNOWN_EXTENT
 from fornax.compiler.merge import Merge, NotMergeable, Row
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 
@@ -108,9 +109,52 @@ class _Carries:
         return {h.slot: a.value for h, a in pairs if isinstance(a, Literal) and not a.type.shape}
 
 
+#: nanoseconds per iteration from which on a loop of scalars is compared with one of kernels,
+COMPARED = 30.0
+#: and what a kernel inside of a loop costs besides its work: its loops begin and end
+EACH = 4.0
+#: kernels must be so much faster than scalars: what is in registers is not in memory
+FASTER = 0.7
+
+
+class _Choice:
+    """A loop as a kernel of scalars, where it can be one, against the kernels of its body."""
+
+    def __init__(self, body: Any, equation: Equation, found: loops.Native | None, iterations: int):
+        self.body = body
+        self.found = found
+        self.cost = 0.0
+        for var in equation.outputs:
+            body.define(var)
+        if found is not None and found.written_out:
+            self.cost = found.cost(body.planner.target, iterations)
+        self.begin = body.planner.mark()
+
+    def decided(self) -> bool:
+        """Whether the loop is cheap as scalars; then it is planned."""
+        if self.found is None or self.cost > COMPARED:
+            return False
+        self.found.submit(self.body)
+        return True
+
+    def beats(self, merged: Merge) -> bool:
+        """Whether scalars are better than `merged`; then the loop is planned."""
+        cost = merged.cost + EACH * len(merged.steps)
+        return cost > FASTER * self.cost and self.instead()
+
+    def instead(self) -> bool:
+        """Plan the loop as scalars after all, if it can be."""
+        if self.found is None:
+            return False
+        self.body.planner.back_to(self.begin)
+        self.found.submit(self.body)
+        return True
+
+
 def run_while(body: Any, equation: Equation) -> None:
     """Plan a while: one kernel if it can be, else steps that are jumped back to."""
-    if loops.while_kernel(body, equation):
+    choice = _Choice(body, equation, loops.while_kernel(equation), UNKNOWN_EXTENT)
+    if choice.decided():
         return
     planner, params = body.planner, equation.params
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
@@ -131,13 +175,16 @@ def run_while(body: Any, equation: Equation) -> None:
     try:
         all_steps = [*test, *work, *carries.copies(ends)]
         merged = Merge(planner.target, all_steps, same=carries.same(), reads={flag.slot: "bool"})
+        if choice.beats(merged):
+            return
         if not merged.worth():
             raise NotMergeable("steps cost little here")
         made = merged.whiled(len(test), flag.slot, carries.live, carries.starts())
         planner.replace(carries.begin, *made)
         return
     except NotMergeable:
-        pass
+        if choice.instead():
+            return
     carries.swap(ends)
     planner.step("jump", top)
     planner.plan.steps[leave] = ("jump_if_not", flag.slot, planner.here)
@@ -148,7 +195,8 @@ def run_while(body: Any, equation: Equation) -> None:
 
 def run_scan(body: Any, equation: Equation) -> None:
     """Plan a scan: one kernel if it can be, else steps that are jumped back to."""
-    if loops.scan_kernel(body, equation):
+    choice = _Choice(body, equation, loops.scan_kernel(equation), equation.params["length"])
+    if choice.decided():
         return
     planner, params = body.planner, equation.params
     n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
@@ -188,6 +236,8 @@ def run_scan(body: Any, equation: Equation) -> None:
     try:
         steps = [*planner.plan.steps[begin:], *carries.copies(ends[:n_carry])]
         merged = Merge(planner.target, steps, rows, carries.same())
+        if choice.beats(merged):
+            return
         if not merged.worth():
             raise NotMergeable("steps cost little here")
         live = [*carries.live, *(home.slot for home in stack_homes)]
@@ -195,7 +245,8 @@ def run_scan(body: Any, equation: Equation) -> None:
         planner.replace(carries.begin, *made)
         return
     except NotMergeable:
-        pass
+        if choice.instead():
+            return
     carries.swap(ends[:n_carry])
     planner.step("advance", position, -1 if reverse else 1)
     planner.step("advance", count, 1)

@@ -253,16 +253,30 @@ def _shared_shapes(types: Sequence[Any]) -> list[tuple[int, ...]]:
     return candidates
 
 
-def _submit(body: Any, loop: _Loop, statements: tuple[Statement, ...]) -> None:
-    """Compile the kernel and append its step."""
+@record(eq=False)
+class Native:
+    """A loop as one kernel with its carry in registers, not yet a step of a plan."""
+
+    unit: Unit
+    atoms: tuple[Any, ...]  #: what each buffer of the kernel is
+    written_out: bool  #: whether arrays have become single scalars, computed one by one
+
+    def submit(self, body: Any) -> None:
+        """Make it the next step of a plan."""
+        slots = tuple(body.of(atom).slot for atom in self.atoms)
+        body.planner.call(self.unit, slots)
+
+    def cost(self, target: Any, iterations: int) -> float:
+        """Nanoseconds of one iteration."""
+        self.unit.vectorized(target)
+        return self.unit.cost / iterations
+
+
+def _native(loop: _Loop, statements: tuple[Statement, ...]) -> Native:
     buffers = buffers_of(statements)
-    kernel = Kernel("loop", buffers, statements)
-    planner = body.planner
-    slots = []
-    for buffer in buffers:
-        atom = loop.places[buffer]
-        slots.append(body.of(atom).slot)
-    planner.call(Unit(kernel), tuple(slots))
+    arrays = any(state.var.type.shape for state in loop.states.values())
+    unit = Unit(Kernel("loop", buffers, statements))
+    return Native(unit, tuple(loop.places[k] for k in buffers), arrays and not loop.shared)
 
 
 def _around(loop: _Loop, inner: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -272,24 +286,20 @@ def _around(loop: _Loop, inner: tuple[Statement, ...]) -> tuple[Statement, ...]:
     return inner
 
 
-def scan_kernel(body: Any, equation: Equation) -> bool:
-    """Make a scan one kernel; False if it does not qualify."""
+def scan_kernel(equation: Equation) -> Native | None:
+    """A scan as one kernel; None if it does not qualify."""
     params = equation.params
     if not params["length"]:
-        return False
+        return None
     n_carry, n_consts = params["num_carry"], params["num_consts"]
     carry_types = [v.type for v in equation.outputs[:n_carry]]
     for shared in _shared_shapes(carry_types) if carry_types else []:
         loop = _Loop(shared)
         try:
-            statements = _scan(loop, equation, n_consts, n_carry)
+            return _native(loop, _scan(loop, equation, n_consts, n_carry))
         except NotNative:
             continue
-        for var in equation.outputs:
-            body.define(var)
-        _submit(body, loop, statements)
-        return True
-    return False
+    return None
 
 
 def _scan(loop: _Loop, equation: Equation, n_consts: int, n_carry: int) -> tuple[Statement, ...]:
@@ -365,22 +375,18 @@ def _row(loop: _Loop, atom: Atom, step: Expr):
     return lambda index: loop.read(atom, (step, *index))
 
 
-def while_kernel(body: Any, equation: Equation) -> bool:
-    """Make a while loop one kernel; False if it does not qualify."""
+def while_kernel(equation: Equation) -> Native | None:
+    """A while loop as one kernel; None if it does not qualify."""
     params = equation.params
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     starts = equation.inputs[n_cond + n_body :]
     for shared in _shared_shapes([a.type for a in starts]) if starts else []:
         loop = _Loop(shared)
         try:
-            statements = _while(loop, equation, n_cond, n_body, starts)
+            return _native(loop, _while(loop, equation, n_cond, n_body, starts))
         except NotNative:
             continue
-        for var in equation.outputs:
-            body.define(var)
-        _submit(body, loop, statements)
-        return True
-    return False
+    return None
 
 
 def _while(
@@ -450,4 +456,4 @@ def _each_on_its_own(
     return test, following
 
 
-__all__ = ["NotNative", "dot_element", "scan_kernel", "while_kernel"]
+__all__ = ["Native", "NotNative", "dot_element", "scan_kernel", "while_kernel"]

@@ -102,6 +102,15 @@ class Planner:
                 self.plan.kernels.append(made)
                 self.plan.steps[position] = ("kernel", made, slots, made.extent, made.grain)
 
+    def mark(self) -> tuple[int, int]:
+        """A point to go back to."""
+        return self.here, len(self.plan.memories)
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Forget what has been planned since, inside of loops: nothing of it is compiled."""
+        steps, memories = mark
+        del self.plan.steps[steps:], self.plan.memories[memories:]
+
     def replace(self, begin: int, unit: Unit, slots: tuple[int, ...]) -> None:
         """Put one kernel in the place of all steps from `begin` on."""
         del self.plan.steps[begin:]

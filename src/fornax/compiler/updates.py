@@ -1,0 +1,173 @@
+"""Updates of arrays in forms that can be made in place.
+
+Derivatives and mapped loops write updates in ways that touch the whole array: the transpose of
+reading an element is an array of zeros with one element, which is then added; a mapped loop keeps
+the old array where its condition is false. Both are scatters that change a few elements:
+
+    x + scatter-add(0, i, u)        ->  scatter-add(x, i, u)
+    x + dynamic_update_slice(0, u)  ->  scatter-add(x, starts, u)
+    select(p, x, scatter(x, i, u))  ->  scatter(x, select(p, nowhere, i), u)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fornax.ir.jaxpr import Atom, Equation, Literal, Var
+from fornax.ir.primitive import primitive_named
+from fornax.ir.types import ArrayType
+from fornax.primitives.windows import GatherScatterMode, ScatterDimensionNumbers
+from fornax.scalars import dtypes
+
+#: an update of a larger share of the array is added as an array
+SHARE = 4
+SCATTERS = frozenset(
+    ("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")
+)
+ADDS = frozenset(("add", "add_any"))
+
+
+def in_place(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:
+    """The equations of a canonical program with such updates rewritten."""
+    names = {e.primitive.name for e in equations}
+    if not names & SCATTERS and "dynamic_update_slice" not in names:
+        return list(equations)
+    return _Updates(equations, outputs).equations
+
+
+class _Updates:
+    def __init__(self, equations: Sequence[Equation], outputs: Sequence[Atom]):
+        self.definition: dict[Var, Equation] = {}
+        self.uses: dict[Var, int] = {}
+        for atom in (*(a for e in equations for a in e.inputs), *outputs):
+            if isinstance(atom, Var):
+                self.uses[atom] = self.uses.get(atom, 0) + 1
+        self.equations: list[Equation] = []
+        for equation in equations:
+            name = equation.primitive.name
+            new = None
+            if name in ADDS:
+                new = self.added(equation)
+            elif name == "select_n" and len(equation.inputs) == 3:
+                new = self.kept(equation)
+            self.append(new or equation)
+
+    def append(self, equation: Equation) -> None:
+        self.equations.append(equation)
+        for var in equation.outputs:
+            self.definition[var] = equation
+
+    def make(self, name: str, inputs: Sequence[Atom], type: ArrayType, **params) -> Var:
+        """The result of a new equation."""
+        result = Var(type)
+        self.append(Equation(primitive_named(name), tuple(inputs), params, (result,)))
+        return result
+
+    def only(self, atom: Atom, names: frozenset[str] | set[str]) -> Equation | None:
+        """The equation of one of these operations whose result is used once, and is `atom`."""
+        if not isinstance(atom, Var) or self.uses.get(atom) != 1:
+            return None
+        found = self.definition.get(atom)
+        return found if found is not None and found.primitive.name in names else None
+
+    def is_zero(self, atom: Atom) -> bool:
+        if isinstance(atom, Literal):
+            return bool(np.all(np.asarray(atom.value) == 0))
+        found = self.definition.get(atom)
+        broadcast = found is not None and found.primitive.name == "broadcast_in_dim"
+        return broadcast and self.is_zero(found.inputs[0])
+
+    # --- sums ---
+    def added(self, equation: Equation) -> Equation | None:
+        for position in (1, 0):
+            x, update = equation.inputs[1 - position], equation.inputs[position]
+            if not isinstance(x, Var) or x.type.shape != equation.outputs[0].type.shape:
+                continue
+            found = self.only(update, {"scatter-add", "dynamic_update_slice"})
+            if found is None or not self.is_zero(found.inputs[0]):
+                continue
+            change = found.inputs[-1] if found.primitive.name == "scatter-add" else found.inputs[1]
+            if change.type.size * SHARE > x.type.size:
+                continue
+            if found.primitive.name == "scatter-add":
+                return found.replace(inputs=(x, *found.inputs[1:]), outputs=equation.outputs)
+            return self.slice_added(x, change, found.inputs[2:], equation)
+        return None
+
+    def slice_added(
+        self, x: Var, change: Atom, starts: Sequence[Atom], equation: Equation
+    ) -> Equation:
+        """x with `change` added at `starts`, moved inside as dynamic slices are."""
+        rank = len(starts)
+        one = ArrayType((1,), starts[0].type.dtype)
+        spread = {"shape": (1,), "broadcast_dimensions": (), "sharding": None}
+        parts = [self.make("broadcast_in_dim", [s], one, **spread) for s in starts]
+        indices = parts[0]
+        if rank > 1:
+            type = ArrayType((rank,), one.dtype)
+            indices = self.make("concatenate", parts, type, dimension=0)
+        every = tuple(range(rank))
+        return Equation(
+            primitive_named("scatter-add"), (x, indices, change),
+            {
+                "dimension_numbers": ScatterDimensionNumbers(every, (), every, (), ()),
+                "indices_are_sorted": True, "unique_indices": True, "update_jaxpr": None,
+                "mode": GatherScatterMode.CLIP,
+            },
+            equation.outputs, equation.source,
+        )  # fmt: skip
+
+    # --- selections ---
+    def kept(self, equation: Equation) -> Equation | None:
+        """An update that is made in some rows only."""
+        which, *cases = equation.inputs
+        if which.type.dtype != dtypes.bool_:
+            return None
+        for number, x in enumerate(cases):
+            found = self.only(cases[1 - number], SCATTERS)
+            if found is None or found.inputs[0] is not x or not isinstance(x, Var):
+                continue
+            return self.where(found, which, bool(number), equation)
+        return None
+
+    def where(
+        self, scatter: Equation, which: Atom, kept: bool, equation: Equation
+    ) -> Equation | None:
+        """The scatter, made nowhere where `which` is `kept`."""
+        x, indices, change = scatter.inputs
+        mode = GatherScatterMode.from_any(scatter.params["mode"])
+        if mode is GatherScatterMode.CLIP or indices.type.dtype.kind != "i":
+            return None
+        rows = self.per_index(which, indices.type, scatter.params["dimension_numbers"])
+        if rows is None:
+            return None
+        nowhere = Literal(np.asarray(-1, indices.type.dtype)[()], ArrayType((), indices.type.dtype))
+        cases = (indices, nowhere) if kept else (nowhere, indices)
+        moved = self.make("select_n", (rows, *cases), indices.type)
+        params = {**scatter.params, "mode": GatherScatterMode.FILL_OR_DROP}
+        return scatter.replace(inputs=(x, moved, change), params=params, outputs=equation.outputs)
+
+    def per_index(self, which: Atom, indices: ArrayType, numbers) -> Atom | None:
+        """A condition on elements of the array as one on index vectors, if it is one."""
+        if not which.type.shape:
+            return which
+        found = self.definition.get(which) if isinstance(which, Var) else None
+        if found is None or found.primitive.name != "broadcast_in_dim":
+            return None
+        (source,), dims = found.inputs, found.params["broadcast_dimensions"]
+        batching = dict(
+            zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True)
+        )
+        if not all(d in batching or n == 1 for d, n in zip(dims, source.type.shape, strict=True)):
+            return None
+        kept = [(d, n) for d, n in zip(dims, source.type.shape, strict=True) if d in batching]
+        if len(kept) != len(dims):
+            return None
+        places = tuple(batching[d] for d, _ in kept)
+        if list(places) != sorted(places):
+            return None
+        spread = {"shape": indices.shape, "broadcast_dimensions": places, "sharding": None}
+        type = ArrayType(indices.shape, which.type.dtype)
+        return self.make("broadcast_in_dim", [source], type, **spread)
