@@ -150,3 +150,86 @@ def test_results_over_operands_are_stored_last(target):
         results = fornax.jit(f)(values)
     for got, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=1e-5)
+
+
+def mapped_until(x):
+    """A loop that ends at another time in every row and updates an array in place."""
+
+    def one(x, limit):
+        def step(s):
+            return s[0] + 1, s[1].at[s[0]].set(s[1][s[0] - 1] + 1), s[2].at[:2, s[0]].add(2.0)
+
+        return lax.while_loop(lambda s: s[0] < limit, step, (0, x, fnp.zeros((3, 8))))
+
+    return fornax.vmap(one)(x, fnp.arange(6))
+
+
+def clipped(x):
+    """Updates with indices moved inside, kept in some rows."""
+
+    def one(x, p):
+        y = x.at[fnp.int32(7) + p].set(9.0, mode="clip")
+        return fnp.where(p > 1, x, y), fnp.where(p > 1, x.at[p].multiply(2.0), x)
+
+    return fornax.vmap(one)(x, fnp.arange(6))
+
+
+def added_slices(x):
+    """The transpose of slices at places known at run time."""
+
+    def f(x):
+        def step(s, i):
+            part = lax.dynamic_slice(s, (i, i + 1), (1, 2))
+            return lax.dynamic_update_slice(s, part * 0.5 + s[0, 0], (i, i)), part.sum()
+
+        last, sums = lax.scan(step, x, fnp.arange(6))
+        return last.sum() + (sums**2).sum()
+
+    return fornax.grad(f)(x)
+
+
+UPDATES = {
+    "a mapped while with updates": (mapped_until, table), "clipped": (clipped, table),
+    "added slices": (added_slices, table),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("target", ["native", "avx2", "sse2"])
+def test_updates(name, target):
+    function, x = UPDATES[name]
+    with fornax.disable_jit():
+        expected = fornax.tree_util.tree_leaves(function(fnp.asarray(x)))
+    with settings.override(target=target):
+        results = fornax.tree_util.tree_leaves(fornax.jit(function)(x))
+    for got, wanted in zip(results, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=2e-5, atol=1e-5)
+
+
+def buffers_of_loops(function, *arguments):
+    """Sizes of the buffers of every kernel with a loop in time."""
+    jaxpr = fornax.jit(function).trace(*arguments).jaxpr
+    _, description = plan(jaxpr, find("avx2"), 2, reference.compile_kernel)
+    kernels = [step[1].kernel for step in description["steps"] if step[0] == "kernel"]
+    return [[k.size for k in kernel.buffers] for kernel in kernels if kernel.name == "loop"]
+
+
+def test_the_gradient_of_updates_is_made_in_place():
+    x = np.zeros(1000, np.float32)
+
+    def f(x):
+        step = lambda i, s: s.at[i].set(s[i - 1] * 0.5 + s[i])  # noqa: E731
+        return lax.fori_loop(1, 1000, step, x).sum()
+
+    (_, backward) = buffers_of_loops(fornax.grad(f), x)
+    assert backward.count(1000) == 1  # the cotangent; indices are 999 numbers
+
+
+def test_a_mapped_loop_with_updates_copies_nothing():
+    def f(x, limit):
+        step = lambda s: (s[0] + 1, s[1].at[s[0]].set(1.0))  # noqa: E731
+        return lax.while_loop(lambda s: s[0] < limit, step, (0, x))[1]
+
+    x, limits = np.zeros((2, 1000), np.float32), np.asarray([3, 5], np.int32)
+    (buffers,) = buffers_of_loops(fornax.vmap(f), x, limits)
+    assert buffers.count(2000) == 1

@@ -14,6 +14,7 @@ import numpy as np
 
 from fornax.compiler import cost
 from fornax.compiler.kernels import KERNELS
+from fornax.compiler.updates import in_place
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, primitive_named
 from fornax.ir.trace import new_trace
@@ -267,7 +268,7 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         work = _Canonical()
         env: dict[Var, Atom] = {v: v for v in jaxpr.inputs}
         outputs = work.run(jaxpr, env)
-        equations = without_turns(work.equations, outputs)
+        equations = in_place(without_turns(work.equations, outputs), outputs)
         found = dead_code(
             Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
         )

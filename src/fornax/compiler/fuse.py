@@ -18,7 +18,7 @@ from typing import Any
 
 from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
-from fornax.compiler.kernels import KERNELS
+from fornax.compiler.kernels import KERNELS, STARTS_AS
 from fornax.compiler.loop.builder import Builder, compute_dtype
 from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
 from fornax.compiler.order import Node, Order
@@ -432,6 +432,7 @@ class _Walk:
         effectful.sort(key=first)
         for before, after in zip(effectful, effectful[1:], strict=False):
             self.order.need(after, before)
+        self.readers_first(alive)
         order: list[Group] = []
         state: dict[Group, int] = {}
         for root in sorted(alive, key=first):
@@ -451,6 +452,20 @@ class _Walk:
                 state[group] = 1
                 stack.extend(sorted(pending, key=first, reverse=True))
         return order
+
+    def readers_first(self, alive: list[Group]) -> None:
+        """What is updated is read by others before: then the update can be made in place."""
+        known = set(alive)
+        for group in alive:
+            if group.equation is None or group.equation.primitive.name not in STARTS_AS:
+                continue
+            source = group.equation.inputs[STARTS_AS[group.equation.primitive.name]]
+            if not isinstance(source, Var):
+                continue
+            for reader in {read.group for read in self.reads.get(source, {}).values()}:
+                if reader in known and reader is not group:
+                    if not self.order.depends(reader, group):
+                        self.order.need(group, reader)
 
 
 def expands(equation: Equation) -> bool:

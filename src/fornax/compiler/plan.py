@@ -327,15 +327,9 @@ class _Body:
         return memory
 
     def updates_carry(self, var: Var, memory: Memory) -> bool:
-        """Whether `var` is the next value of the very carry that `memory` holds."""
-        return any(
-            atom is var and self.carry_memory(k) is memory
-            for k, atom in enumerate(self.jaxpr.outputs)
-        )
-
-    def carry_memory(self, position: int) -> Memory | None:
-        wanted = self.wanted[position]
-        return getattr(wanted, "carry", None)
+        """Whether `var` is, or by updates becomes, the next value of the very carry that `memory`
+        holds."""
+        return getattr(self.preferred.get(var), "carry", None) is memory
 
     # --- kernels ---
     def kernels(self, group: Group, recipe: Recipe, variables: list[Var]) -> None:

@@ -102,7 +102,7 @@ class _Updates:
         """x with `change` added at `starts`, moved inside as dynamic slices are."""
         rank = len(starts)
         one = ArrayType((1,), starts[0].type.dtype)
-        spread = {"shape": (1,), "broadcast_dimensions": (), "sharding": None}
+        spread = {"shape": (1,), "broadcast_dimensions": ()}
         parts = [self.make("broadcast_in_dim", [s], one, **spread) for s in starts]
         indices = parts[0]
         if rank > 1:
@@ -160,14 +160,11 @@ class _Updates:
         batching = dict(
             zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True)
         )
-        if not all(d in batching or n == 1 for d, n in zip(dims, source.type.shape, strict=True)):
+        if not all(d in batching for d in dims):
             return None
-        kept = [(d, n) for d, n in zip(dims, source.type.shape, strict=True) if d in batching]
-        if len(kept) != len(dims):
-            return None
-        places = tuple(batching[d] for d, _ in kept)
+        places = tuple(batching[d] for d in dims)
         if list(places) != sorted(places):
             return None
-        spread = {"shape": indices.shape, "broadcast_dimensions": places, "sharding": None}
+        spread = {"shape": indices.shape, "broadcast_dimensions": places}
         type = ArrayType(indices.shape, which.type.dtype)
         return self.make("broadcast_in_dim", [source], type, **spread)
