@@ -61,3 +61,23 @@ def test_slopes_and_gradients(bench):
     }
     assert summary.slopes(rows) == {"first call: sines": pytest.approx(1.0)}
     assert summary.gradients(rows) == {"f, gradient": 3.0}
+
+
+def test_results_are_of_cases_that_there_are(bench):
+    _, summary, table = bench
+    from benchmarks.cases import CASES
+
+    for group in set(summary.GOALS) & set(table.recorded()):
+        gone = set(table.recorded()[group]["cases"]) - {c.name for c in CASES.values()}
+        assert not gone, f"{group}: make bench ARGS='--group {group}'"
+
+
+def test_cases_are_held_against_limits_that_are_measured(bench):
+    _, summary, _ = bench
+    from benchmarks.cases import CASES
+
+    for case in CASES.values():
+        assert case.group in summary.GOALS and case.unit in ("time", "first"), case.name
+        if case.bound:
+            assert summary.LIMITS[case.bound][1] == "bytes" or case.flops > 0, case.name
+        assert case.bound or not case.share, case.name
