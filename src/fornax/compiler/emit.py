@@ -81,11 +81,14 @@ class Emitter:
         found = self.memo.get(key)
         if found is None:
             if self.lives_in_memory(atom):
-                found = self.b.load(self.buffer(atom), index, atom.type.dtype_name)
+                found = self.load(atom, index)
             else:
                 found = self.defined(atom, index)
             self.memo[key] = found
         return found
+
+    def load(self, var: Var, index: tuple[Expr, ...]) -> Value:
+        return self.b.load(self.buffer(var), index, var.type.dtype_name)
 
     def place(self, var: Var, index: Sequence[Expr]) -> tuple[Expr, ...]:
         """The index in its one form: 0 along dimensions of 1."""
@@ -165,6 +168,10 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple,
         tokens.append((equation.primitive, params, tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
     tokens.append((group.shape, heavy, tuple(map(number, group.members))))
+    if group.chain is not None:
+        flows = tuple((number(v), at) for v, at in group.chain.flows.items())
+        parts = (tuple(map(number, part.members)) for part in group.chain.parts)
+        tokens.append((tuple(parts), group.chain.at, flows))
     return tuple(tokens), list(numbers)
 
 

@@ -47,6 +47,20 @@ class Group(Node):
     equation: Equation | None = None
     has_reduction: bool = False
     work: int = 0
+    chain: Chain | None = None
+
+
+@record(frozen=True, eq=False)
+class Chain:
+    """A group made of others, which run one after the other for blocks of rows (`chain`).
+
+    at: for each part the dimensions of what it computes that the blocks are cut along.
+    flows: values that one part gives to another and nobody else reads, with these dimensions.
+    """
+
+    parts: tuple[Group, ...]
+    at: tuple[tuple[int, ...], ...]
+    flows: dict[Var, tuple[int, ...]]
 
 
 @record(frozen=True)
@@ -63,11 +77,12 @@ class Read:
 
 @record
 class Fusion:
-    """The result: groups in execution order, and which variables live in memory."""
+    """The result: groups in execution order, which variables live in memory, who reads what."""
 
     groups: list[Group]
     stored: dict[Var, Group]
     definition: dict[Var, Equation]
+    readers: dict[Var, set[Group]]
 
 
 class Unbuildable(Exception):
@@ -170,6 +185,7 @@ class _Walk:
         self.stored: dict[Var, Group] = {}
         self.groups: list[Group] = []
         self.order = Order()
+        self.merged: dict[Group, Group] = {}
         self.forced: set[Var] = set(facts.outputs)
         self.definition = facts.definition
         self.axes: dict[tuple[Expr, ...], list[Axis]] = {}
@@ -181,7 +197,8 @@ class _Walk:
             else:
                 self.heavy(equation)
         self.merge_siblings()
-        return Fusion(self.in_order(), self.stored, self.definition)
+        readers = {v: {self.alive(g) for g, _ in table} for v, table in self.reads.items()}
+        return Fusion(self.in_order(), self.stored, self.definition, readers)
 
     # --- reads ---
     def record(self, var: Var, read: Read) -> None:
@@ -413,7 +430,14 @@ class _Walk:
         for var in other.members:
             self.stored[var] = group
         other.members = []
+        self.merged[other] = group
         self.order.merge(group, other)
+
+    def alive(self, group: Group) -> Group:
+        """The group that a group has become part of."""
+        while group in self.merged:
+            group = self.merged[group]
+        return group
 
     def in_order(self) -> list[Group]:
         """Groups so that each comes after those it needs; effects keep program order."""

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.compiler import control, emit, fuse
+from fornax.compiler import blocks, control, emit, fuse
 from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
+from fornax.compiler.chain import chained
 from fornax.compiler.emit import Recipe
 from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.merge import Unit
@@ -148,7 +149,8 @@ class Planner:
         found = _recipes.get(key)
         if found is None:
             needed = set(in_memory)
-            drafts = emit.drafts(fusion, group, needed, self.target, self.threads)
+            make = emit.drafts if group.chain is None else blocks.drafts
+            drafts = make(fusion, group, needed, self.target, self.threads)
             units = [Unit(d.kernel) for d in drafts]
             found = _recipes[key] = emit.record(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:
@@ -186,7 +188,7 @@ class _Body:
         self.jaxpr = jaxpr
         self.wanted = list(wanted)
         self.memory: dict[Var, Memory] = dict(zip(jaxpr.inputs, inputs, strict=True))
-        self.fusion: Fusion = fuse.fuse(jaxpr)
+        self.fusion: Fusion = chained(fuse.fuse(jaxpr), jaxpr.outputs)
         self.last: dict[Var, Group | None] = {}
         self.preferred: dict[Var, Memory] = {}
         self.reads: dict[Group, list[Var]] = {}
@@ -341,9 +343,10 @@ class _Body:
         for _, _, in_place in recipe.steps:
             for result, operands in in_place.items():
                 self.define(variables[result], [variables[k] for k in operands], group)
+        # any thread of the pool may run a part, also of a plan made for fewer of them
+        workers = max(self.planner.threads, _native.thread_count())
         spaces = [
-            self.planner.arena(s.nbytes * (self.planner.threads if s.per_worker else 1))
-            for s in recipe.spaces
+            self.planner.arena(s.nbytes * (workers if s.per_worker else 1)) for s in recipe.spaces
         ]
         for unit, places, _ in recipe.steps:
             slots = []

@@ -82,6 +82,11 @@ class KernelContext(ABC):
         its iterations worth giving to a thread.
         """
 
+    def prepare(self, statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        """Statements that copy an operand into scratch memory: they are returned, unless they are
+        the same for all calls of the nest and can run before it."""
+        return statements
+
     # --- what follows from it ---
     def apply(self, function: Jaxpr, *values: Value) -> list[Value]:
         """Results of a program of scalars, whose operations all have element rules."""

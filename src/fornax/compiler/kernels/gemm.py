@@ -225,7 +225,8 @@ class Gemm:
         ))  # fmt: skip
         body: tuple[Statement, ...] = ()
         if self.alone:
-            body += self._fill(self.left, batch, rows) + self._fill(self.right, batch, columns)
+            for source, tiles in ((self.left, rows), (self.right, columns)):
+                body += self.k.prepare(self._fill(source, batch, tiles))
         elif sources:
             self._emit_packing(sources, grain)
         body += self._blocks(batch, rows, columns)

@@ -2,7 +2,7 @@
 
 For every nest the cheapest choice by `estimate`: along the axis that stores and loads run through
 memory, which makes row reductions horizontal (partial results per lane) and column reductions
-vertical (one result per lane, a register tile of columns). Kernels that already have vector or
+vertical (one result per lane, a register tile of columns). Nests that already have vector or
 unrolled loops are left as they are.
 """
 
@@ -38,20 +38,28 @@ RARE = 4096
 
 def vectorize(kernel: Kernel, target: Target) -> Kernel:
     """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
-    if any(isinstance(s, For) and s.kind in ("vector", "unroll") for s in walk(kernel.body)):
-        return kernel
-    kernel = collapse(kernel)
-    kernel = tile_transposes(kernel, target)
+    if not is_marked(kernel.body):
+        kernel = tile_transposes(collapse(kernel), target)
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
-    for loop in estimate.children[None]:
-        choose(estimate, loop, chosen)
+    pending = list(estimate.children[None])
+    while pending:
+        loop = pending.pop()
+        if not is_marked((loop,)):
+            choose(estimate, loop, chosen)
+        elif loop.kind in ("serial", "parallel"):
+            pending += estimate.children[loop]
     if not chosen:
         return kernel
     lanes = {loop: lanes_of(estimate, loop) for loop in chosen}
     body = marked(kernel.body, lanes)
     kernel = Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
     return block_sums(kernel)
+
+
+def is_marked(body: tuple[Statement, ...]) -> bool:
+    """Whether a kernel has vector or unrolled loops of its own."""
+    return any(isinstance(s, For) and s.kind in ("vector", "unroll") for s in walk(body))
 
 
 def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statement, ...]:

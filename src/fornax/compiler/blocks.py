@@ -1,0 +1,263 @@
+"""The kernel of a chain: its parts run one after the other for a block of rows.
+
+    parallel: batch, share of the blocks
+      what no block depends on (packed operands)
+      block of rows
+        first part, on these rows: into memory of the size of a block
+        …
+        last part, on these rows
+
+Every part is emitted as it would be by itself, for a program in which the arrays have the rows of
+one block only: `BlockContext` shows a product such a program, and index arithmetic does the rest.
+Where rows do not divide into blocks, the last block overlaps the one before it; what both compute
+is the same. Blocks do not depend on the number of threads, so results do not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from fornax.compiler.chain import is_product, operand_index
+from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
+from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.kernels import KERNELS
+from fornax.compiler.kernels.gemm import WORTH_A_THREAD, Range
+from fornax.compiler.kernels.product import split
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, For, Statement, Store, row_major
+from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.schedule import nest
+from fornax.ir.jaxpr import Equation, Var
+from fornax.ir.types import ArrayType
+from fornax.record import replace
+
+#: least rows of a block, even where their values do not fit the cache: a register tile and more
+FEWEST = 32
+#: batches for each thread from which on they are not divided
+ENOUGH = 8
+
+
+def drafts(
+    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+) -> list[Draft]:
+    """The kernel of a chain."""
+    emitter = BlockEmitter(fusion, group, in_memory, target, threads)
+    emitter.emit()
+    return emitter.drafts
+
+
+class BlockEmitter(Emitter):
+    """Builds the parts of a chain for one block.
+
+    `at` are the dimensions of the current part that blocks are cut along, `here` the place in
+    these: the matrix of the batch, then the first row of the block.
+    """
+
+    def __init__(
+        self, fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+    ):
+        super().__init__(fusion, group, set(in_memory), threads)
+        self.target = target
+        self.chain = group.chain
+        self.flows = self.chain.flows
+        last, at = self.chain.parts[-1], self.chain.at[-1]
+        shape = last.equation.outputs[0].type.shape
+        self.extents = tuple(shape[d] for d in at)
+        self.rows = self.block_rows()
+        self.locals = {var: self.local(var) for var in self.flows if var not in in_memory}
+        self.in_memory |= set(self.locals)
+        self.hoisted: list[Statement] = []
+        self.statements: list[Statement] = []
+        self.here: tuple[Expr, ...] = ()
+        self.varying: set[Axis] = set()
+
+    # --- sizes ---
+    def block_rows(self) -> int:
+        """Rows of a block: all that flows fits half of the second cache."""
+        rows = self.extents[-1]
+        each = sum(
+            var.type.size // prod(self.extents) * WIDTH[var.type.dtype.name] // 8
+            for var in self.flows
+        )
+        most = max(FEWEST, self.target.l2 // 2 // max(each, 1))
+        blocks = -(-rows // most)
+        return -(-rows // blocks)
+
+    def local(self, var: Var) -> Buffer:
+        """Memory for the rows of one block of a value."""
+        shape = list(var.type.shape)
+        for d in self.flows[var][:-1]:
+            shape[d] = 1
+        shape[self.flows[var][-1]] = self.rows
+        dtype = var.type.dtype.name
+        if len(shape) > 1:
+            shape[-1] = spread(shape[-1], WIDTH[dtype] // 8)
+        name = f"flow{len(self.places)}"
+        buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "scratch")
+        self.places[buffer] = Workspace(name, buffer.size * WIDTH[dtype] // 8, True)
+        return buffer
+
+    # --- reading and writing ---
+    def buffer(self, var: Var, role: str = "in") -> Buffer:
+        if var in self.flows:
+            role = "inout"  # one part writes it, another reads it
+        return self.locals.get(var) or super().buffer(var, role)
+
+    def load(self, var: Var, index: tuple[Expr, ...]) -> Value:
+        if var in self.locals:
+            return self.b.load(self.locals[var], self.inside(var, index), var.type.dtype.name)
+        return super().load(var, index)
+
+    def stores(self, var: Var, index: Sequence[Expr], value: Value):
+        if var in self.locals:
+            return (Store(self.locals[var], self.inside(var, index), value),)
+        return super().stores(var, index, value)
+
+    def inside(self, var: Var, index: Sequence[Expr]) -> tuple[Expr, ...]:
+        """The index in the memory of a block for one in the whole array."""
+        found = list(index)
+        for d, first in zip(self.flows[var], self.here, strict=True):
+            found[d] = self.b.sub(index[d], first)
+        return tuple(found)
+
+    # --- the nest ---
+    def emit(self) -> None:
+        b = self.b
+        *batch_extents, rows = self.extents
+        batch, blocks = prod(batch_extents), -(-rows // self.rows)
+        pieces = 1
+        if batch % self.threads and batch < ENOUGH * self.threads:
+            pieces = min(blocks, self.threads)
+        task = Axis(batch * pieces, "task")
+        matrix = b.idiv(b.axis(task), b.index(pieces))
+        share = Range.piece(b, blocks, pieces, b.imod(b.axis(task), b.index(pieces)))
+        place = split(b, matrix, tuple(batch_extents))
+
+        def block(here: Range) -> tuple[Statement, ...]:
+            first = b.mul(here.first, b.index(self.rows))
+            if rows % self.rows:
+                first = b.min(first, b.index(rows - self.rows))
+            self.here = (*place, first)
+            self.varying = {n.data for n in reachable((here.first,)) if n.kind == "axis"} - {task}
+            self.statements = []
+            for part, at in zip(self.chain.parts, self.chain.at, strict=True):
+                self.part(part, at)
+            return tuple(self.statements)
+
+        loop = share.loop(b, 1, block, "block")
+        work = sum(self.work(p) for p in self.chain.parts)
+        grain = max(1, WORTH_A_THREAD * task.extent // max(work, 1))
+        body = (*self.hoisted, loop)
+        self.add((For(task, body, kind="parallel"),), task.extent, grain)
+
+    def work(self, part: Group) -> int:
+        """Multiplications of a part."""
+        if not is_product(part):
+            return prod(part.shape)
+        (contracted, _), _ = part.equation.params["dimension_numbers"]
+        depth = prod(part.equation.inputs[0].type.shape[d] for d in contracted)
+        return part.equation.outputs[0].type.size * depth
+
+    def part(self, part: Group, at: tuple[int, ...]) -> None:
+        """The statements of one part for the rows of the block."""
+        self.members = set(part.members)
+        self.memo.clear()
+        self.results.clear()
+        if is_product(part):
+            KERNELS[part.equation.primitive.name](BlockContext(self, part, at))
+            return
+        b = self.b
+        axes = [Axis(n, f"i{d}") for d, n in enumerate(part.shape)]
+        axes[at[-1]] = Axis(self.rows, "row")
+        index = [b.axis(a) for a in axes]
+        for d, first in zip(at, self.here, strict=True):
+            index[d] = first if d != at[-1] else b.add(first, index[d])
+        loops = [d for d in range(len(axes)) if d not in at[:-1]]
+        entries, ranks = [], []
+        members = [v for v in reversed(part.members) if v in self.in_memory]
+        values = [self.value(v, index[: len(v.type.shape)]) for v in members]
+        for var, value in zip(members, values, strict=True):
+            rank = len(var.type.shape)
+            for store in self.stores(var, index[:rank], value):
+                entries.append((store.buffer, store.index, store.value))
+                ranks.append(sum(d < rank for d in loops))
+        self.statements += nest(b, [axes[d] for d in loops], entries, ranks=ranks)
+
+    def is_fixed(self, statements: Sequence[Statement]) -> bool:
+        """Whether statements do the same for every block of a task."""
+        used = reachable(expressions(statements))
+        flowing = set(self.locals.values())
+        return not any(
+            (n.kind == "axis" and n.data in self.varying)
+            or (n.kind == "load" and (n.data in flowing or n.data.role == "inout"))
+            for n in used
+        ) and all(s.buffer.role == "scratch" for s in walk(statements) if isinstance(s, Store))
+
+
+def spread(length: int, width: int) -> int:
+    """A row's length in elements, made an odd number of cache lines if it is long: rows then lie
+    in different sets of the cache."""
+    line = max(1, 64 // width)
+    return length if length <= line else (-(-length // line) | 1) * line
+
+
+class BlockContext(GroupContext):
+    """A product whose operands and result have the rows of one block."""
+
+    def __init__(self, emitter: BlockEmitter, part: Group, at: tuple[int, ...]):
+        super().__init__(emitter, part.equation, emitter.target)
+        self.emitter: BlockEmitter = emitter
+        self.threads = 1
+        self.followers = [v for v in part.members if v not in part.equation.outputs]
+        (result,) = part.equation.outputs
+        self.moves = [
+            {d: first for d, first in zip(places, emitter.here, strict=True) if d >= 0}
+            for places in (*cuts(part.equation, at), at)
+        ]
+        rows = emitter.here[-1]
+        types = []
+        for type, move in zip((*self.inputs, result.type), self.moves, strict=True):
+            shape = list(type.shape)
+            for d, first in move.items():
+                shape[d] = emitter.rows if first is rows else 1
+            types.append(ArrayType(tuple(shape), type.dtype))
+        self.inputs, self.outputs = tuple(types[:-1]), tuple(types[-1:])
+
+    def moved(self, index: Sequence[Expr], move: dict[int, Expr]) -> tuple[Expr, ...]:
+        b = self.b
+        return tuple(b.add(move[d], e) if d in move else e for d, e in enumerate(index))
+
+    def operand(self, i: int, index: Sequence[Expr]) -> Value:
+        return super().operand(i, self.moved(index, self.moves[i]))
+
+    def store(self, j: int, index: Sequence[Expr], value: Value):
+        return super().store(j, self.moved(index, self.moves[-1]), value)
+
+    def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+        return self.scratch(name, dtype, shape)  # of one block, hence of one worker
+
+    def prepare(self, statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        if self.emitter.is_fixed(statements):
+            self.emitter.hoisted += statements
+            return ()
+        return statements
+
+    def emit(self, body: tuple, extent: int = 1, grain: int = 1) -> None:
+        """The nest runs inside of a block: its own parallel loop becomes a serial one."""
+        for statement in body:
+            if isinstance(statement, For) and statement.kind == "parallel":
+                statement = replace(statement, kind="serial")
+            self.emitter.statements.append(statement)
+
+
+def cuts(equation: Equation, at: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """For each operand its dimensions that go with the dimensions `at` of the result, or -1."""
+    b = Builder()
+    index = [b.axis(Axis(2)) for _ in equation.outputs[0].type.shape]
+    found = []
+    for side in range(2):
+        places = operand_index(b, equation, side, index)
+        found.append(tuple(places.index(index[d]) if index[d] in places else -1 for d in at))
+    return found

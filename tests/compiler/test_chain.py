@@ -1,0 +1,165 @@
+"""Products whose large operand is made row by row: it exists only a block of rows at a time."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import settings
+from fornax.backends import reference
+from fornax.backends.llvm import target as targets
+from fornax.runtime.compile import plan
+
+numbers = np.random.default_rng(5)
+
+
+def softmax(x):
+    e = jnp.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def attention(q, k, v):
+    return softmax(q @ jnp.swapaxes(k, -1, -2) / 4.0) @ v
+
+
+def causal(q, k, v):
+    scores = q @ jnp.swapaxes(k, -1, -2) * 0.25
+    mask = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+    return softmax(jnp.where(mask, scores, -1e9)) @ v
+
+
+def heads_inside(q, k, v):
+    """Time before heads: batch, time, heads, width."""
+    weights = softmax(jnp.einsum("bthd,bshd->bhts", q, k))
+    return jnp.einsum("bhts,bshd->bthd", weights, v)
+
+
+def linear(q, k, v):
+    """No sum of a row: one product's rows are the other's."""
+    return jnp.tanh(q @ jnp.swapaxes(k, -1, -2)) @ v
+
+
+def from_the_right(q, k, v):
+    return jnp.swapaxes(v, -1, -2) @ jnp.swapaxes(softmax(q @ jnp.swapaxes(k, -1, -2)), -1, -2)
+
+
+def two_products(q, k, v):
+    """Two chains, the second reads what the first gives."""
+    return attention(attention(q, k, v), k, v)
+
+
+FORMS = [attention, causal, heads_inside, linear, from_the_right, two_products]
+SHAPES = [  # batch and rows of the queries, rows of the keys, width
+    ((2, 3), 70, 70, 8), ((), 100, 60, 5), ((1,), 33, 47, 3), ((2, 1), 64, 128, 16),
+    ((3,), 1, 40, 4), ((2,), 40, 1, 4), ((2,), 0, 9, 4), ((0,), 9, 9, 4),
+]  # fmt: skip
+
+
+def arrays(batch, rows, keys, width, dtype=np.float32):
+    shapes = ((*batch, rows, width), (*batch, keys, width), (*batch, keys, width))
+    return [numbers.standard_normal(s).astype(dtype) for s in shapes]
+
+
+def planned(function, operands, target=None, threads=1, compiler=reference.compile_kernel):
+    traced = fornax.jit(function).trace(*operands)
+    return plan(traced.jaxpr, target or targets.find(), threads, compiler)
+
+
+def applies(form, shape):
+    batch, rows, keys, _ = shape
+    if form is heads_inside:
+        return len(batch) == 2
+    return rows == keys or form is not two_products
+
+
+PAIRS = [(f, s) for f in FORMS for s in SHAPES if applies(f, s)]
+
+
+@pytest.mark.parametrize("form,shape", PAIRS, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_machine_code_interpreter_and_numpy_agree(form, shape):
+    operands = arrays(*shape)
+    if form is heads_inside:
+        operands = [np.ascontiguousarray(np.swapaxes(x, 1, 2)) for x in operands]
+    with fornax.disable_jit():
+        expected = np.asarray(form(*operands))
+    small = targets.replace(targets.find(), l2=1 << 12)  # many blocks, the last one overlaps
+    _, description = planned(form, operands, small)
+    (interpreted,) = reference.run(description, operands)
+    np.testing.assert_allclose(interpreted, expected, rtol=2e-5, atol=2e-6)
+    found = np.asarray(fornax.jit(form)(*operands))
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS if f is not from_the_right])
+def test_scores_are_never_stored(form):
+    operands = arrays((2, 4), 640, 640, 8)
+    if form is heads_inside:
+        operands = [np.ascontiguousarray(np.swapaxes(x, 1, 2)) for x in operands]
+    target = targets.replace(targets.find(), l2=1 << 18)
+    planner, description = planned(form, operands, target)
+    scores = 4 * 2 * 4 * 640 * 640
+    assert description["arena_bytes"] < scores / 8
+    for compiled in planner.plan.kernels:
+        for buffer in compiled.kernel.buffers:
+            assert prod(buffer.shape) < 640 * 640
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("form", [causal, from_the_right], ids=lambda f: f.__name__)
+def test_results_do_not_depend_on_threads(form, threads):
+    operands = arrays((3,), 300, 300, 16)
+    with settings.override(threads=1):
+        alone = np.asarray(fornax.jit(form)(*operands))
+    with settings.override(threads=threads):
+        together = np.asarray(fornax.jit(lambda *x: form(*x))(*operands))
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("name", ["sse2", "avx2", "avx512"])
+def test_targets(name):
+    operands = arrays((2,), 50, 60, 7)
+    with fornax.disable_jit():
+        expected = np.asarray(causal(*operands))
+    target = targets.replace(targets.TARGETS[name], l2=1 << 12)
+    _, description = planned(causal, operands, target, 2)
+    (found,) = reference.run(description, operands)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+def test_weights_that_are_a_result_are_stored():
+    def both(q, k, v):
+        weights = softmax(q @ jnp.swapaxes(k, -1, -2))
+        return weights, weights @ v
+
+    operands = arrays((2,), 90, 90, 4)
+    with fornax.disable_jit():
+        expected = both(*operands)
+    for found, wanted in zip(fornax.jit(both)(*operands), expected, strict=True):
+        np.testing.assert_allclose(np.asarray(found), np.asarray(wanted), rtol=2e-5, atol=2e-6)
+
+
+def test_a_reader_of_other_rows_keeps_the_value_whole():
+    def mixed(q, k, v):
+        scores = q @ jnp.swapaxes(k, -1, -2)
+        return jnp.tanh(scores - scores.max(0, keepdims=True)) @ v
+
+    operands = arrays((), 80, 80, 4)
+    with fornax.disable_jit():
+        expected = np.asarray(mixed(*operands))
+    np.testing.assert_allclose(np.asarray(fornax.jit(mixed)(*operands)), expected, rtol=2e-5,
+                               atol=2e-6)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_dtypes(dtype):
+    with settings.override(enable_x64=True):
+        operands = [jnp.asarray(x).astype(dtype) for x in arrays((2,), 70, 70, 8)]
+        with fornax.disable_jit():
+            expected = np.asarray(attention(*operands)).astype(np.float64)
+        found = np.asarray(fornax.jit(attention)(*operands)).astype(np.float64)
+    bound = 2e-2 if dtype == "bfloat16" else 1e-12
+    np.testing.assert_allclose(found, expected, rtol=bound, atol=bound)
