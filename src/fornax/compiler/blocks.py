@@ -15,11 +15,11 @@ is the same. Blocks do not depend on the number of threads, so results do not ei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import Any
 
-from fornax.compiler.chain import is_product, operand_index
+from fornax.compiler.chain import View, is_product, operand_index
 from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
 from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.kernels import KERNELS
@@ -65,8 +65,11 @@ class BlockEmitter(Emitter):
         last, at = self.chain.parts[-1], self.chain.at[-1]
         shape = last.equation.outputs[0].type.shape
         self.extents = tuple(shape[d] for d in at)
-        self.rows = self.block_rows()
-        self.locals = {var: self.local(var) for var in self.flows if var not in in_memory}
+        flowing = [var for var in self.flows if var not in in_memory]
+        places = self.shared(flowing)
+        self.rows = self.block_rows(set(places.values()))
+        made = {place: self.local(place) for place in dict.fromkeys(places.values())}
+        self.locals = {var: made[place] for var, place in places.items()}
         self.in_memory |= set(self.locals)
         self.hoisted: list[Statement] = []
         self.statements: list[Statement] = []
@@ -74,12 +77,33 @@ class BlockEmitter(Emitter):
         self.varying: set[Axis] = set()
 
     # --- sizes ---
-    def block_rows(self) -> int:
+    def shared(self, flowing: list[Var]) -> dict[Var, Var]:
+        """Values that take the place of one that nobody reads any more."""
+        views = [View(self.fusion, part) for part in self.chain.parts]
+        last = {v: max(k for k, view in enumerate(views) if v in view.reads) for v in flowing}
+        places: dict[Var, Var] = {}
+        holds: dict[Var, Var] = {}  # place -> the value that lies there
+        for k, (view, at) in enumerate(zip(views, self.chain.at, strict=True)):
+            for var in (v for v in flowing if v in view.group.members):
+                place = next(
+                    (
+                        place
+                        for place, old in holds.items()
+                        if (old.type.shape, old.type.dtype) == (var.type.shape, var.type.dtype)
+                        and self.flows[old] == self.flows[var]
+                        and (last[old] < k or (last[old] == k and view.replaces(old, at)))
+                    ),
+                    var,
+                )
+                places[var] = place
+                holds[place] = var
+        return places
+
+    def block_rows(self, flowing: Collection[Var]) -> int:
         """Rows of a block: all that flows fits half of the second cache."""
         rows = self.extents[-1]
         each = sum(
-            var.type.size // prod(self.extents) * WIDTH[var.type.dtype.name] // 8
-            for var in self.flows
+            var.type.size // prod(self.extents) * WIDTH[var.type.dtype.name] // 8 for var in flowing
         )
         most = max(FEWEST, self.target.l2 // 2 // max(each, 1))
         blocks = -(-rows // most)

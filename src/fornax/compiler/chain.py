@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from fornax.compiler.emit import Emitter
-from fornax.compiler.fuse import Chain, Fusion, Group, opaque
+from fornax.compiler.fuse import Chain, Fusion, Group, axes_of, opaque
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import COMPLEX, Axis, Expr
 from fornax.compiler.order import Node
@@ -209,6 +209,20 @@ class View(Emitter):
             self.memo[result, self.place(result, self.index)] = stand_in
         for var in reversed(group.members):
             self.value(var, self.index[: len(var.type.shape)])
+        self.reads: dict[Var, list[tuple[Expr, ...]]] = {}
+        for atom, at in self.memo:
+            if self.lives_in_memory(atom):
+                self.reads.setdefault(atom, []).append(at)
+
+    def replaces(self, var: Var, at: tuple[int, ...]) -> bool:
+        """Whether what the group stores may take the place of a value it reads: each element is
+        overwritten after it is read there, reductions of its row are done before."""
+        if self.group.equation is not None:
+            return False
+        inner = {e.data for d, e in enumerate(self.index) if d not in at and e.kind == "axis"}
+        return all(
+            index == self.index or inner.isdisjoint(axes_of(index)) for index in self.reads[var]
+        )
 
     def operands(self, equation: Equation) -> Iterator[tuple[Atom, tuple[Expr, ...]]]:
         for side, atom in enumerate(equation.inputs):
@@ -219,13 +233,12 @@ class View(Emitter):
         dimensions that go with these."""
         wanted = [self.index[d] for d in at]
         found: dict[Var, tuple[int, ...] | None] = {}
-        for var, index in self.memo:
-            if not self.lives_in_memory(var):
-                continue
-            places = tuple(index.index(e) if e in index else -1 for e in wanted)
-            plain = -1 not in places and all(index.count(e) == 1 for e in wanted)
-            here = places if plain else None
-            found[var] = here if found.get(var, here) == here else None
+        for var, reads in self.reads.items():
+            for index in reads:
+                places = tuple(index.index(e) if e in index else -1 for e in wanted)
+                plain = -1 not in places and all(index.count(e) == 1 for e in wanted)
+                here = places if plain else None
+                found[var] = here if found.get(var, here) == here else None
         return {v: p for v, p in found.items() if p is not None}
 
 

@@ -47,7 +47,7 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
         loop = pending.pop()
         if not is_marked((loop,)):
             choose(estimate, loop, chosen)
-        elif loop.kind in ("serial", "parallel"):
+        elif isinstance(loop, While) or loop.kind in ("serial", "parallel"):
             pending += estimate.children[loop]
     if not chosen:
         return kernel
