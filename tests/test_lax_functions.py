@@ -42,7 +42,7 @@ def test_scalars_go_with_every_element():
         (lax.pow, (np.complex64(1), np.float32(1)), TypeError, "two inexact dtypes"),
         (lax.select, (True, np.ones(2, F), 1.0), TypeError, "must have the same shapes"),
         (lax.select_n, (np.ones(2, bool), np.ones(3, F)), TypeError, "`which` must be scalar"),
-        (lax.select_n, (1.0, 1.0, 2.0), TypeError, "boolean or int32"),
+        (lax.select_n, (1.0, 1.0, 2.0), TypeError, "boolean or integer"),
         (lax.select_n, (True, 1.0, 2.0, 3.0), TypeError, "more than 2 cases"),
         (lax.clamp, (np.ones(3, F), np.ones(2, F), 1.0), TypeError, "clamp requires min.shape"),
         (lax.argmax, (np.ones(2, F), 1, np.int32), ValueError, "Invalid axis 1"),

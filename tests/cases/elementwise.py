@@ -55,6 +55,7 @@ for name in ("asin", "acos", "atan", "asinh", "atanh"):
 row("acosh", [Span(1.2, 4)], "f", loose=8)
 row("acosh", [Span(1.2, 4)], "c", loose=8, special=False)
 row("atan2", [ANY, ANY], "f", loose=4)
+row("atan2", [ANY, ANY], "c", loose=64, special=False)
 
 # special functions
 for name in ("erf", "erfc"):

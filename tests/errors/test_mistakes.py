@@ -217,7 +217,7 @@ OURS = (
       LEAK, "Leaked trace", "argument x"),
     m("negative_shape", "jnp.zeros(-1)", TypeError, "negative dimensions"),
     m("negative_random_shape", "random.normal(random.key(0), (-1,))", ValueError, "negative"),
-    m("fori_floats", "lax.fori_loop(0., 3., lambda i, c: c, 0.)", TypeError, "must be integers"),
+    m("fori_floats", "lax.fori_loop(0, 3., lambda i, c: c, 0.)", TypeError, "equal types"),
 )  # fmt: skip
 
 AS_IN_JAX = (*CONVERSIONS, *LEAKS, *ARGUMENTS, *DERIVATIVES, *MAPS, *LOOPS, *ARRAYS, *KEYS)

@@ -98,6 +98,51 @@ def weak(row: Row) -> Iterator[Call]:
             yield source(row, variant.params, names), operands, x64
 
 
+def lambda_of(row: Row, params: dict[str, Any]) -> str:
+    """A row as a function of its operands."""
+    names = ", ".join(f"x{k}" for k in range(len(row.spans)))
+    return f"lambda {names}: {source(row, params)}"
+
+
+def derivatives(row: Row) -> Iterator[Call]:
+    """Forward and reverse derivatives: all dtypes once, all variants in one dtype, numbers."""
+    chosen = [(dtype, row.variants[0]) for dtype in row.dtypes]
+    chosen += [(row.precise[-1], variant) for variant in row.variants[1:]]
+    operands = ", ".join(f"x{k}" for k in range(len(row.spans)))
+    for dtype, variant in chosen:
+        function = lambda_of(row, variant.params)
+        for how in ("jvp", "vjp"):
+            text = f"transformed.{how}(jax, {function}, ({operands},))"
+            yield text, row.operands(dtype, variant), True
+    shapes = {shape for variant in row.variants for shape in variant.shapes}
+    if () in shapes and row.families[0] == "f" and not any(span.dtype for span in row.spans):
+        function = lambda_of(row, row.variants[0].params)
+        numbers = ", ".join(["0.5"] * len(row.spans))
+        for how in ("weak_jvp", "weak_vjp"):
+            yield f"transformed.{how}(jax, {function}, ({numbers},))", [], False
+
+
+def batches(row: Row) -> Iterator[Call]:
+    """Mapped over the first and the last axis of everything, and of one operand only."""
+    dtype, count = row.precise[-1], len(row.spans)
+    operands = ", ".join(f"x{k}" for k in range(count))
+    for variant in row.variants:
+        function = lambda_of(row, variant.params)
+        ranks = tuple(len(shape) for shape in variant.shapes)
+        choices = {(0,) * count, ranks}
+        if count > 1:
+            none: list[int | None] = [None] * count
+            choices |= {(*none[:k], 0, *none[k + 1 :]) for k in range(count)}
+        for dims in sorted(choices, key=str):
+            text = f"transformed.batched(jax, {function}, ({operands},), {dims})"
+            yield text, row.operands(dtype, variant), True
+    variant = row.variants[0]
+    dims = (0,) * count
+    function = lambda_of(row, variant.params)
+    text = f"transformed.batched_gradient(jax, {function}, ({operands},), {dims})"
+    yield text, row.operands(dtype, variant), True
+
+
 def narrow(x: np.ndarray) -> np.ndarray:
     """The operand in the dtype that is left of its own without 64-bit dtypes."""
     shorter = {

@@ -14,17 +14,30 @@ from typing import Any
 
 import numpy as np
 
+from oracle import composed, transformed
+
 #: an outcome: ("error", names of the classes, message) or ("values", leaves), where a leaf is
 #: (array, weak_type)
 Outcome = tuple
 
 
-def outcome(call: tuple, namespace: dict[str, Any], leaves) -> Outcome:
-    """What evaluating (source, operands, x64) gives; `leaves` flattens results."""
+def outcome(call: tuple, package: Any, names: dict[str, Any] | None = None) -> Outcome:
+    """What evaluating (source, operands, x64) with a package, jax or Fornax, gives.
+
+    Python's numbers among the results count as the weakly typed arrays that they stand for.
+    """
     source, operands, _ = call
-    names = {f"x{k}": x for k, x in enumerate(operands)}
+    namespace = {
+        "jax": package, "lax": package.lax, "np": np, "composed": composed,
+        "transformed": transformed, **{f"x{k}": x for k, x in enumerate(operands)}, **(names or {}),
+    }  # fmt: skip
     try:
-        found = leaves(eval(source, {**namespace, "np": np, **names}))
+        found = [
+            package.numpy.asarray(x)
+            if isinstance(x, bool | int | float | complex) and not isinstance(x, np.generic)
+            else x
+            for x in package.tree.leaves(eval(source, namespace))
+        ]
         return "values", [(np.asarray(x), bool(getattr(x, "weak_type", False))) for x in found]
     except Exception as error:
         return "error", [c.__name__ for c in type(error).__mro__], str(error)
@@ -33,9 +46,10 @@ def outcome(call: tuple, namespace: dict[str, Any], leaves) -> Outcome:
 def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not disturb the answers
-    os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
 
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     warnings.simplefilter("ignore")
     while True:
         try:
@@ -45,7 +59,7 @@ def main() -> None:
         found = []
         for call in calls:
             with jax.enable_x64(call[2]):
-                found.append(outcome(call, {"lax": jax.lax}, jax.tree.leaves))
+                found.append(outcome(call, jax))
         pickle.dump(found, answers)
         answers.flush()
 

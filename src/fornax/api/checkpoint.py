@@ -48,7 +48,8 @@ def checkpoint(
     """`fun`, of which derivatives remember the arguments only and compute the rest again.
 
     policy: says which results of operations to remember all the same; see `checkpoint_policies`.
-    static_argnums, static_argnames: arguments that are no arrays. prevent_cse: whether the compiler
+    static_argnums, static_argnames: arguments that are no arrays; where one of them cannot be
+    hashed, the program is not remembered. prevent_cse: whether the compiler
     must keep the recomputation apart from the first computation.
     """
     if fun is None:
@@ -62,7 +63,9 @@ def checkpoint(
             "The 'concrete' option to checkpoint has no meaning any more; use static_argnums"
         )
     numbers, names = resolve_names(fun, "static", static_argnums or None, static_argnames or None)
-    options = Options(fun, function_name(fun), numbers, names, purpose="checkpoint")
+    options = Options(
+        fun, function_name(fun), numbers, names, refuse_unhashable=False, purpose="checkpoint"
+    )
     keep_apart = prevent_cse if isinstance(prevent_cse, bool) else tuple(prevent_cse)
 
     @functools.wraps(fun)
@@ -70,7 +73,7 @@ def checkpoint(
         if settings.current().disable_jit:
             return fun(*args, **kwargs)
         prepared = prepare(options, args, kwargs)
-        programs = programs_of(fun)
+        programs = programs_of(fun) if prepared.can_be_found else None
         traced = trace_call(prepared, programs if programs is not None else OrderedDict())
         outs = checkpoint_p.bind(
             *traced.jaxpr.consts, *traced.operands(prepared.leaves),

@@ -134,9 +134,11 @@ class Pullback:
                 f"match the pytree structure of the differentiated function {self.name}.\n\n"
                 "But the tree structures differ:\n" + "\n".join(lines)
             )
-        for leaf, expected in zip(leaves, self.out_types, strict=True):
+        for k, (leaf, expected) in enumerate(zip(leaves, self.out_types, strict=True)):
             found, wanted = typeof(leaf), expected.tangent()
-            if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            if found.shape == wanted.shape and wanted.dtype == dtypes.float0:
+                leaves[k] = Zero(wanted)  # whatever is given for an integer counts nothing
+            elif found.shape != wanted.shape or found.dtype != wanted.dtype:
                 raise ValueError(
                     located(
                         "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "

@@ -239,13 +239,14 @@ def jvp(
             )
         )
     leaves, structure = pytree.tree_flatten(tuple(primals))
-    given, tangent_structure = pytree.tree_flatten(tuple(tangents))
-    if structure != tangent_structure:
+    given, tangent_structure = pytree.tree_flatten(tangents)
+    primal_structure = pytree.tree_structure(primals)
+    if primal_structure != tangent_structure:
         raise TypeError(
             located(
                 "primal and tangent arguments to fornax.jvp must have the same tree structure; "
-                f"primals have tree structure {structure} whereas tangents have tree structure "
-                f"{tangent_structure}.",
+                f"primals have tree structure {primal_structure} whereas tangents have tree "
+                f"structure {tangent_structure}.",
                 "each input has one tangent",
                 "tree.map(numpy.ones_like, primals)",
             )

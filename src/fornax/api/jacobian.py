@@ -21,6 +21,7 @@ from fornax.api.signature import (
 from fornax.ir.basis import instantiate, move_axis
 from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.convert import convert_element_type
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
@@ -147,7 +148,7 @@ def jacrev(
 ) -> Callable[..., Any]:
     """The Jacobian of `fun`, row by row in reverse mode; the same result as `jacfwd` gives.
 
-    allow_int: integer arguments get float0 blocks.
+    allow_int: integer arguments get blocks of zeros of their dtype.
     """
     check_callable(fun)
     as_indices(argnums, "argnums")
@@ -168,8 +169,12 @@ def jacrev(
 
         rows, dims = batch_flat(pull, total, stacks, [0] * len(stacks))
         blocks = []  # [argument leaf][output leaf]
-        for row, dim in zip(rows, dims, strict=True):
-            blocks.append(as_arrays(split_axis(place(row, dim, total, 0), out_types)))
+        for row, dim, type in zip(rows, dims, linear.in_types, strict=True):
+            row = place(row, dim, total, 0)
+            if typeof(row).dtype == dtypes.float0:
+                row = np.zeros(typeof(row).shape, type.dtype)
+            row = convert_element_type(row, type.dtype, type.weak_type)
+            blocks.append(as_arrays(split_axis(row, out_types)))
         results = []
         for number in range(len(out_types)):
             tree = pytree.tree_unflatten(linear.in_structure, [b[number] for b in blocks])

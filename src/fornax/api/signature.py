@@ -167,7 +167,8 @@ def partial_arguments(
     for i in numbers:
         if not -count <= i < count:
             needed = i + 1 if i >= 0 else -i
-            raise TypeError(
+            kind = TypeError if i >= 0 else ValueError
+            raise kind(
                 located(
                     f"differentiating with respect to argnums={argnums} requires at least "
                     f"{needed} positional arguments to be passed by the caller, but got only "

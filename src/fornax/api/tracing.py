@@ -47,6 +47,8 @@ class Options:
     donate_argnames: tuple[str, ...] = ()
     keep_unused: bool = False
     inline: bool = False
+    #: whether static arguments that cannot be hashed are refused; else nothing is remembered
+    refuse_unhashable: bool = True
     #: what the function is traced for, in messages
     purpose: str = "jit"
     #: makes the function that is traced out of `fun`, which the program is remembered under
@@ -107,16 +109,29 @@ def clear_traces(fun: Callable[..., Any] | None = None) -> None:
             programs.clear()
 
 
+class Unhashable:
+    """A static argument that cannot be looked up: equal to itself only."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
 def static_values(
     options: Options, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[tuple[int | str, type, Hashable], ...]:
-    """(place, type, value) of the static arguments. Raises ValueError if one is not hashable."""
+    """(place, type, value) of the static arguments.
+
+    Raises ValueError if one is not hashable, unless the options say otherwise.
+    """
     found = [(i, args[i]) for i in options.static_argnums if i < len(args)]
     found += [(name, kwargs[name]) for name in options.static_argnames if name in kwargs]
-    for place, value in found:
+    for k, (place, value) in enumerate(found):
         try:
             hash(value)
         except TypeError as error:
+            if not options.refuse_unhashable:
+                found[k] = place, Unhashable(value)
+                continue
             where = f"argument {place}" if isinstance(place, int) else f"argument {place!r}"
             raise ValueError(
                 message(
@@ -157,6 +172,11 @@ class Prepared:
     args: Sequence[Any]
     kwargs: dict[str, Any]
 
+    @property
+    def can_be_found(self) -> bool:
+        """Whether a program for this call can be looked up by its key."""
+        return all(kind is not Unhashable for _, kind, _ in self.key.statics)
+
     def call(self, leaves: Sequence[Any]) -> Any:
         """The function's result for other dynamic leaves."""
         dynamic, keywords = pytree.tree_unflatten(self.key.structure, leaves)
@@ -165,7 +185,7 @@ class Prepared:
             args[place] = value
         for place, _, value in self.key.statics:
             if isinstance(place, str):
-                keywords[place] = value
+                keywords[place] = value.value if isinstance(value, Unhashable) else value
         adapt = self.options.adapt
         fun = self.options.fun if adapt is None else adapt(self.options.fun)
         return fun(*args, **keywords)

@@ -225,10 +225,14 @@ def add(x: Any, y: Any) -> Any:
 
 
 def zeros(type: ArrayType) -> Any:
-    """An array of zeros of a type (float0 included)."""
+    """An array of zeros of a type (float0 included), weakly typed if the type is."""
     if isinstance(type.dtype, np.dtype) and type.dtype == dtypes.float0:
         return np.zeros(type.shape, dtypes.float0)
     zero = np.zeros((), type.dtype)
+    if type.weak_type and dtypes.is_inexact(type.dtype):
+        weak = 0j if dtypes.is_complex(type.dtype) else 0.0
+        if typeof(weak).dtype == type.dtype:
+            return broadcast_in_dim(weak, type.shape, ()) if type.shape else weak
     return (
         broadcast_in_dim_p.bind(zero, shape=type.shape, broadcast_dimensions=())[0]
         if (type.shape)

@@ -45,7 +45,8 @@ def cond(
 
     pred: a boolean or numeric scalar. Both functions are traced, one runs; they must return trees
     of equal structure and types. Under vmap with a mapped `pred` both run and results are selected.
-    operand: older spelling of a single operand.
+    operand: older spelling of a single operand. The older form cond(pred, x, f, y, g), which is
+    f(x) or g(y), is understood, too.
 
     Raises TypeError if the functions' results differ in type or `pred` is no scalar.
     """
@@ -56,6 +57,12 @@ def cond(
                 f"operand={operand} and positional operands {operands}"
             )
         operands = (operand,)
+    if not callable(true_fun) and len(operands) == 2 and callable(false_fun):
+        # the older form: each function has an operand of its own
+        if callable(operands[1]):
+            first, second = false_fun, operands[1]
+            both = (true_fun, operands[0])
+            return cond(pred, lambda x, _: first(x), lambda _, y: second(y), *both)
     if not (callable(true_fun) and callable(false_fun)):
         raise TypeError("lax.cond: true_fun and false_fun arguments should be callable.")
     pred = check_predicate(pred)
@@ -92,7 +99,7 @@ def check_predicate(pred: Any) -> Any:
         )
     if type.dtype == dtypes.bool_:
         return pred
-    if dtypes.is_integer(type.dtype) or dtypes.is_inexact(type.dtype):
+    if dtypes.is_integer(type.dtype) or dtypes.is_floating(type.dtype):
         if isinstance(pred, Tracer):
             return ne_p(pred, constant(pred, 0))
         return np.asarray(pred).astype(bool)[()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,6 @@ from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.source import located
 from fornax.ir.static import static_integer
-from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_carry, promoted, value_types
 from fornax.lax.refs import (
@@ -350,74 +348,69 @@ def fori_loop(
 ) -> Any:
     """Apply `body_fun(i, value)` for i from `lower` up to and without `upper`.
 
-    If both bounds are known while tracing this is a scan, which can be differentiated in reverse;
-    otherwise it is a while loop. unroll: see `scan`; needs known bounds.
-    Raises TypeError if the bounds are not integers of one dtype or the value changes its type.
+    If both bounds are known while tracing this is a scan, which can be differentiated in reverse,
+    and i is a weakly typed integer; otherwise it is a while loop, and i has the dtype of the
+    bounds. Floats are rounded towards zero in the first case, and count by ones in the second.
+    unroll: see `scan`; needs known bounds.
+    Raises TypeError if the bounds have no common dtype or the value changes its type.
     """
     if not callable(body_fun):
         raise TypeError("lax.fori_loop: body_fun argument should be callable.")
-    low, high, dtype = loop_bounds(lower, upper)
-    known = static_int(lower), static_int(upper)
-    if known[0] is None or known[1] is None:
+    dtype = bound_dtype(lower, upper)
+    first, last = known_bound(lower), known_bound(upper)
+    if first is None or last is None:
         if unroll is not None and unroll is not False and unroll != 1:
             raise ValueError("Can only use `unroll` in `fori_loop` if the loop bounds are "
                              "statically known.")  # fmt: skip
-        init = (low, high, init_val)
+        bounds = [
+            x if typeof(x).dtype == dtype else convert_element_type(x, dtype)
+            for x in (lower, upper)
+        ]
+        init = (*bounds, init_val)
         return run_while(_below, body_fun, _counting_while, "fori_loop", "loop_carry", init)[2]
     if settings.current().disable_jit:
         value = init_val
-        for i in range(known[0], known[1]):
-            value = body_fun(np.asarray(i, dtype)[()], value)
+        for i in range(first, last):
+            value = body_fun(i, value)
         return value
-    count = max(known[1] - known[0], 0)
     (_, value), _ = run_scan(
-        body_fun, _counting_scan, "fori_loop", "loop_carry", (low, init_val), None, count, False,
-        1 if unroll is None else unroll,
+        body_fun, _counting_scan, "fori_loop", "loop_carry", (first, init_val), None,
+        max(last - first, 0), False, 1 if unroll is None else unroll,
     )  # fmt: skip
     return value
 
 
-def loop_bounds(lower: Any, upper: Any) -> tuple[Any, Any, np.dtype]:
-    """The bounds in one dtype. Raises TypeError unless they are integers of equal types."""
+def bound_dtype(lower: Any, upper: Any) -> np.dtype:
+    """The dtype of a loop's index: that of both bounds, or of the one that is not weakly typed.
+
+    Raises TypeError unless the bounds are scalars of one dtype, or signed integers one of which is
+    weakly typed.
+    """
     types = [typeof(lower), typeof(upper)]
     for type in types:
         if type.shape:
             raise TypeError(f"fori_loop bounds must be scalars, got {type.short()}")
-    for type in types:
-        if not dtypes.is_integer(type.dtype):
-            raise TypeError(
-                located(
-                    f"fori_loop bounds must be integers, got {type.dtype.name}",
-                    "the index counts the steps",
-                    "int(...), or while_loop, whose carry may count in any way",
-                )
-            )
+    if types[0].dtype == types[1].dtype:
+        return types[0].dtype
     strong = [t.dtype for t in types if not t.weak_type]
-    dtype = strong[0] if strong else dtypes.canonical(np.int64)
-    if any(t.dtype != dtype and not (t.weak_type and dtypes.is_integer(t.dtype)) for t in types):
-        raise TypeError(
-            located(
-                "lower and upper arguments to fori_loop must have equal types, got "
-                f"{types[0].dtype.name} and {types[1].dtype.name}",
-                "the index runs from one to the other in one integer dtype",
-                "Python integers, or arrays of the same integer dtype",
-            )
+    if all(dtypes.is_signed_integer(t.dtype) for t in types) and len(strong) == 1:
+        return strong[0]
+    raise TypeError(
+        located(
+            "lower and upper arguments to fori_loop must have equal types, got "
+            f"{types[0].dtype.name} and {types[1].dtype.name}",
+            "the index runs from one to the other in one dtype",
+            "Python integers, or arrays of the same integer dtype",
         )
-    bounds = []
-    for value in (lower, upper):
-        if isinstance(value, Tracer):
-            bounds.append(convert_element_type(value, dtype))
-        else:
-            bounds.append(np.asarray(value).astype(dtype)[()])
-    return bounds[0], bounds[1], dtype
+    )
 
 
-def static_int(x: Any) -> int | None:
-    """The value of an integer that is known now, else None."""
+def known_bound(x: Any) -> int | None:
+    """A bound that is known now as an integer, else None."""
     try:
-        return operator.index(x)
+        return int(x)
     except (TypeError, ConcretizationTypeError):
-        return None if isinstance(x, Tracer) else int(np.asarray(x))
+        return None
 
 
 def _counting_scan(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Functions across named axes, inside `vmap(..., axis_name=...)`.
 
-`axis_name` is a name or a tuple of names; the first varies slowest. Trees of arrays go in and out.
+`axis_name` is a name or a tuple of names; the first varies slowest. `psum`, `pmax` and `pmin` also
+take numbers among them, which are dimensions of the arrays. Trees of arrays go in and out.
 All raise NameError for a name that is not in scope.
 """
 
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree
+from fornax.ir.basis import reduce_sum_p
 from fornax.ir.trace import named_axis_size
 from fornax.ir.types import typeof
 from fornax.primitives import collectives
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import add_p, div_p, mul_p
 from fornax.primitives.family import constant
+from fornax.primitives.reduce import reduce_max_p, reduce_min_p
 from fornax.primitives.shape import reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
@@ -36,9 +39,21 @@ def _names(axis_name: Any) -> tuple:
     return names
 
 
+def _only_names(axis_name: Any) -> tuple:
+    """The axis names. Raises ValueError for dimensions of arrays."""
+    given = axis_name if isinstance(axis_name, tuple | list) else (axis_name,)
+    for axis in given:
+        if isinstance(axis, int):
+            raise ValueError(
+                f"axis {axis} is out of bounds: only psum, pmax and pmin take dimensions of arrays "
+                f"beside names of axes, got {axis_name!r}"
+            )
+    return _names(axis_name)
+
+
 def _one(name: str, axis_name: Any) -> Any:
     """A single axis name."""
-    names = _names(axis_name)
+    names = _only_names(axis_name)
     if len(names) != 1:
         raise TypeError(f"{name} takes a single axis name, got {axis_name!r}")
     return names[0]
@@ -46,7 +61,7 @@ def _one(name: str, axis_name: Any) -> Any:
 
 def axis_size(axis_name: Any) -> int:
     """The number of examples along an axis, or along several together."""
-    return math.prod(named_axis_size(name) for name in _names(axis_name))
+    return math.prod(named_axis_size(name) for name in _only_names(axis_name))
 
 
 def axis_index(axis_name: Any) -> Any:
@@ -62,20 +77,47 @@ def axis_index(axis_name: Any) -> Any:
     return index
 
 
+def _named_and_numbered(axis_name: Any) -> tuple[tuple, tuple[int, ...]]:
+    """The names and the dimensions among axes."""
+    given = tuple(axis_name) if isinstance(axis_name, tuple | list) else (axis_name,)
+    numbers = tuple(a for a in given if isinstance(a, int))
+    return _names([a for a in given if not isinstance(a, int)]), numbers
+
+
+#: collective -> the reduction of dimensions that goes with it
+_OF_DIMENSIONS = {
+    collectives.psum_p: reduce_sum_p,
+    collectives.pmax_p: reduce_max_p,
+    collectives.pmin_p: reduce_min_p,
+}
+
+
 def _reduced(primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
-    names = _names(axis_name)
+    names, numbers = _named_and_numbered(axis_name)
     groups = None if groups is None else tuple(map(tuple, groups))
-    return pytree.tree_map(
-        lambda leaf: primitive.bind(leaf, axes=names, axis_index_groups=groups)[0], x
-    )
+    if numbers and groups is not None:
+        raise ValueError("axis_index_groups only supported for sums over just named axes")
+
+    def reduce(leaf: Any) -> Any:
+        if numbers:
+            rank = typeof(leaf).ndim
+            axes = tuple(a + rank if a < 0 else a for a in numbers)
+            (leaf,) = _OF_DIMENSIONS[primitive].bind(leaf, axes=axes)
+        if numbers and not names:
+            return leaf
+        return primitive.bind(leaf, axes=names, axis_index_groups=groups)[0]
+
+    return pytree.tree_map(reduce, x)
 
 
 def psum(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     """The sum over all examples. Numbers are multiplied at once, so `psum(1, name)` is the size."""
-    size = axis_size(axis_name)
+    names, numbers = _named_and_numbered(axis_name)
+    size = axis_size(names)
 
     def total(leaf: Any) -> Any:
-        if axis_index_groups is None and isinstance(leaf, int | float | complex):
+        number = isinstance(leaf, int | float | complex) and not isinstance(leaf, bool)
+        if number and axis_index_groups is None and not numbers:
             return size * leaf
         if typeof(leaf).dtype == dtypes.bool_:
             leaf = convert_element_type(leaf, dtypes.int32)
@@ -89,6 +131,8 @@ def pmean(x: Any, axis_name: Any, *, axis_index_groups: Any = None) -> Any:
     size = axis_size(axis_name)
 
     def mean(leaf: Any) -> Any:
+        if axis_index_groups is None and type(leaf) in (int, float, complex):
+            return size * leaf / size
         if not dtypes.is_inexact(typeof(leaf).dtype):
             leaf = convert_element_type(leaf, dtypes.canonical(np.float64))
         total = _reduced(collectives.psum_p, leaf, axis_name, axis_index_groups)

@@ -26,6 +26,11 @@ def _conjugate_cotangent(ct, x, *, input_dtype=None):
     return _conjugated(ct) if dtypes.is_complex(_type_of(x).dtype) else real_p(ct)
 
 
+def _zero(like):
+    """Zero of the dtype of a value, not weakly typed: what is combined with it is not, either."""
+    return np.zeros((), typeof(like).dtype)[()]
+
+
 def _combine(real, imag):
     shape = np.broadcast_shapes(real.shape, imag.shape)
     result = np.empty(shape, dtypes.complex_dtype(real.dtype))
@@ -46,12 +51,12 @@ def _conjugate(b, x, *, input_dtype=None):
 
 real_p = Elementwise(
     "real", np.real, COMPLEX, (lambda g, out, x: real_p(g),),
-    transposes=(lambda ct, x: complex_p(ct, constant(ct, 0)),),
+    transposes=(lambda ct, x: complex_p(ct, _zero(ct)),),
     operation=lambda b, x: x.real, result=dtypes.real_dtype,
 )  # fmt: skip
 imag_p = Elementwise(
     "imag", np.imag, COMPLEX, (lambda g, out, x: imag_p(g),),
-    transposes=(lambda ct, x: _conjugated(complex_p(constant(ct, 0), ct)),),
+    transposes=(lambda ct, x: _conjugated(complex_p(_zero(ct), ct)),),
     operation=lambda b, x: x.imag, result=dtypes.real_dtype,
 )  # fmt: skip
 

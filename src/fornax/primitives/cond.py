@@ -64,8 +64,7 @@ class Cond(Primitive):
                         f"cond: branch {number} gives {found.short()} where branch 0 gives "
                         f"{wanted.short()}"
                     )
-        columns = zip(*(b.out_types for b in branches), strict=True)
-        return [t[0].update(weak_type=all(x.weak_type for x in t)) for t in columns]
+        return list(first.out_types)  # weakly typed where those of branch 0 are
 
     def reference(self, index, *arrays, branches):
         number = int(np.clip(index, 0, len(branches) - 1))

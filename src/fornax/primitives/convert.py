@@ -89,13 +89,6 @@ class BitcastConvertType(Primitive):
         old = x.dtype
         if old == new_dtype:
             return [x.strip_weak_type()]
-        for dtype in (old, new_dtype):
-            if not isinstance(dtype, np.dtype) or dtype == dtypes.bool_ or dtype.kind == "c":
-                raise TypeError(
-                    "lax.bitcast_convert_type does not support bool or complex values unless the "
-                    f"operand and destination types match. Got operand dtype={old}, "
-                    f"new_dtype={new_dtype}."
-                )
         if new_dtype.itemsize == old.itemsize:
             shape = x.shape
         elif new_dtype.itemsize < old.itemsize:
@@ -109,6 +102,13 @@ class BitcastConvertType(Primitive):
                     f"{new_dtype.itemsize * 8}; the last dimension must be {parts}"
                 )
             shape = x.shape[:-1]
+        for dtype in (old, new_dtype):
+            if not isinstance(dtype, np.dtype) or dtype == dtypes.bool_ or dtype.kind == "c":
+                raise TypeError(
+                    "lax.bitcast_convert_type does not support bool or complex values unless the "
+                    f"operand and destination types match. Got operand dtype={old}, "
+                    f"new_dtype={new_dtype}."
+                )
         return [ArrayType(shape, new_dtype)]
 
     def reference(self, x, *, new_dtype):

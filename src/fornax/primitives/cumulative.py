@@ -153,12 +153,18 @@ def _extreme(ufunc):
 def _log_sums(x, axis, dtype):
     if x.dtype.kind != "c":
         return np.logaddexp.accumulate(x, axis=axis)
-    result = np.array(x)
+
+    # imaginary parts lie in [-pi, pi)
+    def within_a_turn(z):
+        turns = np.floor((z.imag + np.pi) / (2 * np.pi))
+        return (z - (2j * np.pi) * turns).astype(z.dtype)
+
+    result = within_a_turn(x)
     moved = np.moveaxis(result, axis, 0)
     for i in range(1, len(moved)):
         most = np.where(moved[i - 1].real >= moved[i].real, moved[i - 1], moved[i])
         least = np.where(moved[i - 1].real >= moved[i].real, moved[i], moved[i - 1])
-        moved[i] = most + np.log1p(np.exp(least - most))
+        moved[i] = within_a_turn(most + np.log1p(np.exp(least - most)))
     return result
 
 

@@ -154,7 +154,7 @@ class DynamicUpdateSlice(Primitive):
                 "lax.dynamic_update_slice requires arguments to have the same dtypes, got "
                 f"{dtypes.short_name(x.dtype)}, {dtypes.short_name(update.dtype)}."
             )
-        return [x.update(weak_type=x.weak_type and update.weak_type)]
+        return [x.strip_weak_type()]
 
     def reference(self, x, update, *starts):
         result, update = np.array(x), np.asarray(update)

@@ -109,8 +109,9 @@ def _chosen(g, out, x, y):
 def _abs_derivative(g, out, x):
     if not dtypes.is_complex(typeof(x).dtype):
         return where(ge_p(x, constant(x, 0)), g, neg_p(g))
-    # Re(g conj(x)) / |x|
+    # Re(g conj(x)) / |x|, not weakly typed
     size = where(eq_p(out, constant(out, 0)), constant(out, 1), out)
+    size = convert_element_type(size, typeof(size).dtype)
     along = add_p(mul_p(real_p(g), real_p(x)), mul_p(imag_p(g), imag_p(x)))
     return div_p(along, size)
 
@@ -266,7 +267,7 @@ atan_p = Elementwise(
     (lambda g, out, x: div_p(g, add_p(constant(x, 1), square_p(x))),), cost=16,
 )  # fmt: skip
 atan2_p = Elementwise(
-    "atan2", np.arctan2, (FLOAT, FLOAT),
+    "atan2", meaning.arc_tangent, (INEXACT, INEXACT),
     (
         lambda g, out, x, y: mul_p(g, div_p(y, add_p(square_p(x), square_p(y)))),
         lambda g, out, x, y: mul_p(g, div_p(neg_p(x), add_p(square_p(x), square_p(y)))),

@@ -78,7 +78,7 @@ def constant(like: Any, value: complex) -> Any:
     """The number `value` with the dtype (and weakness) of the value `like`."""
     type = typeof(like)
     if type.weak_type:
-        plain = value if dtypes.is_complex(type.dtype) else float(value)
+        plain = complex(value) if dtypes.is_complex(type.dtype) else float(value)
         if dtypes.is_inexact(type.dtype) and typeof(plain).dtype == type.dtype:
             return plain
     return np.asarray(value, type.dtype)[()]
@@ -242,7 +242,7 @@ class Elementwise(Primitive):
             self.check(types)
             shape = common_shape(self.name, types)
             dtype = self.result(types[0].dtype)
-            weak = dtype != dtypes.bool_ and all(t.weak_type for t in types)
+            weak = all(t.weak_type for t in types)
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
             out = self.known[types] = ArrayType(shape, dtype, weak)

@@ -74,6 +74,14 @@ def integer_power(x, *, y):
     return by_squaring(np.multiply, np.ones_like(x), x, y)
 
 
+def arc_tangent(x, y):
+    """The angle of the point (y, x); of complex numbers -i log((y + i x) / sqrt(y² + x²))."""
+    if x.dtype.kind != "c":
+        return np.arctan2(x, y)
+    turn = x.dtype.type(1j)
+    return -turn * np.log((y + turn * x) / np.sqrt(y * y + x * x))
+
+
 def logistic(x):
     if x.dtype.kind == "c":
         return 1 / (1 + np.exp(-x))

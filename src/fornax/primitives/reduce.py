@@ -42,21 +42,24 @@ class Reduction(Primitive):
     """Combines all elements along `axes`.
 
     `ufunc` is NumPy's meaning, `combiner` the loop IR's, `start` the neutral element of a dtype.
+    `keeps_weakness`: whether the result of a weakly typed operand is weakly typed.
     """
 
-    def __init__(self, name, ufunc, combiner, accepts, start):
+    def __init__(self, name, ufunc, combiner, accepts, start, keeps_weakness=True):
         super().__init__(name)
         self.ufunc = ufunc
         self.combiner = combiner
         self.accepts = accepts
         self.start = start
+        self.keeps_weakness = keeps_weakness
 
     def type(self, x, *, axes, out_sharding=None):
         letter = category(x.dtype)
         if not letter or letter not in self.accepts:
             raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")
         check_axes(self.name, x, axes)
-        return [x.update(shape=[n for i, n in enumerate(x.shape) if i not in axes])]
+        shape = [n for i, n in enumerate(x.shape) if i not in axes]
+        return [ArrayType(shape, x.dtype, x.weak_type and self.keeps_weakness)]
 
     def reference(self, x, *, axes, out_sharding=None):
         x = np.asarray(x)
@@ -86,16 +89,12 @@ class Reduction(Primitive):
 class Extreme(Reduction):
     """The largest or smallest element. Elements that tie share the derivative equally."""
 
-    def type(self, x, *, axes, out_sharding=None):
-        (out,) = super().type(x, axes=axes)
-        if category(x.dtype) == "c" and any(x.shape[a] == 0 for a in axes):
-            raise ValueError(f"{self.name}: complex numbers have no neutral element, {x.short()}")
-        return [out]
-
     def reference(self, x, *, axes, out_sharding=None):
         x = np.asarray(x)
         if x.dtype.kind == "c":  # NumPy orders complex numbers lexicographically, too
-            return [self.ufunc.reduce(x, axis=tuple(axes))]
+            empty = any(x.shape[a] == 0 for a in axes)
+            start = {"initial": self.start(x.real.dtype)} if empty else {}
+            return [self.ufunc.reduce(x, axis=tuple(axes), **start)]
         return super().reference(x, axes=axes)
 
     def jvp(self, primals, tangents, *, axes, out_sharding=None):
@@ -121,6 +120,11 @@ class Extreme(Reduction):
         """Lexicographic: the extreme real part, then the extreme imaginary part beside it."""
         full, loops = reduction_index(b, shape, axes, index)
         first = operand(full)
+        if any(shape[a] == 0 for a in axes):
+            start = self.start(np.dtype(first.real.dtype))
+            return first._replace(
+                real=b.const(float(start), first.real.dtype), imag=b.const(0.0, first.real.dtype)
+            )
         nan = b.or_(b.ne(first.real, first.real), b.ne(first.imag, first.imag))
         worst = b.const(math.nan, first.real.dtype)
         real = b.reduce(self.combiner, loops, b.select(nan, worst, first.real))
@@ -190,6 +194,6 @@ def _all_ones(dtype):
 reduce_prod_p = Product("reduce_prod", np.multiply, "mul", NUMBER, lambda dtype: 1)
 reduce_max_p = Extreme("reduce_max", np.maximum, "max", ANY, _least)
 reduce_min_p = Extreme("reduce_min", np.minimum, "min", ANY, _most)
-reduce_and_p = Reduction("reduce_and", np.bitwise_and, "and", LOGICAL, _all_ones)
-reduce_or_p = Reduction("reduce_or", np.bitwise_or, "or", LOGICAL, lambda dtype: 0)
-reduce_xor_p = Reduction("reduce_xor", np.bitwise_xor, "xor", LOGICAL, lambda dtype: 0)
+reduce_and_p = Reduction("reduce_and", np.bitwise_and, "and", LOGICAL, _all_ones, False)
+reduce_or_p = Reduction("reduce_or", np.bitwise_or, "or", LOGICAL, lambda dtype: 0, False)
+reduce_xor_p = Reduction("reduce_xor", np.bitwise_xor, "xor", LOGICAL, lambda dtype: 0, False)

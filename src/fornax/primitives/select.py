@@ -23,7 +23,8 @@ from fornax.scalars import dtypes
 
 
 class SelectN(Primitive):
-    """Case number `which` of several; a boolean counts as 0 or 1.
+    """Case number `which` of several; a boolean counts as 0 or 1. Numbers below 0 mean the first
+    case, numbers beyond the last mean the last.
 
     `which` is a scalar or has the shape of the result. So does every case: a scalar case serves
     all elements, which spares derivatives an array of zeros.
@@ -32,8 +33,8 @@ class SelectN(Primitive):
     def type(self, which, *cases):
         if not cases:
             raise TypeError("select must have at least one case")
-        if which.dtype not in (dtypes.bool_, dtypes.int32):
-            raise TypeError(f"select `which` must be boolean or int32 type, got {which.dtype}.")
+        if which.dtype != dtypes.bool_ and not dtypes.is_integer(which.dtype):
+            raise TypeError(f"select `which` must be boolean or integer type, got {which.dtype}.")
         if which.dtype == dtypes.bool_ and len(cases) > 2:
             raise TypeError(
                 f"select with boolean `which` cannot have more than 2 cases, got {len(cases)}."

@@ -9,7 +9,7 @@ import numpy as np
 
 from fornax.ir.basis import move_to_front
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.types import ArrayType, typeof
+from fornax.ir.types import typeof
 from fornax.primitives.gather import gather
 from fornax.primitives.iota import iota
 from fornax.primitives.shape import reshape
@@ -124,7 +124,7 @@ class TopK(Primitive):
                 f"k={k} with shape={list(x.shape)} and axis={axis}"
             )
         shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
-        return [x.update(shape=shape), ArrayType(shape, dtypes.int32)]
+        return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32)]
 
     def reference(self, x, *, k, axis):
         x = np.ascontiguousarray(x).reshape(np.shape(x))

@@ -48,6 +48,7 @@ def _polygamma(m, x):
     order = np.where(m == 0, 1, m)
     sign = np.where(order % 2 == 1, 1, -1)
     general = sign * scipy.special.gamma(order + 1) * scipy.special.zeta(order + 1, x)
+    general = np.where((m >= 0) & (m == np.floor(m)), general, np.nan)
     return np.where(m == 0, scipy.special.psi(x), general)
 
 
@@ -86,7 +87,9 @@ def _polygamma_operation(b, m, x):
     size = b.mul(b.exp(b.lgamma(order)), _zeta_operation(b, order, x))
     odd = b.eq(b.rem(m, two), one)
     general = b.select(odd, size, b.neg(size))
-    return b.select(b.eq(m, b.const(0, dtype)), b.digamma(x), general)
+    zero, nan = b.const(0, dtype), b.const(math.nan, dtype)
+    counts = b.and_(b.ge(m, zero), b.eq(m, b.floor(m)))
+    return b.select(b.eq(m, zero), b.digamma(x), b.select(counts, general, nan))
 
 
 def _no_order_derivative(g, out, m, x):

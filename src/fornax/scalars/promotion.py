@@ -113,7 +113,7 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     pairs = list(operands)
     first = pairs[0]
     if all(p == first for p in pairs) and d.computable(first[0]) is not None:
-        return first
+        return first[0], first[1] and first[0] != d.bool_
     for dtype, _ in pairs:
         if isinstance(dtype, d.ExtendedDtype) or dtype == d.float0:
             raise TypePromotionError(

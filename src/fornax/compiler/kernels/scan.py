@@ -96,11 +96,19 @@ class Scan:
 
 
 def logaddexp(b: Builder, x: Value, y: Value) -> Value:
-    """log(exp(x) + exp(y)) without overflow; complex numbers are ordered by their real parts."""
+    """log(exp(x) + exp(y)) without overflow.
+
+    Complex numbers are ordered by their real parts; imaginary parts lie in [-pi, pi).
+    """
     real_x, real_y = parts(x)[0], parts(y)[0]
     larger = b.or_(b.ge(real_x, real_y), b.ne(real_x, real_x))
     most, least = b.select(larger, x, y), b.select(larger, y, x)
     top = parts(most)[0]
     infinite = b.eq(b.abs(top), b.const(math.inf, top.dtype))
     total = b.add(most, b.log1p(b.exp(b.sub(least, most))))
-    return b.select(infinite, most, total)
+    result = b.select(infinite, most, total)
+    if not isinstance(result, Pair):
+        return result
+    half, turn = (b.const(v, top.dtype) for v in (math.pi, 2 * math.pi))
+    turns = b.floor(b.div(b.add(result.imag, half), turn))
+    return Pair(result.real, b.sub(result.imag, b.mul(turns, turn)))

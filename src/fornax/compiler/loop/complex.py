@@ -358,6 +358,12 @@ def atan(b: Builder, z: Pair) -> Pair:
 
 
 # --- comparisons ------------------------------------------------------------------------------
+def atan2(b: Builder, z: Pair, w: Pair) -> Pair:
+    """-i log((w + i z) / sqrt(w² + z²))."""
+    size = sqrt(b, add(b, mul(b, w, w), mul(b, z, z)))
+    return rotate_back(b, log(b, div(b, add(b, w, rotate(b, z)), size)))
+
+
 def eq(b: Builder, z: Pair, w: Pair) -> Expr:
     return b.and_(b.eq(z.real, w.real), b.eq(z.imag, w.imag))
 
@@ -395,7 +401,7 @@ RULES: dict[str, Callable[..., Expr | Pair]] = {
     "sqrt": sqrt, "rsqrt": rsqrt, "exp": exp, "exp2": exp2, "expm1": expm1, "log": log,
     "log2": log2, "log1p": log1p, "pow": power, "sin": sin, "cos": cos, "tan": tan,
     "sinh": sinh, "cosh": cosh, "tanh": tanh, "asin": asin, "acos": acos, "atan": atan,
-    "asinh": asinh, "acosh": acosh, "atanh": atanh, "logistic": logistic,
+    "asinh": asinh, "acosh": acosh, "atanh": atanh, "atan2": atan2, "logistic": logistic,
     "eq": eq, "ne": ne, **{name: ordered(name) for name in ("lt", "le", "gt", "ge")},
     "min": extreme("lt"), "max": extreme("gt"), "is_finite": is_finite,
     "select": lambda b, *args: b.select(*args),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fornax.ir.basis import zeros
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.types import typeof
+from fornax.ir.types import ArrayType, typeof
 from fornax.numpy.promotion import align, check, promote_dtypes
 from fornax.numpy.ufuncs.publishing import ufunc
 from fornax.numpy.ufuncs.signs import absolute
@@ -14,6 +15,16 @@ from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
 
 __all__ = ["fmax", "fmin", "isfinite", "isinf", "isnan", "isneginf", "isposinf"]
+
+
+def infinity(dtype):
+    """Infinity of a dtype, not weakly typed: nor are comparisons with it."""
+    return np.asarray(np.inf, dtype)[()]
+
+
+def nowhere(x):
+    """False for every element."""
+    return zeros(ArrayType(typeof(x).shape, dtypes.bool_))
 
 
 @ufunc
@@ -43,22 +54,24 @@ def isinf(x, /):
     if dtypes.is_complex(dtype):
         return logical_or(*(isinf(REGISTRY[p].bind(x)[0]) for p in ("real", "imag")))
     if dtypes.is_inexact(dtype):
-        return equal(absolute(x), np.inf)
-    return not_equal(x, x)
+        return equal(absolute(x), infinity(dtype))
+    return nowhere(x)
 
 
 @ufunc(static="out")
 def isposinf(x, /, out=None):
     """True where x is +infinity."""
     check("isposinf", x)
-    return equal(x, np.inf) if dtypes.is_inexact(typeof(x).dtype) else not_equal(x, x)
+    dtype = typeof(x).dtype
+    return equal(x, infinity(dtype)) if dtypes.is_inexact(dtype) else nowhere(x)
 
 
 @ufunc(static="out")
 def isneginf(x, /, out=None):
     """True where x is -infinity."""
     check("isneginf", x)
-    return equal(x, -np.inf) if dtypes.is_inexact(typeof(x).dtype) else not_equal(x, x)
+    dtype = typeof(x).dtype
+    return equal(x, -infinity(dtype)) if dtypes.is_inexact(dtype) else nowhere(x)
 
 
 @ufunc

@@ -64,7 +64,7 @@ def signbit(x, /):
     if dtype == dtypes.bool_ or dtypes.is_unsigned_integer(dtype):
         return not_equal(x, x)
     if not dtypes.is_inexact(dtype):
-        return less(x, 0)
+        return less(x, np.zeros((), dtype)[()])
     integer = np.dtype(f"int{dtype.itemsize * 8}")
     bits = REGISTRY["bitcast_convert_type"].bind(x, new_dtype=integer)[0]
     return less(bits, np.zeros((), integer)[()])

@@ -7,7 +7,7 @@ from typing import Any
 
 from fornax import _native
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.types import typeof
+from fornax.ir.types import ArrayType, typeof
 from fornax.numpy.promotion import (
     align,
     check,
@@ -52,14 +52,14 @@ def _binary(name: str, operation: str, promote: Callable, text: str) -> None:
         return primitive.bind(*align(x, y))[0]
 
     def function(x, y, /):
-        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval.dtype):
+        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval):
             return primitive.bind(x, y)[0]
         return promoted(x, y)
 
     def universal(x, y, /, *, out=None, where=None):
         if out is not None or where is not None:
             refuse(name, out, where)
-        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval.dtype):
+        if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval):
             return primitive.bind(x, y)[0]
         return promoted(x, y)
 
@@ -71,14 +71,22 @@ def _binary(name: str, operation: str, promote: Callable, text: str) -> None:
 
 
 def _logical(*args: Any) -> list[Any]:
+    if len(args) > 1:
+        args = tuple(promote_dtypes(*args))
     return [x if typeof(x).dtype == dtypes.bool_ else not_equal(x, 0) for x in args]
 
 
+def _changed(type: ArrayType) -> bool:
+    """Whether promotion changes two equal types: joined booleans are not weakly typed."""
+    return type.weak_type and type.dtype == dtypes.bool_
+
+
+#: promotion -> whether operations can take two operands of one type as they are
 _READY = {
-    promote_dtypes: lambda dtype: True,
-    promote_inexact: dtypes.is_inexact,
-    numbers: lambda dtype: dtype != dtypes.bool_,
-    _logical: lambda dtype: dtype == dtypes.bool_,
+    promote_dtypes: lambda type: not _changed(type),
+    promote_inexact: lambda type: dtypes.is_inexact(type.dtype),
+    numbers: lambda type: type.dtype != dtypes.bool_,
+    _logical: lambda type: type.dtype == dtypes.bool_ and not type.weak_type,
 }
 
 for _name, _operation, _text in (
@@ -157,7 +165,8 @@ def _order(name: str, operation: str, strict: str, text: str) -> None:
     primitive = REGISTRY[operation]
 
     def function(x, y, /):
-        if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype.kind != "c":
+        same = type(x) is Array and type(y) is Array and x.aval is y.aval
+        if same and x.dtype.kind != "c" and not _changed(x.aval):
             return primitive.bind(x, y)[0]
         check(name, x, y)
         x, y = align(*promote_dtypes(concrete_form(x), concrete_form(y)))
