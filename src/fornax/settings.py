@@ -52,11 +52,14 @@ class Settings:
     softmax_custom_jvp: bool = False
     allow_f16_reductions: bool = True
     thread_guard: bool = False
+    jax2tf_associative_scan_reductions: bool = False
     array_garbage_collection_guard: str | None = None
     transfer_guard: str | None = None
     transfer_guard_host_to_device: str | None = None
     transfer_guard_device_to_device: str | None = None
     transfer_guard_device_to_host: str | None = None
+    #: (context, value) of every user context that is not at its default
+    user_contexts: tuple[Any, ...] = ()
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
     #: threads a kernel may use; 0 means as many as the process may run on

@@ -142,8 +142,6 @@ def test_aliases_and_escapes():
     fornax.jit(lambda v: (leaked.append(new(v)), v)[1])(1.0)
     with pytest.raises(fornax.errors.UnexpectedTracerError, match="outside of the function"):
         leaked[0][...]
-    with pytest.raises(NotImplementedError, match="cannot be compiled ahead of time"):
-        argument.lower(r, 1.0)
     rule = fornax.custom_jvp(lambda v: v + r[0])
     rule.defjvp(lambda p, t: (p[0], t[0]))
     with pytest.raises(NotImplementedError, match="uses a mutable reference .* from outside"):
@@ -322,3 +320,72 @@ def test_programs_are_pure():
     assert not program.effects
     assert [t.short() for t in program.in_avals] == ["f32[3]", "f32[]"]
     assert [t.short() for t in program.out_avals] == ["f32[]", "f32[3]"]
+
+
+# --- compiled ahead of time, in rules, and along a loop ------------------------------------------
+def test_a_program_compiled_ahead_of_time_reads_and_writes_references():
+    ref, other = fornax.new_ref(fnp.arange(3.0)), fornax.new_ref(fnp.zeros(()))
+
+    @fornax.jit
+    def step(ref, x):
+        other[...] += x
+        ref[0] = ref[0] + x
+        return ref[...] * 2
+
+    compiled = step.lower(ref, 1.0).compile()
+    np.testing.assert_array_equal(compiled(ref, 1.0), [2, 2, 4])
+    np.testing.assert_array_equal(compiled(ref, 2.0), [6, 2, 4])
+    np.testing.assert_array_equal(ref[...], [3, 1, 2])
+    assert other[...] == 3
+    with pytest.raises(TypeError, match="mutable reference"):
+        compiled(fnp.arange(3.0), 1.0)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fornax.jit])
+def test_a_backward_rule_writes_to_a_reference_among_the_arguments(wrap):
+    @fornax.custom_vjp
+    def watched(x, ref):
+        return x
+
+    def bwd(ref, cotangent):
+        ref[...] += cotangent
+        return cotangent, None
+
+    watched.defvjp(lambda x, ref: (x, ref), bwd)
+    ref = fornax.new_ref(fnp.zeros(()))
+    slope = wrap(lambda x, ref: fornax.grad(lambda x: watched(x * x, ref) ** 2)(x))
+    assert slope(3.0, ref) == 4 * 27
+    assert ref[...] == 18
+    assert slope(3.0, ref) == 4 * 27
+    assert ref[...] == 36
+
+
+def test_a_backward_rule_gives_no_cotangent_for_a_reference():
+    @fornax.custom_vjp
+    def watched(x, ref):
+        return x
+
+    watched.defvjp(lambda x, ref: (x, None), lambda _, ct: (ct, ct))
+    with pytest.raises(ValueError, match="cotangent for a mutable reference"):
+        fornax.grad(watched)(1.0, fornax.new_ref(0.0))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("wrap", [lambda f: f, fornax.jit])
+def test_the_rows_of_a_reference_along_a_loop(reverse, wrap):
+    ref = fornax.new_ref(fnp.arange(6.0).reshape(3, 2))
+
+    def body(total, given):
+        row, x = given
+        row[0] = row[1] + x
+        return total + row[0], row[...]
+
+    def run(ref):
+        return fornax.lax.scan(body, 0.0, (ref, fnp.arange(3.0)), reverse=reverse)
+
+    total, rows = wrap(run)(ref)
+    np.testing.assert_array_equal(ref[...], [[1, 1], [4, 3], [7, 5]])
+    np.testing.assert_array_equal(rows, ref[...])
+    assert total == 12
+    with pytest.raises(ValueError, match="only one reference"):
+        fornax.lax.scan(lambda c, x: (c, None), 0, (ref, ref))

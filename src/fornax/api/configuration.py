@@ -13,7 +13,9 @@ __all__ = [
     "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
     "checking_leaks", "config", "debug_infs", "debug_nans", "default_device",
     "default_matmul_precision", "default_prng_impl", "enable_checks", "enable_custom_prng",
-    "enable_x64", "explain_cache_misses", "legacy_prng_key", "log_compiles", "no_execution",
+    "enable_x64", "explain_cache_misses",
+    "jax2tf_associative_scan_reductions", "legacy_prng_key", "log_compiles", "make_user_context",
+    "no_execution",
     "no_tracing", "numpy_dtype_promotion", "numpy_rank_promotion", "softmax_custom_jvp",
     "thread_guard", "threefry_partitionable", "transfer_guard",
     "transfer_guard_device_to_device", "transfer_guard_device_to_host",
@@ -156,6 +158,11 @@ allow_f16_reductions = Setting(
     "allow_f16_reductions", "Accepted: small floats are summed in float32.", True
 )
 thread_guard = Setting("thread_guard", "Accepted: there is one process.", True)
+jax2tf_associative_scan_reductions = Setting(
+    "jax2tf_associative_scan_reductions",
+    "Accepted: running sums have one meaning, and are not exported to TensorFlow.",
+    True,
+)
 array_garbage_collection_guard = Setting(
     "array_garbage_collection_guard", "Accepted: None, 'allow', 'log' or 'fatal'."
 )
@@ -172,3 +179,38 @@ transfer_guard_device_to_host = Setting("transfer_guard_device_to_host", _GUARD)
 def checking_leaks() -> contextlib.AbstractContextManager[None]:
     """Leaked tracers are an error when their transformation ends, inside the `with`."""
     return check_tracer_leaks(True)
+
+
+class UserContext:
+    """A value of the user's that compiled programs depend on; made by `make_user_context`.
+
+    Called with a value it gives a context manager, inside which `value` is that value.
+    """
+
+    def __init__(self, default: Any) -> None:
+        self._default = default
+
+    @property
+    def value(self) -> Any:
+        """What holds now, on this thread."""
+        return dict(settings.current().user_contexts).get(self, self._default)
+
+    def __call__(self, new_value: Any) -> contextlib.AbstractContextManager[None]:
+        """The context manager. The value must be hashable."""
+        return self._holding(new_value)
+
+    @contextlib.contextmanager
+    def _holding(self, value: Any) -> Iterator[None]:
+        others = [(c, v) for c, v in settings.current().user_contexts if c is not self]
+        mine = [] if value == self._default else [(self, value)]
+        pairs = sorted([*others, *mine], key=lambda pair: id(pair[0]))
+        with settings.override(user_contexts=tuple(pairs)):
+            yield
+
+
+def make_user_context(default_value: Any = None) -> UserContext:
+    """A context whose value compiled functions depend on: with another one they trace again.
+
+    default_value: what it is outside of every `with context(value):`.
+    """
+    return UserContext(default_value)

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree
-from fornax.api.rules import BackwardOnTrees, ForwardOnTrees, JVPOnTrees
+from fornax.api.rules import (
+    BackwardOnTrees,
+    ForwardOnTrees,
+    JVPOnTrees,
+    hidden_refs,
+    with_refs,
+)
 from fornax.api.signature import (
     as_arrays,
     as_indices,
@@ -111,19 +117,24 @@ class _Call:
         self.fun = fun
         self.fixed = list(fixed)
         self.count = len(fixed) + len(rest)
-        self.leaves, self.in_structure = pytree.tree_flatten(tuple(rest))
+        leaves, self.in_structure = pytree.tree_flatten(tuple(rest))
+        #: mutable references among the arguments: the rules get them as they are
+        self.refs, self.leaves = hidden_refs(leaves)
         check_values(self.leaves, "Argument")
         self.out_structure: pytree.PyTreeDef | None = None
         self.out_types: list[Any] | None = None
 
     def __call__(self, *leaves: Any) -> list[Any]:
-        values = iter(pytree.tree_unflatten(self.in_structure, leaves))
-        fixed = dict(self.fixed)
-        args = [fixed[i] if i in fixed else next(values) for i in range(self.count)]
-        outputs, self.out_structure = pytree.tree_flatten(self.fun(*args))
+        outputs, self.out_structure = pytree.tree_flatten(self.fun(*self.arguments(leaves)))
         check_values(outputs, f"Output of {function_name(self.fun)}: value")
         self.out_types = [typeof(x) for x in outputs]
         return outputs
+
+    def arguments(self, leaves: Sequence[Any]) -> list[Any]:
+        """All arguments, from values for the leaves that are no references."""
+        values = iter(pytree.tree_unflatten(self.in_structure, with_refs(self.refs, leaves)))
+        fixed = dict(self.fixed)
+        return [fixed[i] if i in fixed else next(values) for i in range(self.count)]
 
     def take_leaves(self) -> list[Any]:
         """The argument leaves, which the rules must not keep alive."""
@@ -197,6 +208,7 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
             )
         fixed, rest = self.split(self.positional(args, kwargs))
         call = _Call(self.fun, fixed, rest)
+        check_values([ref for _, ref in call.refs], "Argument")
         rule = JVPOnTrees(self.fun, self.jvp, [v for _, v in fixed], call, self.symbolic_zeros)
         outputs = call_custom(
             custom_jvp_call_p, call, call.take_leaves(), name=function_name(self.fun), jvp=rule,
@@ -273,10 +285,13 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
                     "  try:   make it an ordinary argument, and return None for its cotangent"
                 )
         call = _Call(self.fun, fixed, rest)
-        forward = ForwardOnTrees(self.fun, self.fwd, fixed, call, self.symbolic_zeros)
+        forward = ForwardOnTrees(self.fun, self.fwd, call, self.symbolic_zeros)
         nondiff = [v for _, v in fixed]
         types = [typeof(x) for x in call.leaves]
-        backward = BackwardOnTrees(self.bwd, nondiff, call.in_structure, types, self.symbolic_zeros)
+        places = tuple(i for i, _ in call.refs)
+        backward = BackwardOnTrees(
+            self.bwd, nondiff, call.in_structure, types, places, self.symbolic_zeros
+        )
         outputs = call_custom(
             custom_vjp_call_p, call, call.take_leaves(), name=function_name(self.fun), fwd=forward,
             bwd=backward, symbolic_zeros=self.symbolic_zeros,

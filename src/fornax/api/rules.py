@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from fornax import pytree
 from fornax.api.signature import check_values, function_name
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
+from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.record import record
 from fornax.runtime.values import to_array, wrap
@@ -91,6 +92,20 @@ def long(type: ArrayType) -> str:
 
 def type_of(x: Any) -> ArrayType:
     return x.aval if isinstance(x, SymbolicZero) else typeof(x)
+
+
+def hidden_refs(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, Ref], ...], list[Any]]:
+    """((position, reference) of the references among leaves, the other leaves)."""
+    refs = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, Ref))
+    return refs, [x for x in leaves if not isinstance(x, Ref)] if refs else list(leaves)
+
+
+def with_refs(refs: Sequence[tuple[int, Any]], leaves: Iterable[Any]) -> list[Any]:
+    """All leaves again."""
+    whole = list(leaves)
+    for i, ref in refs:
+        whole.insert(i, ref)
+    return whole
 
 
 class JVPOnTrees:
@@ -176,11 +191,9 @@ def _check_types(head, rule, kind, fun, outs, types) -> None:
 class ForwardOnTrees:
     """The fwd rule of a custom_vjp function: its token is the structure of the residuals."""
 
-    def __init__(self, fun, rule: Callable[..., Any], fixed: Sequence[tuple[int, Any]], call: Any,
-                 symbolic: bool):  # fmt: skip
+    def __init__(self, fun, rule: Callable[..., Any], call: Any, symbolic: bool):
         self.fun = function_name(fun)
         self.rule = rule
-        self.fixed = dict(fixed)
         self.call = call
         self.symbolic = symbolic
         self.__name__ = function_name(rule)
@@ -189,9 +202,7 @@ class ForwardOnTrees:
         primals = list(map(array_like, primals))
         if self.symbolic:
             primals = [CustomVJPPrimal(p, flag) for p, flag in zip(primals, nonzero, strict=True)]
-        values = iter(pytree.tree_unflatten(self.call.in_structure, primals))
-        args = [self.fixed[i] if i in self.fixed else next(values) for i in range(self.call.count)]
-        pair = self.rule(*args)
+        pair = self.rule(*self.call.arguments(primals))
         head = (
             f"Custom VJP fwd rule {self.__name__} for function {self.fun} must produce a pair "
             "(list or tuple of length two)"
@@ -203,7 +214,8 @@ class ForwardOnTrees:
                 f"the backward pass), but instead of a pair the fwd rule produced {pair!r:.100}."
             )
         outs, out_structure = pytree.tree_flatten(pair[0])
-        residuals, residual_structure = pytree.tree_flatten(pair[1])
+        found, residual_structure = pytree.tree_flatten(pair[1])
+        refs, residuals = hidden_refs(found)
         check_values(outs, f"Output of the custom VJP fwd rule {self.__name__}: value")
         check_values(residuals, f"Residual of the custom VJP fwd rule {self.__name__}: value")
         if self.call.out_structure is None:
@@ -219,7 +231,8 @@ class ForwardOnTrees:
             )
         elif self.call.out_types is not None:
             _check_types(head, "fwd", "custom_vjp", self.fun, outs, self.call.out_types)
-        token = residual_structure, out_structure, tuple(typeof(x).tangent() for x in outs)
+        out_types = tuple(typeof(x).tangent() for x in outs)
+        token = residual_structure, refs, out_structure, out_types
         return outs, residuals, token
 
 
@@ -227,23 +240,23 @@ class BackwardOnTrees:
     """The bwd rule of a custom_vjp function."""
 
     def __init__(self, rule: Callable[..., Any], nondiff: Sequence[Any], structure: Any,
-                 types: Sequence[ArrayType], symbolic: bool):  # fmt: skip
+                 types: Sequence[ArrayType], refs: Sequence[int], symbolic: bool):  # fmt: skip
         self.rule = rule
         self.nondiff = list(nondiff)
         self.structure = structure
-        self.types = list(types)
+        self.types = with_refs([(i, None) for i in refs], types)
         self.symbolic = symbolic
         self.__name__ = function_name(rule)
 
     def __call__(self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any]):
-        residual_structure, out_structure, out_types = token
+        residual_structure, refs, out_structure, out_types = token
         shown = [
             visible(Zero(t) if isinstance(c, Zero) else c, self.symbolic)
             for c, t in zip(cotangents, out_types, strict=True)
         ]
         result = self.rule(
             *self.nondiff,
-            pytree.tree_unflatten(residual_structure, map(array_like, residuals)),
+            pytree.tree_unflatten(residual_structure, with_refs(refs, map(array_like, residuals))),
             pytree.tree_unflatten(out_structure, shown),
         )
         if isinstance(result, list):
@@ -252,6 +265,13 @@ class BackwardOnTrees:
         for path, found, type in zip(
             pytree.structure_paths(self.structure), self._leaves(result), self.types, strict=True
         ):
+            if type is None:
+                if found is not None:
+                    raise ValueError(
+                        f"at output{pytree.keystr(path)} the bwd rule {self.__name__} produced a "
+                        "cotangent for a mutable reference\n  try:   return None for it"
+                    )
+                continue
             expected = type.tangent()
             if found is None or expected.dtype == dtypes.float0:
                 grads.append(Zero(expected))

@@ -193,11 +193,6 @@ class Traced:
 
     def lower(self, **_: Any) -> Lowered:
         """The program prepared for this machine."""
-        if self.stateful:
-            raise NotImplementedError(
-                f"{self.fun_name} uses mutable references and cannot be compiled ahead of time"
-                "\n  try:   call the jitted function"
-            )
         started = time.perf_counter()
         lowered = Lowered(self)
         events.emit("Lowered", name=self.fun_name, seconds=time.perf_counter() - started)
@@ -259,7 +254,7 @@ class Lowered(_Stage):
         self.constants = [
             stored(c) for c, u in zip(jaxpr.consts, used[arguments:], strict=True) if u
         ]
-        flags = [bool(traced.donated) and traced.donated[i] for i in self.kept]
+        flags = [i < len(traced.donated) and traced.donated[i] for i in self.kept]
         types = self.jaxpr.in_types[: len(self.kept)]
         used = usable(types, self.jaxpr.out_types, flags)
         idle = [k for k, flag in enumerate(flags) if flag and not used[k]]
@@ -313,19 +308,22 @@ class Compiled(_Stage):
         super().__init__(lowered.traced)
         self.lowered = lowered
         self.executable = executable
-        self.entry = _native.Entry(
+        #: what serves calls natively; with references Python has to read and write them
+        self.entry = None if self.traced.stateful else _native.Entry(
             executable.program,
             lowered.kept,
             tuple(stored(constant) for constant in lowered.constants),
             lowered.traced.out_tree,
             lowered.donated,
             executable.wraps,
-        )
+        )  # fmt: skip
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:
-        """The output leaves for the argument leaves (all of them)."""
-        arrays = [stored(leaves[i]) for i in self.lowered.kept]
-        return self.executable.call([*arrays, *self.lowered.constants], self.lowered.donated)
+        """The output leaves for the argument leaves (all of them); references get their values."""
+        given = self.traced.operands(leaves)
+        arrays = [stored(given[i]) for i in self.lowered.kept]
+        outputs = self.executable.call([*arrays, *self.lowered.constants], self.lowered.donated)
+        return self.traced.settle(leaves, outputs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Run on arguments without the static ones. Raises TypeError if they do not fit."""
@@ -388,8 +386,17 @@ class Compiled(_Stage):
     def _check_types(self, leaves: Sequence[Any]) -> None:
         names = self.traced.names or [str(i) for i in range(len(leaves))]
         lines = []
-        for name, leaf, expected in zip(names, leaves, self.traced.jaxpr.in_types, strict=True):
-            found = typeof(leaf)
+        refs = self.traced.argument_refs
+        for i, (leaf, expected) in enumerate(zip(leaves, self.traced.in_types, strict=True)):
+            name = names[i]
+            if isinstance(leaf, Ref) != (i in refs):
+                kinds = [" is" if i in refs else " is not", "is" if i not in refs else "is not"]
+                lines.append(
+                    f"Argument '{name}'{kinds[0]} a mutable reference where it was compiled, and "
+                    f"{kinds[1]} one now"
+                )
+                continue
+            found = leaf.type if isinstance(leaf, Ref) else typeof(leaf)
             if found.shape != expected.shape or found.dtype != expected.dtype:
                 lines.append(
                     f"Argument '{name}' compiled with {expected.short()} and called with "

@@ -14,6 +14,7 @@ from fornax.api.tracing import trace_types
 from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.ref import Ref
 from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
@@ -56,7 +57,8 @@ def scan(
 
     f: (carry, x) -> (carry, y), where the carry keeps its structure, shapes and dtypes.
     init: first carry. xs: tree of arrays with equal leading axes, or None. length: number of
-    iterations, needed if xs has no arrays. reverse: start at the end; ys keep their places.
+    iterations, needed if xs has no arrays. A mutable reference in xs comes as one to its row.
+    reverse: start at the end; ys keep their places.
     unroll: how many iterations to lay out one after another.
 
     Raises TypeError if the carry changes its type, ValueError if lengths do not agree.
@@ -64,7 +66,45 @@ def scan(
     del _split_transpose
     if not callable(f):
         raise TypeError("lax.scan: f argument should be a callable.")
-    return run_scan(f, None, "scan", "", init, xs, length, reverse, unroll)
+    x_leaves, x_structure = pytree.tree_flatten(xs)
+    refs = [x for x in x_leaves if isinstance(x, Ref)]
+    if not refs:
+        return run_scan(f, None, "scan", "", init, xs, length, reverse, unroll)
+    if len(set(refs)) < len(refs):
+        raise ValueError("scan: only one reference to a mutable array may be passed, not two")
+    values = [x.read() if isinstance(x, Ref) else x for x in x_leaves]
+    adapt = _RowsAsRefs(x_structure, tuple(isinstance(x, Ref) for x in x_leaves))
+    carry, (ys, rows) = run_scan(
+        f,
+        adapt,
+        f"scan over references {adapt.flags} of {x_structure}",
+        "",
+        init,
+        values,
+        length,
+        reverse,
+        unroll,
+    )
+    for ref, value in zip(refs, rows, strict=True):
+        ref.write(value)
+    return carry, ys
+
+
+class _RowsAsRefs:
+    """Makes of a body one that takes values for the rows of references, and gives the new ones."""
+
+    def __init__(self, structure: pytree.PyTreeDef, flags: tuple[bool, ...]):
+        self.structure = structure
+        self.flags = flags
+
+    def __call__(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def body(carry: Any, rows: Any) -> Any:
+            given = [Ref(x) if flag else x for x, flag in zip(rows, self.flags, strict=True)]
+            carry, y = f(carry, pytree.tree_unflatten(self.structure, given))
+            written = [x.read() for x, flag in zip(given, self.flags, strict=True) if flag]
+            return carry, (y, written)
+
+        return body
 
 
 def run_scan(

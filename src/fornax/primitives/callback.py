@@ -17,17 +17,35 @@ from fornax.ir.types import typeof
 from fornax.primitives.one_by_one import one_by_one
 from fornax.transforms.physical import storage_type
 
-__all__ = ["VMAP_METHODS", "debug_callback_p", "io_callback_p", "pure_callback_p"]
+__all__ = [
+    "VMAP_METHODS", "DebugEffect", "OrderedDebugEffect", "debug_callback_p", "io_callback_p",
+    "pure_callback_p",
+]  # fmt: skip
 
 #: what `vmap` makes of a pure callback; see `PureCallback.batch`
 VMAP_METHODS = (
     "sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized"
 )  # fmt: skip
 
+
+class DebugEffect(Effect):
+    """Output for debugging, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__("Debug", innocuous=True)
+
+
+class OrderedDebugEffect(Effect):
+    """Output for debugging, in program order."""
+
+    def __init__(self) -> None:
+        super().__init__("OrderedDebug", ordered=True, innocuous=True)
+
+
 IO = Effect("IO")
 ORDERED_IO = Effect("OrderedIO", ordered=True)
-DEBUG = Effect("Debug", innocuous=True)
-ORDERED_DEBUG = Effect("OrderedDebug", ordered=True, innocuous=True)
+DEBUG = DebugEffect()
+ORDERED_DEBUG = OrderedDebugEffect()
 
 
 class _Callback(Primitive):
