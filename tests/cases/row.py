@@ -88,7 +88,16 @@ class Span:
             parts = [0.0, -0.0, 1.0, -2.5]
             return np.array([complex(x, y) for x in parts for y in parts], dtype)
         info = ml_dtypes.finfo(dtype)
-        edge = [0.0, 1.0, 0.5, 2.5, np.inf, float(info.max), float(info.tiny)]
+        edge = [
+            0.0,
+            1.0,
+            0.5,
+            2.5,
+            np.inf,
+            float(info.max),
+            float(info.tiny),
+            float(info.smallest_subnormal),
+        ]
         return np.array([s * x for x in edge for s in (1, -1)] + [np.nan], dtype)
 
 
