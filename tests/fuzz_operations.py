@@ -99,7 +99,7 @@ def larger(x, y, choice, program):
     x, y = (real(v) if v.kind == "c" else v for v in (x, y))
     kind = (fnp.maximum, fnp.minimum)[choice % 2]
     if choice % 5:  # where rounding decides, it decides about derivatives, too
-        x, y = program.firm(x), program.firm(y)
+        x, y = (real(v) if v.kind == "c" else v for v in (program.firm(x), program.firm(y)))
     x, y, named = both(x, y, choice // 2)
     return result(kind(x.array, y.array), named, lowest(x, y), max(x.high, y.high))
 
@@ -465,6 +465,7 @@ def ordered(x, y, choice, program):
     if not x.ndim or 0 in x.shape or x.kind == "c":
         return x
     x = program.firm(x)
+    x = real(x) if x.kind == "c" else x
     a, axis = x.array, choice % x.ndim
     if choice % 6 == 0:
         return x.with_(fnp.sort(a, axis=axis))
