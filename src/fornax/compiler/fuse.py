@@ -29,7 +29,7 @@ from fornax.record import field, record
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general",))
 #: heavy operations that read each operand element about once
-PROLOGUE = frozenset(("dot_general", "concatenate"))
+PROLOGUE = frozenset(("dot_general", "concatenate", "sort"))
 
 
 @record(eq=False)

@@ -537,10 +537,18 @@ def store_one(e: Values, one: Pending) -> None:
         kind, name = stored(e, one.value, dtype, 1)
         pointer = address(e, buffer, found.scalar, found.constant)
         text = f"  store {kind} {name}, ptr {pointer.name}, align {align}"
+        texts = [text]
+        if store.ahead:
+            element, further = memory_type(buffer.dtype), e.fresh("%ahead")
+            texts = [
+                f"  {further} = getelementptr {element}, ptr {pointer.name}, i64 {store.ahead}",
+                f"  call void @llvm.prefetch.p0(ptr {further}, i32 1, i32 3, i32 1)",
+                text,
+            ]
         if one.mask is None:
-            lines.append(text)
+            lines += texts
         else:
-            e.when(one.mask, [text])
+            e.when(one.mask, texts)
         return
     lanes = e.vector.lanes
     conditions = [c for c in (e.mask, one.mask) if c is not None]

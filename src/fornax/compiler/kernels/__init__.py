@@ -21,6 +21,7 @@ KERNELS = Table(
             "scatter-mul": "scatter_mul", "scatter-min": "scatter_min",
             "scatter-max": "scatter_max",
         },
+        "sort": ("sort",),
         "update": ("dynamic_update_slice",),
     },
 )  # fmt: skip

@@ -213,12 +213,17 @@ class Carried:
 
 @record(frozen=True, eq=False)
 class Store:
-    """buffer[index] = value, where `mask` (if any) is true."""
+    """buffer[index] = value, where `mask` (if any) is true.
+
+    `ahead` is a hint, without effect on results: bring to the caches what lies so many elements
+    further on, for stores that go on in many places at once, which no processor foresees.
+    """
 
     buffer: Buffer
     index: tuple[Expr, ...]
     value: Expr
     mask: Expr | None = None
+    ahead: int = 0
 
 
 @record(frozen=True, eq=False)

@@ -161,7 +161,7 @@ class Legalizer(Rewriter):
                 dtype = new.buffer.dtype
                 if new.value.dtype == STORAGE[dtype] and dtype != "uint4":
                     value = self.to_storage(new.value, dtype)
-                    new = Store(new.buffer, new.index, value, new.mask)
+                    new = Store(new.buffer, new.index, value, new.mask, new.ahead)
             yield new
 
     def unroll(self, loop: For) -> Iterator[Statement]:

@@ -119,7 +119,8 @@ class Rewriter:
                     return
                 mask = None
             buffer = self.buffers.get(old.buffer, old.buffer)
-            yield Store(buffer, tuple(self(i) for i in old.index), self(old.value), mask)
+            index = tuple(self(i) for i in old.index)
+            yield Store(buffer, index, self(old.value), mask, old.ahead)
         elif isinstance(old, For):
             yield self.loop(old)
         elif isinstance(old, If):

@@ -121,6 +121,8 @@ class Printer:
                 line = f"{self.name(statement.buffer)}[{index}] = {value}"
                 if statement.mask is not None:
                     line += f" if {self.expression(statement.mask, depth)}"
+                if statement.ahead:
+                    line += f" ahead {statement.ahead}"
                 self.line(depth, line)
             elif isinstance(statement, For):
                 self.loop(statement, depth)

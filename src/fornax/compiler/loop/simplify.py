@@ -78,7 +78,7 @@ class Flattener(Rewriter):
                     return
                 mask = None
             index = self.offset(old.buffer, tuple(map(self, old.index)))
-            yield Store(self.flat(old.buffer), (index,), self(old.value), mask)
+            yield Store(self.flat(old.buffer), (index,), self(old.value), mask, old.ahead)
             return
         for new in super().statement(old):
             if isinstance(new, For) and not new.body and not new.carries:

@@ -1,0 +1,123 @@
+"""Sort keys: every dtype as unsigned integers that order the way its values do.
+
+A key is one `Part` for each number that is compared, the most significant first: one for reals, two
+for complex numbers. -0 and 0 have equal keys, and so have all NaNs, which come last; a `total` key
+tells all bit patterns apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fornax.compiler.kernels.context import KernelContext
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import COMPLEX, STORAGE, WIDTH, Expr, Pair, Statement, Store, is_float
+from fornax.record import record
+
+#: bit pattern of infinity: larger magnitudes are NaNs
+INFINITY = {
+    "float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52,
+}  # fmt: skip
+
+
+@record(frozen=True)
+class Part:
+    """An unsigned integer of which only the lowest `bits` bits are ever set."""
+
+    value: Expr
+    bits: int
+
+
+def unsigned(dtype: str) -> str:
+    """The dtype in which the bits of a real dtype are held."""
+    return f"uint{WIDTH[dtype]}"
+
+
+def pieces(dtype: str) -> tuple[str, ...]:
+    """The dtypes of the bit patterns that an element of `dtype` consists of."""
+    part = COMPLEX.get(dtype)
+    return (unsigned(dtype),) if part is None else (unsigned(part),) * 2
+
+
+# --- bit patterns -----------------------------------------------------------------------------
+def to_bits(b: Builder, value: Value, dtype: str) -> tuple[Expr, ...]:
+    """The bit patterns of a value, one for each of `pieces`."""
+    if isinstance(value, Pair):
+        return tuple(b.bitcast(part, dtype=unsigned(part.dtype)) for part in value)
+    if dtype == "bool":
+        return (b.cast(value, "uint8"),)
+    if dtype in STORAGE and is_float(dtype):
+        value = b.op("cast", value, dtype=dtype)
+    to = unsigned(dtype)
+    return (value if value.dtype == to else b.op("bitcast", value, dtype=to),)
+
+
+def from_bits(b: Builder, bits: Sequence[Expr], dtype: str) -> Value:
+    """The value with these bit patterns."""
+    if dtype in COMPLEX:
+        return Pair(*(b.bitcast(part, dtype=COMPLEX[dtype]) for part in bits))
+    (one,) = bits
+    if dtype == "bool":
+        return b.cast(one, "bool")
+    if dtype in STORAGE and is_float(dtype):
+        return b.op("cast", b.op("bitcast", one, dtype=dtype), dtype=STORAGE[dtype])
+    to = STORAGE.get(dtype, dtype)
+    return one if one.dtype == to else b.op("bitcast", one, dtype=to)
+
+
+def read_bits(k: KernelContext, i: int, index: Sequence[Expr]) -> tuple[Expr, ...]:
+    """The bit patterns of an element of operand `i`; narrow floats are not widened on the way."""
+    dtype, buffer = k.inputs[i].dtype.name, k.operand_buffer(i)
+    if buffer is not None and dtype in STORAGE and is_float(dtype):
+        at = tuple(k.b.index(0) if n == 1 else p for n, p in zip(buffer.shape, index, strict=True))
+        return (k.b.node("load", unsigned(dtype), buffer, at),)
+    return to_bits(k.b, k.operand(i, index), dtype)
+
+
+def write_bits(
+    k: KernelContext, j: int, index: Sequence[Expr], bits: Sequence[Expr]
+) -> tuple[Statement, ...]:
+    """Write the bit patterns of an element of result `j`."""
+    dtype = k.outputs[j].dtype.name
+    if dtype in STORAGE and is_float(dtype):
+        return (Store(k.output_buffer(j), tuple(index), bits[0]),)
+    return k.store(j, index, from_bits(k.b, bits, dtype))
+
+
+# --- keys -------------------------------------------------------------------------------------
+def key(b: Builder, bits: Sequence[Expr], dtype: str, total: bool = False) -> tuple[Part, ...]:
+    """The key of an element given by its bit patterns."""
+    if dtype in COMPLEX:
+        return tuple(Part(of_float(b, part, COMPLEX[dtype], total), WIDTH[COMPLEX[dtype]])
+                     for part in bits)  # fmt: skip
+    (one,) = bits
+    if dtype == "bool":
+        return (Part(one, 1),)
+    width = 4 if dtype.endswith("int4") else WIDTH[dtype]
+    if is_float(dtype):
+        if dtype not in INFINITY and not total:  # formats of 8 bits have NaNs of many kinds
+            wide = b.bitcast(from_bits(b, bits, dtype), dtype="uint32")
+            return (Part(of_float(b, wide, "float32", total), 32),)
+        return (Part(of_float(b, one, dtype, total), width),)
+    if dtype.startswith("int"):
+        one = b.xor(one, b.const(1 << (width - 1), one.dtype))
+    if width == 4:
+        one = b.and_(one, b.const(15, one.dtype))
+    return (Part(one, width),)
+
+
+def of_float(b: Builder, bits: Expr, dtype: str, total: bool) -> Expr:
+    """Negative numbers reversed, below the positive ones."""
+    raw, width = bits.dtype, WIDTH[dtype]
+    sign = b.const(1 << (width - 1), raw)
+    size = b.and_(bits, b.const((1 << (width - 1)) - 1, raw))
+    if not total:
+        bits = b.select(b.eq(size, b.const(0, raw)), b.const(0, raw), bits)
+    negative = b.shr_arithmetic(
+        b.bitcast(bits, dtype=f"int{width}"), b.const(width - 1, f"int{width}")
+    )
+    found = b.xor(bits, b.or_(b.bitcast(negative, dtype=raw), sign))
+    if total:
+        return found
+    last = b.const((1 << width) - 1, raw)
+    return b.select(b.gt(size, b.const(INFINITY[dtype], raw)), last, found)

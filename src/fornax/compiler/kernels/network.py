@@ -1,0 +1,289 @@
+"""Sorting networks: short lines, one in each lane.
+
+The lines are transposed into a tile with a row for each position and a lane for each line, and
+compared and exchanged row by row: first runs of a few rows in registers, then runs twice as long
+with every merge, several steps of a merge at a time. A merge first compares a row with its mirror
+image, then rows at half the distance each time.
+
+What is compared are words: all keys of an element side by side in as few integers as hold them,
+with the position in the line last, which makes the order stable and says where the operands'
+elements come from. Rows past the end hold the largest words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fornax.compiler.kernels import keys
+from fornax.compiler.kernels.arithmetic import power_of_two
+from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines
+from fornax.compiler.loop.ir import Axis, Expr, For, Statement, Store
+
+#: longest lines that are sorted so
+LONGEST = 256
+
+#: dtypes of words by the bits they hold; narrower ones would make tiles too wide to transpose
+WORDS = ((32, "uint32"), (64, "uint64"))
+#: dtypes whose keys can be turned back into values
+INTEGERS = frozenset(("bool", *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64))))
+
+#: one element: its words, the most significant first
+Element = tuple[Expr, ...]
+#: a row of the tile, or of what becomes one
+Rows = list[Element]
+
+
+class Network:
+    """The nest of a sort of short lines."""
+
+    def __init__(self, lines: Lines, num_keys: int):
+        k = self.k = lines.k
+        self.b, self.lines, self.num_keys = k.b, lines, num_keys
+        self.rows = power_of_two(lines.length)
+        names = [t.dtype.name for t in k.inputs]
+        self.plain = len(names) == 1 and names[0] in INTEGERS
+        self.position_bits = 0 if self.plain else max((self.rows - 1).bit_length(), 1)
+        zeros = [keys.Part(k.b.const(0, "uint64"), n) for n in self.part_bits()]
+        self.dtypes = [word.dtype for word in self.pack(zeros)]
+        widest = max(self.dtypes, key=lambda d: int(d[4:]))
+        self.lanes = min(k.target.lanes(widest), 1 << (lines.count.bit_length() - 1))
+        self.tiles = [
+            [k.scratch(f"tile{side}_{w}", dtype, (self.rows, self.lanes))
+             for w, dtype in enumerate(self.dtypes)]
+            for side in (0, 1)
+        ]  # fmt: skip
+        # how many rows are in registers at once
+        room = k.target.registers // (2 * len(self.dtypes))
+        self.most = min(self.rows, max(4, 1 << (room.bit_length() - 1)))
+
+    # --- words ---
+    def part_bits(self) -> list[int]:
+        k = self.k
+        found = []
+        for i in range(self.num_keys):
+            name = k.inputs[i].dtype.name
+            zeros = [k.b.const(0, piece) for piece in keys.pieces(name)]
+            found += [part.bits for part in keys.key(k.b, zeros, name)]
+        return found
+
+    def pack(self, parts: Sequence[keys.Part], position: Expr | None = None) -> Element:
+        """Parts as words."""
+        b = self.b
+        parts = list(parts)
+        if self.position_bits:
+            at = b.const(0, "uint32") if position is None else b.cast(position, "uint32")
+            parts.append(keys.Part(at, self.position_bits))
+        groups: list[list[keys.Part]] = [[]]
+        for part in parts:
+            if sum(p.bits for p in groups[-1]) + part.bits > 64:
+                groups.append([])
+            groups[-1].append(part)
+        words = []
+        for group in groups:
+            bits = sum(p.bits for p in group)
+            dtype = next(d for n, d in WORDS if n >= bits)
+            word = b.const(0, dtype)
+            for part in group:
+                word = b.or_(
+                    b.shl(word, b.const(part.bits, dtype)) if word.kind != "const" else word,
+                    b.cast(part.value, dtype),
+                )
+            words.append(word)
+        return tuple(words)
+
+    # --- the nest ---
+    def emit(self) -> None:
+        b, count = self.b, self.lines.count
+        group = Axis(-(-count // self.lanes), "group")
+        # the last group overlaps the one before
+        first = b.min(b.mul(b.axis(group), b.index(self.lanes)), b.index(count - self.lanes))
+        body = [*self.fill(first)]
+        runs = self.most
+        side = self.sort_runs(body)
+        while runs < self.rows:
+            runs *= 2
+            side = self.merge(body, side, runs)
+        body += self.finish(first, side)
+        grain = max(1, WORTH_A_THREAD // (self.rows * self.lanes))
+        self.k.emit((For(group, tuple(body), kind="parallel"),), group.extent, grain)
+
+    def across(self, body: Sequence[Statement], lane: Axis) -> For:
+        """A loop over the lanes of the tile."""
+        if self.lanes == 1:
+            return For(lane, tuple(body))
+        return For(lane, tuple(body), kind="vector", lanes=self.lanes)
+
+    def saves(self, side: int, rows: Sequence[tuple[Expr, Expr, Element]]) -> list[Statement]:
+        """Store elements at (row, lane), word by word."""
+        return [
+            Store(tile, (row, lane), element[w])
+            for w, tile in enumerate(self.tiles[side])
+            for row, lane, element in rows
+        ]
+
+    # --- in and out ---
+    def word(self, line: Expr, at: Expr) -> Element:
+        k, parts = self.k, []
+        index = self.lines.index(line, at)
+        for i in range(self.num_keys):
+            parts += keys.key(self.b, keys.read_bits(k, i, index), k.inputs[i].dtype.name)
+        return self.pack(parts, at)
+
+    def fill(self, first: Expr) -> tuple[Statement, ...]:
+        """Read the lines into the tile."""
+        b, n = self.b, self.lines.length
+        row, lane = Axis(n, "row"), Axis(self.lanes, "lane")
+        at = b.axis(row)
+        if self.lines.contiguous:  # vectors of a line, transposed on their way to the tile
+            numbers = [b.index(p) for p in range(self.lanes)]
+            rows = [(at, p, self.word(b.add(first, p), at)) for p in numbers]
+            loop = self.along(row, self.saves(0, rows))
+        else:
+            element = self.word(b.add(first, b.axis(lane)), at)
+            loop = For(row, (self.across(self.saves(0, [(at, b.axis(lane), element)]), lane),))
+        if n == self.rows:
+            return (loop,)
+        rest, lane = Axis(self.rows - n, "row"), Axis(self.lanes, "lane")
+        past = tuple(b.const((1 << int(d[4:])) - 1, d) for d in self.dtypes)
+        at = b.add(b.index(n), b.axis(rest))
+        return loop, For(rest, (self.across(self.saves(0, [(at, b.axis(lane), past)]), lane),))
+
+    def along(self, axis: Axis, body: Sequence[Statement]) -> For:
+        """A loop along the lines, in as many lanes as there are lines."""
+        if self.lanes == 1:
+            return For(axis, tuple(body))
+        return For(axis, tuple(body), kind="vector", lanes=self.lanes)
+
+    def finish(self, first: Expr, side: int) -> tuple[Statement, ...]:
+        """Write the results, several rows at a time, which the stores then transpose."""
+        b, n = self.b, self.lines.length
+        together = self.lanes if self.lines.contiguous and self.lanes <= n else 1
+        block, lane = Axis(n // together, "block"), Axis(self.lanes, "lane")
+        start = b.mul(b.axis(block), b.index(together))
+        body = [For(block, (self.across(self.write(first, side, start, together, lane), lane),))]
+        if n % together:
+            lane, done = Axis(self.lanes, "lane"), b.index(n - n % together)
+            body.append(self.across(self.write(first, side, done, n % together, lane), lane))
+        return tuple(body)
+
+    def write(self, first: Expr, side: int, start: Expr, count: int, lane: Axis) -> list[Statement]:
+        """Write `count` rows of all results from row `start`."""
+        b, k = self.b, self.k
+        line = b.add(first, b.axis(lane))
+        rows = [b.add(start, b.index(p)) for p in range(count)]
+        elements = [self.load(side, row, lane) for row in rows]
+        statements: list[Statement] = []
+        for j in range(len(k.outputs)):
+            for row, element in zip(rows, elements, strict=True):
+                bits = self.bits(j, line, element)
+                statements += keys.write_bits(k, j, self.lines.index(line, row), bits)
+        return statements
+
+    def bits(self, j: int, line: Expr, element: Element) -> tuple[Expr, ...]:
+        """The bit patterns of result `j` where the sorted words are `element`."""
+        b, k = self.b, self.k
+        if self.plain:
+            name = k.inputs[0].dtype.name
+            bits = b.cast(element[0], keys.unsigned(name))
+            if name.startswith("int"):
+                bits = b.xor(bits, b.const(1 << (int(name[3:]) - 1), bits.dtype))
+            return (bits,)
+        mask = b.const((1 << self.position_bits) - 1, element[-1].dtype)
+        position = b.cast(b.and_(element[-1], mask), "int64")
+        return keys.read_bits(k, j, self.lines.index(line, position))
+
+    def load(self, side: int, row: Expr, lane: Axis) -> Element:
+        return tuple(self.b.load(tile, (row, self.b.axis(lane))) for tile in self.tiles[side])
+
+    # --- comparing ---
+    def exchange(self, rows: Rows, low: int, high: int) -> None:
+        """Put the lesser of two elements into `low` and the other one into `high`."""
+        b, x, y = self.b, rows[low], rows[high]
+        if len(x) == 1:
+            rows[low], rows[high] = (b.min(x[0], y[0]),), (b.max(x[0], y[0]),)
+            return
+        above = b.gt(x[-1], y[-1])
+        for p, q in zip(reversed(x[:-1]), reversed(y[:-1]), strict=True):
+            above = b.or_(b.gt(p, q), b.and_(b.eq(p, q), above))
+        pairs = list(zip(x, y, strict=True))
+        rows[low] = tuple(b.select(above, q, p) for p, q in pairs)
+        rows[high] = tuple(b.select(above, p, q) for p, q in pairs)
+
+    def mirrored(self, rows: Rows, run: int) -> None:
+        """The first step of merges into runs of `run`: a row with its mirror image."""
+        for begin in range(0, len(rows), run):
+            for r in range(run // 2):
+                self.exchange(rows, begin + r, begin + run - 1 - r)
+
+    def halved(self, rows: Rows, distance: int) -> None:
+        """The later steps of merges: rows at `distance`, then at half of it and so on."""
+        while distance:
+            for r in range(len(rows)):
+                if not r & distance:
+                    self.exchange(rows, r, r + distance)
+            distance //= 2
+
+    def step(self, side: int, blocks: int, inside: int, places, change) -> For:
+        """Change rows that belong together, in registers, on their way to the other tile.
+
+        `places(block, r)` gives the rows for r in range(inside); `change` takes them as a list.
+        """
+        block, r, lane = Axis(blocks, "block"), Axis(inside, "r"), Axis(self.lanes, "lane")
+        at = places(self.b.axis(block), self.b.axis(r))
+        rows = [self.load(side, row, lane) for row in at]
+        change(rows)
+        here = self.b.axis(lane)
+        saves = self.saves(1 - side, [(p, here, e) for p, e in zip(at, rows, strict=True)])
+        return For(block, (For(r, (self.across(saves, lane),)),))
+
+    def sort_runs(self, body: list[Statement]) -> int:
+        """Sort runs of `most` rows; the tile they are in afterwards."""
+        b, most = self.b, self.most
+
+        def places(block: Expr, r: Expr) -> list[Expr]:
+            start = b.mul(block, b.index(most))
+            return [b.add(start, b.index(p)) for p in range(most)]
+
+        def change(rows: Rows) -> None:
+            run = 2
+            while run <= most:
+                self.mirrored(rows, run)
+                self.halved(rows, run // 4)
+                run *= 2
+
+        body.append(self.step(0, self.rows // most, 1, places, change))
+        return 1
+
+    def merge(self, body: list[Statement], side: int, run: int) -> int:
+        """Merge sorted runs in pairs into runs of `run` rows; the tile they are in afterwards."""
+        b, blocks = self.b, self.rows // run
+        count = min(self.most, run)
+        gap = run // count
+
+        def mirrors(block: Expr, r: Expr) -> list[Expr]:
+            start = b.mul(block, b.index(run))
+            low = [b.add_index(start, r, c * gap) for c in range(count // 2)]
+            last = b.sub(b.add(start, b.index(run - 1)), r)
+            high = [b.sub(last, b.index(c * gap)) for c in reversed(range(count // 2))]
+            return [*low, *high]
+
+        def first(rows: Rows) -> None:
+            self.mirrored(rows, count)
+            self.halved(rows, count // 4)
+
+        body.append(self.step(side, blocks, gap, mirrors, first))
+        side, distance = 1 - side, gap // 2
+        while distance:
+            count = min(self.most, 2 * distance)
+            span, gap = 2 * distance, 2 * distance // count
+
+            def places(block: Expr, r: Expr, span=span, gap=gap, count=count) -> list[Expr]:
+                start = b.mul(block, b.index(span))
+                return [b.add_index(start, r, c * gap) for c in range(count)]
+
+            def rest(rows: Rows, count=count) -> None:
+                self.halved(rows, count // 2)
+
+            body.append(self.step(side, self.rows // span, gap, places, rest))
+            side, distance = 1 - side, gap // 2
+        return side
