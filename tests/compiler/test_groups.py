@@ -116,3 +116,25 @@ def test_broadcasts_are_never_stored():
     traced = fornax.jit(normalized_gradient).trace(x, x[0], x[0])
     _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
     assert description["arena_bytes"] < 1.1 * x.nbytes
+
+
+LONG = {
+    "numbers": lambda x: x * 1.001,
+    "choices": lambda x: jnp.where(x > 2, x, x * 1.01),
+    "reversed": lambda x: x[::-1] * 1.01,
+    "turned": lambda x: (x.reshape(2, -1).T * 1.01).reshape(-1),
+    "picked": lambda x: x[jnp.array([1, 0, 3, 2])] * 1.01,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_chains_may_be_longer_than_the_recursion_limit_allows(name):
+    def chain(x):
+        for _ in range(300):
+            x = LONG[name](x)
+        return x
+
+    x = rows[0, :4]
+    with fornax.disable_jit():
+        expected = chain(jnp.asarray(x))
+    np.testing.assert_allclose(fornax.jit(chain)(x), expected, rtol=1e-4)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.fuse import Fusion, Group, axes_of, opaque
 from fornax.compiler.kernels import KERNELS, STARTS_AS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
 from fornax.compiler.loop.builder import Builder, Value
@@ -32,6 +32,8 @@ class Workspace:
 
 
 Place = Var | Workspace
+#: equations of a program in which recursion over all of them stays within Python's limit
+SHORT = 100
 
 
 @record
@@ -83,12 +85,69 @@ class Emitter:
             if self.lives_in_memory(atom):
                 found = self.load(atom, index)
             else:
+                self.prepare(atom, index)
                 found = self.defined(atom, index)
             self.memo[key] = found
         return found
 
     def load(self, var: Var, index: tuple[Expr, ...]) -> Value:
         return self.b.load(self.buffer(var), index, var.type.dtype_name)
+
+    def prepare(self, var: Var, index: tuple[Expr, ...]) -> None:
+        """Put what `var` is computed from into `memo`, deepest first.
+
+        Chains of operations become as long as programs are, and `value` and the rules call each
+        other: without this, some 150 operations would exceed Python's recursion limit.
+        """
+        stack = [(var, index)]
+        while stack:
+            key = stack[-1]
+            missing = [] if key in self.memo else self.missing(*key)
+            if missing:
+                stack.extend(reversed(missing))
+                continue
+            stack.pop()
+            if key not in self.memo:
+                self.memo[key] = self.defined(*key)
+
+    def missing(self, var: Var, index: tuple[Expr, ...]) -> list[tuple[Var, tuple[Expr, ...]]]:
+        """Which elements the rule of `var` reads that are computed by rules, too, and not yet.
+
+        Left out, and found by recursion, are those inside of reductions; and in short programs all
+        that take a trial run of the rule to be known.
+        """
+        equation = self.fusion.definition[var]
+        found = []
+        if equation.primitive.pointwise:
+            for atom in equation.inputs:
+                if isinstance(atom, Var) and not self.lives_in_memory(atom):
+                    key = atom, self.place(atom, index if atom.type.shape else ())
+                    if key not in self.memo:
+                        found.append(key)
+        elif len(self.fusion.definition) > SHORT:
+            axes = set(axes_of(index))
+
+            def reader(atom: Atom):
+                def read(at: Sequence[Expr]) -> Any:
+                    if isinstance(atom, Literal) or self.lives_in_memory(atom):
+                        return self.value(atom, at)
+                    key = atom, self.place(atom, at)
+                    if key in self.memo:
+                        return self.memo[key]
+                    if axes.issuperset(axes_of(key[1])) and not has_carry(key[1]):
+                        found.append(key)
+                    return opaque(self.b, atom.type)
+
+                return read
+
+            equation.primitive.element(
+                self.b,
+                [a.type for a in equation.inputs],
+                [reader(a) for a in equation.inputs],
+                list(index),
+                **equation.params,
+            )
+        return found
 
     def place(self, var: Var, index: Sequence[Expr]) -> tuple[Expr, ...]:
         """The index in its one form: 0 along dimensions of 1."""
@@ -121,6 +180,19 @@ class Emitter:
         buffers = buffers_of(body)
         kernel = Kernel(f"k{len(self.drafts)}", buffers, tuple(body), extent, grain)
         self.drafts.append(Draft(kernel, tuple(self.places[b] for b in buffers), in_place or {}))
+
+
+def has_carry(index: Sequence[Expr]) -> bool:
+    """Whether an index depends on what a loop carries, as what `opaque` gives does."""
+    stack, seen = list(index), set()
+    while stack:
+        node = stack.pop()
+        if node.kind == "carry":
+            return True
+        if node not in seen:
+            seen.add(node)
+            stack.extend(node.args)
+    return False
 
 
 def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple, list[Var]]:

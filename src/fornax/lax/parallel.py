@@ -67,7 +67,7 @@ def axis_size(axis_name: Any) -> int:
 def axis_index(axis_name: Any) -> Any:
     """The position of this example along the axis, int32."""
     names = _names(axis_name)
-    index = None
+    index = None if names else np.int32(0)
     for name in names:
         (part,) = collectives.axis_index_p.bind(axis_name=name)
         if index is None:
@@ -103,7 +103,7 @@ def _reduced(primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
             rank = typeof(leaf).ndim
             axes = tuple(a + rank if a < 0 else a for a in numbers)
             (leaf,) = _OF_DIMENSIONS[primitive].bind(leaf, axes=axes)
-        if numbers and not names:
+        if not names:
             return leaf
         return primitive.bind(leaf, axes=names, axis_index_groups=groups)[0]
 

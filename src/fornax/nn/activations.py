@@ -18,6 +18,7 @@ from fornax.lax.selection import select
 from fornax.numpy import ufuncs as fnp
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import check, promote_inexact
+from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import clip, where
 from fornax.numpy.shaping import split
 from fornax.numpy.ufuncs import tanh
@@ -215,6 +216,7 @@ def glu(x, axis=-1):
     Raises ValueError if the size along `axis` is odd.
     """
     x = _array("glu", x)
+    axis = canonical_axis(axis, x.ndim)
     if x.shape[axis] % 2:
         raise ValueError(f"axis size must be divisible by 2, got {x.shape[axis]} along axis {axis}")
     first, second = split(x, 2, axis)

@@ -87,7 +87,8 @@ def softmax(x, axis=-1, where=None):
     result is 0 where they are false.
     """
     check("softmax", x)
-    return _softmax(x, axis if axis is None or isinstance(axis, int) else tuple(axis), where)
+    axes = None if axis is None else reductions.canonical_axes(axis, typeof(x).ndim)
+    return _softmax(x, axes, where)
 
 
 @functools.partial(custom_jvp, nondiff_argnums=(1,))

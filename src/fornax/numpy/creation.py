@@ -341,6 +341,9 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """`num` numbers from start to stop in a geometric progression."""
     start, stop = (array(v) for v in promote_inexact(start, stop))
     turn = ufuncs.sign(start)
+    # no progression starts at zero
+    nowhere = full(typeof(turn).shape, np.nan, typeof(turn).dtype)
+    turn = select_where(ufuncs.equal(start, 0), nowhere, turn)
     logs = (ufuncs.log(ufuncs.multiply(v, turn)) for v in (start, stop))
     values = linspace(*logs, num, endpoint)
     values = ufuncs.multiply(ufuncs.exp(values), turn)

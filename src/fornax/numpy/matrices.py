@@ -8,7 +8,7 @@ import numpy as np
 
 from fornax.api.eager import eager
 from fornax.ir.requested import requested
-from fornax.ir.static import static_integer
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
@@ -182,14 +182,19 @@ def triu_indices(n, k=0, m=None):
 
 def tril_indices_from(arr, k=0):
     """`tril_indices` for a matrix of the shape of `arr`."""
-    shape = typeof(asarray(arr)).shape
-    return tril_indices(shape[-2], k, shape[-1])
+    return tril_indices(*_sides("tril_indices_from", arr, k))
 
 
 def triu_indices_from(arr, k=0):
     """`triu_indices` for a matrix of the shape of `arr`."""
+    return triu_indices(*_sides("triu_indices_from", arr, k))
+
+
+def _sides(name: str, arr: Any, k: Any) -> tuple[int, Any, int]:
     shape = typeof(asarray(arr)).shape
-    return triu_indices(shape[-2], k, shape[-1])
+    if len(shape) != 2:
+        raise ValueError(f"{name}: Only 2-D inputs are accepted, got an array of shape {shape}")
+    return shape[0], k, shape[1]
 
 
 def diag_indices(n, ndim=2):
@@ -227,6 +232,11 @@ def unravel_index(indices, shape):
 def ravel_multi_index(multi_index, dims, mode="raise", order="C", *, dtype=None):
     """Flat indices from index arrays, of `dtype`. mode: 'raise' (concrete only), 'wrap', 'clip'."""
     parts = [asarray(x) for x in multi_index]
+    dims = static_integers(dims, "dims")
+    if len(parts) != len(dims):
+        raise ValueError(
+            f"ravel_multi_index: {len(parts)} index arrays for an array of {len(dims)} dimensions"
+        )
     if mode == "raise":
         for part, extent in zip(parts, dims, strict=True):
             values = np.asarray(part)

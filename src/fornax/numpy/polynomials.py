@@ -37,6 +37,8 @@ def polyval(p, x, *, unroll=16):
     """The polynomial p at x, by Horner's rule."""
     check("polyval", p, x)
     p, x = (asarray(v) for v in promote_dtypes(concrete_form(p), concrete_form(x)))
+    if not typeof(p).ndim:
+        raise IndexError("polyval: the polynomial is a 1-D array of coefficients, got a number")
     lead = typeof(p).shape[1:]
     shape = broadcast_shapes(lead, typeof(x).shape)
     result = full(shape, 0, typeof(p).dtype)

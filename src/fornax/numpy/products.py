@@ -12,6 +12,7 @@ from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
 from fornax.ir.source import located
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
 from fornax.numpy import ufuncs
@@ -171,7 +172,20 @@ def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_
             )
         left, right = tuple(range(ra - axes, ra)), tuple(range(axes))
     else:
-        left, right = ((k,) if isinstance(k, int | np.integer) else tuple(k) for k in axes)
+        pair = axes if isinstance(axes, Sequence | np.ndarray) and not isinstance(axes, str) else ()
+        if len(pair) != 2:
+            raise TypeError(
+                located(
+                    "tensordot axes argument must be an int, a pair of ints, or a pair of "
+                    f"lists/tuples of ints, got {axes!r:.80}",
+                    "the pair says which dimensions of a and of b are summed over",
+                    "axes=1, or axes=((0,), (1,))",
+                )
+            )
+        left, right = (
+            (static_integer(k, "axes"),) if not isinstance(k, Sequence | np.ndarray) else
+            static_integers(k, "axes") for k in pair
+        )  # fmt: skip
         if len(left) != len(right):
             raise TypeError(
                 f"tensordot axes sequences must have equal length, got {left} and {right}"

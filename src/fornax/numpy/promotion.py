@@ -96,13 +96,24 @@ def joint_dtype(*types: ArrayType) -> tuple[Dtype, bool]:
 
 def promote_dtypes(*args: Any) -> list[Any]:
     """The arguments with their joint dtype."""
-    dtype, weak = joint_dtype(*map(typeof, args))
+    args, types = _typed(args)
+    dtype, weak = joint_dtype(*types)
     return [as_dtype(x, dtype, weak) for x in args]
+
+
+def _typed(args: tuple[Any, ...]) -> tuple[Sequence[Any], list[ArrayType]]:
+    """The arguments, those with `__jax_array__` as the arrays behind them, and their types."""
+    try:
+        return args, [typeof(x) for x in args]
+    except TypeError:
+        args = tuple(concrete_form(x) for x in args)
+        return args, [typeof(x) for x in args]
 
 
 def promote_inexact(*args: Any) -> list[Any]:
     """The arguments with their joint dtype, a floating one for integers."""
-    dtype, weak = joint_dtype(*map(typeof, args))
+    args, types = _typed(args)
+    dtype, weak = joint_dtype(*types)
     if not dtypes.is_inexact(dtype):
         dtype = inexact(dtype)
     return [as_dtype(x, dtype, weak) for x in args]

@@ -11,6 +11,7 @@ from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
+from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
@@ -107,7 +108,15 @@ def _reduce(
 
 
 def where_mask(where: Any, shape: tuple[int, ...]) -> Any:
-    mask = as_dtype(asarray(where), dtypes.bool_)
+    mask = asarray(where)
+    if typeof(mask).dtype != dtypes.bool_:
+        raise ValueError(
+            located(
+                f"where must be None or a boolean array; got where.dtype={typeof(mask).dtype}",
+                "it says of every element whether it counts",
+                "a comparison such as x != 0, or where.astype(bool)",
+            )
+        )
     old = typeof(mask).shape
     return broadcast_in_dim(mask, shape, range(len(shape) - len(old), len(shape)))
 

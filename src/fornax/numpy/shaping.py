@@ -474,7 +474,10 @@ def flipud(m):
 @eager(static="k axes")
 def rot90(m, k=1, axes=(0, 1)):
     """Rotated by k quarter turns in the plane of `axes`."""
-    first, second = canonical_axes(axes, ndim(m))
+    plane = canonical_axes(axes, ndim(m))
+    if len(plane) != 2:
+        raise ValueError(f"rot90: axes must be two different axes, got {axes!r}")
+    first, second = plane
     k = static_integer(k, "k") % 4
     if k == 0:
         return asarray(m)

@@ -84,6 +84,14 @@ def _logistic(key, *, shape, dtype):
 
 
 # --- Gumbel ------------------------------------------------------------------------------------
+def gumbel_mode(mode: str | None) -> str:
+    """The mode, "low" for None. Raises ValueError for what is none."""
+    chosen = "low" if mode is None else mode
+    if chosen not in ("highest", "high", "low"):
+        raise ValueError(f"Must provide valid mode for gumbel got: {mode}")
+    return chosen
+
+
 def gumbel(
     key: Any,
     shape: Sequence[int] = (),
@@ -99,10 +107,7 @@ def gumbel(
     """
     keys, _ = typed("gumbel", key)
     dtype = float_dtype("gumbel", dtype)
-    mode = "low" if mode is None else mode
-    if mode not in ("highest", "high", "low"):
-        raise ValueError(f"Must provide valid mode for gumbel got: {mode}")
-    return standard_gumbel(keys, shape=shape_of(shape), dtype=dtype, mode=mode)
+    return standard_gumbel(keys, shape=shape_of(shape), dtype=dtype, mode=gumbel_mode(mode))
 
 
 @sampler

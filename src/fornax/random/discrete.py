@@ -15,7 +15,7 @@ from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis, expand_dims, reshape
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.primitives.random import random_bits, random_split
-from fornax.random.continuous import standard_gumbel
+from fornax.random.continuous import gumbel_mode, standard_gumbel
 from fornax.random.keys import typed
 from fornax.random.sampler import check_shape, sampler, shape_of
 from fornax.random.uniform_family import randint, uniform
@@ -51,7 +51,7 @@ def categorical(
     check_shape("categorical", shape, batch)
     return _categorical(
         keys, logits, axis=canonical_axis(axis, logits.ndim) - logits.ndim, shape=shape,
-        replace=bool(replace), mode=mode or "low",
+        replace=bool(replace), mode=gumbel_mode(mode),
     )  # fmt: skip
 
 
@@ -183,5 +183,5 @@ def _weighted(key, p, count, shape, replace, mode):
         sums = fnp.cumsum(p)
         place = sums[-1] * (1 - uniform(key, shape, dtype=p.dtype))
         return fnp.searchsorted(sums, place).astype(index)
-    noise = standard_gumbel(key, shape=(count,), dtype=p.dtype, mode=mode or "low")
+    noise = standard_gumbel(key, shape=(count,), dtype=p.dtype, mode=gumbel_mode(mode))
     return _largest(noise + fnp.log(p), math.prod(shape)).astype(index)

@@ -12,10 +12,10 @@ from fornax import settings
 from fornax.api.jit import jit
 from fornax.ir.requested import requested
 from fornax.ir.source import located
+from fornax.ir.static import static_shape
 from fornax.ir.trace import current
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_shapes
-from fornax.lax.shapes import sizes
 from fornax.runtime.eager import PROMOTE_AFTER
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import promote
@@ -85,7 +85,7 @@ def integer_dtype(name: str, dtype: Any, error: type[Exception] = ValueError) ->
 
 def shape_of(shape: Sequence[int]) -> tuple[int, ...]:
     """A shape as a tuple of integers. Raises ValueError for negative ones."""
-    found = sizes(shape)
+    found = static_shape(shape)
     if any(n < 0 for n in found):
         raise ValueError(
             located(

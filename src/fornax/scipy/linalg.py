@@ -180,6 +180,8 @@ def _order(pivots: Any, rows: int) -> Any:
 
 def lu_solve(lu_and_piv, b, trans=0, overwrite_b=False, check_finite=True):
     """x with op(a) x = b, given `lu_factor` of a; trans as in `solve_triangular`."""
+    if not isinstance(lu_and_piv, tuple | list) or len(lu_and_piv) != 2:
+        raise ValueError("lu_solve: the pair that lu_factor returns is needed first")
     factors, pivots = lu_and_piv
     factors, b = _arrays("lu_solve", factors, b)
     if trans not in (0, 1, 2):
