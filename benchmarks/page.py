@@ -44,10 +44,8 @@ def spread(row: dict, side: str) -> str:
     found = row["sides"].get(side)
     if not found:
         return "–"
-    if "error" in found:
-        return "failed"
-    middle = show(summary.seconds(row, side))
-    if row.get("quick") or found["third"] < 1.2 * found["first"]:
+    middle = summary.shown(row, side)
+    if "error" in found or row.get("quick") or found["third"] < 1.2 * found["first"]:
         return middle
     return f"{middle} ({show(found['first'])} to {show(found['third'])})"
 

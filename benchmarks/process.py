@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Failed(Exception):
-    """A side could not run a case; the message says why."""
+    """A side could not run a case; the message says why, `beyond` after how many seconds."""
+
+    def __init__(self, message: str, beyond: float | None = None):
+        super().__init__(message)
+        self.beyond = beyond
 
 
 class Worker:
@@ -35,7 +39,7 @@ class Worker:
     def _answer(self, patience: float) -> dict:
         if not self.answers.select(patience):
             self.kill()
-            raise Failed(f"no answer within {patience:g} s")
+            raise Failed(f"no answer within {patience:g} s", patience)
         line = self.process.stdout.readline()
         if not line:
             self.kill()

@@ -106,6 +106,8 @@ class Runner:
             action()
         except Failed as error:
             row["sides"][side]["error"] = str(error)
+            if row["unit"] == "first" and error.beyond:
+                row["sides"][side]["beyond"] = error.beyond
             return False
         return True
 
@@ -166,8 +168,8 @@ def machine() -> dict:
 def line(name: str, row: dict, found: dict[str, float]) -> str:
     """One line of print."""
     text = f"{name:58}"
-    for side, values in row["sides"].items():
-        shown = "failed" if "error" in values else summary.show(summary.seconds(row, side))
+    for side in row["sides"]:
+        shown = summary.shown(row, side)
         text += f" {side} {shown:>8}"
     if (ratio := summary.ratio(row)) is not None:
         text += f"  x {ratio:<6.3g}"

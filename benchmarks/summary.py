@@ -31,11 +31,19 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
 
 def seconds(row: dict, side: str) -> float | None:
     """What counts of a side: the median; in a quick run, where others load the machine, the
-    least."""
+    least. Of a first call that JAX did not end in time, the time that it was given."""
     found = row["sides"].get(side)
     if not found or "error" in found:
-        return None
-    return found["least" if row.get("quick") else "median"]
+        return found.get("beyond") if found and side != "fornax" else None
+    return found.get("least" if row.get("quick") else "median")
+
+
+def shown(row: dict, side: str) -> str:
+    """Seconds of a side as text."""
+    found = row["sides"].get(side, {})
+    if "error" not in found:
+        return show(seconds(row, side))
+    return f"> {show(found['beyond'])}" if "beyond" in found else "failed"
 
 
 def ratio(row: dict, side: str = "jax") -> float | None:

@@ -35,8 +35,7 @@ def lines(group: str, record: dict) -> list[str]:
     for name, row in sorted(rows.items(), key=lambda item: summary.ratio(item[1]) or 0):
         ratio, share = summary.ratio(row), summary.share(row, limits)
         found.append(
-            f"{name:62} {summary.show(summary.seconds(row, 'fornax')):>9} "
-            f"{summary.show(summary.seconds(row, 'jax')):>9} "
+            f"{name:62} {summary.shown(row, 'fornax'):>9} {summary.shown(row, 'jax'):>9} "
             f"{f'{ratio:.3g}' if ratio else '–':>7} {summary.busy(row):>6} "
             f"{f'{share:.0%}' if share else '':>5} "
             f"{'; '.join(summary.missed(row, limits))}".rstrip()

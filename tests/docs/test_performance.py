@@ -45,7 +45,9 @@ def test_ratios_shares_and_goals(bench):
     assert summary.share(row | {"bound": "f32"}, limits) == 0.5
     assert summary.missed(row, limits) == ["40% of the limit instead of 50%", "more than 1.5 s"]
     failed = row | {"sides": {"fornax": {"error": "no"}, "jax": sides["jax"]}}
-    assert summary.missed(failed, limits) == ["no"]
+    assert summary.missed(failed, limits) == ["no"] and summary.shown(failed, "fornax") == "failed"
+    late = row | {"sides": {"fornax": sides["fornax"], "jax": {"error": "late", "beyond": 20.0}}}
+    assert summary.ratio(late) == 10.0 and summary.shown(late, "jax") == "> 20 s"
     group = summary.group({"a": row, "b": row | {"quick": True}, "c": failed})
     assert group["cases"] == 3 and group["compared"] == 2 and group["worst"] == "a"
     assert abs(group["mean"] - 10**0.5) < 1e-12
