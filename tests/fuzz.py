@@ -177,10 +177,13 @@ def make(seed: int) -> Program:
 class Running:
     """The values of a program, or of a body in it, so far."""
 
-    def __init__(self, values: Sequence[V], x64: bool, backwards: bool = False):
+    def __init__(
+        self, values: Sequence[V], x64: bool, backwards: bool = False, forwards: bool = False
+    ):
         self.values = list(values)
         self.x64 = x64
-        self.backwards = backwards  #: derivatives may be taken backwards
+        #: derivatives may be taken in these directions
+        self.backwards, self.forwards = backwards, forwards
         self.next_body: tuple[Instruction, ...] = ()
 
     def value(self, k: int) -> V:
@@ -195,12 +198,13 @@ class Running:
                 return fit(other, v.shape)
         return exact_pool(v.shape)
 
-    def body(self, backwards: bool = False) -> Callable[..., V]:
+    def body(self, backwards: bool, forwards: bool) -> Callable[..., V]:
         """The body of the instruction that is being run, a function of values."""
-        instructions, x64, backwards = self.next_body, self.x64, backwards or self.backwards
+        instructions = self.next_body
+        inherited = self.x64, backwards or self.backwards, forwards or self.forwards
 
         def call(*values: V) -> V:
-            inner = Running(values, x64, backwards)
+            inner = Running(values, *inherited)
             inner.run(instructions)
             return inner.values[-1]
 

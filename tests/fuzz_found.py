@@ -23,6 +23,12 @@ FOUND: tuple[Program, ...] = (
     ), (
         I("custom", (4, 3), 61, (I("scan", (2, 57), 41, (I("padded", (1, 11), 61),)),)),
     )),
+    # an epilogue that reads through reshapes, whose index has lanes beyond the end
+    Program((
+        Input("float32", (1, 5), 956812),
+    ), (
+        I("grad", (3, 46), 55, (I("written", (3, 22), 12), I("product", (3, 54), 28))),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

@@ -17,6 +17,8 @@ from tests.fuzz_values import V, convert, like, real, tame, value
 NESTED: set[str] = set()
 #: operations that may run their bodies backwards, where loops of unknown length cannot be
 BACKWARDS = ("grad", "derivative", "checkpoint", "custom")
+#: and forwards, where `custom_vjp` cannot be
+FORWARDS = ("derivative", "custom")
 
 
 def nested(weight: int = 2) -> Callable:
@@ -26,7 +28,7 @@ def nested(weight: int = 2) -> Callable:
     def enter(function):
         def apply(x, y, choice, program):
             name = function.__name__
-            body = program.body(backwards=name in BACKWARDS)
+            body = program.body(name in BACKWARDS, name in FORWARDS)
             return function(x, y, choice, program, body)
 
         apply.__name__ = function.__name__
@@ -139,7 +141,7 @@ def custom(x, y, choice, program, body):
     x = real(x)
     watched = Watched(lambda v: tame(body(v, v)), x)
 
-    if choice % 2:
+    if choice % 2 or program.forwards:
         f = fx.custom_jvp(watched)
 
         @f.defjvp

@@ -60,6 +60,8 @@ class Emitter:
         self.memo: dict[tuple, Value] = {}
         self.results: dict[tuple, list[Value]] = {}
         self.drafts: list[Draft] = []
+        #: the element of a heavy operation's result that is being stored
+        self.given: dict[Var, Value] = {}
 
     def buffer(self, var: Var, role: str = "in") -> Buffer:
         found = self.buffers.get(var)
@@ -84,6 +86,10 @@ class Emitter:
         if found is None:
             if self.lives_in_memory(atom):
                 found = self.load(atom, index)
+            elif atom in self.given:
+                # an epilogue reads the element it follows and no other (`fuse.joins`): this is its
+                # index in another form, as lanes beyond the end make the kernel's index larger
+                return self.given[atom]
             else:
                 self.prepare(atom, index)
                 found = self.defined(atom, index)
@@ -368,6 +374,7 @@ class GroupContext(KernelContext):
             self.emitter.memo.clear()
             self.emitter.results.clear()
         self.emitter.memo[(var, index)] = value
+        self.emitter.given = {var: value}
         done = []
         if var in self.emitter.in_memory or var in self.read_back:
             done.extend(self.emitter.stores(var, index, value))
