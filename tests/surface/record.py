@@ -22,7 +22,7 @@ def encoded(x):
     values = numpy.asarray(x).ravel()
     if x.dtype.kind == "c":
         values = values.view(numpy.float32 if x.dtype.itemsize == 8 else numpy.float64)
-    if values.dtype.kind not in "biu":
+    if values.dtype.kind not in "biu" and not x.dtype.name.endswith("int4"):
         values = [float(f"{v:.9g}") for v in values.astype(numpy.float64).tolist()]
     else:
         values = values.tolist()

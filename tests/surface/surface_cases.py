@@ -40,6 +40,50 @@ ARRAYS = {
     "KM": numpy.array([7, 9, 2**32 - 1, 2**32 - 1], "uint32"),
     "GS": numpy.array([2, 1, 0, 2], "int32"),
     "GB": numpy.array([[2, 1, 0, 2], [0, 3, 3, 0]], "int32"),
+    "V32": numpy.array([1, 2, 0, 3, 3, 0, 7, 5], "int32"),
+    "W32": numpy.array([5, 0, 1, 2, 7, 4, 2, 1], "int32"),
+    "E": numpy.array(
+        [
+            0.0,
+            -0.0,
+            1,
+            -1,
+            0.3,
+            -0.7,
+            2.5,
+            3.5,
+            7,
+            8,
+            -8,
+            -9,
+            15,
+            16,
+            100,
+            240,
+            248,
+            448,
+            449,
+            464,
+            465,
+            480,
+            1e4,
+            57344,
+            61440,
+            65504,
+            -1e4,
+            1e-3,
+            2**-6,
+            2**-7,
+            2**-9,
+            2**-10,
+            0.00098,
+            2**-14,
+            numpy.inf,
+            -numpy.inf,
+            numpy.nan,
+        ],
+        "float32",
+    ),
     "H16": _floats(6, 3, dtype="float16"),
 }
 
@@ -360,6 +404,49 @@ MATRICES = [
     f"{_L}.lu(I)", f"{_L}.cholesky(M)", f"{_L}.eigh(M)", f"{_L}.eig(M)",
 ]  # fmt: skip
 
+_SMALL = (
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "float8_e4m3fnuz",
+    "float8_e5m2fnuz",
+    "int4",
+    "uint4",
+)
+_WIDE = ("bool", "int8", "uint8", "int32", "uint32", "float16", "bfloat16", "float32", "complex64")
+
+
+def _numbers(dtype):
+    """An expression for numbers of a dtype that conversion shows the edges of."""
+    if dtype == "bool" or "int" in dtype and dtype != "int4":
+        return f"(W32 - V32 if '{dtype}'[0] != 'u' else V32).astype('{dtype}')"
+    return f"E.astype('{dtype}')"
+
+
+SMALL = [
+    *(f"{_numbers(w)}.astype('{s}').astype('float32')" for s in _SMALL for w in _WIDE),
+    *(f"E.astype('{s}').astype('{w}')" for s in _SMALL for w in (*_WIDE, *_SMALL)
+      if s[0] == "f" or w not in _SMALL),
+    *(f"V32.astype('{s}').{more}" for s in _SMALL for more in (
+        "reshape(4, 2).T", "at[1].set(0)", "at[1].add(1)", "sum()", "max()", "min()", "argmax()",
+        "sort()", "mean()", "dtype.name") if s[0] == "f" or more != "sum()"),
+    *(f"jnp.{f}(V32.astype('{s}'), W32.astype('{s}'))" for s in _SMALL for f in (
+        "add", "subtract", "multiply", "divide", "maximum", "equal", "less", "dot", "matmul")),
+    *(f"jnp.add(V32.astype('{s}'), jnp.ones(8, '{o}'))" for s in _SMALL
+      for o in ("float32", "int32", "bfloat16", "bool", *_SMALL)),
+    *(f"jax.nn.softmax((V32 * 3).astype('{s}'))" for s in ("int4", "uint4", "float8_e4m3fn")),
+    *(f"(V32.astype('{s}') - 7 * W32.astype('{s}')).astype('float32')" for s in _SMALL),
+    *(f"vmap(lambda x: x + x)(V32.astype('{s}'))" for s in _SMALL),
+    *(f"lax.scan(lambda c, x: (c + x, c), jnp.zeros((), '{s}'), V32.astype('{s}'))"
+      for s in _SMALL),
+    *(f"grad(lambda x: (x.astype('{s}').astype('float32') * V32).sum())(W32.astype('float32'))"
+      for s in _SMALL),
+    *(f"grad(lambda x: (x * x).sum())(V32.astype('{s}'))" for s in _SMALL),
+    *(f"lax.bitcast_convert_type(V32.astype('{s}'), 'uint8')" for s in _SMALL if s[0] == "f"),
+    *(f"lax.mul(V32.astype('{s}'), jnp.ones(8, 'float32'))" for s in _SMALL),
+    *(f"jax.random.normal(jax.random.key(0), (3,), '{s}')" for s in ("float8_e5m2", "int4")),
+    *(f"(jnp.zeros(2, '{s}'), jnp.full(2, 3, '{s}'), jnp.arange(3, dtype='{s}'))" for s in _SMALL),
+]  # fmt: skip
+
 SUBJECTS = {
     "bits": BITS,
     "products": PRODUCTS,
@@ -367,6 +454,7 @@ SUBJECTS = {
     "universal": UNIVERSAL,
     "slices": SLICES,
     "matrices": MATRICES,
+    "small": SMALL,
 }
 
 

@@ -75,7 +75,13 @@ class ConvertElementType(Primitive):
     pointwise = True
 
     def element(self, b, types, operands, index, *, new_dtype, weak_type):
-        return [b.cast(operands[0](index), new_dtype.name)]
+        value = operands[0](index)
+        if new_dtype.name in ("int4", "uint4") and dtypes.is_inexact(types[0].dtype):
+            wide = new_dtype.name.replace("4", "8")  # casts saturate at whole bytes
+            info = dtypes.iinfo(new_dtype)
+            value = b.op("min", b.cast(value, wide), b.const(int(info.max), wide))
+            value = b.op("max", value, b.const(int(info.min), wide))
+        return [b.cast(value, new_dtype.name)]
 
 
 class BitcastConvertType(Primitive):

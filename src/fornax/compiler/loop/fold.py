@@ -349,7 +349,7 @@ def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         rounded = meaning.evaluate("cast", (value,), x.dtype)
         return b.node("const", dtype, meaning.evaluate("cast", (rounded,), dtype).item())
     if not contains(x.dtype, inner.dtype):
-        whole = not is_float(x.dtype) and not is_float(inner.dtype)
+        whole = not is_float(x.dtype) and not is_float(inner.dtype) and x.dtype not in STORAGE
         if whole and not is_float(dtype) and WIDTH[dtype] <= WIDTH[x.dtype] and dtype != "bool":
             return b.op("cast", inner, dtype=dtype)  # both cut off high bits
         return None
