@@ -44,6 +44,19 @@ FOUND = (
     ("fx.nn.glu(1.0)", "ValueError"),
     ("fx.nn.softmax(np.ones(3), axis=np.array(0))", None),
     ("fx.lax.pmax(1.0, ())", None),
+    ("fx.numpy.ones(np.array(3))", None),
+    ("fx.numpy.choose(np.zeros(0, int), np.zeros(0))", "ValueError"),
+    ("fx.numpy.unwrap(1)", "ValueError"),
+    ("fx.numpy.linalg.cross(1.0, np.ones(3))", "ValueError"),
+    ("fx.numpy.diag_indices_from(np.ones(3))", "ValueError"),
+    ("fx.lax.index_take(np.ones(3), np.ones(1), ())", "TypeError"),
+    ("fx.lax.while_loop(lambda x: None, len, {'a': np.ones(3)})", "TypeError"),
+    ("fx.numpy.unique_values(fx.random.key(0))", "TypeError"),
+    # settings and scopes
+    ("fx.numpy_rank_promotion(np.ones(3))", "ValueError"),
+    ("fx.default_matmul_precision([[1, 2], [3]])", "ValueError"),
+    ("fx.named_scope(1j)", "TypeError"),
+    ("fx.sharding.use_abstract_mesh(lambda x: x)", "ValueError"),
     # values
     ("fx.numpy.sum(np.ones(3), where=np.ones(3))", "ValueError"),
     ("fx.random.categorical(fx.random.key(0), np.ones(3), mode='fill')", "ValueError"),
@@ -78,6 +91,12 @@ def test_calls_that_were_answered_wrongly_once(session, text, error):
         assert ours[0] == "value", ours
     else:
         assert ours[0] == "error" and error in ours[1], ours
+
+
+@pytest.mark.parametrize("name", ("positive", "real", "trunc", "conj"))
+def test_what_changes_nothing_gives_arrays_of_dtypes_that_there_are(session, name):
+    ours = session.ours.evaluate(f'fx.numpy.{name}(array("int64", (3,)))')
+    assert ours[1][0][1] == "int32"
 
 
 def test_a_few_calls(session):

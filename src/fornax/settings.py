@@ -143,6 +143,19 @@ def intern(values: Settings) -> Settings:
     return _interned.setdefault(key, values)
 
 
+def check(name: str, value: Any) -> None:
+    """Raise ValueError, as `intern` does, unless a setting may have this value."""
+    plain = field_name(name)
+    if plain in FIELDS:
+        try:
+            hash(value)
+        except TypeError:
+            raise ValueError(
+                f"setting {plain} cannot be {value!r:.80} of type {type(value)}"
+            ) from None
+        intern(replace(Settings(), **{plain: value}))
+
+
 def field_name(name: str) -> str:
     """The field for a setting's name, with or without JAX's prefix."""
     plain = name.removeprefix("jax_")

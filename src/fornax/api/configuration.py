@@ -96,6 +96,7 @@ class Setting:
                 f"Context manager for {self.__name__} config option requires an argument "
                 "representing the new value for the config option."
             )
+        settings.check(self.__name__, new_val)
         return _holding(self.__name__, new_val)
 
 

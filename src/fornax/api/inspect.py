@@ -142,9 +142,13 @@ def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[
     return named
 
 
-@contextlib.contextmanager
-def named_scope(name: str) -> Iterator[None]:
+def named_scope(name: str) -> contextlib.AbstractContextManager[None]:
     """A name for the operations in the body of a `with`. Raises TypeError if it is no string."""
     if not isinstance(name, str):
-        raise TypeError(f"named_scope name argument must be a string, got {name}")
+        raise TypeError(f"named_scope name argument must be a string, got {name!r:.80}")
+    return _scope()
+
+
+@contextlib.contextmanager
+def _scope() -> Iterator[None]:
     yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,11 +87,13 @@ class set_mesh:  # noqa: N801  (JAX's name)
         set_current(self._before)
 
 
-@contextlib.contextmanager
-def use_abstract_mesh(mesh: AbstractMesh) -> Iterator[None]:
-    """Make an abstract mesh current for the body of a `with`."""
-    with mesh_scope(mesh):
-        yield
+def use_abstract_mesh(mesh: AbstractMesh) -> contextlib.AbstractContextManager[Any]:
+    """Make an abstract mesh current for the body of a `with`. Raises ValueError for others."""
+    if not isinstance(mesh, AbstractMesh):
+        raise ValueError(
+            f"Expected mesh of type `jax.sharding.AbstractMesh`. Got type: {type(mesh)}"
+        )
+    return mesh_scope(mesh)
 
 
 def get_mesh() -> Mesh:

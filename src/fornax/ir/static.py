@@ -68,7 +68,8 @@ def static_shape(shape: Any) -> tuple[int, ...]:
 
     Raises TypeError for traced values and for what is no integer.
     """
-    several = isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str)
+    array = isinstance(shape, np.ndarray) and shape.ndim > 0
+    several = array or (isinstance(shape, Sequence) and not isinstance(shape, str))
     sizes = tuple(shape) if several else (shape,)
     for size in sizes:
         if isinstance(size, Tracer) and size.concrete() is None:

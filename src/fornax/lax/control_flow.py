@@ -369,6 +369,8 @@ def check_condition(cond: Traced) -> None:
                 f"cond_fun must return a boolean scalar, but got pytree {cond.out_tree}.", *wanted
             )
         )
+    if len(cond.out_types) != 1:
+        raise TypeError(located("cond_fun must return a boolean scalar, but got None.", *wanted))
     (found,) = cond.out_types
     if found.shape or found.dtype != dtypes.bool_:
         raise TypeError(

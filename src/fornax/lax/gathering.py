@@ -268,6 +268,11 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
     """Slices of size 1 along `axes` at places given by vectors, one per axis; they come first."""
     shape = typeof(src).shape
     axes = tuple(canonical_axis(a, len(shape)) for a in axes)
+    if len(idxs) != len(axes) or not axes or any(typeof(i).ndim != 1 for i in idxs):
+        raise TypeError(
+            f"index_take: one vector of indices for each axis is needed, got {len(idxs)} for "
+            f"axes {axes}"
+        )
     count = typeof(idxs[0]).shape[0]
     columns = [
         reshape(normalized_index(i, shape[a], dtypes.int32), (count, 1))

@@ -205,6 +205,8 @@ def diag_indices(n, ndim=2):
 def diag_indices_from(arr):
     """The indices of the main diagonal of a square array."""
     shape = typeof(asarray(arr)).shape
+    if len(shape) < 2:
+        raise ValueError(f"input array must be at least 2-d, got an array of shape {shape}")
     if len(set(shape)) > 1:
         raise ValueError("All dimensions of input must be of equal length")
     return diag_indices(shape[0], len(shape))

@@ -17,6 +17,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.numpy import methods  # noqa: F401  (arrays get their operators)
 from fornax.numpy.accepted import check, concrete_form, is_arraylike
 from fornax.primitives.convert import convert_element_type
+from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.scalars.promotion import inexact, promote
@@ -66,7 +67,7 @@ def as_value(x: Any) -> Any:
     if isinstance(x, _SCALARS) or isinstance(x, np.generic):
         type = typeof(x)
         return _native.from_numpy(np.asarray(_wrapped(x, type.dtype)), type.weak_type, True)
-    return x if isinstance(x, Array | Tracer) else as_dtype(x, typeof(x).dtype)
+    return x if isinstance(x, Tracer) else to_array(x)
 
 
 def scalar(x: Any, dtype: Dtype) -> Any:

@@ -92,12 +92,12 @@ def issubdtype(a, b):
 
 def finfo(dtype):
     """Limits of a floating dtype."""
-    return dtypes.finfo(dtype)
+    return dtypes.finfo(getattr(dtype, "dtype", dtype))
 
 
 def iinfo(dtype):
     """Limits of an integer dtype."""
-    return dtypes.iinfo(dtype)
+    return dtypes.iinfo(getattr(dtype, "dtype", dtype))
 
 
 def _type(x: Any) -> Any:

@@ -220,6 +220,7 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
     dtype = typeof(p).dtype
     if dtypes.is_complex(dtype):
         raise ValueError("unwrap: complex values are not supported")
+    axis = canonical_axis(axis, typeof(p).ndim)
     if typeof(p).shape[axis] == 0:
         return promote_inexact(p)[0]
     if not dtypes.is_inexact(dtype) and isinstance(period, float):

@@ -111,6 +111,8 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     A join of weak types only is weak. Raises TypePromotionError where none exists.
     """
     pairs = list(operands)
+    if not pairs:
+        raise ValueError("at least one array or dtype is required to promote")
     first = pairs[0]
     if all(p == first for p in pairs) and d.computable(first[0]) is not None:
         return first[0], first[1] and first[0] != d.bool_

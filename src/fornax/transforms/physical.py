@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.errors import message
 from fornax.ir.jaxpr import Jaxpr, Literal, Var, subprograms
 from fornax.ir.primitive import REGISTRY, Primitive
 from fornax.ir.trace import new_trace
@@ -73,7 +74,14 @@ def bind_on_words(
         if key_dtype_of(type) is not None:
             x = place(x, dim, size, type.ndim)
         elif dim is not None:  # comparisons say how the words' results become the keys'
-            assert primitive.over_words is not None
+            if primitive.over_words is None:
+                raise TypeError(
+                    message(
+                        f"{primitive.name} does not accept dtype {dtype.name}",
+                        why="its meaning for random keys is not defined by that for their words",
+                        attempt="random.key_data(key), which gives the words",
+                    )
+                )
             (x,) = REGISTRY[primitive.over_words].bind(x, axes=(dim,))
         results.append(x)
     return results

@@ -14,7 +14,7 @@ from fornax.numpy.creation import asarray, eye
 from fornax.numpy.linalg import decompositions, equations
 from fornax.numpy.products import matmul, tensordot, vecdot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact
-from fornax.numpy.reductions import canonical_axes, keep_dims
+from fornax.numpy.reductions import canonical_axes, canonical_axis, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
 
 __all__ = [
@@ -127,10 +127,9 @@ def outer(x1, x2, /):
 def cross(x1, x2, /, *, axis=-1):
     """The vector product of 3-vectors along `axis`."""
     x1, x2 = asarray(x1), asarray(x2)
-    if typeof(x1).shape[axis] != 3 or typeof(x2).shape[axis] != 3:
-        raise ValueError(
-            f"Both inputs must be vectors of 3, but have {x1.shape[axis]} and {x2.shape[axis]}"
-        )
+    sizes = [typeof(x).shape[canonical_axis(axis, typeof(x).ndim)] for x in (x1, x2)]
+    if sizes != [3, 3]:
+        raise ValueError(f"Both inputs must be vectors of 3, but have {sizes[0]} and {sizes[1]}")
     return products.cross(x1, x2, axis=axis)
 
 
