@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "denormals.hpp"
 #include "threads.hpp"
 
 namespace fornax {
@@ -14,10 +15,12 @@ using Clock = std::chrono::steady_clock;
 struct KernelCall {
   Kernel kernel;
   void** arguments;
+  bool flush;
 };
 
 void run_part(void* context, int64_t begin, int64_t end, int64_t worker) {
   auto* call = static_cast<KernelCall*>(context);
+  Denormals mode(call->flush);
   call->kernel(call->arguments, begin, end, worker);
 }
 
@@ -95,7 +98,7 @@ bool interpret(const Table& table, void** slots, int64_t* counters, void** argum
         const uint32_t* slot = indices + step.a;
         for (uint32_t i = 0; i < step.b; ++i) arguments[i] = slots[slot[i]];
         if (parallel && step.x > step.y) {
-          KernelCall call{step.address, arguments};
+          KernelCall call{step.address, arguments, table.flush};
           parallel_for(step.x, step.y, run_part, &call);
         } else {
           step.address(arguments, 0, step.x, 0);
@@ -134,9 +137,11 @@ bool interpret(const Table& table, void** slots, int64_t* counters, void** argum
         next = indices[step.b + std::clamp<int64_t>(index, 0, step.x - 1)];
         break;
       }
-      case Operation::host:
+      case Operation::host: {
+        Denormals ieee(false);
         if (!hooks.host(step.a, slots)) return false;
         break;
+      }
     }
     if constexpr (timed) {
       auto elapsed = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin);
@@ -152,6 +157,7 @@ bool interpret(const Table& table, void** slots, int64_t* counters, void** argum
 
 bool execute(const Table& table, void** slots, int64_t* counters, void** arguments, Hooks& hooks,
              StepTime* times) {
+  Denormals mode(table.flush);
   return times ? interpret<true>(table, slots, counters, arguments, hooks, times)
                : interpret<false>(table, slots, counters, arguments, hooks, times);
 }

@@ -13,6 +13,7 @@
 #include "array.hpp"
 #include "call_key.hpp"
 #include "codegen.hpp"
+#include "denormals.hpp"
 #include "dispatch.hpp"
 #include "eager.hpp"
 #include "entry.hpp"
@@ -87,6 +88,13 @@ NB_MODULE(_native, m) {
         nb::call_guard<nb::gil_scoped_release>(),
         "Set the number of threads; 0 means the default. Programs built for fewer threads run "
         "on one.");
+  m.def("flush_denormals", [](bool flush) {
+    bool before = fornax::Denormals::flushed();
+    fornax::Denormals::set(flush);
+    return before;
+  }, "flush"_a,
+        "Whether this thread takes denormal numbers for zero from now on; gives what it did before. "
+        "Programs set this for themselves.");
   nb::class_<Generation>(m, "Generation",
                          "LLVM text being compiled on a thread beside the interpreter.")
       .def(nb::init<nb::tuple, nb::tuple, std::string, std::string, bool>(), "functions"_a,

@@ -75,6 +75,12 @@ def test_special_values_compiled(row):
     laws.special_values(row, compiled=True)
 
 
+@special
+def test_flushed_values(row):
+    pytest.importorskip("fornax.runtime.compile")
+    laws.flushed_values(row)
+
+
 @smooth
 def test_compiled_gradient(row):
     pytest.importorskip("fornax.runtime.compile")

@@ -28,8 +28,8 @@ lane and every target.
 A unit in the last place (ulp) is the distance between neighbouring floats where the exact result
 lies; a correctly rounded result is within 0.5. Each entry is the largest error among {count}
 arguments of each range ({slow} where exact values are slow to find), seeds fixed, with fused
-multiply-add and, in the second table, without (SSE2). Infinities, NaN, signed zeros and denormals
-follow C99 and are tested in `tests/loop/test_math.py`.
+multiply-add and, in the second table, without (SSE2). Infinities, NaN, signed zeros and, where they
+are not flushed, denormals follow C99 and are tested in `tests/loop/test_math.py`.
 
 * sin, cos and tan are reduced exactly for every argument up to the largest float64.
 * lgamma and digamma next to their zeros on the negative axis keep an absolute, not a relative

@@ -130,6 +130,12 @@ def set_thread_count(count: int) -> None:
     Programs built for fewer threads run on one.
     """
 
+def flush_denormals(flush: bool) -> bool:
+    """Whether this thread takes denormal numbers for zero from now on; gives what it did before.
+
+    Programs set this for themselves.
+    """
+
 # --- programs ---------------------------------------------------------------------------------
 
 class Program:
@@ -146,6 +152,7 @@ class Program:
         outputs: Sequence[tuple[Any, ...]],
         steps: Sequence[tuple[Any, ...]],
         callables: Sequence[Callable[..., Sequence[ArrayLike]]],
+        flush: bool = False,
     ) -> None: ...
     owner: Any
     @property

@@ -60,6 +60,9 @@ class Settings:
     transfer_guard_device_to_host: str | None = None
     #: (context, value) of every user context that is not at its default
     user_contexts: tuple[Any, ...] = ()
+    #: take denormal numbers for zero, as JAX does on processors: many compute with them a hundred
+    #: times slower. False: gradual underflow, as IEEE 754 and NumPy have it
+    flush_denormals: bool = True
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
     #: threads a kernel may use; 0 means as many as the process may run on

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import page, summary, table
-
-    return page, summary, table
+from benchmarks import page, summary, table
+from benchmarks.cases import CASES
 
 
-def test_the_tables_are_those_of_the_results(bench):
-    page, _, _ = bench
+def test_the_tables_are_those_of_the_results():
     assert page.page() == page.PAGE.read_text(encoding="utf-8"), "run python -m benchmarks.page"
 
 
-def test_the_plots_are_those_of_the_results(bench):
-    page, summary, table = bench
+def test_the_plots_are_those_of_the_results():
     records = table.recorded()
     assert records
     for group in set(summary.GOALS) & set(records):
@@ -31,8 +19,7 @@ def test_the_plots_are_those_of_the_results(bench):
         assert page.digest(records[group]) in text, f"{group}: run python -m benchmarks.page"
 
 
-def test_ratios_shares_and_goals(bench):
-    _, summary, _ = bench
+def test_ratios_shares_and_goals():
     sides = {"fornax": summary.spread([2.0, 1.0, 3.0]), "jax": summary.spread([4.0, 6.0])}
     row = {
         "sides": sides, "flops": 4e9, "bytes": 8e9, "bound": "copy", "share": 0.5, "limit": 1.5,
@@ -53,8 +40,7 @@ def test_ratios_shares_and_goals(bench):
     assert abs(group["mean"] - 10**0.5) < 1e-12
 
 
-def test_slopes_and_gradients(bench):
-    _, summary, _ = bench
+def test_slopes_and_gradients():
     rows = {
         "first call: 500 sines": {"sides": {"fornax": summary.spread([1.0])}},
         "first call: 10000 sines": {"sides": {"fornax": summary.spread([20.0])}},
@@ -65,19 +51,13 @@ def test_slopes_and_gradients(bench):
     assert summary.gradients(rows) == {"f, gradient": 3.0}
 
 
-def test_results_are_of_cases_that_there_are(bench):
-    _, summary, table = bench
-    from benchmarks.cases import CASES
-
+def test_results_are_of_cases_that_there_are():
     for group in set(summary.GOALS) & set(table.recorded()):
         gone = set(table.recorded()[group]["cases"]) - {c.name for c in CASES.values()}
         assert not gone, f"{group}: make bench ARGS='--group {group}'"
 
 
-def test_cases_are_held_against_limits_that_are_measured(bench):
-    _, summary, _ = bench
-    from benchmarks.cases import CASES
-
+def test_cases_are_held_against_limits_that_are_measured():
     for case in CASES.values():
         assert case.group in summary.GOALS and case.unit in ("time", "first"), case.name
         if case.bound:

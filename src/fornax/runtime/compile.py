@@ -167,7 +167,11 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
     target = cpu.find(current.target)
     threads = current.threads or _native.thread_count()
     name = name or jaxpr.debug_name or "program"
-    key = None if current.dump else _key(jaxpr, name, tuple(donated), target, threads)
+    key = (
+        None
+        if current.dump
+        else _key(jaxpr, name, tuple(donated), target, threads, current.flush_denormals)
+    )
     found = None if key is None else shared.find(key)
     if found is not None:
         events.emit("CacheHit", name=name, cache="programs")
@@ -191,7 +195,7 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
         (kind, operands[0].address, *operands[1:]) if kind == "kernel" else (kind, *operands)
         for kind, *operands in description["steps"]
     ]
-    program = _native.Program(name, **description)
+    program = _native.Program(name, **description, flush=current.flush_denormals)
     program.owner = kernels
     total = time.perf_counter() - started
     result = Executable(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fornax import settings
+from fornax._native import flush_denormals
 from fornax.ir import trace
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
@@ -69,9 +70,13 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
     else:
         started = time.perf_counter()
         arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
-        with allocating(entry.out_types), np.errstate(all="ignore"):
-            values = primitive.reference(*arrays, **params)
-            results = [wrap(r, t) for r, t in zip(values, entry.out_types, strict=True)]
+        before = flush_denormals(current.flush_denormals)
+        try:
+            with allocating(entry.out_types), np.errstate(all="ignore"):
+                values = primitive.reference(*arrays, **params)
+                results = [wrap(r, t) for r, t in zip(values, entry.out_types, strict=True)]
+        finally:
+            flush_denormals(before)
         if entry.promote:
             entry.spent += time.perf_counter() - started
             if entry.spent > PROMOTE_AFTER:

@@ -28,10 +28,15 @@ def is_finite(x: Term) -> Term:
 
 
 def nextafter(x: Term, y: Term) -> Term:
-    """The neighbour of x towards y; y where they are equal, NaN where one is NaN."""
-    bits = x.bits
-    away = (x > 0.0) == (y > x)  # the size grows
-    step = where(away, bits.like(1), bits.like((1 << x.format.width) - 1))
-    smallest = copysign(bits.like(1).real, y)
-    moved = where(x == 0.0, smallest, (bits + step).real)
-    return where(x == y, y, where((x != x) | (y != y), x + y, moved))
+    """The neighbour of x towards y; y where they are equal, NaN where one is NaN.
+
+    All on bits, as denormal numbers may be taken for zero in comparisons of floats.
+    """
+    bits, goal = x.bits, y.bits
+    everything, sign = (1 << x.format.width) - 1, 1 << (x.format.width - 1)
+    size, goal_size = bits & (sign - 1), goal & (sign - 1)
+    away = ((bits & sign) == (goal & sign)) & (goal_size > size)  # the size grows
+    step = where(away, bits.like(1), bits.like(everything))
+    moved = where(size == 0, (goal & sign) | bits.like(1), bits + step).real
+    equal = (bits == goal) | ((size | goal_size) == 0)
+    return where(equal, y, where((x != x) | (y != y), x + y, moved))

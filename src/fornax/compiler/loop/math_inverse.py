@@ -17,7 +17,7 @@ from fornax.compiler.loop.math_arithmetic import (
     two_sum,
     where,
 )
-from fornax.compiler.loop.math_logarithm import log_of, scale_of_sum
+from fornax.compiler.loop.math_logarithm import log_of, sum_near_one
 
 #: pi - float(pi) relative to float(pi): what is missing from float(pi), float(pi / 2) and 0.
 PI_REST = {"float32": -2.7827534e-08, "float64": 3.8981718325193755e-17}
@@ -93,8 +93,7 @@ def acos(x: Term) -> Term:
 def log1p_of_sum(high: Term, low: Term, more: Term) -> Term:
     """log(1 + high + low) + more · ln 2 for high >= 0 and a low below its last digit."""
     form = high.format
-    k, inverse = scale_of_sum(high)
-    f = fma(high, inverse, inverse - 1.0)
+    k, inverse, f = sum_near_one(high)
     rest = low * inverse * fma(f, f - 1.0, 1.0)  # low / (1 + f), to the digits that matter
     return log_of(k - float(form.bias) + more, f, rest)
 

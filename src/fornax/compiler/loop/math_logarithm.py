@@ -89,19 +89,24 @@ def log2(x: Term) -> Term:
     return with_ends(x, k + fma(high, LOG2_E, low))
 
 
-def scale_of_sum(x: Term) -> tuple[Term, Term]:
-    """(k still biased, 2^-k) with (1 + x) 2^-k near one, for x > -1."""
+def sum_near_one(x: Term) -> tuple[Term, Term, Term]:
+    """(k still biased, 2^-k, f = x·2^-k + (2^-k - 1)) with 1 + x = (1 + f) 2^k, for x > -1.
+
+    2^-k may be denormal, and zero where those are flushed: large x are divided in two steps.
+    """
     form = x.format
     u = (1.0 + x).bits + (form.one - LOWEST[x.dtype])
     field = u & form.exponent_mask
     quadruple = (field.like(2 * form.one + (2 << form.mantissa)) - field).real
-    return exponent_of(u), quadruple * 0.25  # 2^-k may be a denormal
+    inverse = quadruple * 0.25
+    large = x > 1.0
+    part, factor = where(large, x * 0.25, x), where(large, quadruple, inverse)
+    return exponent_of(u), inverse, fma(part, factor, inverse - 1.0)
 
 
 def log1p(x: Term) -> Term:
-    """As `log` of 1 + x, but f = x·2^-k + (2^-k - 1) keeps the digits that 1 + x drops."""
-    k, inverse = scale_of_sum(x)
-    f = fma(x, inverse, inverse - 1.0)
+    """As `log` of 1 + x, with digits that 1 + x drops."""
+    k, _, f = sum_near_one(x)
     result = copysign(log_of(k - float(x.format.bias), f), x)
     ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, x))
     return where((x > -1.0) & (x < math.inf), result, ends)

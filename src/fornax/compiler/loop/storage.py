@@ -55,10 +55,14 @@ def widen(b: Builder, raw: Expr, dtype: str) -> Expr:
     top = 1 << layout.sign
     sign = b.shl(b.and_(word, bits(b, top)), bits(b, 31 - layout.sign))
     size = b.and_(word, bits(b, top - 1))
-    moved = b.bitcast(b.shl(size, bits(b, 23 - layout.mantissa)), dtype="float32")
-    # one multiplication corrects the exponent, of subnormal numbers too
-    scaled = b.mul(moved, b.const(2.0 ** (127 - layout.bias), "float32"))
-    word = b.bitcast(scaled, dtype="uint32")
+    moved = b.shl(size, bits(b, 23 - layout.mantissa))
+    # normal numbers: another exponent. Subnormal ones are what a number of the same mantissa has
+    # above its power of two: no float32 on the way is denormal, for those may be flushed
+    normal = b.add(moved, bits(b, (127 - layout.bias) << 23))
+    power = bits(b, (128 - layout.bias) << 23)
+    above = b.bitcast(b.or_(moved, power), dtype="float32")
+    small = b.bitcast(b.sub(above, b.bitcast(power, dtype="float32")), dtype="uint32")
+    word = b.select(b.lt(size, bits(b, 1 << layout.mantissa)), small, normal)
     if layout.single:
         found = b.bitcast(b.or_(word, sign), dtype="float32")
         nan = b.bitcast(bits(b, 0xFFC00000), dtype="float32")
@@ -67,7 +71,7 @@ def widen(b: Builder, raw: Expr, dtype: str) -> Expr:
         special, found = b.eq(size, bits(b, 0x7F)), bits(b, 0x7FC00000)
     else:
         special = b.ge(size, bits(b, layout.overflow))
-        found = b.or_(b.bitcast(moved, dtype="uint32"), bits(b, 0x7F800000))
+        found = b.or_(moved, bits(b, 0x7F800000))
     return b.bitcast(b.or_(b.select(special, found, word), sign), dtype="float32")
 
 
