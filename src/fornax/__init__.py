@@ -60,8 +60,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     },
     modules=(
         "core", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors",
-        "experimental", "flatten_util", "lax", "monitoring", "nn", "numpy", "observe", "ops",
-        "random", "ref", "scipy", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+        "example_libraries", "experimental", "flatten_util", "lax", "monitoring", "nn", "numpy",
+        "observe", "ops", "random", "ref", "scipy", "sharding", "stages", "test_util", "tree",
+        "tree_util", "typing",
     ),
     before="fornax.numpy.methods",
 )  # fmt: skip

@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "_native", "lazy", "record", "errors", "settings", "observe", "pytree", "scalars", "ir",
     "transforms", "primitives", "partition", "compiler", "backends", "runtime", "api", "numpy",
-    "lax", "random", "nn", "scipy", "experimental", "compat", "cli",
+    "lax", "random", "nn", "scipy", "example_libraries", "experimental", "compat", "cli",
 )  # fmt: skip
 #: the rooms of the public surface, which use one another
 SURFACE = ("numpy", "lax", "random", "nn", "scipy")

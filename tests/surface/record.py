@@ -9,6 +9,8 @@ import sys
 import warnings
 
 import jax
+import jax.example_libraries.optimizers
+import jax.example_libraries.stax
 import numpy
 from surface_cases import SUBJECTS, evaluate, mentioned
 

@@ -447,6 +447,54 @@ SMALL = [
     *(f"(jnp.zeros(2, '{s}'), jnp.full(2, 3, '{s}'), jnp.arange(3, dtype='{s}'))" for s in _SMALL),
 ]  # fmt: skip
 
+_O, _X = "jax.example_libraries.optimizers", "jax.example_libraries.stax"
+
+
+def _trained(maker):
+    """Parameters after four steps on a sum of squares."""
+    step = "lambda k, s: o.update_fn(k, grad(lambda p: (p['a'] ** 2).sum() + (p['b'] * V).sum())"
+    return (
+        f"(lambda o: o.params_fn(lax.fori_loop(0, 4, {step}(o.params_fn(s)), s), "
+        f"o.init_fn({{'a': S, 'b': V}}))))({_O}.{maker})"
+    )
+
+
+EXAMPLES = [
+    *(_trained(maker) for maker in (
+        "sgd(0.1)", "momentum(0.1, 0.9)", "nesterov(0.1, 0.9)", "adagrad(0.1)", "rmsprop(0.1)",
+        "rmsprop_momentum(0.01)", "adam(0.1)", "adamax(0.1)",
+        f"sgd({_O}.exponential_decay(0.1, 2, 0.5))", f"adam({_O}.polynomial_decay(0.1, 2, 0.01))",
+        f"sgd({_O}.inverse_time_decay(0.1, 2, 0.5))", f"sgd({_O}.constant(0.1))",
+        f"sgd({_O}.inverse_time_decay(0.1, 2, 0.5, True))",
+        f"sgd({_O}.piecewise_constant([1, 2], [0.1, 0.2, 0.3]))")),
+    f"(lambda o: o.params_fn(o.update_fn(0, V, o.update_fn(1, W, o.init_fn(V)))))({_O}.sm3(0.1))",
+    f"(lambda o: o.params_fn(o.update_fn(0, S, o.update_fn(1, S, o.init_fn(S)))))({_O}.sm3(0.1))",
+    f"(lambda o: o.update_fn(0, (S,), o.init_fn(S)))({_O}.sgd(0.1))",
+    f"{_O}.sgd(V)", f"{_O}.piecewise_constant([1, 2], [1, 2])", f"{_O}.l2_norm([S, V])",
+    f"{_O}.clip_grads([S, V], 1.0)", f"{_O}.clip_grads([S, V], 100.0)",
+    f"(lambda o: {_O}.pack_optimizer_state({_O}.unpack_optimizer_state(o.init_fn([S, V]))))"
+    f"({_O}.adam(0.1))",
+    f"jax.tree.map(lambda j: list(j), {_O}.unpack_optimizer_state({_O}.adam(1).init_fn([S, V])))",
+    f"len(jax.tree.leaves({_O}.adam(0.1).init_fn([S, V])))",
+    *(f"(lambda i, a: (lambda s, p: (list(s), p, a(p, {x})))(*i(jax.random.key(0), "
+      f"{x}.shape)))(*{layer})"
+      for layer, x in (
+          (f"{_X}.serial({_X}.Dense(8), {_X}.Relu, {_X}.Dense(3), {_X}.LogSoftmax)", "S"),
+          (f"{_X}.serial({_X}.Flatten, {_X}.Dense(2), {_X}.Softplus)", "T"),
+          (f"{_X}.serial({_X}.FanOut(2), {_X}.parallel({_X}.Dense(2), {_X}.Tanh), "
+           f"{_X}.FanInConcat())", "S"),
+          (f"{_X}.serial({_X}.FanOut(2), {_X}.parallel({_X}.Identity, {_X}.Exp), {_X}.FanInSum)",
+           "S"),
+          (f"{_X}.BatchNorm(0)", "S"), (f"{_X}.BatchNorm((0, 1), center=False)", "T"),
+          (f"{_X}.Dropout(0.5, 'test')", "S"), (f"{_X}.Dropout(0.5)", "S"),
+          (f"{_X}.shape_dependent(lambda s: {_X}.Dense(s[-1] + 1))", "S"),
+          *((f"{_X}.{n}", "S") for n in ("Tanh", "Relu", "Exp", "Softmax", "Sigmoid", "Elu",
+                                         "LeakyRelu", "Selu", "Gelu", "Identity")))
+      if "Dropout(0.5, 'test')" not in layer),
+    f"{_X}.Dropout(0.5)[1]((), S, rng=jax.random.key(1))",
+    f"{_X}.Dropout(0.5, 'test')[1]((), S, rng=jax.random.key(1))",
+]  # fmt: skip
+
 SUBJECTS = {
     "bits": BITS,
     "products": PRODUCTS,
@@ -455,6 +503,7 @@ SUBJECTS = {
     "slices": SLICES,
     "matrices": MATRICES,
     "small": SMALL,
+    "examples": EXAMPLES,
 }
 
 
