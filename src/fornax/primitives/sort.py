@@ -1,4 +1,4 @@
-"""sort and top_k: order along a dimension. Compiled programs run `top_k` as a step on the host."""
+"""sort and top_k: order along a dimension."""
 
 from __future__ import annotations
 

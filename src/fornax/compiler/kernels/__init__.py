@@ -22,6 +22,7 @@ KERNELS = Table(
             "scatter-max": "scatter_max",
         },
         "sort": ("sort",),
+        "top_k": ("top_k",),
         "update": ("dynamic_update_slice",),
     },
 )  # fmt: skip

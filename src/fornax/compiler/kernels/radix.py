@@ -114,11 +114,15 @@ def chunks_of(lines: Lines, threads: int) -> int:
 class Radix:
     """The nests of a sort in one or more stages over the same lines."""
 
-    def __init__(self, lines: Lines, stages: Sequence[Stage], sink: Sink):
+    def __init__(
+        self, lines: Lines, stages: Sequence[Stage], sink: Sink, wanted: int | None = None
+    ):
+        """wanted: how many elements of each line are results, if not all."""
         k = self.k = lines.k
         self.b = k.b
         self.lines, self.stages, self.sink = lines, stages, sink
         n = lines.length
+        self.wanted = n if wanted is None else wanted
         self.chunks = chunks_of(lines, k.threads)
         self.size = -(-n // self.chunks)
         self.digits = [digits(stage.bits) for stage in stages]
@@ -201,14 +205,14 @@ class Radix:
     def lead(self, outer: Expr) -> Index:
         return () if self.chunks == 1 else (outer,)
 
-    def range(self, chunk: Expr) -> tuple[Axis, Expr]:
-        """A loop over a chunk, and the position in the line that it is at."""
-        b = self.b
+    def range(self, chunk: Expr, length: int | None = None) -> tuple[Axis, Expr]:
+        """A loop over a chunk of the first `length` elements, and the position that it is at."""
+        b, length = self.b, self.lines.length if length is None else length
         if self.chunks == 1:
-            axis = Axis(self.lines.length, "i")
+            axis = Axis(length, "i")
             return axis, b.axis(axis)
         begin = b.mul(chunk, b.index(self.size))
-        left = b.sub(b.index(self.lines.length), begin)
+        left = b.sub(b.index(length), begin)
         extent = b.max(b.min(left, b.index(self.size)), b.index(0))
         axis = Axis(extent, "i")
         return axis, b.add(begin, b.axis(axis))
@@ -351,7 +355,7 @@ class Radix:
     def finish(self, line: Expr, chunk: Expr) -> tuple[Statement, ...]:
         """Write the results."""
         b, number = self.b, len(self.stages) - 1
-        axis, at = self.range(chunk)
+        axis, at = self.range(chunk, self.wanted)
         half = self.half(line, len(self.digits[number]))
         body = self.sink(line, at, self.load(number, line, b.add(half, at)))
         if not self.lines.contiguous:
