@@ -39,7 +39,7 @@ DOCUMENTED = {
 #: words that say that an error comes from the inside
 INTERNAL = re.compile(
     r"NoneType' object (has|is not sub)|nanobind|incompatible function arguments|LLVM|std::|"
-    r"_native\.|ir\.types|object of type 'Zero'|UnboundLocal|not enough values to unpack|"
+    r"ir\.types|object of type 'Zero'|UnboundLocal|not enough values to unpack|"
     r"tuple index out of|list index out of|pop from|zip\(\) arg|is (shorter|longer) than argument",
     re.IGNORECASE,
 )
@@ -117,12 +117,12 @@ class Finding(NamedTuple):
     words: str
 
 
-def wrong(ours: tuple) -> tuple[str, str] | None:
-    """(kind, words) of an outcome that is wrong whatever jax does."""
+def wrong(ours: tuple, text: str = "") -> tuple[str, str] | None:
+    """(kind, words) of an outcome that is wrong whatever jax does; NumPy in a call may warn."""
     if ours[0] in ("crash", "hang"):
         return ours[0], repr(ours[1:])
     if ours[0] == "value":
-        leaked = [w for w in ours[2] if w[0] == "RuntimeWarning"]
+        leaked = [w for w in ours[2] if w[0] == "RuntimeWarning" and "np." not in text]
         return ("warning", repr(leaked)) if leaked else None
     classes, words, frames, seen = ours[1:]
     if words in RAISED_BY_ARGUMENTS or (frames and frames[-1].startswith("<string>")):
@@ -218,7 +218,7 @@ class Session:
         if self.theirs:
             self.theirs.send(text)
         ours = self.ours.evaluate(text)
-        problem = wrong(ours)
+        problem = wrong(ours, text)
         if self.theirs:
             theirs = self.theirs.receive()
             if theirs[0] == "error" and theirs[1][0] in SPOILED:

@@ -154,7 +154,8 @@ def check(name: str, value: Any) -> None:
             hash(value)
         except TypeError:
             raise ValueError(
-                f"setting {plain} cannot be {value!r:.80} of type {type(value)}"
+                f"setting {plain} cannot be {value!r:.80} of type {type(value)}\n"
+                f"  why:   it is {FIELDS[plain]}\n  try:   config.read({plain!r}), which shows one"
             ) from None
         intern(replace(Settings(), **{plain: value}))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
@@ -175,7 +176,13 @@ def check_axes(name: str, x: ArrayType, axes: Sequence[int]) -> None:
     if len(set(axes)) != len(axes):
         raise ValueError(f"{name}: duplicate value in axes {tuple(axes)}")
     if any(not 0 <= a < x.ndim for a in axes):
-        raise ValueError(f"{name}: axes {tuple(axes)} out of bounds for operand {x.short()}")
+        raise ValueError(
+            located(
+                f"{name}: axes {tuple(axes)} out of bounds for operand {x.short()}",
+                "operations of lax count axes from 0, without negative ones",
+                f"axes from 0 to {x.ndim - 1}, or the function in fornax.numpy",
+            )
+        )
 
 
 def reduction_index(b, shape, axes, index):

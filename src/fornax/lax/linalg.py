@@ -187,7 +187,7 @@ def triangular_solve(
     b may be a vector for each matrix: one dimension less than a, with left_side.
     """
     a, b = as_value(a), as_value(b)
-    single = typeof(b).ndim == typeof(a).ndim - 1
+    single = 0 < typeof(b).ndim == typeof(a).ndim - 1
     if single:
         shape = typeof(b).shape
         wide = (*shape, 1) if left_side else (*shape[:-1], 1, shape[-1])

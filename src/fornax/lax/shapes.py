@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fornax.ir.source import located
 from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
@@ -39,7 +40,13 @@ def canonical_axis(axis: int, rank: int) -> int:
     """`axis` counted from the front. Raises ValueError if it is out of bounds."""
     axis = static_integer(axis, "axis")
     if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+        raise ValueError(
+            located(
+                f"axis {axis} is out of bounds for array of dimension {rank}",
+                f"its axes are {-rank} to {rank - 1}" if rank else "a number has no axes",
+                "an axis in that range" if rank else "reshape(x, (1,)) first",
+            )
+        )
     return axis + rank if axis < 0 else axis
 
 
@@ -49,7 +56,11 @@ def sizes(shape: Sequence[int]) -> tuple[int, ...]:
         return static_integers(shape, "shape")
     except TypeError:
         raise TypeError(
-            f"Shapes must be 1D sequences of concrete values of integer type, got {shape}."
+            located(
+                f"Shapes must be 1D sequences of concrete values of integer type, got {shape!r:.80}.",
+                "an array has a whole number of elements along each dimension",
+                "a tuple of Python integers, such as (3,)",
+            )
         ) from None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
@@ -132,6 +133,14 @@ def frexp(x, /):
     dtype = typeof(x).dtype
     if dtypes.is_complex(dtype):
         raise TypeError("frexp does not support complex-valued inputs")
+    if dtype.name not in _SHAPES:
+        raise TypeError(
+            located(
+                f"frexp does not accept dtype {dtype.name}",
+                f"it takes floats apart that have {', '.join(_SHAPES)}",
+                "x.astype('float32')",
+            )
+        )
     fraction, bias = _SHAPES[dtype.name]
     integer = np.dtype(f"int{dtype.itemsize * 8}")
     exponents = (1 << (dtype.itemsize * 8 - 1 - fraction)) - 1

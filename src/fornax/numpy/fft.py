@@ -241,6 +241,7 @@ def _shift(x: Any, axes: Any, sign: int) -> Any:
         axes = tuple(range(len(shape)))
     elif not isinstance(axes, Sequence):
         axes = (static_integer(axes, "axes"),)
+    axes = [canonical_axis(a, len(shape)) for a in axes]
     shifts = [shape[a] // 2 if sign > 0 else -(shape[a] // 2) for a in axes]
     return shaping.roll(x, tuple(shifts), tuple(axes)) if len(axes) else x
 

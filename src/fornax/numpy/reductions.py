@@ -35,7 +35,16 @@ def canonical_axis(axis: Any, rank: int) -> int:
     """An axis in 0 … rank-1. Raises AxisError (a ValueError and IndexError) out of bounds."""
     axis = static_integer(axis, "the axis argument")
     if not -rank <= axis < rank:
-        raise np.exceptions.AxisError(axis, rank)
+        error = np.exceptions.AxisError(
+            located(
+                f"axis {axis} is out of bounds for array of dimension {rank}",
+                f"its axes are {-rank} to {rank - 1}" if rank else "a number has no axes",
+                "keepdims=True or x[:, None] where a dimension got lost" if rank else
+                "numpy.atleast_1d(x), or axis=None",
+            )
+        )  # fmt: skip
+        error.axis, error.ndim = axis, rank
+        raise error
     return axis % rank
 
 
@@ -54,7 +63,11 @@ def canonical_axes(axis: Any, rank: int) -> tuple[int, ...]:
 def _no_out(name: str, out: Any) -> None:
     if out is not None:
         raise NotImplementedError(
-            f"The 'out' argument to {name} is not supported: arrays do not change"
+            located(
+                f"The 'out' argument to {name} is not supported: arrays do not change",
+                "a result is a new array; inside jit its memory may be that of an argument",
+                f"x = {name}(...), or x.at[...].set(...); donate_argnums to reuse memory",
+            )
         )
 
 

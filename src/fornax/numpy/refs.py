@@ -139,8 +139,12 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
     del memory_space, kind
     if not is_value(init_val):
         raise TypeError(
-            "Error interpreting argument to new_ref as a JAX value. The problematic value is of "
-            f"type {type(init_val)} and was passed to new_ref at position 0."
+            located(
+                "Error interpreting argument to new_ref as a JAX value. The problematic value is "
+                f"of type {type(init_val)} and was passed to new_ref at position 0.",
+                "a reference holds one array",
+                "tree.map(new_ref, values) for a tree of references",
+            )
         )
     numeric = not hasattr(init_val, "_trace")
     return Ref(to_array(init_val) if numeric else init_val)
@@ -149,6 +153,14 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
 def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
     """A mutable array of the shape and dtype of `ty`; its first value is zeros."""
     del memory_space
+    if not (hasattr(ty, "shape") and hasattr(ty, "dtype")):
+        raise TypeError(
+            located(
+                f"empty_ref needs something with a shape and a dtype, got {type(ty)}",
+                "they are what the reference holds",
+                "ShapeDtypeStruct((3,), 'float32'), or an array",
+            )
+        )
     struct = ShapeDtypeStruct(ty.shape, ty.dtype)
     return new_ref(zeros(ArrayType(struct.shape, struct.dtype)))
 

@@ -244,7 +244,13 @@ def concatenate(arrays, axis=0, dtype=None):
         parts, axis = [ravel(p) for p in parts], 0
     rank = typeof(parts[0]).ndim
     if rank == 0:
-        raise ValueError("Zero-dimensional arrays cannot be concatenated.")
+        raise ValueError(
+            located(
+                "Zero-dimensional arrays cannot be concatenated.",
+                "there is no dimension to join them along",
+                "numpy.stack, which makes one",
+            )
+        )
     axis = canonical_axis(axis, rank)
     for p in parts:
         if typeof(p).ndim != rank:
@@ -540,7 +546,13 @@ def diagonal(a, offset=0, axis1=0, axis2=1):
     a = asarray(concrete_form(a))
     rank = typeof(a).ndim
     if rank < 2:
-        raise ValueError("diagonal requires an array of at least two dimensions.")
+        raise ValueError(
+            located(
+                "diagonal requires an array of at least two dimensions.",
+                f"its shape is {typeof(a).shape}",
+                "numpy.diag(x), which makes a matrix of a vector",
+            )
+        )
     first, second = canonical_axis(axis1, rank), canonical_axis(axis2, rank)
     a = moveaxis(a, (first, second), (rank - 2, rank - 1))
     *lead, n, m = typeof(a).shape

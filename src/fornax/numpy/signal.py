@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
@@ -49,7 +50,13 @@ def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
         raise ValueError(f"{name}: mode must be one of 'full', 'same', 'valid', got {mode!r}")
     a, v = (asarray(x) for x in promote_inexact(concrete_form(a), concrete_form(v)))
     if typeof(a).ndim != 1 or typeof(v).ndim != 1:
-        raise ValueError(f"{name}() only support 1-dimensional inputs.")
+        raise ValueError(
+            located(
+                f"{name}() only support 1-dimensional inputs.",
+                f"their shapes are {typeof(a).shape} and {typeof(v).shape}",
+                "vmap over the other dimensions, or scipy.signal's functions of several",
+            )
+        )
     if typeof(a).size == 0 or typeof(v).size == 0:
         raise ValueError(f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}")
     return [a, v]

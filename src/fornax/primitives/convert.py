@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import computed_in, narrowed, widened
@@ -44,8 +45,12 @@ class ConvertElementType(Primitive):
     def type(self, x, *, new_dtype, weak_type):
         if isinstance(x.dtype, dtypes.ExtendedDtype) or isinstance(new_dtype, dtypes.ExtendedDtype):
             raise TypeError(
-                f"Cannot convert element type from {x.dtype.name} to {new_dtype.name}: random keys "
-                "are not numbers"
+                located(
+                    f"Cannot convert element type from {x.dtype.name} to {new_dtype.name}: random "
+                    "keys are not numbers",
+                    "their words are only a seed",
+                    "random.uniform(key, ...) for numbers, random.key_data(key) for the words",
+                )
             )
         return [ArrayType(x.shape, new_dtype, weak_type)]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.basis import move_axis
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
@@ -33,7 +34,13 @@ class Cumulative(Primitive):
 
     def type(self, x, *, axis, reverse):
         if not 0 <= axis < x.ndim:
-            raise ValueError(f"axis {axis} is out of bounds for array of shape {x.shape}")
+            raise ValueError(
+                located(
+                    f"axis {axis} is out of bounds for array of shape {x.shape}",
+                    "operations of lax count axes from 0, without negative ones",
+                    "axis + x.ndim for a negative one, or the function in fornax.numpy",
+                )
+            )
         letter = category(x.dtype)
         if not letter or letter not in self.accepts:
             raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")

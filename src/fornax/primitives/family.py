@@ -238,7 +238,13 @@ class Elementwise(Primitive):
         out = self.known.get(types)
         if out is None:
             if len(types) != len(self.accepts):
-                raise TypeError(f"{self.name} takes {len(self.accepts)} operands, got {len(types)}")
+                raise TypeError(
+                    located(
+                        f"{self.name} takes {len(self.accepts)} operands, got {len(types)}",
+                        "a primitive is applied to arrays of one shape and dtype",
+                        f"the function lax.{self.name}, which says what its arguments are",
+                    )
+                )
             self.check(types)
             shape = common_shape(self.name, types)
             dtype = self.result(types[0].dtype)

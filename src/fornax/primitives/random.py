@@ -68,7 +68,12 @@ def generator_named(name: str) -> Generator:
     """The generator of that name. Raises ValueError if there is none."""
     if name != THREEFRY.name:
         raise ValueError(
-            f'unrecognized PRNG implementation "{name}". Did you mean one of: "{THREEFRY.name}"?'
+            located(
+                f'unrecognized PRNG implementation "{name}". Did you mean one of: '
+                f'"{THREEFRY.name}"?',
+                "there is one generator, whose numbers are those of jax for the same key",
+                f"impl={THREEFRY.name!r}, or no impl",
+            )
         )
     return THREEFRY
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fornax._native import PyTreeDef
+from fornax.errors import message
 from fornax._native import pytree as native
 
 from .prefix import broadcast_prefix, raise_prefix_error
@@ -66,7 +67,13 @@ def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
     Raises ValueError when the number of leaves does not fit.
     """
     if not isinstance(treedef, PyTreeDef):
-        raise TypeError(f"tree_unflatten needs a PyTreeDef first, got {type(treedef).__name__}")
+        raise TypeError(
+            message(
+                f"tree_unflatten needs a PyTreeDef first, got {type(treedef).__name__}",
+                why="the structure says where in the tree each leaf goes",
+                attempt="tree_unflatten(tree_structure(tree), leaves)",
+            )
+        )
     return treedef.unflatten(leaves)
 
 

@@ -119,8 +119,13 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     for dtype, _ in pairs:
         if isinstance(dtype, d.ExtendedDtype) or dtype == d.float0:
             raise TypePromotionError(
-                f"dtype {d.short_name(dtype)} takes no part in promotion: all operands must have "
-                f"it, got {[d.short_name(t) for t, _ in pairs]}"
+                message(
+                    f"dtype {d.short_name(dtype)} takes no part in promotion: all operands must "
+                    f"have it, got {[d.short_name(t) for t, _ in pairs]}",
+                    why="it is no number",
+                    attempt="random.key_data(key) for the words of a key; float0 is the tangent "
+                    "of an integer, which is zero",
+                )
             )
     mode = settings.current().numpy_dtype_promotion
     if mode == "strict":

@@ -75,7 +75,7 @@ class Stage(Trace):
         elif isinstance(x, bool | int | float | complex | np.generic):
             type = typeof(x)
             return Literal(_as_scalar(x, type), type)
-        elif not x.shape and isinstance(x.dtype, np.dtype) and x.dtype.itemsize:
+        elif not typeof(x).shape and isinstance(x.dtype, np.dtype) and x.dtype.itemsize:
             type = typeof(x)
             value = np.asarray(x)[()]
             if type.weak_type and typeof(value.item()) is type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
 from fornax.numpy import products, selection, shaping, ufuncs
@@ -50,8 +51,12 @@ def matrices(name: str, a: Any) -> Any:
     a = asarray(a)
     if typeof(a).ndim < 2:
         raise ValueError(
-            f"{name}: {typeof(a).ndim}-dimensional array given; array must be at least "
-            "two-dimensional"
+            located(
+                f"{name}: {typeof(a).ndim}-dimensional array given; array must be at least "
+                "two-dimensional",
+                "the last two dimensions are those of a matrix, the others stack matrices",
+                "a[:, None] or a[None, :] to make a matrix of a vector",
+            )
         )
     return a
 
@@ -61,7 +66,13 @@ def square_matrices(name: str, a: Any) -> Any:
     a = matrices(name, a)
     shape = typeof(a).shape
     if shape[-1] != shape[-2]:
-        raise ValueError(f"Argument to {name} must have shape [..., n, n], got {shape}")
+        raise ValueError(
+            located(
+                f"Argument to {name} must have shape [..., n, n], got {shape}",
+                "it is defined for matrices with as many rows as columns",
+                "numpy.linalg.lstsq, pinv, svd or qr for others",
+            )
+        )
     return a
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.basis import broadcast_in_dim, reduce_sum, transpose
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
@@ -47,13 +48,21 @@ def check_ranks(name: str, types: Sequence[ArrayType], ranks: Sequence[int]) -> 
     for position, (type, rank) in enumerate(zip(types, ranks, strict=True)):
         if type.ndim < rank:
             raise TypeError(
-                f"Input {position} to {name} must have rank at least {rank}, but got "
-                f"shape={type.shape}"
+                located(
+                    f"Input {position} to {name} must have rank at least {rank}, but got "
+                    f"shape={type.shape}",
+                    "it works on matrices, or on stacks of them along leading dimensions",
+                    "x[:, None] or x[None, :] to make a matrix of a vector",
+                )
             )
     stacks = [t.shape[: t.ndim - rank] for t, rank in zip(types, ranks, strict=True)]
     if len(set(stacks)) > 1:
         raise TypeError(
-            f"All inputs to {name} must have the same batch dimensions, but got {stacks}."
+            located(
+                f"All inputs to {name} must have the same batch dimensions, but got {stacks}.",
+                "operations of lax do not broadcast",
+                "numpy.broadcast_to, or vmap with in_axes=None for what is shared",
+            )
         )
 
 
@@ -64,7 +73,11 @@ def check_dtypes(
     for position, type in enumerate(types):
         if type.dtype not in accepted:
             raise TypeError(
-                f"{name} does not accept dtype {type.dtype.name} at position {position}."
+                located(
+                    f"{name} does not accept dtype {type.dtype.name} at position {position}.",
+                    "matrices are decomposed in float32, float64, complex64 or complex128",
+                    "x.astype('float32')",
+                )
             )
     if len({t.dtype for t in types}) > 1:
         names = ", ".join(t.dtype.name for t in types)
