@@ -52,6 +52,10 @@ FOUND = (
     ("fx.lax.index_take(np.ones(3), np.ones(1), ())", "TypeError"),
     ("fx.lax.while_loop(lambda x: None, len, {'a': np.ones(3)})", "TypeError"),
     ("fx.numpy.unique_values(fx.random.key(0))", "TypeError"),
+    ("fx.numpy.fft.fftshift(np.uint8(1), axes=1)", "ValueError"),
+    ('fx.numpy.frexp(array("float8_e4m3fn", (2,)))', "TypeError"),
+    ("fx.lax.linalg.triangular_solve(np.ones(0), 0.5)", "TypeError"),
+    ("fx.empty_ref(None)", "TypeError"),
     # settings and scopes
     ("fx.numpy_rank_promotion(np.ones(3))", "ValueError"),
     ("fx.default_matmul_precision([[1, 2], [3]])", "ValueError"),

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fornax.ir.source import located
 from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
+from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.primitives import concatenate as _concatenate
@@ -57,7 +57,8 @@ def sizes(shape: Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         raise TypeError(
             located(
-                f"Shapes must be 1D sequences of concrete values of integer type, got {shape!r:.80}.",
+                "Shapes must be 1D sequences of concrete values of integer type, got "
+                f"{shape!r:.80}.",
                 "an array has a whole number of elements along each dimension",
                 "a tuple of Python integers, such as (3,)",
             )

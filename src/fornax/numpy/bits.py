@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.numpy import reductions, ufuncs

@@ -22,6 +22,7 @@ from fornax.numpy import shaping, ufuncs
 from fornax.numpy.creation import arange, asarray, zeros
 from fornax.numpy.padding import pad
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
+from fornax.numpy.reductions import canonical_axis
 from fornax.scalars import dtypes
 
 __all__ = [

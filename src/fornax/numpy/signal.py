@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import computed_in, narrowed, widened
 from fornax.scalars import dtypes

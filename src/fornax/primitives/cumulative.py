@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.basis import move_axis
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.concatenate import concatenate

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fornax._native import PyTreeDef
-from fornax.errors import message
 from fornax._native import pytree as native
+from fornax.errors import message
 
 from .prefix import broadcast_prefix, raise_prefix_error
 from .registry import default_registry

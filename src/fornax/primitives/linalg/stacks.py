@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.basis import broadcast_in_dim, reduce_sum, transpose
 from fornax.ir.primitive import Primitive
+from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p, ge_p, gt_p
 from fornax.primitives.complex import conj_p
