@@ -154,3 +154,36 @@ def test_indices_of_any_dtype(index, mode, how):
         np.testing.assert_array_equal(found, [0, 1, 0, 0, 1 if mode == "clip" else 0])
         return
     check("scatter-add", "elements", how, mode=mode, index=index)
+
+
+@pytest.mark.parametrize("mode", ["fill_or_drop", "clip"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "float16", "complex64"])
+@pytest.mark.parametrize("count", [16, 33])
+def test_sums_in_copies(count, dtype, mode, how, monkeypatch):
+    """Many updates of few elements; small integers, so that the order does not show."""
+    monkeypatch.setattr(scatter, "COPIED", 1)
+    monkeypatch.setattr(scatter, "COPIES", 4)
+    generator = np.random.default_rng(count)
+    operand = generator.integers(-3, 4, (2, 3)).astype(dtype)
+    operand[0, 0] = -0.0
+    indices = generator.integers(-1, 4, (count, 2, 2)).astype(np.int32)
+    updates = generator.integers(-3, 4, (count, 2)).astype(dtype)
+    dims = numbers((), (0, 1), (0, 1))
+    params = {"dimension_numbers": dims, "mode": mode, "unique_indices": False,
+              "indices_are_sorted": False, "update_jaxpr": None, "update_consts": ()}  # fmt: skip
+    arrays = [operand, indices, updates]
+    k = running.context("scatter-add", params, arrays, [(operand.shape, dtype)])
+    assert len(k.kernels) == 2 + count % 4
+    (found,) = running.run(k, arrays, how, operand)
+    np.testing.assert_array_equal(found, expected("scatter-add", *arrays, dims, mode))
+
+
+def test_sums_in_copies_leave_negative_zeros(how, monkeypatch):
+    monkeypatch.setattr(scatter, "COPIED", 1)
+    dims = numbers((), (0,), (0,))
+    arrays = [np.full(2, -0.0, np.float32), np.zeros((30, 1), np.int32), np.ones(30, np.float32)]
+    params = {"dimension_numbers": dims, "mode": "clip", "unique_indices": False,
+              "indices_are_sorted": False, "update_jaxpr": None, "update_consts": ()}  # fmt: skip
+    (found,) = running.apply("scatter-add", params, arrays, [((2,), "float32")], how)
+    assert found.tolist() == [30, 0]
+    assert np.signbit(found[1])

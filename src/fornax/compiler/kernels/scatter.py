@@ -3,7 +3,8 @@
 The loop over scatter indices is serial, so that windows that meet are combined in the order of the
 updates and results are deterministic. What may run in parallel are dimensions in which no two
 updates of different windows can meet: batching dimensions, window dimensions that no index moves,
-and, where the caller promises `unique_indices`, the scatter indices themselves.
+and, where the caller promises `unique_indices`, the scatter indices themselves. Where there is no
+such dimension, many updates of few elements are summed in a fixed number of copies of the operand.
 """
 
 from __future__ import annotations
@@ -12,13 +13,32 @@ from functools import partial
 from math import prod
 
 from fornax.compiler.kernels.context import KernelContext, stores
+from fornax.compiler.kernels.product import split
 from fornax.compiler.kernels.update import around, clamp_start
-from fornax.compiler.loop.builder import Value
-from fornax.compiler.loop.ir import Alloc, Axis, Buffer, Expr, For, If, Pair, Statement, Store
+from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.ir import (
+    COMPLEX,
+    STORAGE,
+    Alloc,
+    Axis,
+    Buffer,
+    Expr,
+    For,
+    If,
+    Pair,
+    Statement,
+    Store,
+    row_major,
+)
 from fornax.record import record
 
 #: Elements worth a thread of their own.
 WORTH_A_THREAD = 1 << 14
+
+#: Copies that updates are added up in,
+COPIES = 8
+#: and the fewest updates for which they are made.
+COPIED = 1 << 15
 
 LOGICAL = {"add": "or", "sub": "xor", "mul": "and", "min": "and", "max": "or"}
 
@@ -75,9 +95,34 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
     shape, updates = k.inputs[0].shape, k.inputs[2].shape
     if 0 in updates or 0 in shape:
         return
+    if copies_pay(k, where, combiner):
+        in_copies(k, where)
+        return
     loops, at = order(k, where)
-    clip = mode_of(k) == "clip"
+    index, inside = target_of(k, where, at)
 
+    value = new_value(k, combiner, index, at)
+    body: tuple[Statement, ...] = ()
+    plain = combiner is None and k.params.get("update_jaxpr") is None
+    if isinstance(value, Pair) and not plain and combiner not in ("add", "sub"):
+        value, body = held(k, value)  # each part depends on both: read both, then write
+    body += stores(b, k.output_buffer(0), index, value)
+    body = around(loops.inside, body)
+    if not (inside.kind == "const" and inside.data):
+        body = (If(inside, body),)
+    body = around(loops.outside, body)
+    if loops.parallel is None:
+        k.emit(body)
+        return
+    extent = loops.parallel.extent
+    grain = max(1, WORTH_A_THREAD * extent // prod(updates))
+    k.emit((For(loops.parallel, body, kind="parallel"),), extent, grain)
+
+
+def target_of(k: KernelContext, where: Layout, at: list[Expr]) -> tuple[list[Expr], Expr]:
+    """The operand's index that the update at `at` goes to, and whether its window fits."""
+    b, clip = k.b, mode_of(k) == "clip"
+    shape, updates = k.inputs[0].shape, k.inputs[2].shape
     index: list[Expr] = []
     inside = b.const(True, "bool")
     for d, extent in enumerate(shape):
@@ -97,23 +142,7 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
                 start = b.cast(raw, "int64")
                 inside = b.and_(inside, b.within(start, 0, extent - window + 1))
         index.append(b.add(start, at[where.window[d]]) if d in where.window else start)
-
-    value = new_value(k, combiner, index, at)
-    body: tuple[Statement, ...] = ()
-    plain = combiner is None and k.params.get("update_jaxpr") is None
-    if isinstance(value, Pair) and not plain and combiner not in ("add", "sub"):
-        value, body = held(k, value)  # each part depends on both: read both, then write
-    body += stores(b, k.output_buffer(0), index, value)
-    body = around(loops.inside, body)
-    if not (inside.kind == "const" and inside.data):
-        body = (If(inside, body),)
-    body = around(loops.outside, body)
-    if loops.parallel is None:
-        k.emit(body)
-        return
-    extent = loops.parallel.extent
-    grain = max(1, WORTH_A_THREAD * extent // prod(updates))
-    k.emit((For(loops.parallel, body, kind="parallel"),), extent, grain)
+    return index, inside
 
 
 def held(k: KernelContext, value: Pair) -> tuple[Pair, tuple[Statement, ...]]:
@@ -180,6 +209,105 @@ def order(k: KernelContext, where: Layout) -> tuple[Loops, list[Expr]]:
         [axes[u] for u in within if u != first],
     )
     return loops, at
+
+
+# --- sums in copies ---------------------------------------------------------------------------
+def copies_pay(k: KernelContext, where: Layout, combiner: str | None) -> bool:
+    """Whether to add the updates up in several copies of the operand, at once, and these then.
+
+    That is so where nothing else is safe in parallel and the copies take less than the updates. It
+    does not depend on the number of threads, so the order of additions does not either.
+    """
+    size = prod(k.inputs[0].shape)
+    updates = k.inputs[2].shape
+    if combiner != "add" or k.outputs[0].dtype.name == "bool" or prod(updates) < COPIED:
+        return False
+    safe = any(safe_in_parallel(k, where, u) for u, n in enumerate(updates) if n > 1)
+    return not safe and size * COPIES <= prod(updates) and longest(k, where) is not None
+
+
+def longest(k: KernelContext, where: Layout) -> int | None:
+    """The first dimension of the updates, along which they are shared out."""
+    updates = k.inputs[2].shape
+    return next((u for u in where.scatter if updates[u] >= COPIES), None)
+
+
+def in_copies(k: KernelContext, where: Layout) -> None:
+    """Emit a sum of updates in copies: one nest fills them, one adds them to the operand."""
+    b, shape, updates = k.b, k.inputs[0].shape, k.inputs[2].shape
+    dtype = k.outputs[0].dtype.name
+    first = longest(k, where)
+    assert first is not None
+    part = COMPLEX.get(dtype) or STORAGE.get(dtype, dtype)
+    parts = 2 if dtype in COMPLEX else 1
+    copies = k.workspace("copies", part, (COPIES, prod(shape), parts))
+    flat = Axis(prod(shape), "element")
+    pair = Axis(COPIES // 2, "pair")
+    # -0.0 changes nothing, 0.0 would change -0.0
+    nothing = b.const(-0.0 if "float" in part else 0, part)
+    lanes = k.target.lanes(part)
+
+    def sums(number: Expr, element: Expr) -> tuple[tuple[Expr, Expr, Expr], ...]:
+        return tuple((number, element, b.index(p)) for p in range(parts))
+
+    clear = For(
+        flat,
+        tuple(
+            Store(copies, at, nothing)
+            for side in (0, 1)
+            for at in sums(b.add_index(b.mul(b.axis(pair), b.index(2)), side), b.axis(flat))
+        ),
+        kind="vector",
+        lanes=lanes,
+    )
+    share = updates[first] // COPIES
+    along = Axis(share, "u")
+    axes = [Axis(n, "u") for n in updates]
+    rest = [axes[u] for u in range(len(updates)) if u != first and updates[u] > 1]
+
+    def added(copy: Expr, place: Expr) -> tuple[Statement, ...]:
+        """Add the updates at `place` of the first dimension to a copy."""
+        at = [b.axis(a) for a in axes]
+        at[first] = place
+        index, inside = target_of(k, where, at)
+        update = k.operand(2, at)
+        values = tuple(update) if isinstance(update, Pair) else (update,)
+        places = sums(copy, flat_index(b, index, shape))
+        body: tuple[Statement, ...] = tuple(
+            Store(copies, to, b.add(b.load(copies, to), value))
+            for to, value in zip(places, values, strict=True)
+        )
+        return body if inside.kind == "const" and inside.data else (If(inside, body),)
+
+    # two copies in turn: equal indices that follow one another wait for one another half as long
+    body = ()
+    for number in (
+        b.mul(b.axis(pair), b.index(2)),
+        b.add_index(b.mul(b.axis(pair), b.index(2)), 1),
+    ):
+        body += added(number, b.add(b.mul(number, b.index(share)), b.axis(along)))
+    loops = (clear, *around([along, *rest], body))
+    k.emit((For(pair, loops, kind="parallel"),), COPIES // 2, 1)
+    if updates[first] % COPIES:
+        left = Axis(updates[first] % COPIES, "u")
+        last = added(b.index(0), b.add(b.index(COPIES * share), b.axis(left)))
+        k.emit(around([left, *rest], last))
+
+    one = Axis(prod(shape), "element")
+    here = split(b, b.axis(one), tuple(shape))
+    total = b.load(k.output_buffer(0), here, dtype)
+    for number in range(COPIES):
+        found = [b.load(copies, place) for place in sums(b.index(number), b.axis(one))]
+        total = b.add(total, Pair(*found) if parts == 2 else found[0])
+    k.emit((For(one, stores(b, k.output_buffer(0), here, b.cast(total, dtype))),))
+
+
+def flat_index(b: Builder, index: list[Expr], shape: tuple[int, ...]) -> Expr:
+    """The number of an element in row-major order."""
+    total = b.index(0)
+    for i, step in zip(index, row_major(tuple(shape)), strict=True):
+        total = b.add(total, b.mul(i, b.index(step)))
+    return total
 
 
 def chunk_width(extent: int, threads: int) -> int | None:
