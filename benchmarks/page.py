@@ -95,7 +95,10 @@ def memory(records: dict[str, dict]) -> str:
     if not rows:
         return ""
     head = ["case", "Fornax, MB", "of it for the calls", "JAX, MB", "of it for the calls"]
-    text = "Peak memory of the process, and how far it rises above what is there before the calls."
+    text = (
+        "Peak memory of the process, compiling included, and how far it rises above what is there "
+        "before the calls."
+    )
     return f"### Memory\n\n{text}\n\n{table(head, rows)}\n"
 
 
