@@ -63,7 +63,7 @@ class Worker:
         root = Path(__file__).parent.parent
         paths = os.pathsep.join([str(root / "src"), str(root)])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile_worker", self.library],
+            [sys.executable, "-m", "tests.hostile_worker", self.library, *hostile_calls.modules()],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
             env={**os.environ, "PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"},
             cwd=tempfile.gettempdir(),

@@ -28,6 +28,11 @@ def public() -> dict[str, Callable]:
     return found
 
 
+def modules() -> list[str]:
+    """The modules in which public functions are, below `fornax`."""
+    return sorted({path.removeprefix("fx.").rpartition(".")[0] for path in public()} - {""})
+
+
 def _collect(prefix: str, module: types.ModuleType, found: dict, seen: set[str]) -> None:
     for name in module.__all__:
         value = getattr(module, name)

@@ -3,6 +3,8 @@ wrongly once, and a few new ones."""
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from tests import hostile, hostile_calls
@@ -56,6 +58,7 @@ FOUND = (
     ('fx.numpy.frexp(array("float8_e4m3fn", (2,)))', "TypeError"),
     ("fx.lax.linalg.triangular_solve(np.ones(0), 0.5)", "TypeError"),
     ("fx.empty_ref(None)", "TypeError"),
+    ("fx.example_libraries.optimizers.pack_optimizer_state(1.0)", "TypeError"),
     # settings and scopes
     ("fx.numpy_rank_promotion(np.ones(3))", "ValueError"),
     ("fx.default_matmul_precision([[1, 2], [3]])", "ValueError"),
@@ -104,8 +107,8 @@ def test_what_changes_nothing_gives_arrays_of_dtypes_that_there_are(session, nam
 
 
 def test_a_few_calls(session):
-    paths = sorted(hostile_calls.public())[::4]
-    for path, text in hostile_calls.calls(7, 1, set(paths).__contains__):
+    # the same whatever names are added beside them
+    for path, text in hostile_calls.calls(7, 1, lambda path: zlib.crc32(path.encode()) % 4 == 0):
         if not hostile_calls.stateful(text):
             session.check(path, text)
     assert session.calls > 200

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import fornax.numpy as fnp
 from fornax import pytree
+from fornax.ir.source import located
 
 __all__ = [
     "JoinPoint", "Optimizer", "OptimizerState", "adagrad", "adam", "adamax", "clip_grads",
@@ -324,7 +325,18 @@ def unpack_optimizer_state(opt_state: OptimizerState) -> Any:
 
 
 def pack_optimizer_state(marked_pytree: Any) -> OptimizerState:
-    """The state of an optimizer from what `unpack_optimizer_state` gave."""
+    """The state of an optimizer from what `unpack_optimizer_state` gave.
+
+    Raises TypeError for a tree with a leaf that is no `JoinPoint`.
+    """
     points, structure = pytree.tree_flatten(marked_pytree)
-    assert all(isinstance(point, JoinPoint) for point in points)
+    for point in points:
+        if not isinstance(point, JoinPoint):
+            raise TypeError(
+                located(
+                    f"pack_optimizer_state: a leaf is a {type(point).__name__}, no JoinPoint",
+                    "the states of the parameters stand in JoinPoints",
+                    "the tree that unpack_optimizer_state gives, with other states in it",
+                )
+            )
     return _packed([point.subtree for point in points], structure)
