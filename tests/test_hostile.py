@@ -59,6 +59,8 @@ FOUND = (
     ("fx.lax.linalg.triangular_solve(np.ones(0), 0.5)", "TypeError"),
     ("fx.empty_ref(None)", "TypeError"),
     ("fx.example_libraries.optimizers.pack_optimizer_state(1.0)", "TypeError"),
+    ("fx.numpy.polyder(2.0)", "TypeError"),
+    ("fx.numpy.polyint(2)", "TypeError"),
     # settings and scopes
     ("fx.numpy_rank_promotion(np.ones(3))", "ValueError"),
     ("fx.default_matmul_precision([[1, 2], [3]])", "ValueError"),

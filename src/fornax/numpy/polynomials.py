@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.sorting import sort_key_val
@@ -105,6 +106,18 @@ def polydiv(u, v, *, trim_leading_zeros=False):
     return result, rest
 
 
+def _of_coefficients(name: str, p: Any) -> Any:
+    if not typeof(p).ndim:
+        raise TypeError(
+            located(
+                f"{name}: a polynomial is an array of coefficients, got a number",
+                "the length of the array says the degree",
+                "numpy.array([c]) for the polynomial that is c everywhere",
+            )
+        )
+    return p
+
+
 def polyder(p, m=1):
     """The m-th derivative of a polynomial."""
     check("polyder", p)
@@ -112,7 +125,7 @@ def polyder(p, m=1):
     if m < 0:
         raise ValueError("Order of derivative must be positive")
     (p,) = promote_inexact(concrete_form(p))
-    p = asarray(p)
+    p = _of_coefficients("polyder", asarray(p))
     for _ in range(m):
         n = typeof(p).shape[0]
         if n <= 1:
@@ -129,7 +142,7 @@ def polyint(p, m=1, k=None):
     if m < 0:
         raise ValueError("Order of integral must be positive")
     p, k = promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))
-    p, k = asarray(p), atleast_1d(asarray(k))
+    p, k = _of_coefficients("polyint", asarray(p)), atleast_1d(asarray(k))
     if typeof(k).shape not in ((1,), (m,)):
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or m.")
     k = broadcast_to(k, (m,))
