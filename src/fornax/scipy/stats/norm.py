@@ -9,15 +9,10 @@ import math
 from typing import Any
 
 from fornax import numpy as fnp
-from fornax.numpy.promotion import check, promote_inexact
 from fornax.scipy import special
+from fornax.scipy.stats.arguments import numbers as _numbers
 
 __all__ = ["cdf", "isf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
-
-
-def _numbers(name: str, *values: Any) -> list[Any]:
-    check(name, *values)
-    return [fnp.asarray(x) for x in promote_inexact(*values)]
 
 
 def _standard(name: str, x: Any, loc: Any, scale: Any) -> Any:

@@ -1,0 +1,30 @@
+"""The negative binomial distribution: failures before `n` successes.
+
+Every function takes arrays of numbers, broadcasts and promotes them.
+
+`loc` moves the numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fornax import numpy as fnp
+from fornax.scipy import special
+from fornax.scipy.stats.arguments import numbers
+
+__all__ = ["logpmf", "pmf"]
+
+
+def logpmf(k, n, p, loc=0):
+    """The logarithm of the probability of `k`."""
+    k, n, p, loc = numbers("nbinom.logpmf", k, n, p, loc, strong=True)
+    y = k - loc
+    ways = special.gammaln(y + n) - special.gammaln(n) - special.gammaln(y + 1)
+    total = ways + special.xlogy(n, p) + special.xlogy(y, 1 - p)
+    return fnp.where(k < loc, -np.inf, total)
+
+
+def pmf(k, n, p, loc=0):
+    """The probability of `k`."""
+    return fnp.exp(logpmf(k, n, p, loc))
