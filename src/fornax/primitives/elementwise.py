@@ -27,6 +27,7 @@ from fornax.primitives.family import (
     Elementwise,
     constant,
     elements,
+    not_implemented,
 )
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
@@ -119,7 +120,7 @@ def _abs_derivative(g, out, x):
 def _power_base(g, out, x, y):
     """y x^(y-1), and zero where y is zero even if x is."""
     if dtypes.is_inexact(typeof(y).dtype):
-        zero = constant(y, 0)
+        zero = np.zeros((), typeof(y).dtype)[()]  # not weakly typed, nor is the derivative
         smaller = where(eq_p(y, zero), zero, sub_p(y, constant(y, 1)))
         return mul_p(g, mul_p(y, pow_p(x, smaller)))
     zero = constant(y, 0)
@@ -361,4 +362,6 @@ def _stored_neighbour(b, x, y, name, width):
     return b.select(b.or_(b.ne(x, x), b.ne(y, y)), b.add(x, y), near)
 
 
-nextafter_p = NextAfter("nextafter", np.nextafter, (FLOAT, FLOAT), cost=4)
+nextafter_p = NextAfter(
+    "nextafter", np.nextafter, (FLOAT, FLOAT), (not_implemented("nextafter"),) * 2, cost=4
+)  # fmt: skip

@@ -161,6 +161,22 @@ def elements(types: Sequence[ArrayType], operands: Sequence[Any], index: Sequenc
 Derivative = Callable[..., Any] | None
 
 
+def not_implemented(name: str, what: str = "") -> Callable[..., Any]:
+    """A derivative that refuses: of the operation `name`, with respect to operand `what`."""
+
+    def derivative(g: Any, out: Any, *operands: Any) -> Any:
+        by = f" with respect to {what}" if what else ""
+        raise NotImplementedError(
+            located(
+                f"Differentiation rule for '{name}'{by} not implemented",
+                "the derivative is not known in terms of other operations",
+                "stop_gradient where it does not count, or custom_jvp with a rule of your own",
+            )
+        )
+
+    return derivative
+
+
 class Elementwise(Primitive):
     """An operation computed element by element. See `__init__` for what a row says.
 

@@ -17,7 +17,7 @@ from fornax.primitives.elementwise import (
     square_p,
     sub_p,
 )
-from fornax.primitives.family import FLOAT, Elementwise, constant
+from fornax.primitives.family import FLOAT, Elementwise, constant, not_implemented
 from fornax.primitives.select import where
 
 #: B(2j) / (2j)!, the weights of the Euler-Maclaurin formula.
@@ -128,7 +128,14 @@ digamma_p = Elementwise(
     "digamma", _scipy("psi"), FLOAT,
     (lambda g, out, x: mul_p(g, polygamma_p(constant(x, 1), x)),), cost=60,
 )  # fmt: skip
-zeta_p = Elementwise("zeta", _scipy("zeta"), (FLOAT, FLOAT), operation=_zeta_operation, cost=400)
+zeta_p = Elementwise(
+    "zeta", _scipy("zeta"), (FLOAT, FLOAT),
+    (
+        not_implemented("zeta", "its first operand"),
+        lambda g, out, s, q: mul_p(g, neg_p(mul_p(s, zeta_p(add_p(s, constant(s, 1)), q)))),
+    ),
+    operation=_zeta_operation, cost=400,
+)  # fmt: skip
 polygamma_p = Elementwise(
     "polygamma", _polygamma, (FLOAT, FLOAT),
     (
