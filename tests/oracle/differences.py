@@ -71,6 +71,7 @@ DIFFERENCES = [
         r"^lax\.pow\(x0, x1\)$",
         "0 to the power 1 + 1j is 0; jax gives NaN",
         zero_to_complex,
+        when=lambda x, y: x.shape == y.shape or not x.ndim or not y.ndim,
     ),
     Difference(r"^lax\.lgamma\(x0\)$", "0 at 1; jax is off by a rounding error", one),
     Difference(
