@@ -7,7 +7,7 @@ import pytest
 
 import fornax
 import fornax.numpy as jnp
-from fornax import settings
+from fornax import lax, settings
 from fornax.backends import reference
 from fornax.backends.llvm.target import find
 from fornax.runtime.compile import plan
@@ -138,3 +138,16 @@ def test_chains_may_be_longer_than_the_recursion_limit_allows(name):
     with fornax.disable_jit():
         expected = chain(jnp.asarray(x))
     np.testing.assert_allclose(fornax.jit(chain)(x), expected, rtol=1e-4)
+
+
+def test_nothing_is_fused_across_a_barrier():
+    """What was chosen from far apart lies side by side for those who read it."""
+    x, i = np.arange(800.0, dtype=np.float32), np.arange(100, dtype=np.int32)
+
+    def kernels(between):
+        f = fornax.jit(lambda x, i: between(x[::8])[i])
+        np.testing.assert_array_equal(f(x, i), x[::8])
+        _, description = plan(f.trace(x, i).jaxpr, find("avx2"), 2, reference.compile_kernel)
+        return sum(step[0] == "kernel" for step in description["steps"])
+
+    assert kernels(lax.optimization_barrier) == kernels(lambda chosen: chosen) + 1

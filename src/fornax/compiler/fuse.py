@@ -119,8 +119,13 @@ class _Facts:
         self.elementwise = {e for e in jaxpr.equations if is_elementwise_step(e)}
         self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
         self.outputs: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
+        #: values that have to be in memory because nothing is fused across them
+        self.barriers = {
+            v for e in jaxpr.equations if e.primitive.name == "optimization_barrier"
+            for v in e.outputs
+        }  # fmt: skip
         #: values that are in memory whatever the walk decides
-        self.stops: set[Var] = set(self.outputs)
+        self.stops: set[Var] = self.outputs | self.barriers
         for equation in jaxpr.equations:
             if equation not in self.elementwise:
                 self.stops.update(equation.outputs)
@@ -186,7 +191,7 @@ class _Walk:
         self.groups: list[Group] = []
         self.order = Order()
         self.merged: dict[Group, Group] = {}
-        self.forced: set[Var] = set(facts.outputs)
+        self.forced: set[Var] = facts.outputs | facts.barriers
         self.definition = facts.definition
         self.axes: dict[tuple[Expr, ...], list[Axis]] = {}
 

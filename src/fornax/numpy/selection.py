@@ -36,6 +36,7 @@ from fornax.numpy.shaping import (
     stack,
 )
 from fornax.primitives import iota as _iota
+from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
 
@@ -303,8 +304,30 @@ def searchsorted(a, v, side="left", sorter=None, *, method="scan"):
     shape = typeof(v).shape
     if n == 0:
         return full(shape, 0, index)
-    low, high = full(shape, 0, index), full(shape, n, index)
-    for _ in range(n.bit_length()):
+    # Halving a large array would jump about in it: the middles lie far apart, and many of them in
+    # the same places of the caches. Every 32nd element, side by side, says which 32 to look into.
+    tables = [a]
+    while typeof(tables[-1]).shape[0] > _TABLE:
+        chosen = tables[-1][_BLOCK - 1 :: _BLOCK]
+        tables.append(optimization_barrier_p.bind(chosen)[0])
+    top = tables.pop()
+    n = typeof(top).shape[0]
+    low = _halve(top, v, side, full(shape, 0, index), full(shape, n, index), n)
+    for table in reversed(tables):
+        low = ufuncs.multiply(low, _BLOCK)
+        high = ufuncs.minimum(ufuncs.add(low, _BLOCK), typeof(table).shape[0])
+        low = _halve(table, v, side, low, high, _BLOCK)
+    return low
+
+
+#: longest table that `searchsorted` halves as a whole, and the part of longer ones that it does
+_TABLE = 1024
+_BLOCK = 32
+
+
+def _halve(a: Any, v: Any, side: str, low: Any, high: Any, most: int) -> Any:
+    """Where to insert `v` into `a`, known to be in [low, high], which is at most so long."""
+    for _ in range(most.bit_length()):
         middle = ufuncs.floor_divide(ufuncs.add(low, high), 2)
         pivot = take(a, middle, mode="clip")
         before = _before(pivot, v, side)

@@ -44,7 +44,7 @@ class Composite(Primitive):
 
 
 class OptimizationBarrier(Primitive):
-    """The operand. Work on the result is not merged with equal work on the operand."""
+    """The operand, in memory of its own: nothing is fused or merged across it."""
 
     linear = True
     cost = 0
