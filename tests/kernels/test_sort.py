@@ -120,7 +120,7 @@ def test_threads(shape, threads, how, small, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["avx2", "sse2"])
-@pytest.mark.parametrize("length", [20, 300])
+@pytest.mark.parametrize("length", [20, 300, 1100])
 def test_other_targets(name, length):
     target = targets.find(name)
     generator = np.random.default_rng(length)
@@ -149,7 +149,7 @@ def test_empty(shape, how):
 
 
 @given(
-    shape=st.tuples(st.integers(1, 5), st.integers(1, 700), st.integers(1, 3)),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 2000), st.integers(1, 3)),
     axis=st.integers(0, 2),
     dtypes=st.lists(st.sampled_from(DTYPES), min_size=1, max_size=3),
     num_keys=st.integers(1, 3),

@@ -20,7 +20,7 @@ from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines
 from fornax.compiler.loop.ir import Axis, Expr, For, Statement, Store
 
 #: longest lines that are sorted so
-LONGEST = 256
+LONGEST = 1024
 
 #: dtypes of words by the bits they hold; narrower ones would make tiles too wide to transpose
 WORDS = ((32, "uint32"), (64, "uint64"))
