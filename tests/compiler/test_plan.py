@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import fornax
+import fornax.numpy as fnp
 from fornax import lax, settings
 from fornax.backends import reference
 from fornax.backends.llvm.target import find
+from fornax.compiler.loop.show import show
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import REGISTRY
@@ -206,3 +208,23 @@ def test_a_sum_read_by_the_epilogue_of_a_product_is_a_kernel_of_its_own():
     x, y, z = (np.arange(n, dtype=np.float32) for n in (5, 5, 11))
     got = function(x, y, z)
     assert [np.asarray(g).item() for g in got] == [30.0, 55.0, True, 25.0]
+
+
+def test_groups_that_differ_in_numbers_share_a_kernel():
+    """Numbers in which equal steps differ are read from memory, others stay in the code."""
+
+    def program(x):
+        for k in range(60):
+            y = fnp.tanh(x) * (0.5 + 0.01 * k) + fnp.cos(x) * 0.25
+            x = x - 0.1 * y + fnp.sum(y) * 1e-3
+        return x
+
+    x = np.linspace(-1, 1, 100, dtype=np.float32)
+    compiled = fornax.jit(program).lower(x).compile()
+    kernels = executable(fornax.make_jaxpr(program)(x)).kernels
+    assert len(kernels) > 10 and len({k.name for k in kernels}) <= 6
+    with fornax.disable_jit():
+        expected = np.asarray(program(fnp.asarray(x)))
+    np.testing.assert_allclose(np.asarray(compiled(x)), expected, rtol=1e-3, atol=1e-4)
+    text = "".join(show(k.kernel) for k in kernels)
+    assert "0.25" in text

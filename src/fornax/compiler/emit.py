@@ -201,11 +201,25 @@ def has_carry(index: Sequence[Expr]) -> bool:
     return False
 
 
-def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple, list[Var]]:
-    """(what the group computes, the variables it names, in the order of their numbers).
+@record(eq=False)
+class Signature:
+    """What a group computes. Groups of equal signature have equal kernels: equal layers of a
+    network are emitted once.
 
-    Groups of equal signature have equal kernels: equal layers of a network are emitted once.
+    shape: everything but the values of literals, which are `numbers`, at `literals` (equation,
+    position of the input); variables: those named, in the order of their numbers in `shape`.
     """
+
+    shape: tuple
+    numbers: tuple[bytes, ...]
+    literals: list[tuple[Equation, int]]
+    variables: list[Var]
+
+
+def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
+    """The signature of a group, given which variables are in memory."""
+    values: list[bytes] = []
+    literals: list[tuple[Equation, int]] = []
     numbers: dict[Var, int] = {}
     tokens: list[tuple] = []
     members = set(group.members)
@@ -233,10 +247,11 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple,
             continue
         done.add(equation)
         inputs: list[Any] = []
-        for atom in equation.inputs:
+        for position, atom in enumerate(equation.inputs):
             if isinstance(atom, Literal):
-                value = np.asarray(atom.value, atom.type.dtype)
-                inputs.append((atom.type, value.tobytes()))
+                inputs.append((atom.type,))
+                values.append(np.asarray(atom.value, atom.type.dtype).tobytes())
+                literals.append((equation, position))
                 continue
             if outside(atom) and atom not in numbers:
                 tokens.append((number(atom), atom.type))
@@ -250,7 +265,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[tuple,
         flows = tuple((number(v), at) for v, at in group.chain.flows.items())
         parts = (tuple(map(number, part.members)) for part in group.chain.parts)
         tokens.append((tuple(parts), group.chain.at, flows))
-    return tuple(tokens), list(numbers)
+    return Signature(tuple(tokens), tuple(values), literals, list(numbers))
 
 
 @record

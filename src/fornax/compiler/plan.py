@@ -17,8 +17,9 @@ from fornax.compiler import blocks, control, emit, fuse
 from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.chain import chained
-from fornax.compiler.emit import Recipe
+from fornax.compiler.emit import Recipe, Signature
 from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
@@ -142,9 +143,11 @@ class Planner:
         return Memory(slot, nbytes(type), fixed=True, owned=False)
 
     # --- kernels ---
-    def recipe(self, fusion: Fusion, group: Group, in_memory: set[Var]) -> tuple[Recipe, list[Var]]:
+    def recipe(
+        self, fusion: Fusion, group: Group, in_memory: set[Var], signature: Signature
+    ) -> tuple[Recipe, list[Var]]:
         """The compiled kernels of a group, and the variables their places refer to by number."""
-        content, variables = emit.signature(fusion, group, in_memory)
+        content, variables = (signature.shape, signature.numbers), signature.variables
         key = (content, self.target, self.threads, self.compile_kernel_key)
         found = _recipes.get(key)
         if found is None:
@@ -196,7 +199,10 @@ class _Body:
     def run(self) -> list[Memory]:
         groups = self.fusion.groups
         self.in_memory = self.needed_in_memory()
-        made = {g: self.planner.recipe(self.fusion, g, self.in_memory) for g in groups if fused(g)}
+        made = {
+            g: self.planner.recipe(self.fusion, g, self.in_memory, signature)
+            for g, signature in self.signatures([g for g in groups if fused(g)]).items()
+        }
         self.find_last_uses(groups)
         self.prefer_outputs(groups)
         for group in groups:
@@ -210,6 +216,20 @@ class _Body:
                 self.host(equation)
             self.touch(group, start)
         return [self.output(k, atom) for k, atom in enumerate(self.jaxpr.outputs)]
+
+    def signatures(self, groups: list[Group]) -> dict[Group, Signature]:
+        """What the groups compute; numbers in which equal ones differ are moved to memory."""
+
+        def found() -> dict[Group, Signature]:
+            return {g: emit.signature(self.fusion, g, self.in_memory) for g in groups}
+
+        signatures = found()
+        if self.planner.loops:  # kernels inside of loops are merged, with their numbers
+            return signatures
+        lifted = lift(self.fusion, signatures.values())
+        for var, literal in lifted.items():
+            self.memory[var] = self.planner.constant(literal.value, literal.type)
+        return found() if lifted else signatures
 
     def needed_in_memory(self) -> set[Var]:
         """Members that somebody outside their group reads, or that heavy kernels produce."""
