@@ -8,6 +8,7 @@ from typing import Any
 
 from fornax.compiler import loops
 from fornax.compiler.buffers import Memory, Next, nbytes
+from fornax.compiler.invariant import hoist
 from fornax.compiler.loop.estimate import UNKNOWN_EXTENT
 from fornax.compiler.merge import Merge, NotMergeable, Row
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
@@ -93,6 +94,11 @@ class _Carries:
             planner.step("copy", home.slot, now.slot, now.nbytes)
             new.spare.end = planner.here
 
+    def slots(self) -> list[int]:
+        """The slots of memory that changes."""
+        every = (*self.current, *self.following, *self.homes, *(n.spare for n in self.following))
+        return [memory.slot for memory in every]
+
     # --- as one kernel ---
     def copies(self, ends: Sequence[Memory]) -> list[tuple]:
         """What a kernel does instead of exchanging pointers."""
@@ -169,8 +175,11 @@ def run_while(body: Any, equation: Equation) -> None:
     ends = planner.program(
         params["body_jaxpr"], [*body_consts, *carries.current], carries.following
     )
-    planner.loops -= 1
+    moved = hoist(planner, carries.begin, top, carries.slots())
+    carries.begin, top = carries.begin + moved, top + moved
     steps = planner.plan.steps
+    leave = next(k for k in range(top, len(steps)) if steps[k] == ("jump_if_not",))
+    planner.loops -= 1
     test, work = steps[top:leave], steps[leave + 1 :]
     try:
         all_steps = [*test, *work, *carries.copies(ends)]
@@ -181,6 +190,7 @@ def run_while(body: Any, equation: Equation) -> None:
             raise NotMergeable("steps cost little here")
         made = merged.whiled(len(test), flag.slot, carries.live, carries.starts())
         planner.replace(carries.begin, *made)
+        planner.settle(choice.begin[0])
         return
     except NotMergeable:
         if choice.instead():
@@ -190,7 +200,7 @@ def run_while(body: Any, equation: Equation) -> None:
     planner.plan.steps[leave] = ("jump_if_not", flag.slot, planner.here)
     flag.end = planner.here
     carries.end()
-    planner.settle(carries.begin)
+    planner.settle(choice.begin[0])
 
 
 def run_scan(body: Any, equation: Equation) -> None:
@@ -232,6 +242,8 @@ def run_scan(body: Any, equation: Equation) -> None:
         [*consts, *carries.current, *inside],
         [*carries.following, *slices],
     )
+    moved = hoist(planner, carries.begin, begin, [*carries.slots(), *rows])
+    carries.begin, top, begin = carries.begin + moved, top + moved, begin + moved
     planner.loops -= 1
     try:
         steps = [*planner.plan.steps[begin:], *carries.copies(ends[:n_carry])]
@@ -243,6 +255,7 @@ def run_scan(body: Any, equation: Equation) -> None:
         live = [*carries.live, *(home.slot for home in stack_homes)]
         made = merged.counted(length, reverse, live, carries.starts())
         planner.replace(carries.begin, *made)
+        planner.settle(choice.begin[0])
         return
     except NotMergeable:
         if choice.instead():
@@ -252,7 +265,7 @@ def run_scan(body: Any, equation: Equation) -> None:
     planner.step("advance", count, 1)
     planner.step("jump_lt", count, length, top)
     carries.end()
-    planner.settle(carries.begin)
+    planner.settle(choice.begin[0])
 
 
 #: what plans each operation of control flow
