@@ -70,7 +70,7 @@ class Text:
             return f"fneg {kind} {a[0]}" if real else f"sub {kind} 0, {a[0]}"
         if name == "not":
             return f"xor {kind} {a[0]}, -1"
-        if name == "select":
+        if name in ("select", "rarely"):
             return f"select i1 {a[0]}, {kind} {a[1]}, {kind} {a[2]}"
         if name == "bitcast":
             return f"bitcast {wide} {a[0]} to {kind}"

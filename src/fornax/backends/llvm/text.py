@@ -227,13 +227,7 @@ class Emitter(Values):
     def leave(self) -> Scope:
         """Close the innermost scope; its lines are still to be put somewhere."""
         scope = self.scopes.pop()
-        for key in scope.owned:
-            found = self.known.get(key)
-            if found is not None and found.depth >= scope.depth:
-                del self.known[key]
-        for buffer in scope.writes:
-            self.forget(buffer)
-        self.varies = {}
+        self.close(scope)
         return scope
 
     def bind(self, kind: str, carried: Iterable[Carried], values: Iterable[Value]) -> None:

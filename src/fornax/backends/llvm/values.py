@@ -70,8 +70,16 @@ class Values:
             if node not in pending and node not in self.known:
                 pending.add(node)
                 stack.extend(self.needs(node))
+        rare: dict[Expr, list[Expr]] = {}
         for node in sorted(pending, key=lambda n: n.number):
-            if node not in self.known:
+            if node.kind == "op" and node.data == "rarely":
+                rare.setdefault(node.args[0], []).append(node)
+        for node in sorted(pending, key=lambda n: n.number):
+            if node in self.known:
+                continue
+            if node.kind == "op" and node.data == "rarely":
+                self.rarely(rare[node.args[0]])
+            else:
                 self.emit(node)
         return self.known[root]
 
@@ -81,7 +89,71 @@ class Values:
             return memory.load_needs(node)
         if self.is_ramp(node):
             return memory.parts(node.args[0])
+        if node.kind == "op" and node.data == "rarely":
+            condition, then, otherwise = node.args
+            return condition, otherwise, *self.leaves(then)
         return node.args
+
+    def leaves(self, root: Expr) -> list[Expr]:
+        """What an expression is computed from: memory, loop variables, what is known."""
+        found: dict[Expr, None] = {}
+        seen: set[Expr] = set()
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node.kind not in ("op", "const") or node in self.known or self.is_ramp(node):
+                found[node] = None
+            else:
+                stack.extend(node.args)
+        return list(found)
+
+    def rarely(self, nodes: list[Expr]) -> None:
+        """Values that are others than usual where one condition holds: a branch around them."""
+        condition = self.known[nodes[0].args[0]]
+        nodes = [n for n in nodes if n not in self.known]
+        usual = [self.value(n.args[2]) for n in nodes]
+        inputs = [self.value(leaf) for n in nodes for leaf in self.leaves(n.args[1])]
+        depth = self.depth_of((condition, *usual, *inputs))
+        lanes = max(v.lanes for v in (condition, *usual, *inputs))
+        then, after = self.fresh("L"), self.fresh("L")
+        scope = Scope(len(self.scopes), then, guarded=True, branch=True)
+        self.scopes.append(scope)
+        chosen = []
+        for node, value in zip(nodes, usual, strict=True):
+            kind = type_of(node.dtype, lanes)
+            other = self.widened(value, node.dtype, lanes)
+            name = self.widened(self.value(node.args[1]), node.dtype, lanes)
+            if condition.lanes > 1:
+                mask = f"{type_of('bool', lanes)} {condition.name}"
+                name = self.put(scope.depth, f"select {mask}, {kind} {name}, {kind} {other}")
+            chosen.append((node, kind, name, other))
+        self.close(self.scopes.pop())
+        parent = self.scopes[depth]
+        test, before = condition.name, parent.block
+        if condition.lanes > 1:
+            kind = type_of("bool", lanes)
+            reduced = f"@llvm.vector.reduce.or.v{lanes}i1"
+            test = self.put(depth, f"call i1 {reduced}({kind} {condition.name})")
+        parent.lines += [f"  br i1 {test}, label %{then}, label %{after}", f"{then}:"]
+        parent.lines += [*scope.lines, f"  br label %{after}", f"{after}:"]
+        parent.block = after
+        for node, kind, name, other in chosen:
+            phi = f"phi {kind} [ {name}, %{scope.block} ], [ {other}, %{before} ]"
+            self.remember(node, Value(self.put(depth, phi), lanes, depth))
+            self.inherit(node)
+
+    def close(self, scope: Scope) -> None:
+        """What was known in a scope only ends with it."""
+        for key in scope.owned:
+            found = self.known.get(key)
+            if found is not None and found.depth >= scope.depth:
+                del self.known[key]
+        for buffer in scope.writes:
+            self.forget(buffer)
+        self.varies = {}
 
     def emit(self, node: Expr) -> None:
         kind = node.kind

@@ -80,7 +80,7 @@ def last_value(axis: Axis) -> int:
 
 def operation_interval(name: str, args: tuple[Expr, ...], dtype: str) -> tuple[int, int] | None:
     """Bounds of an operation before wrapping, or None when nothing is known."""
-    if name == "select":
+    if name in ("select", "rarely"):
         return min(args[1].low, args[2].low), max(args[1].high, args[2].high)
     x = args[0]
     if x.low is None:  # a float operand (cast, bitcast)

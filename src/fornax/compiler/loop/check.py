@@ -33,7 +33,7 @@ UNARY = {
     "logistic", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite",
     "bessel_i0e", "bessel_i1e",
 }  # fmt: skip
-ARITY = {name: 1 if name in UNARY else 3 if name in ("select", "fma") else 2 for name in OPERATIONS}
+ARITY = {name: 1 if name in UNARY else 3 if name in ("select", "rarely", "fma") else 2 for name in OPERATIONS}
 
 
 #: kind of a node -> the attribute of `Checker` that knows where its data may be used
@@ -127,7 +127,7 @@ class Checker:
             return None
         if name == "bitcast":
             return None if WIDTH[args[0].dtype] == WIDTH[node.dtype] else "widths differ"
-        if name == "select":
+        if name in ("select", "rarely"):
             if args[0].dtype != "bool":
                 return "the condition is not bool"
             args = args[1:]

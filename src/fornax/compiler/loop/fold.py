@@ -289,6 +289,13 @@ def difference(x: Expr, y: Expr) -> tuple[int, int]:
     return x.low - y.high, x.high - y.low
 
 
+def rarely(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    condition, then, otherwise = args
+    if condition.kind == "const":
+        return then if condition.data else otherwise
+    return then if then is otherwise else None
+
+
 def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     condition, x, y = args
     if x is y:
@@ -400,5 +407,5 @@ RULES: dict[str, Callable[[Builder, tuple[Expr, ...], str], Expr | None]] = {
     "and": and_, "or": or_, "xor": xor, "not": not_,
     "shl": shift, "shr_logical": shift, "shr_arithmetic": shift,
     **{name: compare(name) for name in OPPOSITE},
-    "select": select, "cast": cast, "bitcast": bitcast,
+    "select": select, "rarely": rarely, "cast": cast, "bitcast": bitcast,
 }  # fmt: skip

@@ -170,11 +170,12 @@ class Pair(NamedTuple):
 #: Operations that every back end implements directly. Integers wrap. Semantics where C leaves a
 #: hole follow JAX: integer division by zero gives -1 (all ones), remainder by zero gives the
 #: dividend, the most negative number divided by -1 gives itself; shifts by >= width give 0 (or
-#: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0.
+#: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0. "rarely" is a
+#: "select" whose condition hardly ever holds: what only its second operand needs is jumped over.
 BASIC = {
     "add", "sub", "mul", "div", "rem", "neg", "abs", "min", "max", "fma",
     "and", "or", "xor", "not", "shl", "shr_arithmetic", "shr_logical",
-    "eq", "ne", "lt", "le", "gt", "ge", "select", "cast", "bitcast",
+    "eq", "ne", "lt", "le", "gt", "ge", "select", "rarely", "cast", "bitcast",
     "floor", "ceil", "trunc", "round_even", "sqrt", "copysign", "popcount", "clz",
     "idiv", "imod",  # floor division and modulo of indices by a positive divisor
 }  # fmt: skip

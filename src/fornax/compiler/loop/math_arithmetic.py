@@ -200,11 +200,9 @@ def where(condition: Term, then, otherwise) -> Term:
 
 
 def rarely(condition: Term, then, otherwise) -> Term:
-    """`where`, for a condition that hardly ever holds and a costly `then`.
-
-    One name for it, so that a back end that learns to jump over `then` finds every use.
-    """
-    return where(condition, then, otherwise)
+    """`where`, for a condition that hardly ever holds and a costly `then`, which is jumped over."""
+    then = then if isinstance(then, Term) else otherwise.like(then)
+    return condition.op("rarely", then, then.like(otherwise))
 
 
 def sqrt(x: Term) -> Term:

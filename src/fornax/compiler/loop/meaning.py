@@ -195,6 +195,7 @@ OPERATIONS: dict[str, Callable] = {
     "shr_logical": shift_right_logical,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
     "gt": np.greater, "ge": np.greater_equal, "select": np.where,
+    "rarely": np.where,
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round_even": np.rint,
     "sqrt": np.sqrt, "copysign": np.copysign, "popcount": lambda x: np.bitwise_count(unsigned(x)),
     "clz": count_leading_zeros, "idiv": np.floor_divide, "imod": np.mod,
