@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler import cost
+from fornax.compiler import cost, hoist
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.updates import in_place
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
@@ -80,6 +80,27 @@ class _Canonical:
             parts = _parts(inputs[0].type, params["axes"])
             if parts:
                 return self.split(equation, inputs[0], parts)
+        if primitive.name in ("scan", "while"):
+            return self.loop(equation, inputs)
+        return self.append(equation, inputs)
+
+    def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
+        """A loop, after what is the same in all of its iterations."""
+        params = equation.params
+        if equation.primitive.name == "scan":
+            first, count, key, number = 0, params["num_consts"], "jaxpr", "num_consts"
+            if params["length"] < hoist.SHORTEST:
+                return self.append(equation, inputs)
+        else:
+            first, count = params["cond_nconsts"], params["body_nconsts"]
+            key, number = "body_jaxpr", "body_nconsts"
+        body, given = canonicalize(params[key]), inputs[first : first + count]
+        found = None if body.consts else hoist.hoisted(body, count, given, self.append)
+        if found is not None:
+            made, more = found
+            params = {**params, key: made, number: count + len(more)}
+            inputs = (*inputs[: first + count], *more, *inputs[first + count :])
+            equation = equation.replace(inputs=inputs, params=params)
         return self.append(equation, inputs)
 
     def split(self, equation: Equation, x: Atom, parts: int) -> Sequence[Atom]:

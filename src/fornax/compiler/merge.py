@@ -27,7 +27,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable
+from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
 from fornax.record import record
@@ -115,6 +115,13 @@ class Merge:
         if nodes > NODES or self.cost > MOST:
             raise NotMergeable("large")
         self.roots = self.buffers(reads or {})
+        #: memory that inner loops go through: it is copied by loops, too
+        self.indexed = {
+            self.roots[self.root(slot)[0]]
+            for kernel, slots in self.units
+            for buffer, slot in zip(kernel.buffers, slots, strict=True)
+            if buffer in indexed(kernel)
+        }
 
     # --- memory ---
     def root(self, slot: int) -> tuple[int, int]:
@@ -204,7 +211,7 @@ class Merge:
             value = b.node("load", dtype, source, (b.add(begin, k),))
             return Store(target, (b.add(first, k),), value)
 
-        if count <= SHORT:
+        if count == 1 or (count <= SHORT and not {source, target} & self.indexed):
             yield from (one(b.index(k)) for k in range(count))
             return
         axis = Axis(count, "e")
@@ -338,6 +345,14 @@ class Linker(Rewriter):
             elif isinstance(new, For) and new.kind == "parallel":
                 new = For(new.axis, new.body, new.carries, "serial", new.lanes, new.reverse)
             yield new
+
+
+def indexed(kernel: Kernel) -> set[Buffer]:
+    """The buffers of a flat kernel that are read or written at an index that changes."""
+    loads = (n for n in reachable(expressions(kernel.body)) if n.kind == "load")
+    found = {n.data for n in loads if n.args[0].kind != "const"}
+    stores = (s for s in walk(kernel.body) if isinstance(s, Store))
+    return found | {s.buffer for s in stores if s.index[0].kind != "const"}
 
 
 def touched(store: Store) -> set[Buffer]:

@@ -125,7 +125,9 @@ class Builder:
         if any(isinstance(a, Pair) for a in args):
             return complex_rules.apply(self, name, args, dtype)
         if dtype is None:
-            dtype = "bool" if name in COMPARE else args[1 if name in ("select", "rarely") else 0].dtype
+            dtype = (
+                "bool" if name in COMPARE else args[1 if name in ("select", "rarely") else 0].dtype
+            )
         folded = fold.operation(self, name, args, dtype)
         if folded is not None:
             return folded

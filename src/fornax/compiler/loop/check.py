@@ -33,7 +33,10 @@ UNARY = {
     "logistic", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite",
     "bessel_i0e", "bessel_i1e",
 }  # fmt: skip
-ARITY = {name: 1 if name in UNARY else 3 if name in ("select", "rarely", "fma") else 2 for name in OPERATIONS}
+ARITY = {
+    name: 1 if name in UNARY else 3 if name in ("select", "rarely", "fma") else 2
+    for name in OPERATIONS
+}
 
 
 #: kind of a node -> the attribute of `Checker` that knows where its data may be used
