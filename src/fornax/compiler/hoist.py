@@ -19,8 +19,8 @@ from fornax.ir.types import ArrayType
 
 #: loops of fewer iterations stay as they are
 SHORTEST = 8
-#: largest matrix that is turned: it should stay in a cache
-MATRIX = 1 << 16
+#: elements of matrices that are turned: smaller ones are written out, larger ones leave the cache
+MATRIX = range(64, (1 << 16) + 1)
 CONTROL = frozenset(("scan", "while", "cond"))
 
 Append = Callable[[Equation, tuple[Atom, ...]], Sequence[Atom]]
@@ -105,7 +105,7 @@ class _Hoist:
         for side in (0, 1):
             matrix, other = operands[side], operands[1 - side]
             vector = other.type.size == matrix.type.shape[-1] if matrix.type.shape else False
-            fits = len(matrix.type.shape) == 2 and matrix.type.size <= MATRIX
+            fits = len(matrix.type.shape) == 2 and matrix.type.size in MATRIX
             if not (isinstance(matrix, Var) and matrix in self.outside and fits and vector):
                 continue
             if tuple(contracted[side]) != (1,) or 1 in matrix.type.shape:
