@@ -19,10 +19,11 @@ from collections.abc import Collection, Sequence
 from math import prod
 from typing import Any
 
-from fornax.compiler.chain import View, is_product, operand_index
+from fornax.compiler.chain import View, is_product, operand_index, summed
 from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
 from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.kernels import KERNELS
+from fornax.compiler.kernels.arithmetic import balanced
 from fornax.compiler.kernels.gemm import WORTH_A_THREAD, Range
 from fornax.compiler.kernels.product import split
 from fornax.compiler.loop.builder import Builder, Value
@@ -58,14 +59,18 @@ class BlockEmitter(Emitter):
     def __init__(
         self, fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
     ):
-        super().__init__(fusion, group, set(in_memory), threads)
+        super().__init__(fusion, group, in_memory - group.chain.again, threads)
         self.target = target
         self.chain = group.chain
         self.flows = self.chain.flows
-        last, at = self.chain.parts[-1], self.chain.at[-1]
-        shape = last.equation.outputs[0].type.shape
-        self.extents = tuple(shape[d] for d in at)
-        flowing = [var for var in self.flows if var not in in_memory]
+        #: some part adds up the blocks, which then must not overlap
+        self.sums = any(at[-1] < 0 for at in self.chain.at)
+        self.extents = next(
+            tuple(part.members[-1].type.shape[d] for d in at)
+            for part, at in zip(self.chain.parts, self.chain.at, strict=True)
+            if at[-1] >= 0
+        )
+        flowing = [var for var in self.flows if var not in self.in_memory]
         places = self.shared(flowing)
         self.rows = self.block_rows(set(places.values()))
         made = {place: self.local(place) for place in dict.fromkeys(places.values())}
@@ -74,6 +79,7 @@ class BlockEmitter(Emitter):
         self.hoisted: list[Statement] = []
         self.statements: list[Statement] = []
         self.here: tuple[Expr, ...] = ()
+        self.starts: Expr | None = None  # whether this is the first block
         self.varying: set[Axis] = set()
 
     # --- sizes ---
@@ -106,8 +112,10 @@ class BlockEmitter(Emitter):
             var.type.size // prod(self.extents) * WIDTH[var.type.dtype.name] // 8 for var in flowing
         )
         most = max(FEWEST, self.target.l2 // 2 // max(each, 1))
-        blocks = -(-rows // most)
-        return -(-rows // blocks)
+        if not self.sums:
+            return balanced(rows, most)
+        even = [n for n in range(min(FEWEST, rows), rows + 1) if rows % n == 0]
+        return max((n for n in even if n <= most), default=even[0])
 
     def local(self, var: Var) -> Buffer:
         """Memory for the rows of one block of a value."""
@@ -125,7 +133,7 @@ class BlockEmitter(Emitter):
 
     # --- reading and writing ---
     def buffer(self, var: Var, role: str = "in") -> Buffer:
-        if var in self.flows:
+        if var in self.flows or role == "sum":
             role = "inout"  # one part writes it, another reads it
         return self.locals.get(var) or super().buffer(var, role)
 
@@ -152,7 +160,7 @@ class BlockEmitter(Emitter):
         *batch_extents, rows = self.extents
         batch, blocks = prod(batch_extents), -(-rows // self.rows)
         pieces = 1
-        if batch % self.threads and batch < ENOUGH * self.threads:
+        if batch % self.threads and batch < ENOUGH * self.threads and not self.sums:
             pieces = min(blocks, self.threads)
         task = Axis(batch * pieces, "task")
         matrix = b.idiv(b.axis(task), b.index(pieces))
@@ -164,6 +172,7 @@ class BlockEmitter(Emitter):
             if rows % self.rows:
                 first = b.min(first, b.index(rows - self.rows))
             self.here = (*place, first)
+            self.starts = b.eq(here.first, b.index(0))
             self.varying = {n.data for n in reachable((here.first,)) if n.kind == "axis"} - {task}
             self.statements = []
             for part, at in zip(self.chain.parts, self.chain.at, strict=True):
@@ -180,9 +189,7 @@ class BlockEmitter(Emitter):
         """Multiplications of a part."""
         if not is_product(part):
             return prod(part.shape)
-        (contracted, _), _ = part.equation.params["dimension_numbers"]
-        depth = prod(part.equation.inputs[0].type.shape[d] for d in contracted)
-        return part.equation.outputs[0].type.size * depth
+        return part.equation.outputs[0].type.size * prod(summed(part.equation))
 
     def part(self, part: Group, at: tuple[int, ...]) -> None:
         """The statements of one part for the rows of the block."""
@@ -240,6 +247,7 @@ class BlockContext(GroupContext):
             {d: first for d, first in zip(places, emitter.here, strict=True) if d >= 0}
             for places in (*cuts(part.equation, at), at)
         ]
+        self.adds = at[-1] < 0
         rows = emitter.here[-1]
         types = []
         for type, move in zip((*self.inputs, result.type), self.moves, strict=True):
@@ -257,7 +265,12 @@ class BlockContext(GroupContext):
         return super().operand(i, self.moved(index, self.moves[i]))
 
     def store(self, j: int, index: Sequence[Expr], value: Value):
-        return super().store(j, self.moved(index, self.moves[-1]), value)
+        index = self.moved(index, self.moves[-1])
+        if self.adds:
+            b, result = self.b, self.equation.outputs[0]
+            total = b.load(self.emitter.buffer(result, "sum"), self.emitter.place(result, index))
+            value = b.select(self.emitter.starts, value, b.add(value, total))
+        return super().store(j, index, value)
 
     def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
         return self.scratch(name, dtype, shape)  # of one block, hence of one worker
@@ -277,11 +290,13 @@ class BlockContext(GroupContext):
 
 
 def cuts(equation: Equation, at: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """For each operand its dimensions that go with the dimensions `at` of the result, or -1."""
+    """For each operand its dimensions that go with the dimensions `at`, or -1."""
     b = Builder()
     index = [b.axis(Axis(2)) for _ in equation.outputs[0].type.shape]
+    depth = [b.axis(Axis(2)) for _ in summed(equation)]
+    wanted = [index[d] if d >= 0 else depth[-1 - d] for d in at]
     found = []
     for side in range(2):
-        places = operand_index(b, equation, side, index)
-        found.append(tuple(places.index(index[d]) if index[d] in places else -1 for d in at))
+        places = operand_index(equation, side, index, depth)
+        found.append(tuple(places.index(e) if e in places else -1 for e in wanted))
     return found

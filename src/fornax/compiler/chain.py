@@ -4,16 +4,18 @@ The scores of an attention are larger than all they are made from, and what foll
 rows: a softmax, another product. Such a value need not exist as a whole. Starting from a product
 whose operand is large, `chained` walks back to the groups that made it, as far as all of them work
 on the same rows, and makes them one group. Its kernel (`blocks`) runs them one after the other for
-a few rows at a time, with the values in between in memory of that size.
+a few rows at a time, with the values in between in memory of that size. The gradient of an
+attention reads the scores as well, and adds up products over their rows; where it can only run much
+later, the scores are computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from math import prod
 
 from fornax.compiler.emit import Emitter
 from fornax.compiler.fuse import Chain, Fusion, Group, axes_of, opaque
-from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import COMPLEX, Axis, Expr
 from fornax.compiler.order import Node
 from fornax.ir.jaxpr import Atom, Equation, Var
@@ -21,6 +23,14 @@ from fornax.ir.jaxpr import Atom, Equation, Var
 #: a value is worth a chain if it has so many times the elements of what the products around it
 #: read and write otherwise
 LARGER = 2
+#: depth of a product up to which it is computed again rather than stored
+DEEP = 128
+#: least matrices of a batch whose rows are added up block by block
+SUMMED = 4
+
+#: group -> the dimensions of what it computes that blocks are cut along: those of the batch, then
+#: that of the rows; -1 - k where it is the k-th dimension that a product sums over
+Parts = dict[Group, tuple[int, ...]]
 
 
 def chained(fusion: Fusion, outputs: Collection[Atom]) -> Fusion:
@@ -47,75 +57,19 @@ class Finder:
         self.fusion = fusion
         self.outputs = {a for a in outputs if isinstance(a, Var)}
         self.found: list[Group] = []
-        self.taken: set[Group] = set()
-        self.looks: dict[Group, View] = {}
+        self.owner: dict[Node, Group] = {}  # part -> the chain it belongs to
+        self.views: dict[Group, View] = {}
 
     def look(self, last: Group) -> None:
-        """Make the chain that ends with a product, if there is one."""
-        if last in self.taken:
-            return
+        """Make the chains around an operand of a product, if there are any."""
         for side, atom in enumerate(last.equation.inputs):
+            if last in self.owner:
+                return
             if isinstance(atom, Var) and dominates(last.equation, atom):
                 rows = self.rows(last.equation, side)
-                chain = None if rows is None else self.chain(last, rows)
-                if chain is not None:
-                    self.take(chain)
-                    return
-
-    def may_flow(self, var: Var, reader: Group) -> bool:
-        """Whether a value is large enough, and made by what may be part of a chain."""
-        maker = self.fusion.stored.get(var)
-        if maker is None or maker in self.taken or var in self.outputs:
-            return False
-        if maker.equation is not None and not is_product(maker):
-            return False
-        if var.type.dtype.name in COMPLEX or maker.chain is not None:
-            return False
-        return all(dominates(g.equation, var) for g in (maker, reader) if is_product(g))
-
-    def view(self, group: Group) -> View:
-        found = self.looks.get(group)
-        if found is None:
-            found = self.looks[group] = View(self.fusion, group)
-        return found
-
-    def chain(self, last: Group, rows: tuple[int, ...]) -> Group | None:
-        """The group made of `last` and those before it, cut along `rows` of its result."""
-        positions: dict[Var, tuple[int, ...]] = {}
-        parts: dict[Group, tuple[int, ...]] = {last: rows}
-        pending = [last]
-        while pending:
-            reader = pending.pop()
-            for value, at in self.view(reader).aligned(parts[reader]).items():
-                if value in positions or not self.may_flow(value, reader):
-                    continue
-                maker = self.fusion.stored[value]
-                if parts.setdefault(maker, at) != at:
-                    return None
-                positions[value] = at
-                pending.append(maker)
-        # every reader of what flows is part of the chain and reads the rows that it works on
-        order = [g for g in self.fusion.groups if g in parts]
-        for value, at in positions.items():
-            for reader in self.fusion.readers.get(value, ()):
-                if reader is self.fusion.stored[value]:
-                    continue
-                if reader not in parts:
-                    return None
-                if self.view(reader).aligned(parts[reader]).get(value) != at:
-                    return None
-        if not any(is_product(g) for g in order[:-1]):
-            return None
-        if any(not self.covers(g, parts[g]) for g in order) or self.entangled(order):
-            return None
-        group = Group(last.number, last.shape, equation=None)
-        group.chain = Chain(tuple(order), tuple(parts[g] for g in order), positions)
-        for part in order:
-            group.members += part.members
-            group.work += part.work
-            group.needs |= part.needs
-        group.needs -= parts.keys()
-        return group
+                parts = None if rows is None else self.closure(last, rows)
+                for group in self.divided(parts) if parts else ():
+                    self.take(group)
 
     def rows(self, equation: Equation, side: int) -> tuple[int, ...] | None:
         """Dimensions of the product's result: its batch, and the first free one of an operand."""
@@ -131,48 +85,205 @@ class Finder:
             return None
         return (*(d for d in range(len(batch)) if shape[d] > 1), row)
 
-    def covers(self, group: Group, at: tuple[int, ...]) -> bool:
-        """Whether all that a group stores has the dimensions that the blocks are cut along."""
-        return all(max(at) < len(v.type.shape) for v in group.members) and 0 not in group.shape
+    # --- which groups ---
+    def closure(self, last: Group, rows: tuple[int, ...]) -> Parts | None:
+        """All groups that make or read large values on the way to `last`, cut along `rows` of its
+        result; None if some cannot work on one block of rows."""
+        parts: Parts = {last: rows}
+        flows: set[Var] = set()
+        pending = [last]
+        while pending:
+            group = pending.pop()
+            read = self.view(group).aligned(parts[group])
+            made = {v: parts[group] for v in group.members if parts[group][-1] >= 0}
+            for value, places in (read | made).items():
+                readers = [group] if value in read else self.fusion.readers.get(value, ())
+                if value in flows or not readers:
+                    continue
+                if not all(self.may_flow(value, reader) for reader in readers):
+                    continue
+                users = self.users(value, places, parts)
+                if users is None and value in read:
+                    return None
+                if users is not None:
+                    flows.add(value)
+                    pending += [user for user in users if user not in parts]
+                    parts |= users
+        return parts if flows else None
 
-    def entangled(self, parts: Sequence[Group]) -> bool:
-        """Whether something between the parts would have to run between them."""
-        inside: set[Node] = set(parts)
-        stack = [n for part in parts for n in part.needs if n not in inside]
+    def users(self, value: Var, places: tuple[int, ...], parts: Parts) -> Parts | None:
+        """What makes and reads a value, with the dimensions that go with its `places`; None if
+        some of them cannot be parts beside those there are."""
+        maker = self.fusion.stored[value]
+        found: Parts = {maker: places}
+        for reader in self.fusion.readers[value] - {maker}:
+            at = self.view(reader).where(value, places) if is_possible(reader) else None
+            if at is None:
+                return None
+            found[reader] = at
+        for user, at in found.items():
+            if user in self.owner or parts.get(user, at) != at:
+                return None
+        return found
+
+    def may_flow(self, var: Var, reader: Group) -> bool:
+        """Whether a value is large enough, and made by what may be part of a chain."""
+        maker = self.fusion.stored.get(var)
+        if maker is None or var in self.outputs or not is_possible(maker):
+            return False
+        if var.type.dtype_name in COMPLEX:
+            return False
+        return all(dominates(g.equation, var) for g in (maker, reader) if is_product(g))
+
+    def view(self, group: Group) -> View:
+        found = self.views.get(group)
+        if found is None:
+            found = self.views[group] = View(self.fusion, group)
+        return found
+
+    # --- from groups to chains ---
+    def divided(self, parts: Parts) -> list[Group]:
+        """The chains that the parts become. Those that can only run after something outside that
+        needs others (a gradient, after the rest of the program) are a chain of their own, which
+        computes again what flows to them."""
+        order = [g for g in self.fusion.groups if g in parts]
+        late: set[Group] = set()
+        for group in order:
+            if not late.isdisjoint(group.needs) or self.comes_back(group, parts):
+                late.add(group)
+        early = [g for g in order if g not in late]
+        chains = [self.chain(early, parts)]
+        if late:
+            again = self.again(late, parts)
+            if any(self.comes_back(g, late) for g in late) or not cheap(again):
+                return []
+            chains.append(self.chain([g for g in order if g in late or g in again], parts, again))
+        return [c for c in chains if c is not None] if None not in chains else []
+
+    def comes_back(self, group: Group, parts: Collection[Group]) -> bool:
+        """Whether a group needs something outside that needs one of the parts."""
+        stack = [n for n in group.needs if n not in parts]
         seen: set[Node] = set()
         while stack:
-            group = stack.pop()
-            if group in inside:
+            node = stack.pop()
+            if node in parts:
                 return True
-            if group not in seen:
-                seen.add(group)
-                stack.extend(group.needs)
+            if node in seen:
+                continue
+            seen.add(node)
+            chain = self.owner.get(node)
+            for one in (node,) if chain is None else chain.chain.parts:
+                stack.extend(one.needs)
         return False
+
+    def again(self, late: set[Group], parts: Parts) -> set[Group]:
+        """Early parts that late ones need again, since what they make is too large to keep."""
+        found: set[Group] = set()
+        pending = list(late)
+        while pending:
+            group = pending.pop()
+            for value in self.view(group).reads:
+                maker = self.fusion.stored.get(value)
+                if maker in parts and maker not in late and maker not in found:
+                    if self.may_flow(value, group):
+                        found.add(maker)
+                        pending.append(maker)
+        return found
+
+    def chain(
+        self, order: Sequence[Group], parts: Parts, again: Collection[Group] = ()
+    ) -> Group | None:
+        """The group made of parts, or None where they are none that pay or cannot be cut."""
+        flows: dict[Var, tuple[int, ...]] = {}
+        inside = set(order)
+        for reader in order:
+            for value in self.view(reader).reads:
+                maker = self.fusion.stored.get(value)
+                if maker is reader or maker not in inside:
+                    continue
+                if self.view(reader).aligned(parts[reader]).get(value) != parts[maker]:
+                    return None
+                flows[value] = parts[maker]
+        products = [g for g in order if is_product(g)]
+        if len(products) < 2 or not is_product(order[-1]):
+            return None
+        if not all(self.fits(g, parts[g]) for g in order):
+            return None
+        group = Group(order[-1].number, order[-1].shape)
+        repeated = frozenset(v for g in again for v in g.members)
+        group.chain = Chain(tuple(order), tuple(parts[g] for g in order), flows, repeated)
+        return group
+
+    def fits(self, group: Group, at: tuple[int, ...]) -> bool:
+        """Whether a group can be computed for one block of rows: all it stores has rows, or it is
+        a product that adds up the rows."""
+        if at[-1] >= 0:
+            ranks = (len(v.type.shape) for v in group.members)
+            return max(at) < min(ranks) and 0 not in group.shape
+        # a batch is all there is for threads to share: they would wait for one another's sums
+        shape = group.equation.outputs[0].type.shape
+        names = {a.type.dtype_name for a in (*group.equation.inputs, *group.equation.outputs)}
+        result = group.equation.outputs[0].type.dtype_name
+        plain = result == "float64" or (result == "float32" and "float64" not in names)
+        return plain and prod(shape[d] for d in at[:-1]) >= SUMMED and 0 not in shape
 
     # --- the result ---
     def take(self, group: Group) -> None:
-        parts = set(group.chain.parts)
-        self.taken |= parts
+        """Keep a chain: its parts are its own, but for those it computes again."""
+        chain = group.chain
+        for part, at in zip(chain.parts, chain.at, strict=True):
+            if at[-1] < 0:
+                self.split(part)
+            group.members += part.members
+            group.work += part.work
+            if part not in self.owner:
+                self.owner[part] = group
         self.found.append(group)
-        for var in group.members:
-            self.fusion.stored[var] = group
-        for other in (*self.fusion.groups, *self.found):
-            if other.needs & parts and other is not group:
-                other.needs -= parts
-                other.needs.add(group)
-        for readers in self.fusion.readers.values():
-            if readers & parts:
-                readers -= parts
-                readers.add(group)
-        # later chains look at groups again
-        self.looks.clear()
+
+    def split(self, part: Group) -> None:
+        """What follows a sum over rows can only be computed when it is complete: elsewhere."""
+        result = part.equation.outputs[0]
+        rest = [v for v in part.members if v is not result]
+        if not rest:
+            return
+        part.members = [result]
+        axes = tuple(Axis(n) for n in result.type.shape)
+        after = Group(part.number, result.type.shape, axes, members=rest)
+        after.needs = {*part.needs, part}
+        self.fusion.groups.insert(self.fusion.groups.index(part) + 1, after)
+        for var in rest:
+            self.fusion.stored[var] = after
+            for reader in self.fusion.readers.get(var, ()):
+                reader.needs.add(after)
 
     def result(self) -> Fusion:
-        whole = {g.chain.parts[-1]: g for g in self.found}
-        groups = [whole.get(g, g) for g in self.fusion.groups if g not in self.taken or g in whole]
+        place = {g.chain.parts[-1]: g for g in self.found}
+        groups = [place.get(g, g) for g in self.fusion.groups if g not in self.owner or g in place]
+        for part, group in self.owner.items():
+            group.needs |= part.needs
+            for var in part.members:
+                self.fusion.stored[var] = group
+        for group in self.found:
+            for part in group.chain.parts:
+                group.needs |= part.needs
+        for group in groups:
+            group.needs = {self.owner.get(n, n) for n in group.needs} - {group}
         return Fusion(
             in_order(groups), self.fusion.stored, self.fusion.definition, self.fusion.readers
         )
+
+
+def is_possible(group: Group) -> bool:
+    """A fused nest or a product."""
+    return group.equation is None or is_product(group)
+
+
+def cheap(groups: Collection[Group]) -> bool:
+    """Whether computing groups again costs less than memory does."""
+    for group in groups:
+        if is_product(group) and prod(summed(group.equation)) > DEEP:
+            return False
+    return True
 
 
 def in_order(groups: Sequence[Group]) -> list[Group]:
@@ -201,12 +312,13 @@ class View(Emitter):
         equation = group.equation
         shape = group.shape if equation is None else equation.outputs[0].type.shape
         self.index = tuple(self.b.axis(Axis(n)) for n in shape)
+        self.depth: tuple[Expr, ...] = ()
         if equation is not None:
-            for atom, at in self.operands(equation):
-                self.value(atom, at)
+            self.depth = tuple(self.b.axis(Axis(n)) for n in summed(equation))
+            for side, atom in enumerate(equation.inputs):
+                self.value(atom, operand_index(equation, side, self.index, self.depth))
             (result,) = equation.outputs
-            stand_in = opaque(self.b, result.type)
-            self.memo[result, self.place(result, self.index)] = stand_in
+            self.memo[result, self.place(result, self.index)] = opaque(self.b, result.type)
         for var in reversed(group.members):
             self.value(var, self.index[: len(var.type.shape)])
         self.reads: dict[Var, list[tuple[Expr, ...]]] = {}
@@ -224,14 +336,13 @@ class View(Emitter):
             index == self.index or inner.isdisjoint(axes_of(index)) for index in self.reads[var]
         )
 
-    def operands(self, equation: Equation) -> Iterator[tuple[Atom, tuple[Expr, ...]]]:
-        for side, atom in enumerate(equation.inputs):
-            yield atom, operand_index(self.b, equation, side, self.index)
+    def place_of(self, at: tuple[int, ...]) -> list[Expr]:
+        return [self.index[d] if d >= 0 else self.depth[-1 - d] for d in at]
 
-    def aligned(self, at: tuple[int, ...]) -> dict[Var, tuple[int, ...]]:
+    def aligned(self, at: tuple[int, ...]) -> Parts:
         """Values read at the group's own place in the dimensions `at` only: value -> its
         dimensions that go with these."""
-        wanted = [self.index[d] for d in at]
+        wanted = self.place_of(at)
         found: dict[Var, tuple[int, ...] | None] = {}
         for var, reads in self.reads.items():
             for index in reads:
@@ -241,16 +352,36 @@ class View(Emitter):
                 found[var] = here if found.get(var, here) == here else None
         return {v: p for v, p in found.items() if p is not None}
 
+    def where(self, var: Var, places: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The dimensions of the group that go with dimensions of a value it reads."""
+        if var not in self.reads:
+            return None
+        at = []
+        for expr in (self.reads[var][0][d] for d in places):
+            if expr in self.index:
+                at.append(self.index.index(expr))
+            elif expr in self.depth and len(at) == len(places) - 1:
+                at.append(-1 - self.depth.index(expr))
+            else:
+                return None
+        return tuple(at) if self.aligned(tuple(at)).get(var) == places else None
+
+
+def summed(equation: Equation) -> list[int]:
+    """Extents of the dimensions that a product sums over."""
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    return [equation.inputs[0].type.shape[d] for d in contracted]
+
 
 def operand_index(
-    b: Builder, equation: Equation, side: int, index: Sequence[Expr]
+    equation: Equation, side: int, index: Sequence[Expr], depth: Sequence[Expr]
 ) -> tuple[Expr, ...]:
     """Where a product reads an operand for the element `index` of its result."""
-    pairs = equation.params["dimension_numbers"]
-    contracted, batch = (pair[side] for pair in pairs)
-    shape = equation.inputs[side].type.shape
-    free = [d for d in range(len(shape)) if d not in contracted and d not in batch]
+    contracted, batch = (pair[side] for pair in equation.params["dimension_numbers"])
+    rank = len(equation.inputs[side].type.shape)
+    free = [d for d in range(rank) if d not in contracted and d not in batch]
     first = len(batch) if side == 0 else len(index) - len(free)
-    place = dict(zip(batch, index, strict=False))
+    place = dict(zip(contracted, depth, strict=True))
+    place.update(zip(batch, index, strict=False))
     place.update(zip(free, index[first:], strict=False))
-    return tuple(place[d] if d in place else b.axis(Axis(shape[d])) for d in range(len(shape)))
+    return tuple(place[d] for d in range(rank))

@@ -55,12 +55,14 @@ class Chain:
     """A group made of others, which run one after the other for blocks of rows (`chain`).
 
     at: for each part the dimensions of what it computes that the blocks are cut along.
-    flows: values that one part gives to another and nobody else reads, with these dimensions.
+    flows: values that one part gives to another, with these dimensions.
+    again: values that another chain has computed before.
     """
 
     parts: tuple[Group, ...]
     at: tuple[tuple[int, ...], ...]
     flows: dict[Var, tuple[int, ...]]
+    again: frozenset[Var] = frozenset()
 
 
 @record(frozen=True)
