@@ -48,6 +48,8 @@ class KernelContext(ABC):
     outputs: tuple
     target: object
     threads: int
+    #: each element may be stored once only: what is stored is added to what is there
+    adds: bool = False
 
     # --- what the planner provides ---
     @abstractmethod

@@ -372,6 +372,11 @@ class Gemm:
             b, self.right.cut.first(column), lane, tile.columns, p.column_extents
         )
         value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
+        if self.k.adds:  # not where a tile overlaps the one before it
+            for cut, at, offset in ((self.left.cut, row, r), (self.right.cut, column, lane)):
+                if cut.free % cut.width and not cut.sticks_out:
+                    new = b.ge(b.add(cut.first(at), offset), b.mul(at, b.index(cut.width)))
+                    mask = new if mask is None else b.and_(mask, new)
         return p.place(split(b, batch, p.batch_extents), row_index, column_index, value, mask)
 
     def _finish(self, batch, row, column, r, lane, sums: Parts, axis: Axis):
