@@ -272,7 +272,9 @@ def wrong(got: np.ndarray, expected: V, truth_of: Callable[[], np.ndarray]) -> s
         if apart.any() and not expected.exact:
             close = TOLERANCE.get(expected.named, 2e-3)
             scale = np.nanmax(np.abs(np.where(np.isfinite(b), b, 0)), initial=0.0)
-            apart &= ~(np.abs(a - b) <= close * np.maximum(np.abs(b), 0.1 * scale) + 1e-30)
+            # numbers are of moderate size: what is left where terms cancel has no digits
+            near = close * np.maximum(np.abs(b), max(0.1 * scale, 1e-4))
+            apart &= ~(np.abs(a - b) <= near)
             if apart.any():
                 # both about as far from the truth: an ill-conditioned program, no wrong one
                 real = truth_of()
