@@ -13,7 +13,7 @@ from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
 from fornax.compiler.loop.keep import keep
-from fornax.compiler.loop.rewrite import Rewriter
+from fornax.compiler.loop.rewrite import Rewriter, reachable
 
 
 def simplify(kernel: Kernel) -> Kernel:
@@ -48,6 +48,9 @@ class Flattener(Rewriter):
         return affine.sum_of(self.b, *zip(index, buffer.strides, strict=True))
 
     def flat_load(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.kind == "op" and node.data == "select":
+            then = unclamped(self.b, args[0], args[1])
+            return None if then is args[1] else self.b.op("select", args[0], then, args[2])
         if node.kind != "load":
             return None
         buffer = node.data
@@ -98,3 +101,57 @@ class Flattener(Rewriter):
         for buffer in old.buffers:
             self.flat(buffer)
         return super().kernel(old)
+
+
+def unclamped(b: Builder, condition: Expr, value: Expr) -> Expr:
+    """`value`, which is wanted where `condition` holds, with loads at the indices themselves that
+    the condition says are in bounds, not at clamped ones: under the condition as their mask. So
+    padded arrays are read as rows."""
+    low: dict[Expr, int] = {}
+    high: dict[Expr, int] = {}
+    pending = [condition]
+    while pending:
+        node = pending.pop()
+        if node.kind != "op" or node.data not in ("and", "ge", "lt"):
+            continue
+        if node.data == "and":
+            pending.extend(node.args)
+        elif node.args[0].dtype == "int64" and node.args[1].kind == "const":
+            if node.data == "ge":
+                low[node.args[0]] = node.args[1].data
+            else:
+                high[node.args[0]] = node.args[1].data - 1
+    if not low and not high:
+        return value
+
+    def limit(node: Expr, name: str) -> tuple[Expr, int] | None:
+        if node.kind != "op" or node.data != name or node.dtype != "int64":
+            return None
+        inner, bound = node.args
+        return (inner, bound.data) if bound.kind == "const" else None
+
+    memo: dict[Expr, Expr] = {}
+    for node in reachable((value,)):
+        above, inner = limit(node, "max"), node
+        if above is not None:
+            inner = above[0]
+        below = limit(inner, "min")
+        index = inner if below is None else below[0]
+        if above is None and below is None:
+            continue
+        if any(part.kind != "axis" for part, _ in affine.linear(index)[0]):
+            continue  # it comes from memory: clamped, it needs no mask
+        fine = above is None or low.get(index, index.low) >= above[1]
+        if fine and (below is None or high.get(index, index.high) <= below[1]):
+            memo[node] = index
+    if not memo:
+        return value
+
+    def masked(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.kind != "load" or args == node.args:
+            return None
+        mask = b.op("and", args[1], condition) if node.masked else condition
+        other = args[2] if node.masked else b.const(0, node.dtype)
+        return b.node("load", node.dtype, node.data, (args[0], mask, other))
+
+    return Rewriter(b, memo, masked)(value)
