@@ -14,7 +14,7 @@ namespace fornax {
 // What is known about calls, most recently used first.
 class Cache {
  public:
-  static constexpr size_t most_entries = 4096;
+  static constexpr size_t most_entries = 1024;
 
   struct Item {
     CallKey* key;

@@ -53,8 +53,9 @@ def test_many_at_once_and_from_many_threads():
 
 def test_objects_are_linked_together():
     objects = {f"f{k}": generate.start(text(k), find()).wait()[0] for k in (101, 102)}
-    addresses = linker().link(objects)
-    assert len(set(addresses.values())) == 2 and all(addresses.values())
+    library = linker().link(objects)
+    addresses = [library[name] for name in objects]
+    assert len(set(addresses)) == 2 and all(addresses)
 
 
 @pytest.mark.filterwarnings("ignore:This process")  # Python 3.12 warns of any fork beside threads

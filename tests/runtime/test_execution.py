@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 import fornax as fx
 import fornax.numpy as fnp
 from fornax import lax, settings
+from fornax.backends import cpu
+from fornax.compiler import plan
 from fornax.lax import sin_p
-from fornax.runtime import eager
+from fornax.runtime import eager, shared
 
 
 @pytest.fixture
@@ -107,3 +112,21 @@ def test_threads_do_not_change_results():
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_machine_code_lives_as_long_as_its_programs():
+    """Nobody else keeps it once the caches have let it go, and a program needs no cache."""
+    function = fx.jit(lambda x: fnp.tanh(x) * 3 + 5)
+    x = np.ones(37, np.float32)
+    expected = np.asarray(function(x))
+    library = weakref.ref(next(reversed(cpu.compiled.values())).library)
+    cpu.compiled.clear()
+    plan._recipes.clear()
+    shared.clear()
+    gc.collect()
+    assert library() is not None
+    np.testing.assert_array_equal(np.asarray(function(x)), expected)
+    function.clear_cache()
+    del function
+    gc.collect()
+    assert library() is None

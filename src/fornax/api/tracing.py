@@ -32,7 +32,7 @@ from fornax.transforms.stage import stage
 
 __all__ = ["Options", "clear_traces", "prepare", "programs_of", "trace_call", "trace_types"]
 
-_LIMIT = 4096  # programs remembered per function
+_LIMIT = 1024  # programs remembered per function
 
 
 @record(frozen=True)

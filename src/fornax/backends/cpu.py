@@ -11,6 +11,7 @@ import hashlib
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ class CompiledKernel:
     #: what gives the object and, when the stages are kept, the assembly text
     generations: tuple[Any, ...]
     address: int = 0
+    library: Any = None  #: holds the code behind the address
     seconds: dict[str, float] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     code: bytes = b""
@@ -71,7 +73,10 @@ class CompiledKernel:
         return sum(self.seconds.values())
 
 
-compiled: dict[str, CompiledKernel] = {}
+#: kernels by name, those used last at the end; programs hold theirs themselves
+compiled: OrderedDict[str, CompiledKernel] = OrderedDict()
+#: most kernels kept for programs to come: one takes about 70 kB
+MOST = 1024
 lock = threading.Lock()
 
 
@@ -127,6 +132,12 @@ def start(kernel: Kernel, target: Target, stages: bool = False) -> CompiledKerne
         found = build(kernel, name, target, begin, stages)
         with lock:
             compiled[name] = found
+            while len(compiled) > MOST:
+                compiled.popitem(last=False)
+    else:
+        with lock:
+            if name in compiled:
+                compiled.move_to_end(name)
     return found
 
 
@@ -154,9 +165,9 @@ def load(kernels: Iterable[CompiledKernel]) -> None:
     if missing:
         objects = {name: k.object for name, k in missing.items()}
         begin = time.perf_counter()
-        for name, address in link.linker().link(objects).items():
-            missing[name].address = address
+        library = link.linker().link(objects)
         for k in missing.values():
+            k.address, k.library = library[k.name], library
             k.seconds["link"] = (time.perf_counter() - begin) / len(missing)
 
 

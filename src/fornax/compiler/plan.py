@@ -46,7 +46,7 @@ CompileKernel = Callable[[Any], Any]
 
 #: recipes of groups by signature, target, threads and compiler; the oldest are dropped
 _recipes: dict[tuple, Recipe] = {}
-_RECIPES = 4096
+_RECIPES = 1024
 
 
 def fused(group: Group) -> bool:

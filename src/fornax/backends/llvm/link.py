@@ -19,7 +19,7 @@ SYMBOLS = ("fmod", "fmodf", "fma")
 
 
 class Linker:
-    """Machine code of this process. One for all kernels; code lives as long as it does."""
+    """Links machine code into this process. One for all kernels."""
 
     def __init__(self) -> None:
         llvm = binding()
@@ -29,10 +29,10 @@ class Linker:
             opt=2, reloc="pic", codemodel="small"
         )
         self.jit = llvm.create_lljit_compiler(tm)
-        self.kept: list[Any] = []
 
-    def link(self, objects: Mapping[str, bytes]) -> dict[str, int]:
-        """The addresses of symbols, each defined by an object."""
+    def link(self, objects: Mapping[str, bytes]) -> Any:
+        """A library that has the addresses of symbols, each defined by an object. The code lives
+        as long as the library does: whoever calls it must hold it."""
         builder = binding().JITLibraryBuilder()
         for symbol, code in objects.items():
             builder = builder.add_object_img(code).export_symbol(symbol)
@@ -40,9 +40,7 @@ class Linker:
             builder = builder.import_symbol(function, where)
         with self.lock:
             self.count += 1
-            library = builder.link(self.jit, f"fornax{self.count}")
-            self.kept.append(library)
-            return {symbol: library[symbol] for symbol in objects}
+            return builder.link(self.jit, f"fornax{self.count}")
 
 
 @cache
