@@ -140,7 +140,10 @@ class _Updates:
         mode = GatherScatterMode.from_any(scatter.params["mode"])
         if mode is GatherScatterMode.CLIP or indices.type.dtype.kind != "i":
             return None
-        rows = self.per_index(which, indices.type, scatter.params["dimension_numbers"])
+        numbers = scatter.params["dimension_numbers"]
+        if not numbers.scatter_dims_to_operand_dims:  # no index that could lie outside
+            return None
+        rows = self.per_index(which, indices.type, numbers)
         if rows is None:
             return None
         nowhere = Literal(np.asarray(-1, indices.type.dtype)[()], ArrayType((), indices.type.dtype))
