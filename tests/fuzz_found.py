@@ -6,6 +6,12 @@ from tests.fuzz import Input, Program
 from tests.fuzz import Instruction as I  # noqa: E741, N817
 
 FOUND: tuple[Program, ...] = (
+    # an epilogue that reads through padding and a cut that undoes it
+    Program((
+        Input("int32", (8,), 140951), Input("bool", (17, 9), 501443),
+    ), (
+        I("product", (3, 4), 51), I("checkpoint", (0, 25), 49, (I("padded", (0, 11), 7),)),
+    )),
     # a rule that calls `jvp` of a loop, which computes values beside tangents
     Program((
         Input("float32", (3, 4), 405023),

@@ -116,6 +116,10 @@ class Emitter:
             if key not in self.memo:
                 self.memo[key] = self.defined(*key)
 
+    def is_there(self, var: Var) -> bool:
+        """Whether no rule is needed for an element."""
+        return var in self.given or self.lives_in_memory(var)
+
     def missing(self, var: Var, index: tuple[Expr, ...]) -> list[tuple[Var, tuple[Expr, ...]]]:
         """Which elements the rule of `var` reads that are computed by rules, too, and not yet.
 
@@ -126,7 +130,7 @@ class Emitter:
         found = []
         if equation.primitive.pointwise:
             for atom in equation.inputs:
-                if isinstance(atom, Var) and not self.lives_in_memory(atom):
+                if isinstance(atom, Var) and not self.is_there(atom):
                     key = atom, self.place(atom, index if atom.type.shape else ())
                     if key not in self.memo:
                         found.append(key)
@@ -135,7 +139,7 @@ class Emitter:
 
             def reader(atom: Atom):
                 def read(at: Sequence[Expr]) -> Any:
-                    if isinstance(atom, Literal) or self.lives_in_memory(atom):
+                    if isinstance(atom, Literal) or self.is_there(atom):
                         return self.value(atom, at)
                     key = atom, self.place(atom, at)
                     if key in self.memo:
