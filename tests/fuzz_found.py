@@ -6,6 +6,14 @@ from tests.fuzz import Input, Program
 from tests.fuzz import Instruction as I  # noqa: E741, N817
 
 FOUND: tuple[Program, ...] = (
+    # a sort by a key that is the same number everywhere
+    Program((
+        Input("complex64", (3, 33), 418225),
+    ), (
+        I("scan", (0, 60), 35, (I("plus", (1, 40), 25),)), I("plus", (2, 62), 19),
+        I("minus", (2, 60), 11), I("select", (1, 48), 38),
+        I("custom", (3, 8), 24, (I("integer_pair", (3, 42), 12), I("ordered", (0, 54), 37))),
+    )),
     # an epilogue that reads through padding and a cut that undoes it
     Program((
         Input("int32", (8,), 140951), Input("bool", (17, 9), 501443),

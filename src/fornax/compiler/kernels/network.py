@@ -82,12 +82,10 @@ class Network:
         for group in groups:
             bits = sum(p.bits for p in group)
             dtype = next(d for n, d in WORDS if n >= bits)
-            word = b.const(0, dtype)
-            for part in group:
-                word = b.or_(
-                    b.shl(word, b.const(part.bits, dtype)) if word.kind != "const" else word,
-                    b.cast(part.value, dtype),
-                )
+            word = b.cast(group[0].value, dtype)
+            for part in group[1:]:
+                above = b.shl(word, b.const(part.bits, dtype))
+                word = b.or_(above, b.cast(part.value, dtype))
             words.append(word)
         return tuple(words)
 
