@@ -6,6 +6,13 @@ from tests.fuzz import Input, Program
 from tests.fuzz import Instruction as I  # noqa: E741, N817
 
 FOUND: tuple[Program, ...] = (
+    # a loop that adds to a carry of a dtype that is computed wider than it is stored
+    Program((
+        Input("bool", (3, 33), 444896), Input("bfloat16", (3,), 38326),
+    ), (
+        I("gathered", (4, 55), 0), I("scattered", (6, 61), 15),
+        I("loop", (1, 29), 57, (I("scattered", (6, 28), 55),)),
+    )),
     # a sort by a key that is the same number everywhere
     Program((
         Input("complex64", (3, 33), 418225),
