@@ -366,11 +366,16 @@ def test_interrupt_ends_a_loop():
         [("new", 1, I32, (), False)],
         [("kernel", address("increment_int"), (0, 1), 1, 1), ("jump", 0)],
     )
+    # started in the background of a shell, this process would ignore the signal and loop for ever
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.1, signal.raise_signal, (signal.SIGINT,))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        run.run([np.array(1, np.int32)])
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.run([np.array(1, np.int32)])
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_profiling():
