@@ -11,7 +11,7 @@ from fornax.backends.llvm.target import find
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.check import check
 from fornax.compiler.loop.interpret import interpret
-from fornax.compiler.loop.ir import Alloc, Axis, For, Kernel, Store
+from fornax.compiler.loop.ir import Alloc, Axis, Carried, Carry, For, Kernel, Store
 from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
 from fornax.compiler.loop.simplify import simplify
@@ -78,3 +78,30 @@ def test_what_changes_in_between_is_computed_again():
     arrays = [x.copy(), np.zeros_like(x)]
     interpret(simplify(kernel), arrays)
     np.testing.assert_allclose(arrays[1], np.exp(2 * np.exp(x)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 33])
+def test_a_sum_is_taken_before_what_it_reads_is_overwritten(length):
+    b = Builder()
+    x, y = buffer("x", "float32", (length,), "inout"), buffer("y", "float32", (1,), "out")
+    i, j = Axis(length), Axis(length)
+    total, sum_of = Carry("float32", "total"), b.load(x, [b.axis(i)])
+    carried = Carried(total, b.const(1, "float32"), b.add(b.carry(total), sum_of), "add")
+    kernel = Kernel(
+        "late",
+        (x, y),
+        (
+            For(i, (), (carried,)),
+            For(j, (Store(x, (b.axis(j),), b.const(7, "float32")),)),
+            Store(y, (b.index(0),), b.final(total)),
+        ),
+    )
+    for run in (kernel, check(simplify(kernel))):
+        arrays = [np.arange(3, length + 3, dtype=np.float32), np.zeros(1, np.float32)]
+        expected = arrays[0].sum() + 1
+        interpret(run, arrays)
+        assert arrays[1][0] == expected
+    compiled = cpu.compile_kernel(kernel, find("native"))
+    arrays = [np.arange(3, length + 3, dtype=np.float32), np.zeros(1, np.float32)]
+    cpu.run(compiled, arrays)
+    assert arrays[1][0] == expected

@@ -28,7 +28,7 @@ from fornax.scalars.dtypes import ExtendedDtype
 from fornax.transforms.physical import bind_on_words
 
 #: seconds of reference time after which a compiled kernel takes over
-PROMOTE_AFTER = 0.02
+PROMOTE_AFTER = 0.01
 #: most (operation, types) pairs remembered
 _LIMIT = 8192
 

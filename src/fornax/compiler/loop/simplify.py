@@ -13,7 +13,7 @@ from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
 from fornax.compiler.loop.keep import keep
-from fornax.compiler.loop.rewrite import Rewriter, reachable
+from fornax.compiler.loop.rewrite import Rewriter, reachable, walk
 
 
 def simplify(kernel: Kernel) -> Kernel:
@@ -35,6 +35,7 @@ def extent_in_memory(buffer: Buffer) -> int:
 class Flattener(Rewriter):
     def __init__(self, b: Builder):
         super().__init__(b, rule=self.flat_load)
+        self.written: set[Buffer] = set()
 
     def flat(self, buffer: Buffer) -> Buffer:
         found = self.buffers.get(buffer)
@@ -71,7 +72,7 @@ class Flattener(Rewriter):
             self.b.axis(old.axis)  # outer axes come first in sums
             if old.axis.extent == 0 and not old.carries:
                 return
-            if old.axis.extent == 1 and old.kind != "parallel" and not (old.carries and old.body):
+            if old.axis.extent == 1 and old.kind != "parallel" and self.placeless(old):
                 yield from self.single(old)
                 return
         if isinstance(old, Store):
@@ -88,6 +89,18 @@ class Flattener(Rewriter):
                 continue
             yield new
 
+    def placeless(self, loop: For) -> bool:
+        """True if the carries of a loop may be computed where they are used: it stores nothing,
+        and nothing stores where it reads."""
+        if not loop.carries:
+            return True
+        read = {
+            n.data
+            for n in reachable(e for c in loop.carries for e in (c.start, c.next))
+            if n.kind == "load"
+        }
+        return not loop.body and not read & self.written
+
     def single(self, loop: For) -> Iterator[Statement]:
         """The body of a loop that runs once."""
         for carried in loop.carries:
@@ -98,6 +111,7 @@ class Flattener(Rewriter):
             self.bound["final", carried.carry] = value
 
     def kernel(self, old: Kernel) -> Kernel:
+        self.written = {s.buffer for s in walk(old.body) if isinstance(s, Store)}
         for buffer in old.buffers:
             self.flat(buffer)
         return super().kernel(old)
