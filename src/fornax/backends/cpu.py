@@ -20,8 +20,10 @@ import numpy as np
 from fornax.backends.llvm import generate, link
 from fornax.backends.llvm.target import find
 from fornax.backends.llvm.text import text
+from fornax.compiler.loop.bounds import bound
 from fornax.compiler.loop.check import check
 from fornax.compiler.loop.ir import Kernel
+from fornax.compiler.loop.jump import jump
 from fornax.compiler.loop.legalize import legalize
 from fornax.compiler.loop.parallelize import parallelize
 from fornax.compiler.loop.show import show
@@ -31,7 +33,7 @@ from fornax.compiler.target import Target
 from fornax.record import field, record
 
 #: Part of every key: bump it when the same loop IR gives different machine code.
-VERSION = 2
+VERSION = 3
 
 
 @record(eq=False)
@@ -91,7 +93,9 @@ PASSES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "simplify": lambda kernel, target: simplify(kernel),
     "vectorize": vectorize,
     "parallelize": parallelize,
+    "bound": bound,
     "legalize": legalize,
+    "jump": jump,
 }
 
 

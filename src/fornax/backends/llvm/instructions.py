@@ -117,8 +117,9 @@ def division(remainder: bool) -> Callable[..., str]:
     def emit(o: Operation, x: str, y: str) -> str:
         if o.float:
             return o.binary("frem" if remainder else "fdiv", x, y)
-        instruction = ("s" if o.signed else "u") + ("rem" if remainder else "div")
-        divisor = o.node.args[1]
+        dividend, divisor = o.node.args
+        signed = o.signed and min(dividend.low, divisor.low) < 0
+        instruction = ("s" if signed else "u") + ("rem" if remainder else "div")
         zero, one = o.constant(0), o.constant(1)
         can_zero = divisor.low <= 0 <= divisor.high
         can_minus = o.signed and divisor.low <= -1 <= divisor.high

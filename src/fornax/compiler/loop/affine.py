@@ -59,6 +59,8 @@ def interval(node: Expr) -> tuple[int, int]:
         return 0, last_value(node.data)
     if kind == "param":
         return 0, full[1]
+    if kind == "carry" and node.args:
+        return node.args[0].low, node.args[1].high
     if kind == "reduce":
         value = node.args[node.data[2]]
         if (node.data[0], node.data[2]) in BOUNDED_REDUCTIONS:

@@ -203,7 +203,42 @@ def and_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         return x
     if is_constant(x, ones):
         return y
-    return x if is_constant(x, 0) else y if is_constant(y, 0) else None
+    if is_constant(x, 0) or is_constant(y, 0):
+        return x if is_constant(x, 0) else y
+    for one, other in ((x, y), (y, x)) if dtype == "bool" else ():
+        node, value = pinned(one)
+        if node is not None:
+            known = assuming(b, other, node, b.const(value, node.dtype))
+            if known is not other:
+                return b.op("and", one, known)
+    return None
+
+
+def pinned(condition: Expr) -> tuple[Expr | None, int]:
+    """The integer of which a condition leaves one value only, and that value."""
+    if condition.kind == "op" and condition.data in ("eq", "lt", "le", "gt", "ge"):
+        x, y = condition.args
+        if y.kind == "const" and x.kind != "const" and x.low is not None and x.dtype != "bool":
+            name, value = condition.data, y.data
+            if name == "eq":
+                return x, value
+            if (name, value) in (("lt", x.low + 1), ("le", x.low)):
+                return x, x.low
+            if (name, value) in (("gt", x.high - 1), ("ge", x.high)):
+                return x, x.high
+    return None, 0
+
+
+def assuming(b: Builder, root: Expr, node: Expr, value: Expr, depth: int = 4) -> Expr:
+    """`root` where `node` has a value; it is not looked for far below."""
+    if root is node:
+        return value
+    if root.kind != "op" or not depth:
+        return root
+    args = tuple(assuming(b, a, node, value, depth - 1) for a in root.args)
+    if all(new is old for new, old in zip(args, root.args, strict=True)):
+        return root
+    return b.op(root.data, *args, dtype=root.dtype)
 
 
 def or_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
@@ -245,6 +280,10 @@ def shift(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return x if is_constant(y, 0) or is_constant(x, 0) else None
 
 
+#: min(a, c) is c where a >= c
+REACHED = {("min", "eq"): "ge", ("min", "ne"): "lt", ("max", "eq"): "le", ("max", "ne"): "gt"}
+
+
 def compare(name: str) -> Callable:
     """Comparisons whose answer the intervals give."""
 
@@ -256,6 +295,9 @@ def compare(name: str) -> Callable:
             return b.const(name in ("eq", "le", "ge"), "bool")
         if x.dtype == "bool" and y.kind == "const" and name in ("eq", "ne"):
             return x if (name == "eq") == y.data else b.op("not", x)
+        reached = REACHED.get((x.data, name)) if x.kind == "op" and x.args[-1] is y else None
+        if reached is not None:
+            return b.op(reached, x.args[0], y)
         low, high = difference(x, y)
         if high < 0:
             return b.const(name in ("lt", "le", "ne"), "bool")

@@ -127,9 +127,11 @@ class Expr:
     load      Buffer                  index…, one per dimension  [+ mask, other if masked]
     op        operation name          operands (see `OPERATIONS`)
     reduce    (combiner, axes, k)     one value per component; `k` says which result this is
-    carry     Carry                   ()                             value inside the loop
+    carry     Carry                   [least, most]                  value inside the loop
     final     Carry                   ()                             value after the loop
     ========  ======================  =====================================================
+
+    A carry may have bounds, which hold in its loop's body (`bounds`).
 
     A `reduce` exists only between element rules and `schedule`, which turns it into a loop with
     carries. A masked load reads `other` where the mask is false and then touches no memory.

@@ -93,7 +93,9 @@ class Rewriter:
             found = self.bound.get((kind, node.data))
             if found is not None:
                 return found
-            return b.axis(node.data) if kind == "axis" else b.node(kind, node.dtype, node.data)
+            if kind == "axis":
+                return b.axis(node.data)
+            return b.node(kind, node.dtype, node.data, args)
         if kind == "load":
             data = self.buffers.get(node.data, node.data)
             if node.masked and args[-2].kind == "const":
