@@ -46,14 +46,14 @@ struct CopyCall {
   const char* source;
 };
 
-void copy(void* target, const void* source, int64_t bytes) {
+void copy(void* target, const void* source, int64_t bytes, int64_t threads) {
   CopyCall call{static_cast<char*>(target), static_cast<const char*>(source)};
   bool apart = call.target + bytes <= call.source || call.source + bytes <= call.target;
   if (bytes < 2 * copy_grain || !apart) {
     std::memmove(target, source, static_cast<size_t>(bytes));
     return;
   }
-  parallel_for(bytes, copy_grain, [](void* context, int64_t begin, int64_t end, int64_t) {
+  parallel_for(bytes, copy_grain, threads, [](void* context, int64_t begin, int64_t end, int64_t) {
     auto* part = static_cast<CopyCall*>(context);
     std::memcpy(part->target + begin, part->source + begin, static_cast<size_t>(end - begin));
   }, &call);
@@ -99,14 +99,14 @@ bool interpret(const Table& table, void** slots, int64_t* counters, void** argum
         for (uint32_t i = 0; i < step.b; ++i) arguments[i] = slots[slot[i]];
         if (parallel && step.x > step.y) {
           KernelCall call{step.address, arguments, table.flush};
-          parallel_for(step.x, step.y, run_part, &call);
+          parallel_for(step.x, step.y, table.threads, run_part, &call);
         } else {
           step.address(arguments, 0, step.x, 0);
         }
         break;
       }
       case Operation::copy:
-        if (slots[step.a] != slots[step.b]) copy(slots[step.a], slots[step.b], step.x);
+        if (slots[step.a] != slots[step.b]) copy(slots[step.a], slots[step.b], step.x, table.threads);
         break;
       case Operation::counter:
         counters[step.c] = step.x;

@@ -41,6 +41,7 @@ struct Table {
   uint32_t counters = 0;
   uint32_t most_arguments = 0;  // of any kernel
   int workers = 1;              // scratch memory exists for this many
+  int64_t threads = INT64_MAX;  // most that may work at once
   bool flush = false;           // denormal numbers are taken for and replaced by zero
 };
 

@@ -123,6 +123,9 @@ void dealloc_program(PyObject* self) {
   Py_DECREF(type);
 }
 
+PyObject* get_threads(PyObject* self, void*) {
+  return PyLong_FromLongLong(as_program(self)->plan->table.threads);
+}
 PyObject* get_arena_bytes(PyObject* self, void*) {
   return PyLong_FromLongLong(as_program(self)->plan->arena_bytes);
 }
@@ -169,6 +172,7 @@ PyMethodDef program_methods[] = {
 
 PyGetSetDef program_getset[] = {
     {"arena_bytes", get_arena_bytes, nullptr, "Working memory of one run.", nullptr},
+    {"threads", get_threads, nullptr, "The most threads that may work on a run at once.", nullptr},
     {"seconds", get_seconds, nullptr, "Time spent in runs while profiling was on.", nullptr},
     {"step_seconds", get_step_seconds, nullptr,
      "Per step (seconds, calls) while profiling was on.", nullptr},
@@ -193,7 +197,7 @@ PyType_Slot program_slots[] = {
     {Py_tp_members, program_members},
     {Py_tp_doc,
      const_cast<char*>("Program(name, slots, inputs, constants, arena_bytes, arena_slots, "
-                       "outputs, steps, callables)\n\nA table of kernel calls and the memory "
+                       "outputs, steps, callables, flush=False, threads=0)\n\nA table of kernel calls and the memory "
                        "they work on; see native/README.md for the steps.")},
     {0, nullptr},
 };

@@ -36,18 +36,20 @@ class Builder {
 
   void constructor(PyObject* args, PyObject* names, PyObject** program_name) {
     static const char* keywords[] = {"name",        "slots",   "inputs", "constants", "arena_bytes",
-                                     "arena_slots", "outputs", "steps",  "callables", "flush", nullptr};
-    int flush = 0;
+                                     "arena_slots", "outputs", "steps",  "callables", "flush",
+                                     "threads",     nullptr};
+    int flush = 0, threads = 0;
     PyObject *inputs, *constants, *arena, *outputs, *steps, *callables;
     long long slots = 0, arena_bytes = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "ULOOLOOOO|p:Program",
+    if (!PyArg_ParseTupleAndKeywords(args, names, "ULOOLOOOO|pi:Program",
                                      const_cast<char**>(keywords), program_name, &slots, &inputs,
                                      &constants, &arena_bytes, &arena, &outputs, &steps,
-                                     &callables, &flush))
+                                     &callables, &flush, &threads))
       throw Failed{};
     if (slots < 0 || slots >= no_slot || arena_bytes < 0)
       fail(PyExc_ValueError, "Program: slots and arena_bytes must not be negative.");
     plan_.table.flush = flush != 0;
+    if (threads > 0) plan_.table.threads = threads;
     plan_.table.slots = static_cast<uint32_t>(slots);
     plan_.arena_bytes = arena_bytes;
     given_.assign(static_cast<size_t>(slots), false);

@@ -303,10 +303,11 @@ void set_thread_count(int count) noexcept {
   if (old) old->stop();
 }
 
-void parallel_for(int64_t extent, int64_t grain, RangeFunction function, void* context) noexcept {
+void parallel_for(int64_t extent, int64_t grain, int64_t most, RangeFunction function,
+                  void* context) noexcept {
   if (extent <= 0) return;
   grain = std::max<int64_t>(grain, 1);
-  int64_t parts = extent / grain;
+  int64_t parts = std::min(extent / grain, most);
   if (parts > 1 && executing_worker < 0 && thread_count() > 1) {
     std::shared_ptr<Pool> current = current_pool();
     if (current->run(extent, std::min<int64_t>(parts, current->count()), function, context))

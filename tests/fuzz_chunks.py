@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from fornax import _native
 from fornax.backends.llvm import generate
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
 from fornax.compiler.loop import keep, parallelize, tile
@@ -80,6 +81,7 @@ def run_chunks(
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
+            _native.set_thread_count(4)  # also on fewer processors: programs run on up to four
             lowered(at // size)
             chunk(check, at, stop, progress)
             sys.stdout.flush()

@@ -30,7 +30,7 @@ void visit(void* context, int64_t begin, int64_t end, int64_t worker) {
   for (int64_t i = begin; i < end; ++i) ++visits.seen[static_cast<size_t>(i)];
   if (visits.nested) {
     Visits inner(visits.nested);
-    parallel_for(visits.nested, 1, [](void* other, int64_t from, int64_t to, int64_t) {
+    parallel_for(visits.nested, 1, INT64_MAX, [](void* other, int64_t from, int64_t to, int64_t) {
       auto& counts = *static_cast<Visits*>(other);
       ++counts.parts;
       for (int64_t i = from; i < to; ++i) ++counts.seen[static_cast<size_t>(i)];
@@ -41,23 +41,30 @@ void visit(void* context, int64_t begin, int64_t end, int64_t worker) {
   visits.busy[worker].fetch_sub(1);
 }
 
-void run(int64_t extent, int64_t grain, int64_t nested = 0) {
+void run(int64_t extent, int64_t grain, int64_t nested = 0, int64_t most = INT64_MAX) {
   Visits visits(extent);
   visits.nested = nested;
-  parallel_for(extent, grain, visit, &visits);
+  parallel_for(extent, grain, most, visit, &visits);
   CHECK(std::all_of(visits.seen.begin(), visits.seen.end(), [](int count) { return count == 1; }));
   CHECK(visits.parts <= std::max<int64_t>(1, extent / std::max<int64_t>(grain, 1)));
   CHECK(visits.parts <= thread_count());
+  CHECK(visits.parts <= most);
 }
 
 void test_ranges() {
-  parallel_for(0, 1, [](void*, int64_t, int64_t, int64_t) { CHECK(false); }, nullptr);
+  parallel_for(0, 1, INT64_MAX, [](void*, int64_t, int64_t, int64_t) { CHECK(false); }, nullptr);
   for (int count : {1, 2, 3, 4, 7}) {
     set_thread_count(count);
     CHECK(thread_count() == count);
     for (int64_t extent : {1, 2, 3, 7, 64, 1000, 100'001})
       for (int64_t grain : {0, 1, 3, 64, 5000}) run(extent, grain);
   }
+}
+
+void test_limits() {
+  set_thread_count(4);
+  for (int64_t most : {1, 2, 3, 4, 9})
+    for (int64_t extent : {1, 64, 100'001}) run(extent, 1, 0, most);
 }
 
 void test_many_small_ranges() {
@@ -81,7 +88,7 @@ void test_concurrent_callers_and_resizing() {
     threads.emplace_back([&] {
       while (!finished) {
         std::vector<std::atomic<int>> seen(500);
-        parallel_for(500, 10, [](void* context, int64_t begin, int64_t end, int64_t) {
+        parallel_for(500, 10, INT64_MAX, [](void* context, int64_t begin, int64_t end, int64_t) {
           for (int64_t j = begin; j < end; ++j)
             ++(*static_cast<std::vector<std::atomic<int>>*>(context))[static_cast<size_t>(j)];
         }, &seen);
@@ -111,6 +118,7 @@ void test_concurrent_callers_and_resizing() {
 int main() {
   CHECK(processor_count() >= 1);
   test_ranges();
+  test_limits();
   test_many_small_ranges();
   test_nested();
   test_concurrent_callers_and_resizing();

@@ -153,10 +153,13 @@ class Program:
         steps: Sequence[tuple[Any, ...]],
         callables: Sequence[Callable[..., Sequence[ArrayLike]]],
         flush: bool = False,
+        threads: int = 0,
     ) -> None: ...
     owner: Any
     @property
     def name(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
     @property
     def arena_bytes(self) -> int: ...
     @property

@@ -65,7 +65,7 @@ class Settings:
     flush_denormals: bool = True
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
-    #: threads a kernel may use; 0 means as many as the process may run on
+    #: most threads that may work on a program at once; 0: as many as the process may run on
     threads: int = 0
     #: folder that every compiler stage is written to, "" for none
     dump: str = ""

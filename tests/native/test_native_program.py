@@ -19,11 +19,12 @@ GRAIN = 1 << 14
 
 
 def program(
-    inputs, outputs, steps, *, constants=(), arena=0, arena_slots=(), callables=(), slots=16
-):
+    inputs, outputs, steps, *, constants=(), arena=0, arena_slots=(), callables=(), slots=16,
+    threads=0,
+):  # fmt: skip
     return native.Program(
         "test", slots, inputs, list(constants), arena, list(arena_slots), outputs, steps,
-        list(callables),
+        list(callables), threads=threads,
     )  # fmt: skip
 
 
@@ -307,6 +308,27 @@ def test_parallel_kernel_uses_every_part_once():
         y, workers = run.run([x])
         np.testing.assert_array_equal(y.numpy_view(), x + 1)
         assert workers.numpy_view().max() < native.thread_count()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 9])
+def test_no_more_threads_than_a_program_allows(threads):
+    size, before = 400_000, native.thread_count()
+    try:
+        native.set_thread_count(4)
+        run = program(
+            [(0, F32, (size,), False)],
+            [("new", 1, F32, (size,), False), ("new", 2, I32, (size,), False)],
+            [increment(0, 1, size, 1000), ("kernel", address("worker"), (0, 2), size, 1000)],
+            threads=threads,
+        )
+        assert run.threads == threads
+        x = np.arange(size, dtype=np.float32)
+        for _ in range(20):
+            y, workers = run.run([x])
+            np.testing.assert_array_equal(y.numpy_view(), x + 1)
+            assert len(np.unique(workers.numpy_view())) <= threads
+    finally:
+        native.set_thread_count(before)
 
 
 def test_thread_count_and_programs_from_many_threads():

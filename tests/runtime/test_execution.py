@@ -100,13 +100,20 @@ def test_threads_do_not_change_results():
     from fornax import _native
 
     x = np.random.default_rng(0).standard_normal((300, 257)).astype(np.float32)
+    long = np.random.default_rng(1).standard_normal((3, 200_000)).astype(np.float32)
+
+    def function(x, long):
+        few = long @ long.T, long.sum(1), fnp.cumsum(long, 1), fnp.cumsum(long[0])
+        wide = long.T[:70_000, :2] @ long[:2, :50], long[0] @ fnp.tile(long.T, (1, 30))
+        return fnp.tanh(x @ x.T).sum(0), fnp.cumsum(x, 0), x.sum(), few, wide
+
     before = _native.thread_count()
     results = []
     try:
-        for threads in (1, 2, 3, 4):
-            _native.set_thread_count(threads)
-            f = fx.jit(lambda x: (fnp.tanh(x @ x.T).sum(0), fnp.cumsum(x, 0), x.sum()))
-            results.append([np.asarray(v) for v in f(x)])
+        _native.set_thread_count(8)
+        for threads in (1, 2, 3, 4, 8):
+            outputs = fx.jit(function, threads=threads)(x, long)
+            results.append([np.asarray(v) for v in fx.tree.leaves(outputs)])
     finally:
         _native.set_thread_count(before)
     for other in results[1:]:

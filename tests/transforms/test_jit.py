@@ -9,7 +9,7 @@ import pytest
 
 import fornax as fx
 import fornax.numpy as fnp
-from fornax import lax
+from fornax import lax, settings
 from fornax.observe import events
 
 X = np.arange(3, dtype=np.float32)
@@ -221,6 +221,30 @@ def test_vjp_leaves_and_enters_jit():
     apply = fx.jit(lambda f, ct: f(ct))
     np.testing.assert_allclose(apply(pullback, np.ones(3, np.float32))[0], expected, rtol=1e-6)
     np.testing.assert_allclose(out, np.sin(X) * X, rtol=1e-6)
+
+
+def test_threads():
+    def f(x):
+        return fnp.tanh(x @ x.T).sum(0), fnp.cumsum(x)
+
+    x = np.random.default_rng(0).standard_normal((300, 257)).astype(np.float32)
+    expected = fx.jit(f)(x)
+    for threads in (1, 2, 3):
+        jitted = fx.jit(f, threads=threads)
+        for a, b in zip(jitted(x), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        compiled = jitted.lower(x).compile()
+        assert compiled.executable.program.threads == threads
+    with settings.override(threads=2):
+        assert fx.jit(f).lower(x).compile().executable.program.threads == 2
+        assert fx.jit(f, threads=1).lower(x).compile().executable.program.threads == 1
+    inner = fx.jit(f, threads=1)
+    outer = fx.jit(lambda x: inner(x)[0], threads=2).lower(x).compile()
+    assert outer.executable.program.threads == 2
+    assert fx.jit(threads=1)(f).lower(x).compile().executable.program.threads == 1
+    for wrong in (0, -1, 1.5, "2", True):
+        with pytest.raises(ValueError, match=r"threads=.*\n(.*\n)*.*try"):
+            fx.jit(f, threads=wrong)
 
 
 def test_misses_are_explained():

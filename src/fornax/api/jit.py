@@ -12,6 +12,7 @@ from fornax import _native, pytree, settings
 from fornax.api.signature import check_callable, function_name, resolve_names
 from fornax.api.stages import Compiled, Lowered, Traced
 from fornax.api.tracing import Options, clear_traces, prepare, programs_of, trace_call
+from fornax.errors import message
 from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
@@ -38,6 +39,7 @@ def jit(
     backend: str | None = None,
     inline: bool = False,
     compiler_options: dict[str, Any] | None = None,
+    threads: int | None = None,
 ) -> Any:
     """`fun`, traced and compiled once for each signature of its arguments.
 
@@ -47,19 +49,31 @@ def jit(
     donate_argnums, donate_argnames: arguments whose memory results may take over; they are deleted
     by the call. keep_unused: keep arguments that the result does not depend on.
     inline: leave no call behind when this is used inside another traced function.
+    threads: most threads that may work on a call at once; None: what the setting `threads` says.
+    Of functions that call each other the outermost decides. Not an argument of JAX's.
     The shardings, device, backend and compiler_options are accepted and have no effect on a
     machine with one device.
 
     Raises TypeError for arguments that are not arrays, ValueError for static arguments that are not
-    hashable and for argument numbers and names that the function does not have.
+    hashable, for argument numbers and names that the function does not have, and for less than one
+    thread.
     """
     if fun is None:
         return functools.partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames,
             donate_argnums=donate_argnums, donate_argnames=donate_argnames,
-            keep_unused=keep_unused, inline=inline,
+            keep_unused=keep_unused, inline=inline, threads=threads,
         )  # fmt: skip
     check_callable(fun)
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ValueError(
+            message(
+                f"jit was given threads={threads!r}",
+                function_name(fun),
+                "at least one thread has to work",
+                "threads=1, or threads=None for all processors of this process",
+            )
+        )
     static_numbers, static_names = resolve_names(fun, "static", static_argnums, static_argnames)
     donate_numbers, donate_names = resolve_names(fun, "donate", donate_argnums, donate_argnames)
     for kind, fixed, given in (
@@ -74,7 +88,7 @@ def jit(
             )
     options = Options(
         fun, function_name(fun), static_numbers, static_names, donate_numbers, donate_names,
-        keep_unused, inline,
+        keep_unused, inline, threads or 0,
     )  # fmt: skip
     jitted = _native.JitFunction(_miss, static_numbers, static_names)
     functools.update_wrapper(jitted, fun)

@@ -128,6 +128,8 @@ class Traced:
     #: The values of the latter are the last inputs, those of both are the last outputs
     argument_refs: tuple[int, ...] = ()
     refs: tuple[Ref, ...] = ()
+    #: most threads that may work on the program at once; 0: as the settings say
+    threads: int = 0
     entries: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -280,7 +282,7 @@ class Lowered(_Stage):
         del compiler_options
         from fornax.runtime.compile import executable as build  # loads llvmlite
 
-        executable = build(self.jaxpr, self.fun_name, donated=self.donated)
+        executable = build(self.jaxpr, self.fun_name, self.donated, self.traced.threads)
         return Compiled(self, executable)
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:

@@ -47,6 +47,8 @@ class Options:
     donate_argnames: tuple[str, ...] = ()
     keep_unused: bool = False
     inline: bool = False
+    #: most threads that may work at once; 0: as the settings say
+    threads: int = 0
     #: whether static arguments that cannot be hashed are refused; else nothing is remembered
     refuse_unhashable: bool = True
     #: what the function is traced for, in messages
@@ -69,6 +71,7 @@ class Key:
     purpose: str
     #: positions of the leaves that are references
     refs: tuple[int, ...] = ()
+    threads: int = 0
 
 
 Programs = collections.OrderedDict[Key, Traced]
@@ -212,6 +215,7 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
         options.keep_unused,
         options.purpose,
         references_among(options, leaves, places, args, keywords),
+        options.threads,
     )
     return Prepared(options, leaves, key, places, args, kwargs)
 
@@ -312,7 +316,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )
     traced = Traced(
         options.name, jaxpr, prepared.key.structure, out_structure[0], prepared.key.donated, names,
-        options.keep_unused, prepared.key.refs, tuple(refs),
+        options.keep_unused, prepared.key.refs, tuple(refs), options.threads,
     )  # fmt: skip
     programs[prepared.key] = traced
     if len(programs) > _LIMIT:

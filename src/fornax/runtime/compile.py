@@ -157,15 +157,18 @@ def plan(
     }
 
 
-def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Executable:
+def executable(
+    jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = (), threads: int = 0
+) -> Executable:
     """Compile a program for the current target setting.
 
     donated: one flag per input that is no constant; its memory may become an output's.
+    threads: most that may work on it at once; 0: what the settings say.
     """
     started = time.perf_counter()
     current = settings.current()
     target = cpu.find(current.target)
-    threads = current.threads or _native.thread_count()
+    threads = threads or current.threads or _native.thread_count()
     name = name or jaxpr.debug_name or "program"
     key = (
         None
@@ -195,7 +198,7 @@ def executable(jaxpr: Jaxpr, name: str = "", donated: Sequence[bool] = ()) -> Ex
         (kind, operands[0].address, *operands[1:]) if kind == "kernel" else (kind, *operands)
         for kind, *operands in description["steps"]
     ]
-    program = _native.Program(name, **description, flush=current.flush_denormals)
+    program = _native.Program(name, **description, flush=current.flush_denormals, threads=threads)
     program.owner = kernels
     total = time.perf_counter() - started
     result = Executable(

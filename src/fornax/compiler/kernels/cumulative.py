@@ -24,6 +24,9 @@ from fornax.compiler.loop.ir import Axis, For, Statement
 COLUMNS = 1024
 #: Shortest segment worth cutting a line for.
 SEGMENT = 1 << 9
+#: Most segments of a line, of which `ABREAST` are one task. The number of threads has no say: it
+#: must not change the order of additions.
+SEGMENTS = 8 * ABREAST
 
 
 def cumulative(k: KernelContext, combiner: str) -> None:
@@ -36,7 +39,8 @@ def cumulative(k: KernelContext, combiner: str) -> None:
         across(scan)
         return
     lines = prod(scan.shape[: scan.axis])
-    segments = min(ABREAST * k.threads, scan.length // SEGMENT)
+    segments = min(SEGMENTS, scan.length // SEGMENT)
+    segments -= segments % ABREAST if segments > ABREAST else 0
     scalar = scan.complex and scan.combiner == "logaddexp"
     if lines < ABREAST and segments > 1 and not scalar and is_cheap(scan):
         in_segments(scan, lines, segments)

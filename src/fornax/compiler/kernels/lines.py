@@ -30,6 +30,8 @@ from fornax.compiler.loop.ir import (
 WORTH_A_THREAD = 1 << 17
 #: Fewest steps of the depth worth a share of their own.
 WORTH_A_SPLIT = 1 << 14
+#: Tasks that keep the threads of most machines busy.
+ENOUGH = 16
 #: Operations that may be repeated for every tile that reads an operand.
 LIGHT = 3
 #: Columns whose sums are kept in L1 while rows stream by.
@@ -39,12 +41,12 @@ STREAM_ROWS = 8
 
 
 def shares_of(p: Product, tasks: int) -> int:
-    """How many shares to cut the depth into, given the tasks there are without."""
-    threads = p.k.threads
+    """How many shares to cut the depth into, given the tasks there are without. The number of
+    threads has no say: it must not change the order of additions."""
     work = p.batch * p.rows * p.columns * p.depth
-    if tasks >= threads or work < 2 * WORTH_A_THREAD:
+    if tasks >= ENOUGH or work < 2 * WORTH_A_THREAD:
         return 1
-    return max(1, min(2 * threads, p.depth // WORTH_A_SPLIT))
+    return max(1, min(ENOUGH // tasks, p.depth // WORTH_A_SPLIT))
 
 
 def lines(p: Product, sums: Arithmetic) -> None:
@@ -155,12 +157,11 @@ def stream(p: Product, sums: Arithmetic) -> None:
     """Sums of a chunk of columns stay in L1 while rows of the matrix stream by."""
     k, b = p.k, p.k.b
     lanes = 4 * k.target.lanes(sums.dtype)
-    width = balanced(
-        p.columns, max(lanes, min(STREAM_COLUMNS // p.rows, -(-p.columns // k.threads)))
-    )
+    most = max(lanes, STREAM_COLUMNS // p.rows)
+    width = balanced(p.columns, max(lanes, min(most, -(-p.columns // k.threads))))
     width = min(-(-width // lanes) * lanes, p.columns)
     chunks = -(-p.columns // width)
-    shares = shares_of(p, p.batch * chunks)
+    shares = shares_of(p, p.batch * -(-p.columns // most))
     steps = -(-p.depth // shares)
     shares = -(-p.depth // steps)
     task = Axis(p.batch * chunks * shares, "task")
