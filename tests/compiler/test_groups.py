@@ -64,7 +64,33 @@ def rows_beside_a_product(h, w, y):
     return h.T @ g[:, None], g.sum(), (g[:, None] @ w.T) * (1 - h * h)
 
 
+def forces(places, masses):
+    """What is dear belongs to pairs, and each coordinate of the result reads it."""
+    between = places[None, :, :] - places[:, None, :]
+    squares = (between * between).sum(-1) + 1e-2
+    weights = masses[None, :] / (squares * jnp.sqrt(squares))
+    return (between * weights[:, :, None]).sum(1)
+
+
+def nearest(x, y):
+    between = x[:, None, :] - y[None, :, :]
+    squares = (between * between).sum(-1)
+    return jnp.sqrt(squares.min(1)), squares.argmin(1)
+
+
+def one_hot_means(x, y):
+    """Means of rows by the nearest of others: read by a product and by a sum, never stored."""
+    label = nearest(x, y)[1]
+    member = (label[:, None] == jnp.arange(y.shape[0])[None, :]).astype(x.dtype)
+    return (member.T @ x) / jnp.maximum(member.sum(0), 1)[:, None]
+
+
+many = numbers.standard_normal((300, 3)).astype(np.float32)
+
 CASES = {
+    "forces": (forces, (many, np.abs(many[:, 0])), 1),
+    "nearest": (nearest, (many, many[:200] + 1), 1),
+    "one-hot means": (one_hot_means, (many, many[:70] + 1), 4),
     "row values": (row_values, (rows,), 2),
     "rows of rows": (row_values_of_three, (rows,), 2),
     "overwritten rows": (overwritten_rows, (rows, rows[:, 0]), 1),
@@ -116,6 +142,14 @@ def test_broadcasts_are_never_stored():
     traced = fornax.jit(normalized_gradient).trace(x, x[0], x[0])
     _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
     assert description["arena_bytes"] < 1.1 * x.nbytes
+
+
+def test_what_belongs_to_pairs_is_never_stored():
+    label = lambda x, y: nearest(x, y)[1]  # noqa: E731
+    for function, arguments in ((forces, (many, many[:, 0])), (label, (many, many[:70]))):
+        traced = fornax.jit(function).trace(*arguments)
+        _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+        assert description["arena_bytes"] < many.nbytes
 
 
 LONG = {

@@ -19,6 +19,11 @@ RECOMPUTATIONS = 3
 LARGE = 1 << 15
 #: outer iterations from which on values that belong to them are stored beside inner loops
 ROWS = 64
+#: longest last dimension whose elements are computed side by side
+SHORT = 4
+#: a value of so many times the elements of all it is made from, and made by next to no work, is
+#: made wherever it is read
+SPREAD = 16
 #: a value this expensive is stored rather than computed once per iteration of an outer loop
 DEAR = 8
 #: most work of a fused operand of a heavy kernel, which may read it more than once
@@ -45,6 +50,8 @@ class Chain:
 
     work: int = 0
     reads: int = 0
+    #: whether it is much larger than all it is made from, as one-hot rows are
+    spread: bool = False
 
     @property
     def again(self) -> int:
@@ -59,9 +66,12 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
     """
     memory = {*stops, *jaxpr.inputs}
     found: dict[Var, Chain] = {v: Chain() for v in jaxpr.inputs}
+    #: elements of memory and of reductions that a value is made from, and the work since then
+    sources: dict[Var, tuple[int, int]] = {v: (v.type.size, 0) for v in jaxpr.inputs}
     for equation in jaxpr.equations:
         size = max(v.type.size for v in equation.outputs) if equation.outputs else 0
         work, reads = own_cost(equation), 0
+        elements, since, largest = 0, work, 0
         for atom in equation.inputs:
             if not isinstance(atom, Var):
                 continue
@@ -70,9 +80,16 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
             else:
                 work += found[atom].work
                 reads += found[atom].reads
-        chain = Chain(min(work, 1_000_000), min(reads, 1_000_000))
+            part = (atom.type.size, 0) if atom in memory else sources[atom]
+            elements, since = elements + part[0], since + part[1]
+            largest = max(largest, atom.type.size)
+        elements, since = min(elements, size * SPREAD + 1), min(since, 1_000_000)
+        if largest >= SPREAD * size:
+            elements, since = size, 0
+        spread = elements * SPREAD <= size and since <= PROLOGUE
+        chain = Chain(min(work, 1_000_000), min(reads, 1_000_000), spread and elements > 0)
         for var in equation.outputs:
-            found[var] = chain
+            found[var], sources[var] = chain, (elements, since)
             if var in likely and chain.again > CHEAP:
                 memory.add(var)
     return found

@@ -264,7 +264,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
         params = tuple([(k, exact(equation.params[k])) for k in sorted(equation.params)])
         tokens.append((equation.primitive, params, tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
-    tokens.append((group.shape, heavy, tuple(map(number, group.members))))
+    tokens.append((group.shape, group.unrolled, heavy, tuple(map(number, group.members))))
     if group.chain is not None:
         flows = tuple((number(v), at) for v, at in group.chain.flows.items())
         parts = (tuple(map(number, part.members)) for part in group.chain.parts)
@@ -323,11 +323,18 @@ def fused(emitter: Emitter) -> None:
     axes = tuple(Axis(n, f"i{k}") for k, n in enumerate(group.shape))
     index = tuple(b.axis(a) for a in axes)
     members = [v for v in reversed(group.members) if v in emitter.in_memory]
-    places = [index[: len(v.type.shape)] for v in members]
-    values = [emitter.value(v, at) for v, at in zip(members, places, strict=True)]
+    places = [(v, index[: len(v.type.shape)]) for v in members]
+    if group.unrolled:
+        *axes, last = axes
+        places = [
+            (v, (*at[: len(axes)], b.index(k)) if len(at) > len(axes) else at)
+            for v, at in places
+            for k in range(last.extent if len(at) > len(axes) else 1)
+        ]
+    values = [emitter.value(v, at) for v, at in places]
     stores = [
-        (s, len(at))
-        for var, at, value in zip(members, places, values, strict=True)
+        (s, min(len(at), len(axes)))
+        for (var, at), value in zip(places, values, strict=True)
         for s in emitter.stores(var, at, value)
     ]
     entries = [(s.buffer, s.index, s.value) for s, _ in stores]

@@ -48,6 +48,8 @@ class Group(Node):
     has_reduction: bool = False
     work: int = 0
     chain: Chain | None = None
+    #: the elements along the last dimension are computed side by side, with what they share once
+    unrolled: bool = False
 
 
 @record(frozen=True, eq=False)
@@ -238,6 +240,7 @@ class _Walk:
     def inline(self, equation: Equation, read: Read) -> None:
         """Compute the equation inside a reading group, where it is read."""
         read.group.work += cost.own_cost(equation)
+        read.group.unrolled |= self.is_shared(equation, read)
         if read.index is None:  # a heavy operation: it may read any element
             axes = tuple(Axis(n) for n in equation.outputs[0].type.shape)
             index = [self.b.axis(a) for a in axes]
@@ -270,12 +273,12 @@ class _Walk:
         if group.work + cost.own_cost(equation) > cost.LARGEST:
             return False
         moves = chain.work == 0 and not reduces
-        if read.index is not None and expands(equation):
+        if read.index is not None and (expands(equation) or chain.spread):
             return group.equation is None or group.equation.primitive.name in EPILOGUE
         if read.index is None:
             if reduces or group.equation.primitive.name not in PROLOGUE:
                 return False
-            return moves or (chain.work <= cost.PROLOGUE and len(reads) == 1)
+            return moves or (chain.work <= cost.PROLOGUE and (len(reads) == 1 or chain.spread))
         if len(reads) > 1:
             alone = all(r.group is group for r in reads) and len(reads) <= cost.RECOMPUTATIONS
             dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
@@ -286,17 +289,37 @@ class _Walk:
             if group.equation is not None:
                 return False  # kernels of heavy operations have no loops of their readers
             if equation.inputs[0].type.size >= cost.LARGE and set(used) - set(group.axes):
-                return False  # inside another reduction: by itself it can run in parallel
+                if prod(group.shape) < cost.ROWS:
+                    return False  # inside another reduction: by itself it can run in parallel
             plain = all(e.kind in ("axis", "const") for e in read.index)
-            return plain and set(used) == set(read.path[: len(used)])
+            path = read.path
+            if group.unrolled and group.axes[-1] not in used:
+                path = tuple(a for a in path if a is not group.axes[-1])
+            return plain and set(used) == set(path[: len(used)])
         if group.equation is not None and group.equation.primitive.name not in EPILOGUE:
             return False
         # would it be computed again in every iteration of a loop it does not depend on?
-        repeats = 1
-        for axis in read.path[: self.depth(read)]:
-            if axis not in used:
-                repeats *= axis.extent
-        return repeats == 1 or chain.work <= cost.DEAR
+        return chain.work <= cost.DEAR or self.repeats(read) == 1 or self.is_shared(equation, read)
+
+    def repeats(self, read: Read) -> int:
+        """How often a value is computed if that is done where it is read."""
+        used = self.axes_of(read.index)
+        return prod(a.extent for a in read.path[: self.depth(read)] if a not in used)
+
+    def is_shared(self, equation: Equation, read: Read) -> bool:
+        """Whether a dear value inside a reduction is the same for all elements along the last
+        dimension of its group, which is short: they are computed together then."""
+        group = read.group
+        if group.equation is not None or not group.shape or read.index is None:
+            return False
+        short = group.axes[-1]
+        if not 1 < group.shape[-1] <= cost.SHORT or prod(group.shape[:-1]) < cost.ROWS:
+            return False
+        if not set(read.path) - set(group.axes) or short in self.axes_of(read.index):
+            return False
+        if self.chain[equation.outputs[0]].work <= cost.DEAR:
+            return False
+        return self.repeats(read) == group.shape[-1] and group.work <= cost.LARGEST // 4
 
     def store(self, equation: Equation, reads: list[Read], reduces: bool) -> None:
         """Give the equation's results memory, in a group that fits or in a new one."""
@@ -434,6 +457,7 @@ class _Walk:
     def merge(self, group: Group, other: Group) -> None:
         group.members.extend(other.members)
         group.work += other.work
+        group.unrolled |= other.unrolled
         for var in other.members:
             self.stored[var] = group
         other.members = []

@@ -69,6 +69,7 @@ class Estimate:
             if node.kind in ("op", "load"):
                 self.own.setdefault(where, []).append(node)
         self.dependent: dict[For, set[Expr]] = {}
+        self.staged: set[Expr] = set()  #: offsets of loads from memory laid out for the lanes
 
     def place(self, body: Iterable[Statement], parent: Loop | None) -> None:
         for statement in body:
@@ -173,7 +174,7 @@ class Estimate:
         return total
 
     def access(self, offset: Expr, vector: For | None, lanes: int, scattered: float) -> float:
-        if vector is None:
+        if vector is None or offset in self.staged:
             return 1.0
         stride = self.stride(offset, vector)
         if stride in (0, 1):

@@ -23,6 +23,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.stage import stage, staged
 from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
 from fornax.compiler.target import Target
 
@@ -46,7 +47,10 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
     while pending:
         loop = pending.pop()
         if not is_marked((loop,)):
-            choose(estimate, loop, chosen)
+            cost = choose(estimate, loop, chosen)
+            found = staged(kernel.body, target, cost)
+            if found is not None:
+                return stage(kernel, found, target)
         elif isinstance(loop, While) or loop.kind in ("serial", "parallel"):
             pending += estimate.children[loop]
     if not chosen:
