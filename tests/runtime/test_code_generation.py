@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
+import numpy as np
 import pytest
 
-from fornax.backends.llvm import generate
+import fornax as fx
+import fornax.numpy as fnp
+from fornax.backends.llvm import generate, link
 from fornax.backends.llvm.link import linker
 from fornax.backends.llvm.target import find
 
@@ -83,3 +87,18 @@ def test_an_unknown_library_is_refused(monkeypatch):
     finally:
         monkeypatch.undo()
         generate.functions.cache_clear()
+
+
+def test_code_outlives_the_linker_it_came_from(monkeypatch):
+    monkeypatch.setattr(link, "LIBRARIES", 2)
+    functions = [fx.jit(lambda x, k=k: fnp.tanh(x) + k * x**k) for k in range(3, 8)]
+    x = np.linspace(-1, 1, 11, dtype=np.float32)
+    linkers = []
+    for function in functions:
+        function(x)
+        linkers.append(link.linker().jit)
+    assert len({id(one) for one in linkers}) >= 2
+    del linkers
+    gc.collect()
+    for k, function in enumerate(functions, 3):
+        np.testing.assert_allclose(function(x), np.tanh(x) + k * x**k, rtol=1e-5)
