@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 from fornax import _native
 from fornax.backends.llvm import generate
+from fornax.compiler import cost
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
-from fornax.compiler.loop import keep, parallelize, tile
+from fornax.compiler.loop import keep, parallelize, stage, tile
 from fornax.runtime import eager
 
 #: seconds that one program may take
@@ -30,6 +31,8 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
      (concatenate, "SMALL", 0)),
     ((generate, "HUGE", 0), (parallelize, "GRAIN", 20.0), (parallelize, "BLOCK", 60.0)),
     ((eager, "PROMOTE_AFTER", 0.0),),
+    ((stage, "WORTH", 0), (stage, "REUSED", 1), (stage, "CHEAPER", 2.0), (cost, "ROWS", 2),
+     (cost, "LARGE", 32), (cost, "SPREAD", 2)),
 )  # fmt: skip
 
 
