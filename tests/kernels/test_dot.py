@@ -151,6 +151,23 @@ def test_packed_and_shared(layout, size, threads, how, eager_threads):
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=threads)
 
 
+@pytest.mark.parametrize("near", [0, gemm.NEAR])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "size,dtype",
+    [((43, 75, 41), "complex64"), ((31, 70, 150), "float32"), ((29, 133, 128), "float64")],
+    ids=str,
+)
+def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, monkeypatch):
+    """Operands too large to be packed whole by every thread: blocks of them, or shared copies."""
+    monkeypatch.setattr(gemm, "PACKED_ALONE", 16)
+    monkeypatch.setattr(gemm, "NEAR", near)
+    only_sample(how, threads == 3 and dtype == "float32" and layout in ("nn", "tt"))
+    target = replace(targets.find(), **SMALL_CACHES)
+    check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=threads)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("case", GENERAL, ids=str)
 def test_general(case, threads, how, eager_threads):

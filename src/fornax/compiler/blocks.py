@@ -237,6 +237,8 @@ def spread(length: int, width: int) -> int:
 class BlockContext(GroupContext):
     """A product whose operands and result have the rows of one block."""
 
+    hoists = True
+
     def __init__(self, emitter: BlockEmitter, part: Group, at: tuple[int, ...]):
         super().__init__(emitter, part.equation, emitter.target)
         self.emitter: BlockEmitter = emitter

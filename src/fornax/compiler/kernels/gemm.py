@@ -1,15 +1,18 @@
 """The tiled matrix product: a register-tile micro-kernel inside loops that keep its data in cache.
 
     parallel: matrix of the batch, piece of its rows or columns
-      block of columns, block of rows         a block of the left operand stays in L2
-        block of the depth                    a panel of the right operand stays in L1
-          tile of columns, tile of rows
-            vector: columns of the tile       the micro-kernel: all sums in registers
-              step of the depth
+      block of columns, block of rows         sums between blocks of the depth stay in L2
+        block of the depth                    a block of the right operand stays in L2
+          tile of rows                        a tile of the left operand stays in L1
+            tile of columns
+              vector: columns of the tile     the micro-kernel: all sums in registers
+                step of the depth
 
-Both operands are read in place or packed (`panels`). Sums stay in a scratch accumulator between
-blocks of the depth. The epilogue runs on a finished tile: on the registers where it is light, else
-row by row from the scratch. Tiles that do not fit overlap (`panels`).
+Both operands are read in place or packed (`panels`): near where they are used where reading them
+again is cheap, so that the copy never leaves the cache; once for all threads where it is not. Sums
+stay in a scratch accumulator between blocks of the depth. The epilogue runs on a finished tile: on
+the registers where it is light, else row by row from the scratch. Tiles that do not fit overlap
+(`panels`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from fornax.compiler.kernels.arithmetic import (
     choose_tile,
 )
 from fornax.compiler.kernels.context import weight
-from fornax.compiler.kernels.panels import Cut, InPlace, Lines, Panels, Source
+from fornax.compiler.kernels.panels import Cut, InPlace, Lines, Panels, Source, Spot
 from fornax.compiler.kernels.product import Product, Side, split, split_near
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -45,8 +48,8 @@ PACKED_ALONE = 1 << 15
 SPARE_PIECES = 4
 #: Matrices of at most this many multiplications are always read in place.
 TINY = 1 << 12
-#: Most columns of a block whose sums wait in scratch for the next block of the depth.
-WAITING_COLUMNS = 1024
+#: Operands that take at most this many operations an element are packed near, again and again.
+NEAR = 4
 #: Tiles that read a row of the left operand: so few do not pay for a copy of it.
 FEW_READERS = 2
 #: Bytes of a cache line, and of the memory that one way of the first cache covers.
@@ -94,6 +97,7 @@ class Gemm:
         self.column_tiles = -(-p.columns // self.tile.columns)
         self.work = p.batch * p.rows * p.columns * p.depth
         self._choose_pieces()
+        self._choose_blocks()
         self._choose_sources()
         self.light = self._is_light()
         self.spill: Buffer | None = None
@@ -104,50 +108,84 @@ class Gemm:
         p = self.p
         threads = self.k.threads if self.work >= 2 * WORTH_A_THREAD else 1
         pieces = 1 if p.batch % threads == 0 or p.batch >= 8 * threads else threads
-        self.alone = pieces == 1 or p.depth * (p.rows + p.columns) <= PACKED_ALONE
+        small = p.depth * (p.rows + p.columns) <= PACKED_ALONE
+        self.alone = pieces == 1 or small
+        near = not small and not self.k.hoists
+        self.left_near = near and self._is_cheap(p.left)
+        self.right_near = near and self._is_cheap(p.right)
         most = 1
-        if not self.alone:
+        if not self.alone and not self.right_near:
             most = max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
         # Whole tiles go to pieces: take the cut with the least idle time, the finest of equals.
+        # Where every piece packs what it needs of the right operand, its columns are divided.
+        ways = [(True, self.row_tiles), (False, self.column_tiles)]
         choices = [
             (-(-tiles // n) * n / tiles, -n, along_rows)
-            for along_rows, tiles in ((True, self.row_tiles), (False, self.column_tiles))
+            for along_rows, tiles in (ways[::-1] if self.right_near else ways)
             for n in range(pieces, pieces * most + 1, pieces)
         ]
         _, count, self.along_rows = min(choices, key=lambda c: (round(c[0], 2), c[1]))
         self.pieces = min(-count, self.row_tiles if self.along_rows else self.column_tiles)
 
-    def _choose_sources(self) -> None:
-        p, sums, target = self.p, self.sums, self.k.target
+    def _choose_blocks(self) -> None:
+        """Sizes of blocks: a tile of the left operand fits the first cache, a block of the right
+        one and sums that wait for the next block of the depth share the second."""
+        p, sums, target, tile = self.p, self.sums, self.k.target, self.tile
         size = p.rows * p.columns * p.depth
         left = size <= TINY or self._left_in_place()
         right = size <= (TINY if p.right.runs_along == "free" else TINY // 8)
         right = right or self._right_in_place()
-        most = max(target.l1 // (self.tile.columns * sums.bytes), 64)
-        blocks = 1 if p.depth <= 2 * most else -(-p.depth // most)
-        if left or right:
-            even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
-            if even:
-                blocks = even[0]
-            else:
-                left = right = False
+        most = max(target.l1 * 5 // 8 // (tile.rows * sums.bytes), 64)
+        blocks = 1 if 2 * p.depth <= 3 * most else -(-p.depth // most)
+        even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
+        if (left or right) and not even:
+            left = right = False
+        if even and (left or right or even[0] <= blocks * 5 // 4):
+            blocks = even[0]
         self.blocks, self.block = blocks, -(-p.depth // blocks)
-        allocate = self.k.scratch if self.alone else self.k.workspace
+        self.left_in_place, self.right_in_place = left, right
+        rows, columns = self.row_tiles, self.column_tiles
+        if self.along_rows:
+            rows = -(-rows // self.pieces)
+        else:
+            columns = -(-columns // self.pieces)
+        room = target.l2 * 3 // 8
+        self.wide = balanced(columns, max(1, room // (self.block * tile.columns * sums.bytes)))
+        self.tall = rows
+        if blocks > 1:
+            waiting = self.wide * tile.rows * tile.columns * sums.bytes
+            self.tall = balanced(rows, max(1, room * 3 // 2 // waiting))
+
+    def _choose_sources(self) -> None:
+        p, sums = self.p, self.sums
+        shared = self.k.scratch if self.alone else self.k.workspace
         copies = 1 if self.alone else p.batch
         left_cut = self._cut(p.left, p.row_extents, p.rows, self.tile.rows)
         right_cut = self._cut(p.right, p.column_extents, p.columns, self.tile.columns)
         self.left: Source
         self.right: Source
-        if left:
+        near, allocate = (1, self.k.scratch) if self.left_near else (0, shared)
+        if self.left_in_place:
             self.left = InPlace(left_cut)
         elif p.left.runs_along == "depth" and sums.parts == 1:
-            self.left = Lines(left_cut, "left", allocate, copies)
+            self.left = Lines(left_cut, "left", allocate, copies, near)
         else:
-            self.left = Panels(left_cut, "left", allocate, copies, p.left.runs_along)
-        if right:
+            self.left = Panels(left_cut, "left", allocate, copies, p.left.runs_along, near)
+        near, allocate = (self.wide, self.k.scratch) if self.right_near else (0, shared)
+        if self.right_in_place:
             self.right = InPlace(right_cut)
         else:
-            self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along)
+            self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along, near)
+
+    def _is_cheap(self, side: Side) -> bool:
+        """Reading an element again takes hardly more than reading a copy of it."""
+        b, p = self.b, self.p
+        free = p.row_extents if side is p.left else p.column_extents
+        value = side.value(
+            *(tuple(b.axis(Axis(max(n, 2), "i")) for n in extents)
+              for extents in (p.batch_extents, free, p.depth_extents))
+        )  # fmt: skip
+        return weight(value) <= NEAR
 
     def _cut(self, side: Side, extents: tuple[int, ...], free: int, width: int) -> Cut:
         p = self.p
@@ -179,7 +217,7 @@ class Gemm:
              if self.k.inputs[side.operand].shape[d] > 1), 0,
         )  # fmt: skip
         lines = [stride * self.sums.bytes * r % PAGE // LINE for r in range(self.tile.rows)]
-        return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE // 4)
+        return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE * 2 // 3)
 
     def _right_in_place(self) -> bool:
         p, side = self.p, self.p.right
@@ -189,7 +227,7 @@ class Gemm:
             return True
         if not self._plain(side) or sum(n > 1 for n in p.depth_extents) > 1:
             return False
-        small = p.depth * p.columns * self.sums.bytes <= self.k.target.l1 * 3 // 4
+        small = p.depth * p.columns * self.sums.bytes <= self.k.target.l2 * 5 // 16
         return small or self.row_tiles == 2
 
     def _is_light(self) -> bool:
@@ -212,7 +250,7 @@ class Gemm:
         p, b = self.p, self.b
         tasks = p.batch * self.pieces
         grain = max(1, WORTH_A_THREAD * tasks // max(self.work, 1))
-        sources = [s for s in (self.left, self.right) if s.packed]
+        sources = [s for s in (self.left, self.right) if s.packed and not s.near]
         task = Axis(tasks, "task")
         batch = b.idiv(b.axis(task), b.index(self.pieces))
         piece = b.imod(b.axis(task), b.index(self.pieces))
@@ -226,7 +264,8 @@ class Gemm:
         body: tuple[Statement, ...] = ()
         if self.alone:
             for source, tiles in ((self.left, rows), (self.right, columns)):
-                body += self.k.prepare(self._fill(source, batch, tiles))
+                if source in sources:
+                    body += self.k.prepare(self._fill(source, batch, tiles))
         elif sources:
             self._emit_packing(sources, grain)
         body += self._blocks(batch, rows, columns)
@@ -245,65 +284,67 @@ class Gemm:
             body += self._fill(source, batch, tiles)
         self.k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
-    def _fill(self, source: Source, batch: Expr, tiles: Range) -> tuple[Statement, ...]:
+    def _fill(
+        self, source: Source, batch: Expr, tiles: Range, block: Expr | None = None
+    ) -> tuple[Statement, ...]:
         """Pack a range of tiles."""
-        if not source.packed:
-            return ()
-        return (tiles.loop(self.b, 1, lambda r: source.fill(batch, r.first), "pack"),)
+
+        def one(r: Range) -> tuple[Statement, ...]:
+            return source.fill(Spot(batch, r.first, self.b.sub(r.first, tiles.first), block))
+
+        return (tiles.loop(self.b, 1, one, "pack"),)
 
     def _blocks(self, batch: Expr, rows: Range, columns: Range) -> tuple[Statement, ...]:
         """The cache blocks of one piece of one matrix."""
         b, tile = self.b, self.tile
-        panel = tile.rows * self.block * self.sums.bytes
-        tall = balanced(rows.most, max(1, self.k.target.l2 // 2 // panel))
-        wide = columns.most
         accumulator = None
         if self.blocks > 1:
-            wide = balanced(columns.most, max(1, WAITING_COLUMNS // tile.columns))
             accumulator = self.k.scratch(
-                "sums", self.sums.dtype, (wide, tall, self.sums.parts, tile.rows, tile.columns)
-            )
+                "sums", self.sums.dtype,
+                (self.tall, self.wide, self.sums.parts, tile.rows, tile.columns),
+            )  # fmt: skip
 
         def block(row_block: Range, column_block: Range) -> tuple[Statement, ...]:
             depth = Axis(self.blocks, "block")
 
-            def one(column: Range) -> tuple[Statement, ...]:
-                def at(row: Range) -> tuple[Statement, ...]:
-                    where = None
-                    if accumulator is not None:
-                        j = b.sub(column.first, column_block.first)
-                        i = b.sub(row.first, row_block.first)
-                        where = (j, i)
+            def slot(tiles: Range, start: Range) -> Spot:
+                return Spot(batch, tiles.first, b.sub(tiles.first, start.first), b.axis(depth))
+
+            def one(row: Range) -> tuple[Statement, ...]:
+                packing = self.left.fill(slot(row, row)) if self.left.near else ()
+
+                def at(column: Range) -> tuple[Statement, ...]:
+                    where = (
+                        b.sub(row.first, row_block.first),
+                        b.sub(column.first, column_block.first),
+                    )
                     return self._tile(
-                        batch, row.first, column.first, b.axis(depth), accumulator, where
+                        slot(row, row), slot(column, column_block), accumulator, where
                     )
 
-                return (row_block.loop(b, 1, at, "row"),)
+                return *packing, column_block.loop(b, 1, at, "column")
 
-            return (For(depth, (column_block.loop(b, 1, one, "column"),)),)
+            packing: tuple[Statement, ...] = ()
+            if self.right.near:
+                packing = self._fill(self.right, batch, column_block, b.axis(depth))
+            return (For(depth, (*packing, row_block.loop(b, 1, one, "row"))),)
 
         def across(column_block: Range) -> tuple[Statement, ...]:
-            return (rows.loop(b, tall, lambda r: block(r, column_block), "tall"),)
+            return (rows.loop(b, self.tall, lambda r: block(r, column_block), "tall"),)
 
-        return (columns.loop(b, wide, across, "wide"),)
+        return (columns.loop(b, self.wide, across, "wide"),)
 
     # --- one register tile ---
     def _tile(
-        self,
-        batch: Expr,
-        row: Expr,
-        column: Expr,
-        block: Expr,
-        accumulator: Buffer | None,
-        where: tuple[Expr, Expr] | None,
+        self, row: Spot, column: Spot, accumulator: Buffer | None, where: tuple[Expr, Expr]
     ) -> tuple[Statement, ...]:
-        """Multiply one tile: `row` and `column` count tiles, `block` blocks of the depth."""
+        """Multiply one tile over one block of the depth; `where` it is among the sums that wait."""
         b, tile = self.b, self.tile
         lane = Axis(tile.columns, "lane")
         kind = {"kind": "vector", "lanes": tile.columns}
-        if accumulator is not None:
-            buffer, head = accumulator, where
-        else:
+        direct = self.light and not self.right.cut.sticks_out
+        buffer, head = accumulator, where
+        if accumulator is None and not direct:
             if self.spill is None:
                 self.spill = self.k.scratch(
                     "tile", self.sums.dtype, (1, 1, self.sums.parts, tile.rows, tile.columns)
@@ -317,35 +358,39 @@ class Gemm:
             zeros = self.sums.zero(b)
             if accumulator is None:
                 return zeros
-            first = b.eq(block, b.index(0))
+            first = b.eq(row.block, b.index(0))
             return tuple(
                 b.select(first, z, b.load(buffer, slot(part, b.index(r), b.axis(lane))))
                 for part, z in enumerate(zeros)
             )
 
-        loop, finals = self._depth_loop(batch, row, column, block, b.axis(lane), start)
-        if accumulator is None and self.light and not self.right.cut.sticks_out:
-            direct = tuple(
-                s
-                for r, final in enumerate(finals)
-                for s in self._place(batch, row, column, b.index(r), b.axis(lane), final, None)
-            )
-            return (For(lane, (loop, *direct), **kind),)
+        loop, finals = self._depth_loop(row, column, b.axis(lane), start)
         saves = tuple(
             Store(buffer, slot(part, b.index(r), b.axis(lane)), value)
             for r, final in enumerate(finals)
             for part, value in enumerate(final)
+            if buffer is not None
         )
+        last = b.eq(row.block, b.index(self.blocks - 1))
+        if direct:
+            placed = tuple(
+                s
+                for r, final in enumerate(finals)
+                for s in self._place(row, column, b.index(r), b.axis(lane), final, None)
+            )
+            if accumulator is not None:
+                placed = (If(last, placed, saves),)
+            return (For(lane, (loop, *placed), **kind),)
         row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
         at = b.axis(row_axis), b.axis(out_lane)
         sums = tuple(b.load(buffer, slot(part, *at)) for part in range(self.sums.parts))
-        finish: tuple[Statement, ...] = self._finish(batch, row, column, *at, sums, out_lane)
+        finish: tuple[Statement, ...] = self._finish(row, column, *at, sums, out_lane)
         finish = (For(row_axis, finish),)
         if accumulator is not None:
-            finish = (If(b.eq(block, b.index(self.blocks - 1)), finish),)
+            finish = (If(last, finish),)
         return For(lane, (loop, *saves), **kind), *finish
 
-    def _depth_loop(self, batch, row, column, block, lane, start):
+    def _depth_loop(self, row: Spot, column: Spot, lane: Expr, start):
         """The micro-kernel: one loop over a block of the depth, all sums of the tile carried."""
         b, rows = self.b, self.tile.rows
         step = Axis(self.block, "depth")
@@ -354,36 +399,39 @@ class Gemm:
             tuple(Carry(self.sums.dtype, f"s{r}") for _ in range(self.sums.parts))
             for r in range(rows)
         ]
-        y = self.right.read(batch, column, block, depth, lane)
+        y = self.right.read(column, depth, lane)
         carried: list[Carried] = []
         for r, group in enumerate(carries):
-            x = self.left.read(batch, row, block, depth, b.index(r))
+            x = self.left.read(row, depth, b.index(r))
             total = self.sums.accumulate(b, tuple(b.carry(c) for c in group), x, y)
             carried += [Carried(c, s, n) for c, s, n in zip(group, start(r), total, strict=True)]
         kind = "unroll" if self.block <= 8 and rows * self.block <= 64 else "serial"
         loop = For(step, (), tuple(carried), kind=kind)
         return loop, [tuple(b.final(c) for c in group) for group in carries]
 
-    def _place(self, batch, row, column, r, lane, sums: Parts, mask) -> tuple[Statement, ...]:
+    def _place(
+        self, at: Spot, beside: Spot, r: Expr, lane: Expr, sums: Parts, mask: Expr | None
+    ) -> tuple[Statement, ...]:
         """Write one finished element of a tile."""
         p, b, tile = self.p, self.b, self.tile
+        row, column = at.tile, beside.tile
         row_index = split_near(b, self.left.cut.first(row), r, tile.rows, p.row_extents)
         column_index = split_near(
             b, self.right.cut.first(column), lane, tile.columns, p.column_extents
         )
         value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
         if self.k.adds:  # not where a tile overlaps the one before it
-            for cut, at, offset in ((self.left.cut, row, r), (self.right.cut, column, lane)):
+            for cut, first, offset in ((self.left.cut, row, r), (self.right.cut, column, lane)):
                 if cut.free % cut.width and not cut.sticks_out:
-                    new = b.ge(b.add(cut.first(at), offset), b.mul(at, b.index(cut.width)))
+                    new = b.ge(b.add(cut.first(first), offset), b.mul(first, b.index(cut.width)))
                     mask = new if mask is None else b.and_(mask, new)
-        return p.place(split(b, batch, p.batch_extents), row_index, column_index, value, mask)
+        return p.place(split(b, at.batch, p.batch_extents), row_index, column_index, value, mask)
 
-    def _finish(self, batch, row, column, r, lane, sums: Parts, axis: Axis):
+    def _finish(self, row: Spot, column: Spot, r, lane, sums: Parts, axis: Axis):
         """Write row `r` of a tile whose sums wait in scratch; `axis` is that of the lanes."""
         b, cut = self.b, self.right.cut
         mask = b.lt(lane, b.index(cut.free)) if cut.sticks_out else None
-        stores = self._place(batch, row, column, r, lane, sums, mask)
+        stores = self._place(row, column, r, lane, sums, mask)
         return (For(axis, stores, kind="vector", lanes=self.tile.columns),)
 
 

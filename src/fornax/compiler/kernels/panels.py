@@ -3,7 +3,8 @@
 Packing copies an operand once into the order in which the register tiles read it. It widens narrow
 dtypes and evaluates what is fused into the operand, so that the inner loops have no strides. A
 source answers `read`; `fill` gives the statements that pack one tile of one matrix (none for an
-operand read in place).
+operand read in place). A packed source holds the whole operand, or, `near` where it is used, only
+the tiles of one block, which then stay in the cache they were packed into.
 
 A tile is `width` rows of the left operand or columns of the right one. Where tiles do not fit, the
 last one overlaps the one before it: what both compute is the same, so nothing needs a mask. Only a
@@ -47,6 +48,11 @@ class Cut:
         return self.side.k.b
 
     @property
+    def uneven(self) -> bool:
+        """The last block of the depth is filled up with zeros."""
+        return self.blocks * self.depth != self.total
+
+    @property
     def tiles(self) -> int:
         return -(-self.free // self.width)
 
@@ -77,6 +83,17 @@ class Cut:
         return self.b.add(self.b.mul(block, self.b.index(self.depth)), step)
 
 
+@record(frozen=True)
+class Spot:
+    """A tile of a matrix: `slot` counts from the first tile that is held near, `block` is the block
+    of the depth, None for all of them."""
+
+    batch: Expr
+    tile: Expr
+    slot: Expr
+    block: Expr | None
+
+
 def pieces(width: int, masked: bool) -> list[int]:
     """Powers of two that add up to `width`: vectors without masks, where there is no mask yet."""
     if masked:
@@ -87,55 +104,69 @@ def pieces(width: int, masked: bool) -> list[int]:
 class InPlace:
     """Read the operand where it is; depth must divide into blocks evenly."""
 
-    packed = False
+    packed, near = False, False
 
     def __init__(self, cut: Cut):
-        assert cut.blocks * cut.depth == cut.total
+        assert not cut.uneven
         self.cut = cut
 
-    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+    def fill(self, at: Spot) -> tuple[Statement, ...]:
         return ()
 
-    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+    def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
-        index = split(b, batch, cut.batch_extents)
-        depth = cut.flat_depth(block, step)
+        index = split(b, at.batch, cut.batch_extents)
+        depth = cut.flat_depth(at.block, step)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
-        return cut.element(index, cut.first(tile), offset, depth, mask)
+        return cut.element(index, cut.first(at.tile), offset, depth, mask)
 
 
 class Panels:
     """Packed as panels [batch, block, tile, depth step, part, offset in the tile].
 
-    `batched` panels exist for every matrix of the batch; others hold one matrix at a time.
+    `batched` panels exist for every matrix of the batch; others hold one matrix at a time, or
+    `near` tiles of one block of the depth.
     """
 
     packed = True
 
-    def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int, along: str):
+    def __init__(
+        self, cut: Cut, name: str, allocate: Allocate, batch: int, along: str, near: int = 0
+    ):
         self.cut = cut
-        self.batched = batch > 1
+        self.batched = batch > 1 and not near
+        self.near = near > 0
         self.along = along
-        shape = (batch, cut.blocks, cut.tiles, cut.depth, cut.sums.parts, cut.width)
+        held = (1, 1, near) if near else (batch, cut.blocks, cut.tiles)
+        shape = (*held, cut.depth, cut.sums.parts, cut.width)
         self.buffer = allocate(name, cut.sums.dtype, shape)
 
-    def _batch(self, batch: Expr) -> Expr:
-        return batch if self.batched else self.cut.b.index(0)
+    def _place(self, at: Spot, block: Expr) -> Index:
+        zero = self.cut.b.index(0)
+        if self.near:
+            return zero, zero, at.slot
+        return at.batch if self.batched else zero, block, at.tile
 
-    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+    def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
         b = self.cut.b
-        index = (self._batch(batch), block, tile, step)
+        index = (*self._place(at, at.block), step)
         return tuple(
             b.load(self.buffer, (*index, b.index(part), offset))
             for part in range(self.cut.sums.parts)
         )
 
-    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+    def fill(self, at: Spot) -> tuple[Statement, ...]:
         """Pack one tile."""
+        if at.block is not None:
+            return self._fill(at, at.block)
+        block = Axis(self.cut.blocks, "block")
+        return (For(block, self._fill(at, self.cut.b.axis(block))),)
+
+    def _fill(self, at: Spot, block: Expr) -> tuple[Statement, ...]:
+        """Pack one block of a tile."""
         cut, b = self.cut, self.cut.b
-        block = Axis(cut.blocks, "block")
         if self.along == "depth":
-            return (For(block, self._transpose(batch, tile, b.axis(block))),)
+            return (self._transpose(at, block),)
         step = Axis(cut.depth, "step")
         write, zeros = [], []
         base = 0
@@ -144,16 +175,16 @@ class Panels:
             lanes = {"kind": "vector", "lanes": power_of_two(width)}
             for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
                 offset = b.add(b.axis(axis), b.index(base))
-                body = self._write(batch, tile, b.axis(block), b.axis(step), offset, blanks)
+                body = self._write(at, block, b.axis(step), offset, blanks)
                 statements.append(For(axis, body, **lanes))
             base += width
         inner: tuple[Statement, ...] = tuple(write)
-        if cut.blocks * cut.depth != cut.total:
-            inside = b.lt(cut.flat_depth(b.axis(block), b.axis(step)), b.index(cut.total))
+        if cut.uneven:
+            inside = b.lt(cut.flat_depth(block, b.axis(step)), b.index(cut.total))
             inner = (If(inside, inner, tuple(zeros)),)
-        return (For(block, (For(step, inner),)),)
+        return (For(step, inner),)
 
-    def _transpose(self, batch: Expr, tile: Expr, block: Expr) -> tuple[Statement, ...]:
+    def _transpose(self, at: Spot, block: Expr) -> Statement:
         """Pack one block of a tile whose neighbours in memory are steps of the depth.
 
         A few cache lines of every row at a time, so that what is written stays in L1. The last
@@ -166,27 +197,26 @@ class Panels:
         group, one = Axis(size // unroll, "group"), Axis(unroll, "one")
         first = b.min(b.mul(b.axis(chunk), b.index(size)), b.index(cut.depth - size))
         step = b.add_index(first, b.mul(b.axis(group), b.index(unroll)), b.axis(one))
-        body = self._write(batch, tile, block, step, b.axis(lane))
-        if cut.blocks * cut.depth != cut.total:
+        body = self._write(at, block, step, b.axis(lane))
+        if cut.uneven:
             inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
-            blank = self._write(batch, tile, block, step, b.axis(lane), True)
-            body = (If(inside, body, blank),)
+            body = (If(inside, body, self._write(at, block, step, b.axis(lane), True)),)
         inner = For(group, (For(one, body, kind="unroll"),))
-        return (For(chunk, (For(lane, (inner,)),)),)
+        return For(chunk, (For(lane, (inner,)),))
 
     def _write(
-        self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr, blank: bool = False
+        self, at: Spot, block: Expr, step: Expr, offset: Expr, blank: bool = False
     ) -> tuple[Statement, ...]:
         """Pack one element, or a zero."""
         cut, b = self.cut, self.cut.b
-        base = cut.first(tile)
+        base = cut.first(at.tile)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
         if blank:
             values = cut.sums.zero(b)
         else:
-            index = split(b, batch, cut.batch_extents)
+            index = split(b, at.batch, cut.batch_extents)
             values = cut.element(index, base, offset, cut.flat_depth(block, step), mask)
-        where = (self._batch(batch), block, tile, step)
+        where = (*self._place(at, block), step)
         return tuple(
             Store(self.buffer, (*where, b.index(part), offset), value)
             for part, value in enumerate(values)
@@ -196,43 +226,56 @@ class Panels:
 class Lines:
     """Packed as lines [batch, free, depth]: neighbours along the depth stay neighbours.
 
-    For left operands, whose elements are read one at a time, when they run along the depth.
+    For left operands, whose elements are read one at a time, when they run along the depth. Held
+    `near` are lines of that many tiles, of one block of the depth.
     """
 
     packed = True
 
-    def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int):
+    def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int, near: int = 0):
         self.cut = cut
-        self.batched = batch > 1
+        self.batched = batch > 1 and not near
+        self.near = near > 0
         lanes = cut.side.k.target.lanes(cut.sums.dtype)
-        self.steps = -(-cut.blocks * cut.depth // lanes) * lanes
+        steps = cut.depth if near else cut.blocks * cut.depth
+        self.steps = -(-steps // lanes) * lanes
         # An odd number of cache lines, so that the lines of a tile do not share cache sets.
         stride = self.steps + (lanes if self.steps // lanes % 2 == 0 else 0)
         self.lanes = 2 * lanes
-        self.buffer = allocate(name, cut.sums.dtype, (batch, max(cut.free, cut.width), stride))
+        held = (1, near * cut.width) if near else (batch, max(cut.free, cut.width))
+        self.buffer = allocate(name, cut.sums.dtype, (*held, stride))
 
-    def read(self, batch: Expr, tile: Expr, block: Expr, step: Expr, offset: Expr) -> Parts:
+    def _line(self, at: Spot, offset: Expr) -> Index:
         cut, b = self.cut, self.cut.b
-        row = b.add(cut.first(tile), offset)
-        at = (batch if self.batched else b.index(0), row, cut.flat_depth(block, step))
-        return (b.load(self.buffer, at),)
+        if self.near:
+            return b.index(0), b.add(b.mul(at.slot, b.index(cut.width)), offset)
+        return at.batch if self.batched else b.index(0), b.add(cut.first(at.tile), offset)
 
-    def fill(self, batch: Expr, tile: Expr) -> tuple[Statement, ...]:
+    def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
+        position = step if self.near else self.cut.flat_depth(at.block, step)
+        return (self.cut.b.load(self.buffer, (*self._line(at, offset), position)),)
+
+    def fill(self, at: Spot) -> tuple[Statement, ...]:
         """Pack one tile. Lines past the end repeat the last one: their sums are thrown away."""
         cut, b = self.cut, self.cut.b
-        line, step = Axis(cut.width, "line"), Axis(cut.total, "step")
-        row = b.add(cut.first(tile), b.axis(line))
+        line = Axis(cut.width, "line")
+        step = Axis(cut.total if at.block is None else cut.depth, "step")
+        row = b.add(cut.first(at.tile), b.axis(line))
         here = b.min(row, b.index(cut.free - 1)) if cut.sticks_out else row
-        index = split(b, batch, cut.batch_extents)
-        where = (batch if self.batched else b.index(0), row)
-        (value,) = cut.element(index, here, b.index(0), b.axis(step))
+        index = split(b, at.batch, cut.batch_extents)
+        where = self._line(at, b.axis(line))
+        depth, mask = b.axis(step), None
+        if at.block is not None:
+            depth = cut.flat_depth(at.block, depth)
+            mask = b.lt(depth, b.index(cut.total)) if cut.uneven else None
+        (value,) = cut.element(index, here, b.index(0), depth, mask)
         copy = Store(self.buffer, (*where, b.axis(step)), value)
         body: tuple[Statement, ...] = (For(step, (copy,), kind="vector", lanes=self.lanes),)
-        missing = cut.blocks * cut.depth - cut.total
+        missing = cut.blocks * cut.depth - step.extent if at.block is None else 0
         if missing:
             rest = Axis(missing, "rest")
-            at = b.add(b.axis(rest), b.index(cut.total))
-            body += (For(rest, (Store(self.buffer, (*where, at), cut.sums.zero(b)[0]),)),)
+            beyond = b.add(b.axis(rest), b.index(cut.total))
+            body += (For(rest, (Store(self.buffer, (*where, beyond), cut.sums.zero(b)[0]),)),)
         return (For(line, body),)
 
 
