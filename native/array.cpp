@@ -15,6 +15,7 @@ PyTypeObject* buffer_type = nullptr;
 namespace {
 
 PyObject* default_device = nullptr;
+PyObject* out_of_memory_error = nullptr;
 Array* first_array = nullptr;
 Py_ssize_t array_count = 0;
 
@@ -256,6 +257,11 @@ PyObject* set_default_device(PyObject*, PyObject* device) {
   Py_RETURN_NONE;
 }
 
+PyObject* set_out_of_memory_error(PyObject*, PyObject* function) {
+  Py_XSETREF(out_of_memory_error, Py_NewRef(function));
+  Py_RETURN_NONE;
+}
+
 PyObject* live_arrays(PyObject*, PyObject*) {
   Ref list = Ref::steal(PyList_New(0));
   for (Array* array = first_array; list && array; array = array->next)
@@ -290,11 +296,21 @@ Buffer* wrap_buffer(void* data, size_t bytes, PyObject* keep, void (*release)(vo
   return buffer;
 }
 
+void raise_out_of_memory(size_t bytes, PyObject* program) {
+  if (!out_of_memory_error) {
+    PyErr_Format(PyExc_MemoryError, "Out of memory allocating %zu bytes.", bytes);
+    return;
+  }
+  Ref error = Ref::steal(PyObject_CallFunction(out_of_memory_error, "nO",
+                                               static_cast<Py_ssize_t>(bytes),
+                                               program ? program : Py_None));
+  if (error) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.get())), error.get());
+}
+
 Buffer* new_buffer(size_t bytes) {
   void* data = allocate(bytes);
   if (!data) {
-    PyErr_Format(PyExc_MemoryError, "Out of memory: cannot allocate %zu bytes for an array.",
-                 bytes);
+    raise_out_of_memory(bytes, nullptr);
     return nullptr;
   }
   Buffer* buffer = wrap_buffer(data, bytes, nullptr, nullptr, nullptr);
@@ -440,6 +456,9 @@ PyMethodDef array_functions[] = {
      "set_aval_factory(function, /)\n--\n\nfunction(shape, dtype, weak_type) makes Array.aval."},
     {"set_default_device", set_default_device, METH_O,
      "set_default_device(device, /)\n--\n\nThe device object new arrays report."},
+    {"set_out_of_memory_error", set_out_of_memory_error, METH_O,
+     "set_out_of_memory_error(function, /)\n--\n\nfunction(bytes, program) makes the exception for "
+     "memory that cannot be had."},
     {"live_arrays", live_arrays, METH_NOARGS, "live_arrays()\n--\n\nNewest first."},
     {"memory_stats", memory_stats_method, METH_NOARGS,
      "memory_stats()\n--\n\nbytes_live, bytes_cached, bytes_peak and arrays_live."},

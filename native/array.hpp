@@ -38,6 +38,10 @@ inline Array* as_array(PyObject* object) { return reinterpret_cast<Array*>(objec
 
 // New reference; memory from the allocator. Null with MemoryError.
 Buffer* new_buffer(size_t bytes);
+
+// Raises what `set_out_of_memory_error` was given makes; program: the name of the one that needs
+// the memory to work in, null for an array.
+void raise_out_of_memory(size_t bytes, PyObject* program);
 // New reference over foreign memory; takes over `keep`, `release` and `context`.
 Buffer* wrap_buffer(void* data, size_t bytes, PyObject* keep, void (*release)(void*),
                     void* context);

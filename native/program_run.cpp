@@ -258,8 +258,7 @@ bool prepare(Program* program, Frame& frame, Operand* operands, size_t count, Py
   if (!frame.arena && plan.arena_bytes) {
     frame.arena = allocate(static_cast<size_t>(plan.arena_bytes));
     if (!frame.arena) {
-      PyErr_Format(PyExc_MemoryError, "Out of memory: program %U needs %lld bytes to work in.",
-                   program->name, static_cast<long long>(plan.arena_bytes));
+      raise_out_of_memory(static_cast<size_t>(plan.arena_bytes), program->name);
       return false;
     }
   }

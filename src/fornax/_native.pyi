@@ -107,6 +107,10 @@ def set_aval_factory(function: Callable[[tuple[int, ...], np.dtype[Any], bool], 
 def set_default_device(device: Any, /) -> None:
     """The device object new arrays report."""
 
+def set_out_of_memory_error(function: Callable[[int, str | None], MemoryError], /) -> None:
+    """function(bytes, program) makes the exception for memory that cannot be had; program: the
+    name of the one that needs it to work in, None for an array."""
+
 def live_arrays() -> list[Array]:
     """All arrays that hold memory, newest first."""
 

@@ -158,6 +158,8 @@ LONG = {
     "reversed": lambda x: x[::-1] * 1.01,
     "turned": lambda x: (x.reshape(2, -1).T * 1.01).reshape(-1),
     "picked": lambda x: x[jnp.array([1, 0, 3, 2])] * 1.01,
+    "spread": lambda x: jnp.broadcast_to(x[:1], x.shape) * 1.01,
+    "summed": lambda x: jnp.broadcast_to(x.sum(keepdims=True) * 0.1, x.shape) + x * 0.5,
 }
 
 
@@ -172,6 +174,19 @@ def test_chains_may_be_longer_than_the_recursion_limit_allows(name):
     with fornax.disable_jit():
         expected = chain(jnp.asarray(x))
     np.testing.assert_allclose(fornax.jit(chain)(x), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["spread", "summed"])
+def test_gradients_of_long_chains_are_sums_in_sums(name):
+    def chain(x):
+        for _ in range(300):
+            x = LONG[name](x)
+        return jnp.sum(x * jnp.arange(1.0, 5))
+
+    x = jnp.asarray(rows[0, :4])
+    with fornax.disable_jit():
+        expected = fornax.grad(chain)(x)
+    np.testing.assert_allclose(fornax.jit(fornax.grad(chain))(x), expected, rtol=1e-4)
 
 
 def test_nothing_is_fused_across_a_barrier():

@@ -51,6 +51,20 @@ def test_disable_jit_never_runs_compiled_code(fresh, monkeypatch):
     assert promoted()[0].program.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda x: fnp.zeros(1 << 45) + x, "an array"),
+        (lambda x: fnp.sort(fnp.zeros(1 << 42) + x)[:3], "program"),
+    ],
+)
+def test_programs_that_need_too_much_memory(function, why):
+    with pytest.raises(fx.errors.OutOfMemoryError, match="RESOURCE_EXHAUSTED") as caught:
+        fx.jit(function)(1.0)
+    assert why in str(caught.value)
+    assert "test_execution.py" in str(caught.value)
+
+
 def test_loops_are_compiled_at_once(fresh):
     out = lax.fori_loop(0, 10, lambda i, v: v + i, 0)
     assert int(out) == 45

@@ -172,6 +172,27 @@ def while_values(jx):
 
 
 @program
+def while_reverse_of_what_no_iteration_changes(jx):
+    """The backward pass needs no memory for iterations that do nothing to a tangent."""
+
+    def f(x, y, limit):
+        def body(c):
+            return c[0] + 1, c[1] * 2, c[2], c[3]
+
+        count, doubled, kept, same = jx.lax.while_loop(
+            lambda c: c[0] < limit, body, (0, jx.lax.stop_gradient(x), y, y * x)
+        )
+        return count * kept + jx.numpy.sin(same) * doubled
+
+    gradient = jx.grad(f, argnums=(0, 1))
+    return (
+        gradient(0.5, 2.0, 3), jx.jit(gradient)(0.5, 2.0, 3),
+        jx.vmap(gradient, (0, None, None))(X, 0.5, 4),
+        jx.jvp(lambda x: f(x, x, 2), (0.5,), (1.0,)), jx.hessian(f)(0.5, 2.0, 3),
+    )  # fmt: skip
+
+
+@program
 def while_mapped_constants(jx):
     def f(limit, x):
         return jx.lax.while_loop(lambda v: v < limit, lambda v: v * 2, x)

@@ -123,19 +123,39 @@ class Emitter:
     def missing(self, var: Var, index: tuple[Expr, ...]) -> list[tuple[Var, tuple[Expr, ...]]]:
         """Which elements the rule of `var` reads that are computed by rules, too, and not yet.
 
-        Left out, and found by recursion, are those inside of reductions; and in short programs all
-        that take a trial run of the rule to be known.
+        Elements inside of reductions cannot come first, what they read from outside can. In short
+        programs those that take a trial run of a rule to be known are found by recursion.
+        """
+        axes: set[Any] | None = None
+        found: list[tuple[Var, tuple[Expr, ...]]] = []
+        inside = [(var, index)]
+        seen = set(inside)
+        while inside:
+            one, at = inside.pop()
+            for key in self.reads(one, at):
+                if key in self.memo or key in seen:
+                    continue
+                seen.add(key)
+                if axes is None:
+                    axes = set(axes_of(index))
+                if axes.issuperset(axes_of(key[1])):
+                    found.append(key)
+                else:
+                    inside.append(key)
+        return found
+
+    def reads(self, var: Var, index: tuple[Expr, ...]) -> list[tuple[Var, tuple[Expr, ...]]]:
+        """The elements that the rule of `var` reads at `index` and that have rules themselves.
+
+        Left out are those at indices that depend on values.
         """
         equation = self.fusion.definition[var]
-        found = []
+        found: list[tuple[Var, tuple[Expr, ...]]] = []
         if equation.primitive.pointwise:
             for atom in equation.inputs:
                 if isinstance(atom, Var) and not self.is_there(atom):
-                    key = atom, self.place(atom, index if atom.type.shape else ())
-                    if key not in self.memo:
-                        found.append(key)
+                    found.append((atom, self.place(atom, index if atom.type.shape else ())))
         elif len(self.fusion.definition) > SHORT:
-            axes = set(axes_of(index))
 
             def reader(atom: Atom):
                 def read(at: Sequence[Expr]) -> Any:
@@ -144,7 +164,7 @@ class Emitter:
                     key = atom, self.place(atom, at)
                     if key in self.memo:
                         return self.memo[key]
-                    if axes.issuperset(axes_of(key[1])) and not has_carry(key[1]):
+                    if not has_carry(key[1]):
                         found.append(key)
                     return opaque(self.b, atom.type)
 

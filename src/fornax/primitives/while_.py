@@ -19,6 +19,7 @@ from fornax.ir.trace import running
 from fornax.ir.types import typeof
 from fornax.primitives.arrange import (
     chosen,
+    depends,
     merged_effects,
     nonzero_flags,
     prune,
@@ -68,6 +69,18 @@ class While(Primitive):
 
     # --- derivatives ---
     def jvp(self, primals, tangents, *, cond_jaxpr, body_jaxpr, cond_nconsts, body_nconsts):
+        if any(untouched(body_jaxpr, body_nconsts)):
+            params, positions, kept = with_constants(
+                cond_jaxpr, body_jaxpr, cond_nconsts, body_nconsts
+            )
+            results = self.jvp(
+                [primals[i] for i in positions], [tangents[i] for i in positions], **params
+            )
+            first = cond_nconsts + body_nconsts
+            outs, out_tangents = list(primals[first:]), list(tangents[first:])
+            for position, out, tangent in zip(kept, *results, strict=True):
+                outs[position], out_tangents[position] = out, tangent
+            return outs, out_tangents
         cond_consts, body_consts, carry = split(primals, cond_nconsts, body_nconsts)
         _, const_tangents, carry_tangents = split(tangents, cond_nconsts, body_nconsts)
         const_flags = nonzero_flags(const_tangents)
@@ -157,6 +170,17 @@ class While(Primitive):
         )  # fmt: skip
         return outs, [0 if flag else None for flag in flags]
 
+    def depends(self, flags, *, cond_jaxpr, body_jaxpr, cond_nconsts, body_nconsts):
+        cond_flags, body_flags, carry_flags = split(flags, cond_nconsts, body_nconsts)
+        found = fixpoint(lambda given: depends(body_jaxpr, [*body_flags, *given]), carry_flags)
+        # how often the body runs decides about every carry that it changes
+        if any(depends(cond_jaxpr, [*cond_flags, *found])):
+            carries = body_jaxpr.inputs[body_nconsts:]
+            changed = [a is not b for a, b in zip(carries, body_jaxpr.outputs, strict=True)]
+            found = [f or c for f, c in zip(found, changed, strict=True)]
+            found = fixpoint(lambda given: depends(body_jaxpr, [*body_flags, *given]), found)
+        return found
+
     def dce(self, used, equation):
         params = equation.params
         cond, body = params["cond_jaxpr"], params["body_jaxpr"]
@@ -197,6 +221,39 @@ class While(Primitive):
 
 
 while_p = While("while")
+
+
+def untouched(body: Jaxpr, body_nconsts: int) -> list[bool]:
+    """Which carries the body passes on as they are."""
+    return [a is b for a, b in zip(body.inputs[body_nconsts:], body.outputs, strict=True)]
+
+
+def with_constants(
+    cond: Jaxpr, body: Jaxpr, cond_nconsts: int, body_nconsts: int
+) -> tuple[dict[str, Any], list[int], list[int]]:
+    """The loop with its untouched carries as constants of both its programs.
+
+    Returns its params, which operands it takes, and which carries it still gives.
+    """
+    flags = untouched(body, body_nconsts)
+    fixed = [i for i, flag in enumerate(flags) if flag]
+    kept = [i for i, flag in enumerate(flags) if not flag]
+
+    def order(count: int) -> list[int]:
+        return [*range(count), *(count + i for i in fixed), *(count + i for i in kept)]
+
+    params = {
+        "cond_jaxpr": rearranged(cond, order(cond_nconsts), [0]),
+        "body_jaxpr": rearranged(body, order(body_nconsts), kept),
+        "cond_nconsts": cond_nconsts + len(fixed),
+        "body_nconsts": body_nconsts + len(fixed),
+    }
+    first = cond_nconsts + body_nconsts
+    positions = [
+        *range(cond_nconsts), *(first + i for i in fixed),
+        *range(cond_nconsts, first), *(first + i for i in fixed), *(first + i for i in kept),
+    ]  # fmt: skip
+    return params, positions, kept
 
 
 def ignoring(jaxpr: Jaxpr, types: Sequence[Any]) -> Jaxpr:
