@@ -7,7 +7,10 @@ loaded before it is used: `import fornax` costs a few milliseconds.
 import os
 
 if os.path.basename(os.path.dirname(os.path.abspath(__file__))) != "fornax":
-    raise ImportError("fornax must be imported from a folder called fornax")
+    raise ImportError(
+        "fornax must be imported from a folder called fornax\n"
+        "  try:   rename the folder, or install the package"
+    )
 
 from fornax import lazy
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fornax.numpy import texts
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["from_dlpack", "is_supported_dtype"]
 
@@ -24,8 +25,11 @@ def from_dlpack(external_array: Any, device: Any = None, copy: bool | None = Non
     """
     if not (hasattr(external_array, "__dlpack__") and hasattr(external_array, "__dlpack_device__")):
         raise TypeError(
-            "The array passed to from_dlpack must have __dlpack__ and __dlpack_device__ methods, "
-            f"got {type(external_array).__name__}"
+            located(
+                "The array passed to from_dlpack must have __dlpack__ and __dlpack_device__ "
+                f"methods, got {type(external_array).__name__}",
+                attempt="fornax.numpy.asarray(x), which takes whatever NumPy understands",
+            )
         )
     return texts.from_dlpack(external_array, device=device, copy=copy)
 
@@ -33,5 +37,10 @@ def from_dlpack(external_array: Any, device: Any = None, copy: bool | None = Non
 def is_supported_dtype(dtype: Any) -> bool:
     """Whether arrays of a dtype can be given by DLPack. Raises TypeError for None."""
     if dtype is None:
-        raise TypeError("Expected a string or dtype-like object; got dtype=None")
+        raise TypeError(
+            located(
+                "Expected a string or dtype-like object; got dtype=None",
+                attempt="leave dtype out, or 'float32'",
+            )
+        )
     return dtypes.as_dtype(dtype) in _SUPPORTED

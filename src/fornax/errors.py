@@ -1,7 +1,11 @@
 """Every error that Fornax raises on purpose, with JAX's names and base classes.
 
 A message says *what* happened (operation, operand types), *where* (the user's line), *why* it
-cannot work, and what to *try*. `message` puts the four together.
+cannot work, and what to *try*. `message` puts the four together, `fornax.source.located` knows the
+user's line. What a user can do wrong is raised with words from one of them, as in
+`raise ValueError(located("what", "why", "try"))`; `tests/house` refuses it without a try. Two
+classes are no such mistakes: `InternalError`, where Fornax broke a promise to itself, and `Signal`,
+which is caught inside Fornax and never seen.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ __all__ = [
     "ConcretizationTypeError",
     "FornaxError",
     "InconclusiveDimensionOperation",
+    "InternalError",
     "JAXIndexError",
     "JAXTypeError",
     "JaxRuntimeError",
@@ -40,6 +45,29 @@ def message(what: str, where: str = "", why: str = "", attempt: str = "") -> str
 
 class FornaxError(Exception):
     """Base of the errors that are Fornax's own rather than Python's."""
+
+
+class Signal(Exception):  # noqa: N818
+    """Base of what is raised and caught inside Fornax; its words are for readers of the source."""
+
+
+class InternalError(FornaxError, AssertionError):
+    """Fornax broke a promise to itself: a bug in Fornax, not in your program.
+
+    Please report it with the whole text of the error. The program in question helps most:
+    `fornax.make_jaxpr(f)(*args)` prints it. `with fornax.disable_jit():` runs the same program one
+    operation at a time, without the compiler, which often gets you further until it is mended.
+    """
+
+    def __str__(self) -> str:
+        return message(super().__str__(), why=_BUG, attempt=_REPORT)
+
+
+_BUG = "this is a bug in Fornax, not in your program"
+_REPORT = (
+    "report it with this text and what fornax.make_jaxpr(f)(*args) prints; until it is mended, "
+    "`with fornax.disable_jit():` runs without the compiler"
+)
 
 
 class JAXTypeError(FornaxError, TypeError):
@@ -276,7 +304,7 @@ class TypePromotionError(FornaxError, ValueError):
     """
 
 
-class JaxprCheckError(FornaxError, TypeError):
+class JaxprCheckError(InternalError, TypeError):
     """A program breaks a rule of the intermediate representation: a bug in a pass.
 
     Raised by the checker that `enable_checks` turns on between transformations. Report it with the

@@ -10,6 +10,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax import pytree as tree_util
 from fornax.ir.types import typeof
+from fornax.source import located
 
 __all__ = ["ravel_pytree"]
 
@@ -34,10 +35,19 @@ def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
         vector = fnp.asarray(vector)
         if vector.shape != (ends[-1],):
             raise ValueError(
-                f"the unravel function expects a vector of shape {(ends[-1],)}, got {vector.shape}"
+                located(
+                    f"the unravel function expects a vector of shape {(ends[-1],)}, got "
+                    f"{vector.shape}",
+                    attempt="the vector that ravel_pytree gave, or one of its length",
+                )
             )
         if vector.dtype != joint:
-            raise TypeError(f"the unravel function expects dtype {joint}, got {vector.dtype}")
+            raise TypeError(
+                located(
+                    f"the unravel function expects dtype {joint}, got {vector.dtype}",
+                    attempt=f"vector.astype({str(joint)!r})",
+                )
+            )
         parts = fnp.split(vector, ends[:-1])
         return tree_util.tree_unflatten(
             structure,

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 
+from fornax.source import located
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -37,7 +39,11 @@ def attach(
         if owner is None:
             # name and obj: Python's traceback adds "Did you mean ...?" from them
             raise AttributeError(
-                f"module {package!r} has no attribute {name!r}",
+                located(
+                    f"module {package!r} has no attribute {name!r}",
+                    attempt=f"dir({package}) for the names there are; docs/parity.md says which "
+                    "of JAX's are left out",
+                ),
                 name=name,
                 obj=sys.modules[package],
             )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax import source
 from fornax.errors import ConcretizationTypeError, message
-from fornax.ir import source
 from fornax.ir.trace import Tracer
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
 
@@ -32,7 +33,12 @@ def _length(segment_ids: Any, num_segments: Any) -> int:
         num_segments = int(ids.max()) + 1 if ids.size else 0
     count = num_segments.__index__()
     if count < 0:
-        raise ValueError("num_segments must be non-negative.")
+        raise ValueError(
+            located(
+                "num_segments must be non-negative.",
+                attempt="num_segments=0 for no segments; leave it out to have it counted",
+            )
+        )
     return count
 
 
@@ -51,8 +57,11 @@ def _reduced(
     data, ids = fnp.asarray(data), fnp.asarray(segment_ids)
     if not data.ndim or ids.ndim != 1 or ids.shape[0] != data.shape[0]:
         raise ValueError(
-            f"segment reduction {name!r}: segment_ids has shape {ids.shape}; one id for each row "
-            f"of data is needed, which has shape {data.shape}"
+            located(
+                f"segment reduction {name!r}: segment_ids has shape {ids.shape}; one id for each "
+                f"row of data is needed, which has shape {data.shape}",
+                attempt="broadcast_to or repeat the ids, so that each row has one",
+            )
         )
     count = _length(segment_ids, num_segments)
     ids = fnp.where(ids < 0, count, ids)  # dropped like those that are too large

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
+from fornax.source import located
+
 __all__ = ["field", "record", "replace"]
 
 T = TypeVar("T")
@@ -118,11 +120,22 @@ def _hash(self: Any) -> int:
 
 
 def _refuse_assignment(self: Any, name: str, value: Any) -> None:
-    raise AttributeError(f"cannot assign to field {name!r} of a {type(self).__name__}")
+    raise AttributeError(
+        located(
+            f"cannot assign to field {name!r} of a {type(self).__name__}",
+            attempt="make another one with the field changed: fornax.record.replace(x, "
+            f"{name}=...)",
+        )
+    )
 
 
 def _refuse_deletion(self: Any, name: str) -> None:
-    raise AttributeError(f"cannot delete field {name!r} of a {type(self).__name__}")
+    raise AttributeError(
+        located(
+            f"cannot delete field {name!r} of a {type(self).__name__}",
+            attempt="make another one without it; records keep all their fields",
+        )
+    )
 
 
 def _late_init(cls: Any, frozen: bool) -> Callable[..., None]:

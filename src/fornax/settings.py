@@ -14,6 +14,7 @@ from typing import Any
 
 from fornax import _native
 from fornax.record import record, replace
+from fornax.source import located
 
 
 @record(frozen=True, eq=False)
@@ -130,19 +131,29 @@ def intern(values: Settings) -> Settings:
             listed = [c for c in choices if c is not None]
             none = "None or " if None in choices else ""
             raise ValueError(
-                f"new enum value must be {none}in {listed}, got {value} of type {type(value)}.\n"
-                f"  where: setting {name}"
+                located(
+                    f"new enum value must be {none}in {listed}, got {value} of type {type(value)}.",
+                    attempt=f"config.update({name!r}, ...) with one of these",
+                )
             )
     device = values.default_device
     if not (device is None or device == "cpu" or getattr(device, "platform", None) == "cpu"):
         raise ValueError(
-            "jax.default_device must be passed either a Device object (e.g. "
-            "`jax.devices('cpu')[0]`) or a platform name string like 'cpu' or 'gpu', got: "
-            f"{device!r}"
+            located(
+                "jax.default_device must be passed either a Device object (e.g. "
+                "`jax.devices('cpu')[0]`) or a platform name string like 'cpu' or 'gpu', got: "
+                f"{device!r}",
+                attempt="devices()[0], or None for the default",
+            )
         )
     for name, kind in FIELDS.items():
         if kind == "bool" and not isinstance(getattr(values, name), bool):
-            raise ValueError(f"setting {name} is True or False, got {getattr(values, name)!r}")
+            raise ValueError(
+                located(
+                    f"setting {name} is True or False, got {getattr(values, name)!r}",
+                    attempt=f"config.update({name!r}, True), or False",
+                )
+            )
     return _interned.setdefault(key, values)
 
 
@@ -154,8 +165,11 @@ def check(name: str, value: Any) -> None:
             hash(value)
         except TypeError:
             raise ValueError(
-                f"setting {plain} cannot be {value!r:.80} of type {type(value)}\n"
-                f"  why:   it is {FIELDS[plain]}\n  try:   config.read({plain!r}), which shows one"
+                located(
+                    f"setting {plain} cannot be {value!r:.80} of type {type(value)}",
+                    f"it is {FIELDS[plain]}",
+                    f"config.read({plain!r}), which shows one",
+                )
             ) from None
         intern(replace(Settings(), **{plain: value}))
 
@@ -165,7 +179,13 @@ def field_name(name: str) -> str:
     plain = name.removeprefix("jax_")
     if plain not in FIELDS and plain not in ACCEPTED:
         known = ", ".join((*FIELDS, *ACCEPTED))
-        raise AttributeError(f"Unrecognized config option: {name}\n  why:   there are: {known}")
+        raise AttributeError(
+            located(
+                f"Unrecognized config option: {name}",
+                why=f"there are: {known}",
+                attempt="config.update with one of these names",
+            )
+        )
     return plain
 
 
@@ -193,7 +213,12 @@ def _parse(name: str, text: str) -> Any:
             return True
         if text.lower() in ("0", "false", "no", "off", ""):
             return False
-        raise ValueError(f"environment: {name} must be true or false, got {text!r}")
+        raise ValueError(
+            located(
+                f"environment: {name} must be true or false, got {text!r}",
+                attempt=f"{name}=1 or {name}=0",
+            )
+        )
     return int(text) if FIELDS[name] == "int" else text
 
 

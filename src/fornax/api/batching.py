@@ -11,6 +11,7 @@ from fornax.api.signature import as_arrays, check_values, function_name
 from fornax.ir.types import typeof
 from fornax.primitives.custom_vmap import custom_vmap_p
 from fornax.primitives.one_by_one import one_by_one
+from fornax.source import located
 from fornax.transforms.stage import stage
 
 __all__ = ["custom_vmap", "sequential_vmap"]
@@ -49,8 +50,10 @@ class custom_vmap(Custom):  # noqa: N801  (JAX's name)
         given = self.positional(args, kwargs)
         if self.vmap_rule is None:
             raise AttributeError(
-                f"No batching rule defined for custom_vmap function {name} using def_vmap.\n"
-                f"  try:   @{name}.def_vmap on a function of (axis_size, in_batched, *args)"
+                located(
+                    f"No batching rule defined for custom_vmap function {name} using def_vmap.",
+                    attempt=f"@{name}.def_vmap on a function of (axis_size, in_batched, *args)",
+                )
             )
         leaves, structure = pytree.tree_flatten(given)
         check_values(leaves, "Argument")
@@ -92,9 +95,11 @@ class RuleOnTrees:
         name, n = function_name(self.rule), self.num_consts
         if any(flags[:n]):
             raise ValueError(
-                "a custom_vmap function closes over a value that vmap maps\n"
-                "  why:   its rule says how to map its arguments only\n"
-                "  try:   make the value an argument"
+                located(
+                    "a custom_vmap function closes over a value that vmap maps",
+                    why="its rule says how to map its arguments only",
+                    attempt="make the value an argument",
+                )
             )
         args = pytree.tree_unflatten(self.structure, as_arrays(operands[n:]))
         batched = pytree.tree_unflatten(self.structure, flags[n:])
@@ -103,15 +108,21 @@ class RuleOnTrees:
         mapped, mapped_structure = pytree.tree_flatten(out_batched)
         if structure != mapped_structure:
             raise ValueError(
-                "structure of output value and output batching specification returned by custom "
-                f"vmap rule ({name}) do not match.\nOutput values: {structure}\n"
-                f"Batching spec: {mapped_structure}"
+                located(
+                    "structure of output value and output batching specification returned by "
+                    f"custom vmap rule ({name}) do not match.\nOutput values: {structure}\n"
+                    f"Batching spec: {mapped_structure}",
+                    attempt="return (outputs, out_batched) with one bool for each output",
+                )
             )
         if structure != self.out_structure:
             raise ValueError(
-                f"structure of output returned by custom vmap rule ({name}) does not match that of "
-                f"original custom-vmapped function.\nOriginal output: {self.out_structure}\n"
-                f"Rule output: {structure}"
+                located(
+                    f"structure of output returned by custom vmap rule ({name}) does not match "
+                    "that of original custom-vmapped function.\nOriginal output: "
+                    f"{self.out_structure}\nRule output: {structure}",
+                    attempt=f"return the same containers from the rule as {name} returns",
+                )
             )
         return outputs, [bool(m) for m in mapped]
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, TextIO
 
-from fornax import pytree
+from fornax import pytree, source
 from fornax.api.callback import debug_callback
-from fornax.ir import source
 from fornax.ir.trace import Tracer
 from fornax.ir.types import is_value
+from fornax.source import located
 
 __all__ = ["breakpoint"]
 
@@ -171,7 +171,11 @@ def breakpoint(
         console.say(f"Entering fdb at {frames[0].title}")
         console.cmdloop()
         if console.quits:
-            raise KeyError("stopped by the command q")
+            raise KeyError(
+                located(
+                    "stopped by the command q", attempt="the command c to let the program go on"
+                )
+            )
 
     debug_callback(ordered=ordered)(stop, values)
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native, pytree
+from fornax import _native, pytree, source
 from fornax.api.signature import function_name
 from fornax.errors import JaxRuntimeError, message
-from fornax.ir import source
 from fornax.ir.trace import axis_scope
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.primitives.callback import (
@@ -26,6 +25,7 @@ from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import ExtendedDtype
+from fornax.source import located
 
 __all__ = ["debug_callback", "debug_log", "debug_print", "effects_barrier", "io_callback",
            "pure_callback"]  # fmt: skip
@@ -94,6 +94,8 @@ class HostFunction:
                     f"{self.source or 'unknown'}",
                     why="the exception above was raised by the Python function while the program "
                     "was running",
+                    attempt="the same call in `with fornax.disable_jit():`, where a debugger can "
+                    "stop in the function",
                 )
             ) from error
 
@@ -101,8 +103,11 @@ class HostFunction:
         """The outputs as NumPy arrays. Raises RuntimeError if they are not of these types."""
         if len(outputs) != len(types):
             raise RuntimeError(
-                f"Mismatched number of outputs from callback. Expected: {len(types)}, Actual: "
-                f"{len(outputs)}"
+                located(
+                    f"Mismatched number of outputs from callback. Expected: {len(types)}, Actual: "
+                    f"{len(outputs)}",
+                    attempt="the same containers in result_shape_dtypes as the callback returns",
+                )
             )
         arrays = []
         for number, (output, type) in enumerate(zip(outputs, types, strict=True)):
@@ -110,13 +115,20 @@ class HostFunction:
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
             if array.shape != type.shape:
                 raise RuntimeError(
-                    f"Incorrect output shape for return value #{number}: Expected: {type.shape}, "
-                    f"Actual: {array.shape}"
+                    located(
+                        f"Incorrect output shape for return value #{number}: Expected: "
+                        f"{type.shape}, Actual: {array.shape}",
+                        attempt="result_shape_dtypes with that shape, or a reshape in the callback",
+                    )
                 )
             if array.dtype != type.dtype and dtypes.canonical(array.dtype) != type.dtype:
                 raise RuntimeError(
-                    f"Incorrect output dtype for return value #{number}: Expected: "
-                    f"{type.dtype.name}, Actual: {array.dtype.name}"
+                    located(
+                        f"Incorrect output dtype for return value #{number}: Expected: "
+                        f"{type.dtype.name}, Actual: {array.dtype.name}",
+                        attempt="np.asarray(result, dtype) in the callback, or that dtype in "
+                        "result_shape_dtypes",
+                    )
                 )
             arrays.append(array.astype(type.dtype, copy=False))
         return arrays
@@ -136,7 +148,11 @@ def _result_types(result_shape_dtypes: Any) -> tuple[tuple[ArrayType, ...], pytr
         dtype = leaf.dtype
         if not isinstance(dtype, ExtendedDtype) and dtypes.canonical(dtype) != np.dtype(dtype):
             raise ValueError(
-                "result_shape_dtypes cannot specify 64-bit types when `jax_enable_x64` is disabled"
+                located(
+                    "result_shape_dtypes cannot specify 64-bit types when `jax_enable_x64` is "
+                    "disabled",
+                    attempt="float32 and int32, or jax_enable_x64 for the program",
+                )
             )
         types.append(ArrayType(leaf.shape, dtype))
     return tuple(types), structure
@@ -147,9 +163,11 @@ def _arguments(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     for number, leaf in enumerate(leaves):
         if not is_value(leaf):
             raise TypeError(
-                f"Error interpreting argument to {kind} as a JAX value. The problematic value is "
-                f"of type {type(leaf)} and was passed to {kind} at position {number}.\n"
-                "  try:   functools.partial for arguments that are no arrays"
+                located(
+                    f"Error interpreting argument to {kind} as a JAX value. The problematic value "
+                    f"is of type {type(leaf)} and was passed to {kind} at position {number}.",
+                    attempt="functools.partial for arguments that are no arrays",
+                )
             )
     return leaves, structure
 
@@ -179,7 +197,11 @@ def pure_callback(
     if vmap_method is not None and vmap_method not in VMAP_METHODS:
         allowed = [*VMAP_METHODS, None]
         raise ValueError(
-            f"vmap_method must be on of the allowed methods {allowed}, but got: {vmap_method}"
+            located(
+                f"vmap_method must be on of the allowed methods {allowed}, but got: {vmap_method}",
+                attempt="vmap_method='sequential', or 'broadcast_all' if the callback takes "
+                "stacks of arguments",
+            )
         )
     leaves, structure = _arguments("pure_callback", args, kwargs)
     types, out_structure = _result_types(result_shape_dtypes)
@@ -237,8 +259,11 @@ def debug_callback(
     def call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if not callable(callback):
             raise TypeError(
-                "first argument to jax.debug.callback must be callable, but got an object of type "
-                f"{type(callback)}"
+                located(
+                    "first argument to jax.debug.callback must be callable, but got an object of "
+                    f"type {type(callback)}",
+                    attempt="debug.callback(f, x), not debug.callback(f(x))",
+                )
             )
         leaves, structure = pytree.tree_flatten((args, kwargs))
         static = {i: x for i, x in enumerate(leaves) if not is_value(x)}
@@ -250,7 +275,11 @@ def debug_callback(
         return call(callback, *args, **kwargs)
     if args or kwargs:
         raise TypeError(
-            f"debug_callback received unexpected arguments in the two-call form: {args=} {kwargs=}"
+            located(
+                f"debug_callback received unexpected arguments in the two-call form: {args=} "
+                f"{kwargs=}",
+                attempt="debug.callback(f, *args, **kwargs)",
+            )
         )
     return call
 
@@ -264,13 +293,22 @@ class _Checker(string.Formatter):
     def check_unused_args(self, used_args: Any, args: Any, kwargs: Any) -> None:
         unused = [x for i, x in enumerate(args) if i not in used_args]
         if unused:
-            raise ValueError(f"Unused positional arguments to `jax.debug.print`: {unused}")
+            raise ValueError(
+                located(
+                    f"Unused positional arguments to `jax.debug.print`: {unused}",
+                    attempt="debug.print('{}', x): a place in braces for each argument",
+                )
+            )
         names = [name for name in kwargs if name not in used_args]
         if names:
             raise ValueError(
-                f"Unused keyword arguments to `jax.debug.print`: {names}. You may be passing an "
-                'f-string (i.e, `f"{x}"`) into `jax.debug.print` and instead should pass in a '
-                "regular string."
+                located(
+                    f"Unused keyword arguments to `jax.debug.print`: {names}. You may be passing "
+                    "an "
+                    'f-string (i.e, `f"{x}"`) into `jax.debug.print` and instead should pass in a '
+                    "regular string.",
+                    attempt="debug.print('{x}', x=x), without the f before the quotes",
+                )
             )
 
 
@@ -323,7 +361,11 @@ def debug_print(
     if fmt is None:
         if args or kwargs:
             raise TypeError(
-                f"debug_print received unexpected arguments in the two-call form: {args=} {kwargs=}"
+                located(
+                    f"debug_print received unexpected arguments in the two-call form: {args=} "
+                    f"{kwargs=}",
+                    attempt="debug.print('{}', x)",
+                )
             )
         return lambda fmt, *args, **kwargs: _print(
             fmt, args, kwargs, ordered, skip_format_check, _use_logging

@@ -20,6 +20,7 @@ from fornax.primitives.checkpoint import (
     name_p,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.linearize import linearize_flat
 from fornax.transforms.stage import stage
 
@@ -60,7 +61,10 @@ def checkpoint(
     check_callable(fun)
     if concrete is not None:
         raise NotImplementedError(
-            "The 'concrete' option to checkpoint has no meaning any more; use static_argnums"
+            located(
+                "The 'concrete' option to checkpoint has no meaning any more; use static_argnums",
+                attempt="static_argnums for the arguments on which Python decides",
+            )
         )
     numbers, names = resolve_names(fun, "static", static_argnums or None, static_argnames or None)
     options = Options(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fornax import settings
+from fornax.source import located
 
 __all__ = [
     "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
@@ -28,11 +29,16 @@ class Config:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            raise AttributeError(name)
+            return object.__getattribute__(self, name)  # Python's own answer
         return settings.value(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"config.{name} cannot be assigned; use config.update({name!r}, …)")
+        raise AttributeError(
+            located(
+                f"config.{name} cannot be assigned; use config.update({name!r}, …)",
+                attempt=f"config.update({name!r}, ...)",
+            )
+        )
 
     def update(self, name: str, value: Any) -> None:
         """Change a setting for the whole process.
@@ -93,8 +99,11 @@ class Setting:
             new_val = self._default
         if new_val is _needed:
             raise TypeError(
-                f"Context manager for {self.__name__} config option requires an argument "
-                "representing the new value for the config option."
+                located(
+                    f"Context manager for {self.__name__} config option requires an argument "
+                    "representing the new value for the config option.",
+                    attempt=f"with {self.__name__}(value): ...",
+                )
             )
         settings.check(self.__name__, new_val)
         return _holding(self.__name__, new_val)

@@ -33,6 +33,7 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.primitives.custom import call_custom, custom_jvp_call_p, custom_vjp_call_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"]
 
@@ -67,7 +68,7 @@ class Custom:
         inner = self.__dict__.get("fun")
         if isinstance(inner, Custom) and not name.startswith("__"):
             return getattr(inner, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return object.__getattribute__(self, name)  # Python's own answer
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -80,27 +81,37 @@ class Custom:
         if known is None:
             if kwargs:
                 raise TypeError(
-                    f"{self.kind}: the signature of {function_name(self.fun)} is unknown, so it "
-                    "can only be called with positional arguments"
+                    located(
+                        f"{self.kind}: the signature of {function_name(self.fun)} is unknown, so "
+                        "it can only be called with positional arguments",
+                        attempt="positional arguments, or a def or lambda around the function",
+                    )
                 )
             return tuple(args)
         try:
             bound = inspect.signature(self.fun).bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(
-                f"The input arguments to the {self.kind}-decorated function "
-                f"{function_name(self.fun)} could not be resolved to positional-only arguments. "
-                f"Binding failed with the error:\n{error}"
+                located(
+                    f"The input arguments to the {self.kind}-decorated function "
+                    f"{function_name(self.fun)} could not be resolved to positional-only "
+                    f"arguments. Binding failed with the error:\n{error}",
+                    attempt="f(x, y) with every argument in its place; functools.partial or a "
+                    "closure for keyword-only ones",
+                )
             ) from error
         bound.apply_defaults()
         if bound.kwargs:
             names = ", ".join(sorted(bound.kwargs))
             raise TypeError(
-                f"The input arguments to the {self.kind}-decorated function "
-                f"{function_name(self.fun)} could not be resolved to positional-only arguments. "
-                "Binding failed with the error:\nThe following keyword arguments could not be "
-                f"resolved to positions: {names}\n  why:   its rules take positional arguments "
-                "only\n  try:   make them positional"
+                located(
+                    f"The input arguments to the {self.kind}-decorated function "
+                    f"{function_name(self.fun)} could not be resolved to positional-only "
+                    "arguments. Binding failed with the error:\nThe following keyword arguments "
+                    f"could not be resolved to positions: {names}",
+                    why="its rules take positional arguments only",
+                    attempt="make them positional",
+                )
             )
         return bound.args
 
@@ -183,7 +194,12 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
         Raises TypeError for those.
         """
         if self.nondiff_argnums:
-            raise TypeError("Can't use ``defjvps`` with ``nondiff_argnums``.")
+            raise TypeError(
+                located(
+                    "Can't use ``defjvps`` with ``nondiff_argnums``.",
+                    attempt="defjvp, one rule for all arguments",
+                )
+            )
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
             output = self(*primals)
@@ -203,8 +219,10 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
         if self.jvp is None:
             name = function_name(self.fun)
             raise AttributeError(
-                f"No JVP defined for custom_jvp function {name} using defjvp.\n"
-                f"  try:   @{name}.defjvp on a function of (primals, tangents)"
+                located(
+                    f"No JVP defined for custom_jvp function {name} using defjvp.",
+                    attempt=f"@{name}.defjvp on a function of (primals, tangents)",
+                )
             )
         fixed, rest = self.split(self.positional(args, kwargs))
         call = _Call(self.fun, fixed, rest)
@@ -270,19 +288,23 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
         if self.fwd is None or self.bwd is None:
             name = function_name(self.fun)
             raise AttributeError(
-                f"No VJP defined for custom_vjp function {name} using defvjp.\n"
-                f"  try:   {name}.defvjp(fwd, bwd)"
+                located(
+                    f"No VJP defined for custom_vjp function {name} using defvjp.",
+                    attempt=f"{name}.defvjp(fwd, bwd)",
+                )
             )
         fixed, rest = self.split(self.positional(args, kwargs))
         for place, value in fixed:
             if any(isinstance(leaf, Tracer) for leaf in pytree.tree_leaves(value)):
                 raise UnexpectedTracerError(
-                    f"Found a JAX Tracer object passed as argument {place} to the custom_vjp "
-                    f"function {function_name(self.fun)}, a position indicated by nondiff_argnums "
-                    "as non-differentiable.\n"
-                    "  why:   nondiff_argnums is for arguments that are no arrays, such as "
-                    "functions\n"
-                    "  try:   make it an ordinary argument, and return None for its cotangent"
+                    located(
+                        f"Found a JAX Tracer object passed as argument {place} to the custom_vjp "
+                        f"function {function_name(self.fun)}, a position indicated by "
+                        "nondiff_argnums as non-differentiable.",
+                        why="nondiff_argnums is for arguments that are no arrays, such as "
+                        "functions",
+                        attempt="make it an ordinary argument, and return None for its cotangent",
+                    )
                 )
         call = _Call(self.fun, fixed, rest)
         forward = ForwardOnTrees(self.fun, self.fwd, call, self.symbolic_zeros)
@@ -350,10 +372,13 @@ def closure_convert(
         found, found_structure = pytree.tree_flatten(given)
         if found_structure != structure or len(args) != len(example_args) + len(hoisted):
             raise TypeError(
-                "The inputs to the closure produced by closure_convert must have the same Pytree "
-                "structure as the example arguments passed when closure_convert was called. "
-                f"Expected {structure} and {len(hoisted)} values, but got {len(args)} arguments "
-                f"of structure {found_structure}"
+                located(
+                    "The inputs to the closure produced by closure_convert must have the same "
+                    "Pytree structure as the example arguments passed when closure_convert was "
+                    f"called. Expected {structure} and {len(hoisted)} values, but got {len(args)} "
+                    f"arguments of structure {found_structure}",
+                    attempt="arguments with the same containers as those of closure_convert",
+                )
             )
         new, old = iter(args[len(example_args) :]), iter(kept)
         consts = [next(new) if m else next(old) for m in moved]

@@ -10,9 +10,9 @@ import numpy as np
 from fornax import pytree
 from fornax.api.grad import jvp as forward
 from fornax.api.grad import vjp as backward
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["check_grads", "check_jvp", "check_vjp"]
 
@@ -33,7 +33,12 @@ def _assert_close(got: Any, wanted: Any, atol: float | None, rtol: float | None,
     got_leaves, structure = pytree.tree_flatten(got)
     wanted_leaves, other = pytree.tree_flatten(wanted)
     if structure != other:
-        raise AssertionError(f"{what}: trees differ: {structure} and {other}")
+        raise AssertionError(
+            located(
+                f"{what}: trees differ: {structure} and {other}",
+                attempt="the same containers from both functions",
+            )
+        )
     for a, b in zip(got_leaves, wanted_leaves, strict=True):
         if typeof(a).dtype == dtypes.float0:
             continue

@@ -12,9 +12,9 @@ from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.linearize import linearize_flat
 from fornax.transforms.transpose import backward
 
@@ -49,8 +49,11 @@ class Flat:
     def split(self, output: Any) -> tuple[Any, Any]:
         if not isinstance(output, tuple | list) or len(output) != 2:
             raise TypeError(
-                "expected function with aux output to return a two-element tuple, but got type "
-                f"{type(output)} with value {output!r:.80}"
+                located(
+                    "expected function with aux output to return a two-element tuple, but got "
+                    f"type {type(output)} with value {output!r:.80}",
+                    attempt="return result, aux from the function, or leave has_aux out",
+                )
             )
         return tuple(output)
 
@@ -114,11 +117,13 @@ class Pullback:
     def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
         if len(args) != 1:
             raise TypeError(
-                f"The function returned by vjp applied to {self.name} was called with {len(args)} "
-                "arguments, but it must be called with a single argument corresponding to the "
-                "single value returned by the function being differentiated (even if that returned "
-                "value is a tuple or other container).\n"
-                "  try:   f_vjp((a, b)) instead of f_vjp(a, b)"
+                located(
+                    f"The function returned by vjp applied to {self.name} was called with "
+                    f"{len(args)} arguments, but it must be called with a single argument "
+                    "corresponding to the single value returned by the function being "
+                    "differentiated (even if that returned value is a tuple or other container).",
+                    attempt="f_vjp((a, b)) instead of f_vjp(a, b)",
+                )
             )
         leaves, structure = pytree.tree_flatten(args[0])
         if structure != self.out_structure:
@@ -130,9 +135,13 @@ class Pullback:
                 )
             ]
             raise ValueError(
-                "unexpected tree structure.\n\nThe argument to a VJP function returned by vjp must "
-                f"match the pytree structure of the differentiated function {self.name}.\n\n"
-                "But the tree structures differ:\n" + "\n".join(lines)
+                located(
+                    "unexpected tree structure.\n\nThe argument to a VJP function returned by vjp "
+                    "must match the pytree structure of the differentiated function "
+                    f"{self.name}.\n\n"
+                    "But the tree structures differ:\n" + "\n".join(lines),
+                    attempt=f"cotangents in the same containers as the result of {self.name}",
+                )
             )
         for k, (leaf, expected) in enumerate(zip(leaves, self.out_types, strict=True)):
             found, wanted = typeof(leaf), expected.tangent()
@@ -159,14 +168,24 @@ class Pushforward(Pullback):
     def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
         leaves, structure = pytree.tree_flatten(args)
         if structure != self.in_structure:
-            raise TypeError(f"expected {self.in_structure}, got {structure}")
+            raise TypeError(
+                located(
+                    f"expected {self.in_structure}, got {structure}",
+                    attempt="tangents in the same containers as the arguments that were "
+                    "linearized at",
+                )
+            )
         for leaf, expected in zip(leaves, self.in_types, strict=True):
             found, wanted = typeof(leaf), expected.tangent()
             if found.shape != wanted.shape or found.dtype != wanted.dtype:
                 raise ValueError(
-                    "linearized function called on tangent values inconsistent with the original "
-                    f"primal values:\nGot tangent aval {found.short()} for primal aval "
-                    f"{expected.short()} but expected {wanted.short()}."
+                    located(
+                        "linearized function called on tangent values inconsistent with the "
+                        f"original primal values:\nGot tangent aval {found.short()} for primal "
+                        f"aval {expected.short()} but expected {wanted.short()}.",
+                        attempt="x.astype and reshape, so that each tangent is like its primal "
+                        "value",
+                    )
                 )
         given = [leaf for leaf, flag in zip(leaves, self.nonzero, strict=True) if flag]
         found = iter(evaluate(self.with_consts(residuals), *given))

@@ -22,10 +22,10 @@ from fornax.api.signature import (
 )
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime.values import wrap
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.stage import stage
 from fornax.transforms.transpose import backward
@@ -61,7 +61,12 @@ def value_and_grad(
     check_callable(fun)
     as_indices(argnums, "argnums")
     if reduce_axes:
-        raise NotImplementedError("reduce_axes argument to grad is deprecated")
+        raise NotImplementedError(
+            located(
+                "reduce_axes argument to grad is deprecated",
+                attempt="lax.psum over the axis inside the function",
+            )
+        )
 
     @functools.wraps(fun)
     def value_and_grad_f(*args: Any, **kwargs: Any) -> Any:
@@ -138,8 +143,12 @@ def check_input(name: str, leaf: Any, holomorphic: bool, allow_int: bool = False
     if holomorphic:
         if not dtypes.is_complex(dtype):
             raise TypeError(
-                f"{name} with holomorphic=True requires inputs with complex dtype, but got "
-                f"{dtype.name}."
+                located(
+                    f"{name} with holomorphic=True requires inputs with complex dtype, but got "
+                    f"{dtype.name}.",
+                    attempt="x.astype(complex), or holomorphic=False for a function of real "
+                    "numbers",
+                )
             )
     elif not dtypes.is_inexact(dtype) and not (allow_int and _countable(dtype)):
         raise TypeError(
@@ -164,8 +173,11 @@ def check_output(name: str, type: ArrayType, holomorphic: bool) -> None:
     if holomorphic:
         if not dtypes.is_complex(dtype):
             raise TypeError(
-                f"{name} with holomorphic=True requires outputs with complex dtype, but got "
-                f"{dtype.name}."
+                located(
+                    f"{name} with holomorphic=True requires outputs with complex dtype, but got "
+                    f"{dtype.name}.",
+                    attempt="a function that gives complex numbers, or holomorphic=False",
+                )
             )
     elif dtypes.is_complex(dtype):
         raise TypeError(
@@ -200,7 +212,12 @@ def vjp(
     """
     check_callable(fun)
     if reduce_axes:
-        raise NotImplementedError("reduce_axes argument to vjp is deprecated")
+        raise NotImplementedError(
+            located(
+                "reduce_axes argument to vjp is deprecated",
+                attempt="lax.psum over the axis inside the function",
+            )
+        )
     return _halves(Pullback, fun, primals, has_aux)
 
 
@@ -300,14 +317,24 @@ def linear_transpose(
     """
     check_callable(fun)
     if reduce_axes:
-        raise NotImplementedError("reduce_axes argument to linear_transpose is deprecated")
+        raise NotImplementedError(
+            located(
+                "reduce_axes argument to linear_transpose is deprecated",
+                attempt="lax.psum over the axis inside the function",
+            )
+        )
     leaves, structure = pytree.tree_flatten(primals)
     types = [abstract(x) for x in leaves]
     flat = Flat(fun, structure)
     program = stage(flat, types, getattr(fun, "__name__", ""))
     inputs = {dtypes.is_inexact(t.dtype) or _countable(t.dtype) for t in types}
     if not all(inputs):
-        raise TypeError("linear_transpose only supports numeric inputs")
+        raise TypeError(
+            located(
+                "linear_transpose only supports numeric inputs",
+                attempt="arrays of floats or complex numbers; close over the others",
+            )
+        )
 
     def transposed(cotangent: Any) -> Any:
         given, out_structure = pytree.tree_flatten(cotangent)
@@ -318,8 +345,11 @@ def linear_transpose(
         )
         if not fits:
             raise TypeError(
-                "cotangent type does not match function output, expected "
-                f"{tuple(program.out_types)} but got {given}"
+                located(
+                    "cotangent type does not match function output, expected "
+                    f"{tuple(program.out_types)} but got {given}",
+                    attempt="cotangents of the shapes and dtypes that the function gives",
+                )
             )
         results = as_arrays(map(instantiate, backward(program, given)))
         return pytree.tree_unflatten(structure, results)

@@ -21,6 +21,7 @@ from fornax.ir.types import ArrayType
 from fornax.ir.types import typeof as type_of_value
 from fornax.runtime.placement import check_place, is_place
 from fornax.runtime.values import Array, to_array
+from fornax.source import located
 from fornax.transforms.fold import folding
 
 __all__ = [
@@ -145,7 +146,12 @@ def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[
 def named_scope(name: str) -> contextlib.AbstractContextManager[None]:
     """A name for the operations in the body of a `with`. Raises TypeError if it is no string."""
     if not isinstance(name, str):
-        raise TypeError(f"named_scope name argument must be a string, got {name!r:.80}")
+        raise TypeError(
+            located(
+                f"named_scope name argument must be a string, got {name!r:.80}",
+                attempt="named_scope('layer')",
+            )
+        )
     return _scope()
 
 

@@ -19,12 +19,12 @@ from fornax.api.signature import (
     partial_arguments,
 )
 from fornax.ir.basis import instantiate, move_axis
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.jvp import jvp_flat
 
@@ -123,8 +123,12 @@ def check_forward_input(name: str, leaf: Any, holomorphic: bool) -> None:
     if holomorphic:
         if not dtypes.is_complex(dtype):
             raise TypeError(
-                f"{name} with holomorphic=True requires inputs with complex dtype, but got "
-                f"{dtype.name}."
+                located(
+                    f"{name} with holomorphic=True requires inputs with complex dtype, but got "
+                    f"{dtype.name}.",
+                    attempt="x.astype(complex), or holomorphic=False for a function of real "
+                    "numbers",
+                )
             )
     elif not dtypes.is_floating(dtype):
         raise TypeError(

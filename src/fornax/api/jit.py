@@ -17,6 +17,7 @@ from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
 from fornax.runtime import nonfinite
+from fornax.source import located
 
 __all__ = ["jit"]
 
@@ -83,8 +84,11 @@ def jit(
         both = set(fixed) & set(given)
         if both:
             raise ValueError(
-                f"static_{kind} and donate_{kind} cannot intersect. {both} appear in both; a "
-                "static argument has no memory to donate"
+                located(
+                    f"static_{kind} and donate_{kind} cannot intersect. {both} appear in both; a "
+                    "static argument has no memory to donate",
+                    attempt=f"leave {both} in static_{kind} only",
+                )
             )
     options = Options(
         fun, function_name(fun), static_numbers, static_names, donate_numbers, donate_names,
@@ -121,8 +125,11 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
         return _inside(options, traced, prepared.leaves), None
     if current_settings.no_execution:
         raise RuntimeError(
-            f"JAX tried to execute function jit({options.name}), but the no_execution config "
-            "option is set"
+            located(
+                f"JAX tried to execute function jit({options.name}), but the no_execution config "
+                "option is set",
+                attempt="with fornax.no_execution(False): for what may run",
+            )
         )
     compiled = _compiled(traced)
     outputs = compiled.run(prepared.leaves)

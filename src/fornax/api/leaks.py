@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from fornax import settings
 from fornax.errors import UnexpectedTracerError
-from fornax.ir.source import located
 from fornax.ir.trace import Trace, Tracer, current
+from fornax.source import located
 
 __all__ = ["checked"]
 

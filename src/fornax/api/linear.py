@@ -10,6 +10,7 @@ from fornax.api.rules import CustomVJPPrimal
 from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
 from fornax.primitives.linear_call import linear_call_p
+from fornax.source import located
 
 __all__ = ["custom_vjp_primal_tree_values", "linear_call"]
 
@@ -41,8 +42,12 @@ def linear_call(
         found, structure = pytree.tree_flatten(output)
         if structure != linear_structure:
             raise TypeError(
-                "transpose output pytree structure must match that of linear inputs, got output "
-                f"structure {structure} and input structure {linear_structure}."
+                located(
+                    "transpose output pytree structure must match that of linear inputs, got "
+                    f"output structure {structure} and input structure {linear_structure}.",
+                    attempt="a transpose that gives one cotangent for each linear input, in "
+                    "their containers",
+                )
             )
         return found
 
@@ -61,7 +66,12 @@ def custom_vjp_primal_tree_values(tree: Any) -> Any:
 
     def value(leaf: Any) -> Any:
         if not isinstance(leaf, CustomVJPPrimal):
-            raise TypeError(f"unexpected leaf type {type(leaf)}")
+            raise TypeError(
+                located(
+                    f"unexpected leaf type {type(leaf)}",
+                    attempt="pass the tree that the fwd rule gets with symbolic_zeros=True",
+                )
+            )
         return leaf.value
 
     return pytree.tree_map(value, tree, is_leaf=lambda x: isinstance(x, CustomVJPPrimal))

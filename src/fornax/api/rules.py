@@ -16,6 +16,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.record import record
 from fornax.runtime.values import to_array, wrap
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["BackwardOnTrees", "CustomVJPPrimal", "ForwardOnTrees", "JVPOnTrees", "SymbolicZero",
            "zero_from_primal"]  # fmt: skip
@@ -131,15 +132,21 @@ class JVPOnTrees:
                "(list or tuple of length two)"  # fmt: skip
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(
-                f"{head} representing primal and tangent outputs, but got {pair!r:.100}."
+                located(
+                    f"{head} representing primal and tangent outputs, but got {pair!r:.100}.",
+                    attempt="return primal_out, tangent_out",
+                )
             )
         outs, out_structure = pytree.tree_flatten(pair[0])
         out_tangents, tangent_structure = pytree.tree_flatten(pair[1])
         if out_structure != tangent_structure:
             raise TypeError(
-                f"Custom JVP rule {self.__name__} for function {self.fun} must produce primal and "
-                "tangent outputs with equal container (pytree) structures, but got "
-                f"{out_structure} and {tangent_structure} respectively."
+                located(
+                    f"Custom JVP rule {self.__name__} for function {self.fun} must produce primal "
+                    "and tangent outputs with equal container (pytree) structures, but got "
+                    f"{out_structure} and {tangent_structure} respectively.",
+                    attempt="return a tangent for each primal output, in the same containers",
+                )
             )
         check_values(outs, f"Output of the custom JVP rule {self.__name__}: value")
         self._check_outputs(head, outs, out_structure)
@@ -149,10 +156,14 @@ class JVPOnTrees:
             expected, found = type.tangent(), type_of(tangent)
             if found.shape != expected.shape or found.dtype != expected.dtype:
                 raise TypeError(
-                    "Custom JVP rule must produce primal and tangent outputs with corresponding "
-                    f"shapes and dtypes. Expected {long(expected)} (tangent type of "
-                    f"{long(type)}) but got {long(found)}.\n  where: rule {self.__name__} for "
-                    f"function {self.fun}"
+                    located(
+                        "Custom JVP rule must produce primal and tangent outputs with "
+                        f"corresponding shapes and dtypes. Expected {long(expected)} (tangent "
+                        f"type of {long(type)}) but got {long(found)} from the rule "
+                        f"{self.__name__} for function {self.fun}.",
+                        attempt="tangent.astype(primal_out.dtype), or broadcast it to the shape "
+                        "of primal_out",
+                    )
                 )
             tangent = internal(tangent)
             results.append(Zero(expected) if expected.dtype == dtypes.float0 else tangent)
@@ -165,12 +176,15 @@ class JVPOnTrees:
             return
         if structure != self.call.out_structure:
             raise TypeError(
-                f"{head} where the first element represents the primal output (equal in value to "
-                f"the output of the custom_jvp-decorated function {self.fun}, and in particular of "
-                "the same container/pytree structure), but instead the JVP rule output's first "
-                f"element had container/pytree structure:\n    {structure}\nwhile the custom_jvp-"
-                f"decorated function {self.fun} had output container/pytree structure:\n"
-                f"    {self.call.out_structure}"
+                located(
+                    f"{head} where the first element represents the primal output (equal in value "
+                    f"to the output of the custom_jvp-decorated function {self.fun}, and in "
+                    "particular of the same container/pytree structure), but instead the JVP "
+                    "rule output's first element had container/pytree structure:\n    "
+                    f"{structure}\nwhile the custom_jvp-decorated function {self.fun} had output "
+                    f"container/pytree structure:\n    {self.call.out_structure}",
+                    attempt=f"primal_out = {self.fun}(*primals) in the rule",
+                )
             )
         if self.call.out_types is not None:
             _check_types(head, "JVP", "custom_jvp", self.fun, outs, self.call.out_types)
@@ -180,11 +194,16 @@ def _check_types(head, rule, kind, fun, outs, types) -> None:
     found = [typeof(x) for x in outs]
     if any(f.shape != t.shape or f.dtype != t.dtype for f, t in zip(found, types, strict=True)):
         raise TypeError(
-            f"{head} where the first element represents the primal output (equal in value to the "
-            f"output of the {kind}-decorated function {fun}, and in particular with leaves of the "
-            f"same shape/dtype), but instead the {rule} rule output's first element had "
-            f"shapes/dtypes of:\n    {', '.join(map(long, found))}\nwhile the {kind}-decorated "
-            f"function {fun} had output shapes/dtypes of:\n    {', '.join(map(long, types))}"
+            located(
+                f"{head} where the first element represents the primal output (equal in value to "
+                f"the output of the {kind}-decorated function {fun}, and in particular with "
+                f"leaves of the same shape/dtype), but instead the {rule} rule output's first "
+                f"element had shapes/dtypes of:\n    {', '.join(map(long, found))}\nwhile the "
+                f"{kind}-decorated function {fun} had output shapes/dtypes of:\n    "
+                f"{', '.join(map(long, types))}",
+                attempt=f"compute the first element as {fun} itself does, for example by calling "
+                "it",
+            )
         )
 
 
@@ -209,9 +228,13 @@ class ForwardOnTrees:
         )
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(
-                f"{head} where the first element represents the primal output and the second "
-                "element represents residuals (i.e. values stored from the forward pass for use on "
-                f"the backward pass), but instead of a pair the fwd rule produced {pair!r:.100}."
+                located(
+                    f"{head} where the first element represents the primal output and the second "
+                    "element represents residuals (i.e. values stored from the forward pass for "
+                    "use on the backward pass), but instead of a pair the fwd rule produced "
+                    f"{pair!r:.100}.",
+                    attempt="return result, residuals; residuals may be ()",
+                )
             )
         outs, out_structure = pytree.tree_flatten(pair[0])
         found, residual_structure = pytree.tree_flatten(pair[1])
@@ -222,12 +245,15 @@ class ForwardOnTrees:
             self.call.out_structure = out_structure
         elif out_structure != self.call.out_structure:
             raise TypeError(
-                f"{head} where the first element represents the primal output (equal to the output "
-                f"of the custom_vjp-decorated function {self.fun}, and in particular of the same "
-                "container/pytree structure), but instead the fwd rule output's first element had "
-                f"container/pytree structure:\n    {out_structure}\nwhile the custom_vjp-decorated "
-                f"function {self.fun} had output container/pytree structure:\n"
-                f"    {self.call.out_structure}"
+                located(
+                    f"{head} where the first element represents the primal output (equal to the "
+                    f"output of the custom_vjp-decorated function {self.fun}, and in particular "
+                    "of the same container/pytree structure), but instead the fwd rule output's "
+                    f"first element had container/pytree structure:\n    {out_structure}\nwhile "
+                    f"the custom_vjp-decorated function {self.fun} had output container/pytree "
+                    f"structure:\n    {self.call.out_structure}",
+                    attempt=f"return {self.fun}(*args), residuals from the fwd rule",
+                )
             )
         elif self.call.out_types is not None:
             _check_types(head, "fwd", "custom_vjp", self.fun, outs, self.call.out_types)
@@ -268,8 +294,11 @@ class BackwardOnTrees:
             if type is None:
                 if found is not None:
                     raise ValueError(
-                        f"at output{pytree.keystr(path)} the bwd rule {self.__name__} produced a "
-                        "cotangent for a mutable reference\n  try:   return None for it"
+                        located(
+                            f"at output{pytree.keystr(path)} the bwd rule {self.__name__} "
+                            "produced a cotangent for a mutable reference",
+                            attempt="return None for it",
+                        )
                     )
                 continue
             expected = type.tangent()
@@ -279,10 +308,14 @@ class BackwardOnTrees:
             given = type_of(found)
             if given.shape != expected.shape or given.dtype != expected.dtype:
                 raise ValueError(
-                    "Custom VJP bwd rule must produce an output with the same type as the args "
-                    f"tuple of the primal function, but at output{pytree.keystr(path)} the bwd "
-                    f"rule {self.__name__} produced an output of type {long(given)} corresponding "
-                    f"to an input of type {long(type)}"
+                    located(
+                        "Custom VJP bwd rule must produce an output with the same type as the "
+                        f"args tuple of the primal function, but at output{pytree.keystr(path)} "
+                        f"the bwd rule {self.__name__} produced an output of type {long(given)} "
+                        f"corresponding to an input of type {long(type)}",
+                        attempt="sum the cotangent over broadcast dimensions, or astype the "
+                        "dtype of the input",
+                    )
                 )
             grads.append(internal(found))
         return grads
@@ -302,10 +335,14 @@ class BackwardOnTrees:
             fits = False
         if not fits:
             raise TypeError(
-                "Custom VJP bwd rule must produce an output with the same container (pytree) "
-                "structure as the args tuple of the primal function, and in particular must "
-                "produce a tuple of length equal to the number of arguments to the primal "
-                f"function, but got bwd output structure {pytree.tree_structure(result)} for "
-                f"primal input structure {self.structure}."
+                located(
+                    "Custom VJP bwd rule must produce an output with the same container (pytree) "
+                    "structure as the args tuple of the primal function, and in particular must "
+                    "produce a tuple of length equal to the number of arguments to the primal "
+                    f"function, but got bwd output structure {pytree.tree_structure(result)} for "
+                    f"primal input structure {self.structure}.",
+                    attempt="return (cotangent,) for one argument; None in place of a cotangent "
+                    "that is zero",
+                )
             )
         return [f for f, n in zip(found, counts, strict=True) for _ in range(n)]

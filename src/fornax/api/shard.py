@@ -11,7 +11,6 @@ import numpy as np
 
 from fornax import pytree
 from fornax.api import device
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.partition.mesh import (
     AbstractMesh,
@@ -23,6 +22,7 @@ from fornax.partition.mesh import (
 )
 from fornax.partition.shardings import NamedSharding, Sharding
 from fornax.partition.spec import PartitionSpec
+from fornax.source import located
 
 __all__ = [
     "get_abstract_mesh",
@@ -53,7 +53,11 @@ def make_mesh(
     names = (axis_names,) if isinstance(axis_names, str) else tuple(axis_names)
     if len(shapes) != len(names):
         raise ValueError(
-            f"Number of axis_shapes ({len(shapes)}) and axis_names ({len(names)}) must be equal"
+            located(
+                f"Number of axis_shapes ({len(shapes)}) and axis_names ({len(names)}) must be "
+                "equal",
+                attempt="make_mesh((2, 4), ('x', 'y')): a name for each size",
+            )
         )
     present = list(device.devices() if devices is None else devices)
     if len(present) < math.prod(shapes):
@@ -75,7 +79,12 @@ class set_mesh:  # noqa: N801  (JAX's name)
 
     def __init__(self, mesh: Mesh | None):
         if mesh is not None and not isinstance(mesh, Mesh):
-            raise ValueError(f"Expected mesh of type `jax.sharding.Mesh`. Got {type(mesh)}")
+            raise ValueError(
+                located(
+                    f"Expected mesh of type `jax.sharding.Mesh`. Got {type(mesh)}",
+                    attempt="make_mesh((2,), ('x',))",
+                )
+            )
         self._before = current_mesh()
         self._mesh = mesh
         set_current(mesh)
@@ -91,7 +100,10 @@ def use_abstract_mesh(mesh: AbstractMesh) -> contextlib.AbstractContextManager[A
     """Make an abstract mesh current for the body of a `with`. Raises ValueError for others."""
     if not isinstance(mesh, AbstractMesh):
         raise ValueError(
-            f"Expected mesh of type `jax.sharding.AbstractMesh`. Got type: {type(mesh)}"
+            located(
+                f"Expected mesh of type `jax.sharding.AbstractMesh`. Got type: {type(mesh)}",
+                attempt="mesh.abstract_mesh of a Mesh",
+            )
         )
     return mesh_scope(mesh)
 
@@ -117,8 +129,10 @@ def _checked(name: str, x: Any, shardings: Any) -> Any:
             mesh = current_mesh()
             if mesh is None:
                 raise RuntimeError(
-                    f"{name} requires a non-empty mesh if you are passing `PartitionSpec`s\n"
-                    "  try:   with jax.set_mesh(mesh): …, or a NamedSharding"
+                    located(
+                        f"{name} requires a non-empty mesh if you are passing `PartitionSpec`s",
+                        attempt="with jax.set_mesh(mesh): …, or a NamedSharding",
+                    )
                 )
             sharding = NamedSharding(mesh, sharding)
         if isinstance(sharding, Sharding):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.runtime.values import Array, to_array
 from fornax.scalars.dtypes import float0
+from fornax.source import located
 
 __all__ = [
     "abstract",
@@ -43,7 +43,12 @@ def check_callable(fun: Any) -> None:
             )
         )
     if inspect.isgeneratorfunction(fun):
-        raise TypeError(f"Expected a function, got a generator function: {fun}")
+        raise TypeError(
+            located(
+                f"Expected a function, got a generator function: {fun}",
+                attempt="return a list or an array instead of `yield`, or lax.scan",
+            )
+        )
 
 
 def function_name(fun: Any) -> str:
@@ -86,7 +91,11 @@ def as_indices(value: int | Iterable[int] | None, what: str) -> tuple[int, ...] 
     try:
         return tuple(operator.index(i) for i in items)
     except TypeError:
-        raise TypeError(f"{what} must be an int or a tuple of ints, got {value!r}") from None
+        raise TypeError(
+            located(
+                f"{what} must be an int or a tuple of ints, got {value!r}", attempt="0, or (0, 1)"
+            )
+        ) from None
 
 
 def as_names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...] | None:
@@ -95,7 +104,12 @@ def as_names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...] | 
         return None
     names = (value,) if isinstance(value, str) else tuple(value)
     if not all(isinstance(n, str) for n in names):
-        raise TypeError(f"{what} must be a str or a collection of str, got {value!r}")
+        raise TypeError(
+            located(
+                f"{what} must be a str or a collection of str, got {value!r}",
+                attempt="'name', or ('name', 'other')",
+            )
+        )
     return names
 
 

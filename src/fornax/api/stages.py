@@ -11,12 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fornax import _native, pytree
+from fornax import _native, pytree, source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
@@ -24,6 +22,7 @@ from fornax.primitives.arrange import prune
 from fornax.record import field, record
 from fornax.runtime.values import stored
 from fornax.scalars.dtypes import Dtype, as_dtype
+from fornax.source import located
 
 __all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "ShapeDtypeStruct", "Traced",
            "Wrapped"]  # fmt: skip
@@ -51,7 +50,12 @@ class ShapeDtypeStruct:
         **_: Any,
     ):
         if dtype is None:
-            raise ValueError("ShapeDtypeStruct: dtype must be specified.")
+            raise ValueError(
+                located(
+                    "ShapeDtypeStruct: dtype must be specified.",
+                    attempt="ShapeDtypeStruct(shape, 'float32')",
+                )
+            )
         self.shape = tuple(shape)
         self.dtype = as_dtype(dtype)
         self.sharding = sharding
@@ -72,7 +76,12 @@ class ShapeDtypeStruct:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(
+                located(
+                    "len() of unsized object",
+                    attempt="x.shape, which is () here, before asking for its length",
+                )
+            )
         return self.shape[0]
 
     def __repr__(self) -> str:
@@ -335,9 +344,12 @@ class Compiled(_Stage):
         self._check_types(leaves)
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             raise TypeError(
-                "Cannot apply JAX transformations to a function lowered and compiled for a "
-                f"particular signature. Detected a tracer among the arguments of {self.fun_name}."
-                f"\n  try:   call the jitted function itself inside transformations"
+                located(
+                    "Cannot apply JAX transformations to a function lowered and compiled for a "
+                    "particular signature. Detected a tracer among the arguments of "
+                    f"{self.fun_name}.",
+                    attempt="call the jitted function itself inside transformations",
+                )
             )
         return pytree.tree_unflatten(self.out_tree, self.run(leaves))
 
@@ -381,8 +393,12 @@ class Compiled(_Stage):
             for path, seen, now, difference in differences
         ]
         raise TypeError(
-            "Function compiled with input pytree does not match the input pytree it was called "
-            f"with. There are {len(differences)} mismatches, including:\n" + "\n".join(lines)
+            located(
+                "Function compiled with input pytree does not match the input pytree it was called "
+                f"with. There are {len(differences)} mismatches, including:\n" + "\n".join(lines),
+                attempt="the same containers as were passed to lower, or call the jitted "
+                "function itself",
+            )
         )
 
     def _check_types(self, leaves: Sequence[Any]) -> None:

@@ -23,11 +23,11 @@ from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
 from fornax.ir.ref import Ref
-from fornax.ir.source import located
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
 from fornax.record import record
+from fornax.source import located
 from fornax.transforms.stage import stage
 
 __all__ = ["Options", "clear_traces", "prepare", "programs_of", "trace_call", "trace_types"]
@@ -229,10 +229,13 @@ def references_among(options, leaves, places, args, keywords) -> tuple[int, ...]
         if first != i:
             names = names_of(options, places, args, keywords)
             raise ValueError(
-                "only one reference to a mutable array may be passed as an argument to a function, "
-                f"but when tracing {describe(options.fun)} for {options.purpose} the mutable array "
-                f"reference of type {leaves[i].aval} appeared at both {names[first]} and "
-                f"{names[i]}."
+                located(
+                    "only one reference to a mutable array may be passed as an argument to a "
+                    f"function, but when tracing {describe(options.fun)} for {options.purpose} "
+                    f"the mutable array reference of type {leaves[i].aval} appeared at both "
+                    f"{names[first]} and {names[i]}.",
+                    attempt="pass the reference once",
+                )
             )
     return found
 
@@ -262,7 +265,13 @@ def refused_argument(options, leaves, places, args, keywords) -> TypeError:
                     "value in the function's closure",
                 )
             )
-    return TypeError(f"an argument of {describe(options.fun)} has no valid type")
+    return TypeError(
+        located(
+            f"an argument of {describe(options.fun)} has no valid type",
+            "programs compute on arrays and numbers",
+            "arrays only; keep other values in the function's closure",
+        )
+    )
 
 
 def trace_call(prepared: Prepared, programs: Programs) -> Traced:
@@ -274,8 +283,12 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     options = prepared.options
     if prepared.key.settings.no_tracing:
         raise RuntimeError(
-            f"re-tracing function {describe(options.fun)} for `{options.purpose}`, but "
-            "'no_tracing' is set"
+            located(
+                f"re-tracing function {describe(options.fun)} for `{options.purpose}`, but "
+                "'no_tracing' is set",
+                attempt="call it once before `no_tracing`, with arguments of the same shapes and "
+                "dtypes",
+            )
         )
     if options.purpose == "jit":
         explain(options, prepared, programs)
@@ -301,9 +314,12 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     for i in prepared.key.refs:
         if prepared.leaves[i] in refs:
             raise ValueError(
-                f"when tracing {describe(options.fun)} for {options.purpose}, a mutable array "
-                f"reference of type {prepared.leaves[i].aval} was both closed over and passed as "
-                f"the argument {names[i]}"
+                located(
+                    f"when tracing {describe(options.fun)} for {options.purpose}, a mutable array "
+                    f"reference of type {prepared.leaves[i].aval} was both closed over and passed "
+                    f"as the argument {names[i]}",
+                    attempt="use the argument only, or the closed-over reference only",
+                )
             )
     if prepared.key.settings.enable_checks:
         check(jaxpr)
@@ -344,9 +360,11 @@ def trace_types(
     )
     if traced.refs and not refs:
         raise NotImplementedError(
-            f"a function for {purpose} uses a mutable reference from outside, of type "
-            f"{traced.refs[0].aval}\n  where: {describe(fun)}\n"
-            "  try:   pass the value and return the new one"
+            located(
+                f"a function for {purpose} uses a mutable reference from outside, of type "
+                f"{traced.refs[0].aval}: {describe(fun)}",
+                attempt="pass the value and return the new one",
+            )
         )
     return traced
 
@@ -356,10 +374,13 @@ def check_outputs(options: Options, outputs: Sequence[Any], structure: pytree.Py
     for leaf, path in zip(outputs, pytree.structure_paths(structure), strict=True):
         if isinstance(leaf, Ref):
             raise ValueError(
-                f"function {describe(options.fun)} traced for {options.purpose} returned a mutable "
-                f"array reference of type {leaf.aval} at output tree path result"
-                f"{pytree.keystr(path)}, but mutable array references cannot be returned.\n"
-                "  try:   return freeze(ref), its value"
+                located(
+                    f"function {describe(options.fun)} traced for {options.purpose} returned a "
+                    f"mutable array reference of type {leaf.aval} at output tree path "
+                    f"result{pytree.keystr(path)}, but mutable array references cannot be "
+                    "returned.",
+                    attempt="return freeze(ref), its value",
+                )
             )
         if not is_value(leaf):
             where = pytree.keystr(path)

@@ -11,8 +11,8 @@ from fornax import pytree
 from fornax.api.leaks import checked
 from fornax.api.signature import as_arrays, check_callable, check_values, describe, leaf_names
 from fornax.ir.ref import Ref
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 
 __all__ = ["vmap"]
@@ -44,8 +44,11 @@ def vmap(
         in_axes = tuple(in_axes)
     if not (in_axes is None or isinstance(in_axes, int | tuple)):
         raise TypeError(
-            "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
-            f"positional arguments passed to the function, but got {in_axes}."
+            located(
+                "vmap in_axes must be an int, None, or a tuple of entries corresponding to the "
+                f"positional arguments passed to the function, but got {in_axes}.",
+                attempt="in_axes=0, or a tuple such as (0, None), not a list",
+            )
         )
     _check_entries("in_axes", in_axes)
     _check_entries("out_axes", out_axes)
@@ -66,8 +69,12 @@ def vmap(
         leaves, structure = pytree.tree_flatten((args, kwargs))
         if not leaves and axis_size is None:
             raise ValueError(
-                "vmap wrapped function must be passed at least one argument containing an array or "
-                f"axis_size must be specified, got empty *args={args} and **kwargs={kwargs}"
+                located(
+                    "vmap wrapped function must be passed at least one argument containing an "
+                    f"array or axis_size must be specified, got empty *args={args} and "
+                    f"**kwargs={kwargs}",
+                    attempt="pass an array to map over, or axis_size=n",
+                )
             )
         places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
         check_values([x for x in leaves if not isinstance(x, Ref)], "Argument")
@@ -106,8 +113,12 @@ def _check_entries(name: str, axes: Any) -> None:
     for entry in pytree.tree_leaves(axes):
         if not isinstance(entry, int) or isinstance(entry, bool):
             raise TypeError(
-                f"vmap {name} must be an int, None, or (nested) container with those types as "
-                f"leaves, but got {axes}."
+                located(
+                    f"vmap {name} must be an int, None, or (nested) container with those types as "
+                    f"leaves, but got {axes}.",
+                    attempt="0, None, or containers like those of the arguments with 0 or None "
+                    "in them",
+                )
             )
 
 
@@ -189,13 +200,21 @@ def _placed(fun: Any, value: Any, dim: int | None, size: int, axis: int | None) 
     if axis is None:
         if dim is not None:
             raise ValueError(
-                f"at vmap out_axes, got axis spec None but output was batched on axis {dim}\n"
-                f"  where: the output of {describe(fun)}\n"
-                "  why:   an output with out_axes=None must not depend on mapped arguments\n"
-                "  try:   out_axes=0, or reduce over the axis with lax.psum or lax.pmean"
+                located(
+                    f"at vmap out_axes, got axis spec None but output was batched on axis {dim}, "
+                    f"in the output of {describe(fun)}",
+                    why="an output with out_axes=None must not depend on mapped arguments",
+                    attempt="out_axes=0, or reduce over the axis with lax.psum or lax.pmean",
+                )
             )
         return value
     ndim = typeof(value).ndim + (dim is None)
     if not -ndim <= axis < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for array of dimension {ndim}")
+        raise ValueError(
+            located(
+                f"axis {axis} is out of bounds for array of dimension {ndim}",
+                attempt=f"an axis from {-ndim} to {ndim - 1}, or None for an output that is not "
+                "mapped",
+            )
+        )
     return place(value, dim, size, axis % ndim)

@@ -30,6 +30,7 @@ from fornax.compiler.loop.show import show
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
 from fornax.compiler.target import Target
+from fornax.errors import InternalError
 from fornax.record import field, record
 
 #: Part of every key: bump it when the same loop IR gives different machine code.
@@ -186,7 +187,7 @@ def run(
     """Call machine code on C-contiguous arrays, one per buffer: for tests, programs do not pass
     through here. [begin, end) is the chunk of its parallel loop."""
     if len(arrays) != len(kernel.kernel.buffers):
-        raise TypeError(f"{len(kernel.kernel.buffers)} buffers, but {len(arrays)} arrays")
+        raise InternalError(f"{len(kernel.kernel.buffers)} buffers, but {len(arrays)} arrays")
     numbers = np.asarray(params, np.int64)
     pointers = [a.ctypes.data for a in arrays] + [numbers.ctypes.data]
     table = (ctypes.c_void_p * len(pointers))(*pointers)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.loop.ir import WIDTH, Kernel
+from fornax.errors import InternalError
 from fornax.record import record
 
 
@@ -98,7 +99,7 @@ def _steps(description: Mapping[str, Any], memory: list) -> None:
         elif kind == "host":
             _host(description, memory, *rest)
         else:
-            raise ValueError(f"unknown step {kind}")
+            raise InternalError(f"unknown step {kind}")
 
 
 def _kernel(kernel: Kernel, places: list[np.ndarray]) -> None:

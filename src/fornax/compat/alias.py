@@ -20,6 +20,7 @@ from typing import Any
 from fornax import _native
 from fornax.compat import places, version
 from fornax.errors import message
+from fornax.source import located
 
 __all__ = ["install"]
 
@@ -127,7 +128,12 @@ class _Distribution(importlib.metadata.Distribution):
         return None
 
     def locate_file(self, path: Any) -> Any:
-        raise FileNotFoundError(f"{self._name} is answered by Fornax, it has no files: {path}")
+        raise FileNotFoundError(
+            located(
+                f"{self._name} is answered by Fornax, it has no files: {path}",
+                attempt="importlib.resources on the package that owns the file",
+            )
+        )
 
 
 _finder = Finder()

@@ -17,6 +17,7 @@ from fornax.ir import primitive as operations
 from fornax.ir.basis import instantiate
 from fornax.ir.types import ArrayType
 from fornax.numpy.creation import asarray
+from fornax.source import located
 
 __all__ = [
     "Primitive", "axis_primitive_batchers", "deflinear", "lower_fun", "primitive_batchers",
@@ -62,7 +63,13 @@ class Primitive:
         def types(*args: Any, **params: Any) -> Any:
             found, effects = rule(*args, **params)
             if effects:
-                raise NotImplementedError(f"effects of the primitive {self.name}: {effects}")
+                raise NotImplementedError(
+                    located(
+                        f"effects of the primitive {self.name}: {effects}",
+                        attempt="a primitive without effects, or io_callback for what it does "
+                        "outside",
+                    )
+                )
             return found
 
         self.abstract_eval = types
@@ -105,13 +112,24 @@ class _Operation(operations.Primitive):
 
     def type(self, *types: ArrayType, **params: Any) -> list[ArrayType]:
         if self.facade.abstract_eval is None:
-            raise NotImplementedError(f"Abstract evaluation for '{self.name}' not implemented")
+            raise NotImplementedError(
+                located(
+                    f"Abstract evaluation for '{self.name}' not implemented",
+                    attempt="def_abstract_eval on it, which gives the shapes and dtypes of the "
+                    "results",
+                )
+            )
         found = self.facade.listed(self.facade.abstract_eval(*types, **params))
         return [ArrayType(t.shape, t.dtype, getattr(t, "weak_type", False)) for t in found]
 
     def reference(self, *arrays: Any, **params: Any) -> list[Any]:
         if self.facade.impl is None:
-            raise NotImplementedError(f"Evaluation rule for '{self.name}' not implemented")
+            raise NotImplementedError(
+                located(
+                    f"Evaluation rule for '{self.name}' not implemented",
+                    attempt="def_impl on it, which computes with arrays",
+                )
+            )
         results = self.facade.listed(self.facade.impl(*map(asarray, arrays), **params))
         return [np.asarray(x) for x in results]
 
@@ -119,7 +137,10 @@ class _Operation(operations.Primitive):
         rule = _lowerings.get(self.facade, self.facade.impl)
         if rule is None:
             raise NotImplementedError(
-                f"MLIR translation rule for primitive '{self.name}' not found for platform cpu"
+                located(
+                    f"MLIR translation rule for primitive '{self.name}' not found for platform cpu",
+                    attempt="mlir.register_lowering for it, or def_impl, which runs as a callback",
+                )
             )
         return self.facade.listed(rule(*operands, **params))
 

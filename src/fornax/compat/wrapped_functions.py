@@ -8,6 +8,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.ir.types import typeof
+from fornax.source import located
 
 __all__ = [
     "StoreException", "WrappedFun", "debug_info", "flatten_fun", "flatten_fun_nokwargs", "safe_map",
@@ -28,7 +29,12 @@ class _Store:
 
     def __call__(self) -> Any:
         if self.value is self:
-            raise StoreException("Store empty: the function has not been called yet")
+            raise StoreException(
+                located(
+                    "Store empty: the function has not been called yet",
+                    attempt="call the wrapped function first, then read the store",
+                )
+            )
         return self.value
 
 

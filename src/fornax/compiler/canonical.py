@@ -15,6 +15,7 @@ import numpy as np
 from fornax.compiler import cost, hoist
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.updates import in_place
+from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, primitive_named
 from fornax.ir.trace import new_trace
@@ -190,7 +191,7 @@ def _expanded(primitive: Primitive, types: Sequence[ArrayType], params: dict) ->
 
 
 def _with_literals(program: Jaxpr) -> Jaxpr:
-    raise AssertionError(
+    raise InternalError(
         f"the expansion of {program.debug_name} makes array constants; build them with iota or full"
     )
 

@@ -31,6 +31,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, reachable
 from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.compiler.merge import Unit
+from fornax.errors import Signal
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.record import record
 
@@ -42,7 +43,7 @@ NODES = 2000
 UNROLL = 16
 
 
-class NotNative(Exception):
+class NotNative(Signal):
     """The loop does not qualify; the plan runs it instead."""
 
 

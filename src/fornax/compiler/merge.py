@@ -30,6 +30,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
+from fornax.errors import Signal
 from fornax.record import record
 
 #: nanoseconds that a step of a plan costs by itself
@@ -44,7 +45,7 @@ NODES = 6000
 SHORT = 8
 
 
-class NotMergeable(Exception):
+class NotMergeable(Signal):
     """The steps stay steps."""
 
 

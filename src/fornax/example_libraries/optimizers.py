@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import fornax.numpy as fnp
 from fornax import pytree
-from fornax.ir.source import located
+from fornax.source import located
 
 __all__ = [
     "JoinPoint", "Optimizer", "OptimizerState", "adagrad", "adam", "adamax", "clip_grads",
@@ -67,17 +67,24 @@ def optimizer(opt_maker: Callable[..., Any]) -> Callable[..., Optimizer]:
             gradients, found = pytree.tree_flatten(grad_tree)
             if found != opt_state.tree_def:
                 raise TypeError(
-                    "optimizer update function was passed a gradient tree that did not match the "
-                    "parameter tree structure with which it was initialized: parameter tree "
-                    f"{opt_state.tree_def} and grad tree {found}."
+                    located(
+                        "optimizer update function was passed a gradient tree that did not match "
+                        "the parameter tree structure with which it was initialized: parameter "
+                        f"tree {opt_state.tree_def} and grad tree {found}.",
+                        attempt="gradients from grad of the parameters that init got",
+                    )
                 )
             states = [update(i, g, s) for g, s in zip(gradients, _states(opt_state), strict=True)]
             new = _packed(states, found)
             for before, after in zip(opt_state.subtree_defs, new.subtree_defs, strict=True):
                 if before != after:
                     raise TypeError(
-                        "optimizer update function produced an output structure that did not "
-                        f"match its input structure: input {before} and output {after}."
+                        located(
+                            "optimizer update function produced an output structure that did not "
+                            f"match its input structure: input {before} and output {after}.",
+                            attempt="return the state with as many parts, in the same "
+                            "containers, as it came",
+                        )
                     )
             return new
 
@@ -280,9 +287,20 @@ def piecewise_constant(boundaries: Any, values: Any) -> Schedule:
     value more than boundaries."""
     boundaries, values = fnp.array(boundaries), fnp.array(values)
     if not boundaries.ndim == values.ndim == 1:
-        raise ValueError("boundaries and values must be sequences")
+        raise ValueError(
+            located(
+                "boundaries and values must be sequences",
+                attempt="piecewise_constant([100, 200], [1e-2, 1e-3, 1e-4])",
+            )
+        )
     if boundaries.shape[0] != values.shape[0] - 1:
-        raise ValueError("boundaries length must be one shorter than values length")
+        raise ValueError(
+            located(
+                "boundaries length must be one shorter than values length",
+                attempt="one value more than there are boundaries: piecewise_constant([100], "
+                "[1e-2, 1e-3])",
+            )
+        )
     return lambda i: values[fnp.sum(i > boundaries)]
 
 
@@ -292,7 +310,12 @@ def make_schedule(scalar_or_schedule: Any) -> Schedule:
         return scalar_or_schedule
     if fnp.ndim(scalar_or_schedule) == 0:
         return constant(scalar_or_schedule)
-    raise TypeError(type(scalar_or_schedule))
+    raise TypeError(
+        located(
+            f"a schedule is a scalar or a function, got {type(scalar_or_schedule)}",
+            attempt="a number, or a function of the step",
+        )
+    )
 
 
 # --- trees --------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from fornax.nn import (
     standardize,
 )
 from fornax.nn.initializers import glorot_normal, normal, ones, zeros
+from fornax.source import located
 
 __all__ = [
     "BatchNorm", "Dense", "Dropout", "Elu", "Exp", "FanInConcat", "FanInSum", "FanOut", "Flatten",
@@ -148,8 +149,10 @@ def Dropout(rate: float, mode: str = "train") -> Layer:  # noqa: N802
         rng = kwargs.get("rng")
         if rng is None:
             raise ValueError(
-                "Dropout layer requires apply_fun to be called with a PRNG key argument.\n"
-                "  try:   apply_fun(params, inputs, rng=key)"
+                located(
+                    "Dropout layer requires apply_fun to be called with a PRNG key argument.",
+                    attempt="apply_fun(params, inputs, rng=key)",
+                )
             )
         if mode != "train":
             return inputs

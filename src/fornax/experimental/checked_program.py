@@ -23,6 +23,7 @@ from fornax.primitives.check import (
     OOBError,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 _SLICES = ("dynamic_slice", "dynamic_update_slice")
 _SCATTERS = ("scatter", "scatter_add", "scatter_mul", "scatter_min", "scatter_max", "scatter_sub")
@@ -217,8 +218,10 @@ class Checker:
 
         if cond_jaxpr.out_types[0].shape:
             raise ValueError(
-                "Checkify does not support batched while-loops (checkify-of-vmap-of-while).\n"
-                "  try:   vmap of the checkified function instead"
+                located(
+                    "Checkify does not support batched while-loops (checkify-of-vmap-of-while).",
+                    attempt="vmap of the checkified function instead",
+                )
             )
         loop = again(state, list(operands[split:]))
         state, _, carry = lax.while_loop(lambda loop: loop[1], body, loop)

@@ -29,6 +29,7 @@ from fornax.primitives.check import (
     check_p,
     failures,
 )
+from fornax.source import located
 
 __all__ = [
     "Error", "ErrorCategory", "JaxRuntimeError", "all_checks", "automatic_checks", "check",
@@ -76,8 +77,10 @@ class Error:
         """The message of the first failure, or one line for each failed example; None if none."""
         if isinstance(self.failed, Tracer):
             raise ValueError(
-                "Error.get: the error is not known while a function is traced\n"
-                "  try:   return the error from the function, or checkify.check_error"
+                located(
+                    "Error.get: the error is not known while a function is traced",
+                    attempt="return the error from the function, or checkify.check_error",
+                )
             )
         values = [np.asarray(x) for x in (self.failed, self.code, *self.payloads)]
         found = failures(values[0], values[1], values[2:], self.findings)
@@ -143,13 +146,22 @@ def _message(text: str, structure: pytree.PyTreeDef) -> Callable[[Sequence[Any]]
 def _check(pred: Any, msg: str, debug: bool, args: tuple, kwargs: dict[str, Any]) -> None:
     name = "debug_check" if debug else "check"
     if not is_value(pred) or typeof(pred).shape or typeof(pred).dtype != np.bool_:
-        raise TypeError(f"{name} takes a scalar pred as argument, got {pred}")
+        raise TypeError(
+            located(
+                f"{name} takes a scalar pred as argument, got {pred}",
+                attempt="(x > 0).all() for one answer about a whole array",
+            )
+        )
     leaves, structure = pytree.tree_flatten((args, kwargs))
     for leaf in leaves:
         if not is_value(leaf):
             raise TypeError(
-                "Formatting arguments to checkify.check need to be PyTrees of arrays, but got "
-                f"{leaf!r} of type {type(leaf)}."
+                located(
+                    "Formatting arguments to checkify.check need to be PyTrees of arrays, but got "
+                    f"{leaf!r} of type {type(leaf)}.",
+                    attempt="checkify.check(ok, 'x is {}', x) with arrays; put text into the "
+                    "message itself",
+                )
             )
     types = tuple(typeof(x).strip_weak_type() for x in leaves)
     finding = Finding(FailedCheckError, _message(msg, structure), types)
@@ -178,13 +190,20 @@ def check_error(error: Error) -> None:
     Raises TypeError for anything but an Error.
     """
     if not isinstance(error, Error):
-        raise TypeError(f"check_error takes an Error as argument, got type {type(error)} instead.")
+        raise TypeError(
+            located(
+                f"check_error takes an Error as argument, got type {type(error)} instead.",
+                attempt="error, result = checkify.checkify(f)(x), then checkify.check_error(error)",
+            )
+        )
     if not error.findings:
         return
     state = State(error.failed, error.code, error.payloads)
     if np.ndim(error.failed) and not isinstance(error.failed, Tracer):
         text = error.get()
         if text is not None:
-            raise JaxRuntimeError(text)
+            raise JaxRuntimeError(
+                located(text, "a check of the program failed", "error.get() for the text alone")
+            )
         return
     check_p.bind(*state.values(), findings=error.findings, debug=False)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.primitive import Linear, Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class BroadcastInDim(Primitive):
@@ -25,20 +25,33 @@ class BroadcastInDim(Primitive):
         dims = tuple(broadcast_dimensions)
         if len(dims) != x.ndim:
             raise TypeError(
-                f"broadcast_in_dim: broadcast_dimensions must name every operand dimension, got "
-                f"{dims} for an operand of shape {x.shape}"
+                located(
+                    "broadcast_in_dim: broadcast_dimensions must name every operand dimension, "
+                    f"got {dims} for an operand of shape {x.shape}",
+                    attempt=f"one dimension of the result for each of the {x.ndim} of the "
+                    f"operand, as in {tuple(range(x.ndim))}",
+                )
             )
         if list(dims) != sorted(set(dims)) or any(not 0 <= d < len(shape) for d in dims):
             raise TypeError(
-                f"broadcast_in_dim: broadcast_dimensions must be strictly increasing dimensions of "
-                f"shape {tuple(shape)}, got {dims}"
+                located(
+                    "broadcast_in_dim: broadcast_dimensions must be strictly increasing "
+                    f"dimensions of shape {tuple(shape)}, got {dims}",
+                    attempt="sort them, and transpose the operand first if its dimensions are to "
+                    "change places",
+                )
             )
         for n, d in zip(x.shape, dims, strict=True):
             if n != 1 and n != shape[d]:
                 raise TypeError(
-                    f"broadcast_in_dim: operand dimension sizes must either be 1, or be equal to "
-                    f"their corresponding dimensions in the target broadcast shape; got operand of "
-                    f"shape {x.shape}, target shape {tuple(shape)}, broadcast_dimensions {dims}"
+                    located(
+                        "broadcast_in_dim: operand dimension sizes must either be 1, or be equal "
+                        "to their corresponding dimensions in the target broadcast shape; got "
+                        f"operand of shape {x.shape}, target shape {tuple(shape)}, "
+                        f"broadcast_dimensions {dims}",
+                        attempt="reshape the operand so that what is repeated has size 1, as in "
+                        "x[:, None]",
+                    )
                 )
         return [ArrayType(shape, x.dtype, x.weak_type)]
 
@@ -84,8 +97,11 @@ class Transpose(Primitive):
     def type(self, x, *, permutation):
         if sorted(permutation) != list(range(x.ndim)):
             raise TypeError(
-                f"transpose permutation isn't a permutation of operand dimensions, got permutation "
-                f"{tuple(permutation)} for operand shape {x.shape}"
+                located(
+                    "transpose permutation isn't a permutation of operand dimensions, got "
+                    f"permutation {tuple(permutation)} for operand shape {x.shape}",
+                    attempt=f"each of {tuple(range(x.ndim))} once, in the order wanted",
+                )
             )
         return [x.update(shape=[x.shape[p] for p in permutation])]
 
@@ -174,7 +190,9 @@ add_any_p = AddAny("add_any")
 def check_axes(name: str, x: ArrayType, axes: Sequence[int]) -> None:
     """Reduction axes must be distinct dimensions of the operand."""
     if len(set(axes)) != len(axes):
-        raise ValueError(f"{name}: duplicate value in axes {tuple(axes)}")
+        raise ValueError(
+            located(f"{name}: duplicate value in axes {tuple(axes)}", attempt="name each axis once")
+        )
     if any(not 0 <= a < x.ndim for a in axes):
         raise ValueError(
             located(

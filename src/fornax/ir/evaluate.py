@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.source import located
 
 
 def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
@@ -23,9 +24,13 @@ def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
 def evaluate(jaxpr: Jaxpr, *args: Any) -> list[Any]:
     """The outputs for these arguments. Values are dropped after their last use."""
     if len(args) + len(jaxpr.consts) != len(jaxpr.inputs):
+        count = len(jaxpr.inputs) - len(jaxpr.consts)
         raise TypeError(
-            f"program {jaxpr.debug_name!r} takes {len(jaxpr.inputs) - len(jaxpr.consts)} "
-            f"arguments, got {len(args)}"
+            located(
+                f"program {jaxpr.debug_name!r} takes {count} arguments, got {len(args)}",
+                "a program takes the leaves of its arguments, one by one",
+                "*tree_util.tree_leaves(arguments)",
+            )
         )
     last = jaxpr.memo.get("last_uses")
     if last is None:

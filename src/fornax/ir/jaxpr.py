@@ -13,7 +13,7 @@ from fornax.ir.types import ArrayType, typeof
 
 if TYPE_CHECKING:
     from fornax.ir.primitive import Primitive
-    from fornax.ir.source import Source
+    from fornax.source import Source
 
 
 class Var:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fornax.ir import trace
 from fornax.ir.types import ArrayType
+from fornax.source import located
 
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder, Value
@@ -88,15 +89,31 @@ class Primitive:
     # --- rules ---
     def type(self, *types: ArrayType, **params: Any) -> list[ArrayType]:
         """Types of the results. Raises TypeError or ValueError for operands that do not fit."""
-        raise NotImplementedError(f"{self.name} has no type rule")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no type rule",
+                attempt="define `type` in its class: the types of the results from those of the "
+                "operands",
+            )
+        )
 
     def reference(self, *arrays: Any, **params: Any) -> list[Any]:
         """What the operation means, on NumPy arrays. The executable specification."""
-        raise NotImplementedError(f"{self.name} has no reference")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no reference",
+                attempt="define `reference` in its class: what it means, with NumPy",
+            )
+        )
 
     def expand(self, *operands: Any, **params: Any) -> list[Any]:
         """The operation in terms of other operations."""
-        raise NotImplementedError(f"{self.name} has no expand")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no expand",
+                attempt="define `expand` in its class: the same in terms of other operations",
+            )
+        )
 
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any
@@ -105,18 +122,35 @@ class Primitive:
 
         Derived for `linear` operations and for those with `expand`.
         """
-        raise NotImplementedError(f"differentiation of {self.name} is not defined")
+        raise NotImplementedError(
+            located(
+                f"differentiation of {self.name} is not defined",
+                attempt="lax.stop_gradient on its operands, or a custom_jvp function around it "
+                "with a rule of your own",
+            )
+        )
 
     def transpose(self, cotangents: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
         """Cotangents of the operands (None where an operand is not `Linear`).
 
         Cotangents may be `Zero`; operands are `Linear` placeholders where linear.
         """
-        raise NotImplementedError(f"{self.name} is not linear: it has no transpose")
+        raise NotImplementedError(
+            located(
+                f"{self.name} is not linear: it has no transpose",
+                attempt="custom_vjp around it with a rule of your own, or forward mode (jvp, "
+                "jacfwd)",
+            )
+        )
 
     def leading(self, **params: Any) -> dict[str, Any]:
         """The params for the same operation with one more mapped axis in front."""
-        raise NotImplementedError(f"{self.name} has no batching rule")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no batching rule",
+                attempt="lax.map instead of vmap, or define `leading` or `batch` in its class",
+            )
+        )
 
     def batch(
         self, size: int, operands: Sequence[Any], dims: Sequence[int | None], **params: Any
@@ -125,7 +159,12 @@ class Primitive:
 
         Derived from `leading`, or else from `expand`.
         """
-        raise NotImplementedError(f"{self.name} has no batching rule")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no batching rule",
+                attempt="lax.map instead of vmap, or define `leading` or `batch` in its class",
+            )
+        )
 
     def collective(
         self,
@@ -136,7 +175,12 @@ class Primitive:
         **params: Any,
     ) -> tuple[list[Any], list[int | None]]:
         """`batch` over the axis called `name`, for operations with `named_axes`."""
-        raise NotImplementedError(f"{self.name} is not a collective")
+        raise NotImplementedError(
+            located(
+                f"{self.name} is not a collective",
+                attempt="an operation over named axes, such as lax.psum",
+            )
+        )
 
     def element(
         self,
@@ -150,7 +194,13 @@ class Primitive:
 
         `operands[i](index)` gives an element of operand i, `types[i]` its type; `b` builds.
         """
-        raise NotImplementedError(f"{self.name} has no element rule")
+        raise NotImplementedError(
+            located(
+                f"{self.name} has no element rule",
+                attempt="define `element` or `expand` in its class, or run it in `with "
+                "fornax.disable_jit():`",
+            )
+        )
 
     def inlined(self, **params: Any) -> Jaxpr | None:
         """The program that one application is, if the compiler may put it in its place."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fornax import source
 from fornax.errors import UnexpectedTracerError, message
-from fornax.ir import source
 from fornax.ir.trace import Trace, current
 from fornax.ir.types import ArrayType, typeof
+from fornax.source import located
 
 __all__ = ["AbstractRef", "Ref", "differentiated", "read_in", "write_in"]
 
@@ -81,7 +82,12 @@ class Ref:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(
+                located(
+                    "len() of unsized object",
+                    attempt="ref[...] for the value, or index it only if it has a dimension",
+                )
+            )
         return self.shape[0]
 
     def __repr__(self) -> str:
@@ -118,8 +124,12 @@ def read_in(trace: Trace | None, ref: Ref) -> Any:
     if trace is ref._owner:
         if ref._gone:
             raise RuntimeError(
-                f"a reference of type {ref.aval} was used after it had been {ref._gone}\n"
-                f"  where: {source.here() or 'unknown'}"
+                located(
+                    f"a reference of type {ref.aval} was used after it had been {ref._gone}",
+                    why="what was taken out of it may not change any more",
+                    attempt="a new reference, new_ref(value); freeze it when nobody writes any "
+                    "more",
+                )
             )
         return ref._value
     trace = _inside(trace, ref)

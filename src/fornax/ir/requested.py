@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fornax import settings
+from fornax import settings, source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.scalars import dtypes
 
 _PYTHON = (bool, int, float, complex)  # ask for the default width

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fornax import source
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
-from fornax.ir import source
 from fornax.ir.trace import Tracer
 
 __all__ = ["static_integer", "static_integers", "static_shape"]

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from fornax import _native
+from fornax import _native, source
 from fornax.errors import (
     ConcretizationTypeError,
+    InternalError,
     TracerArrayConversionError,
     TracerBoolConversionError,
     TracerIntegerConversionError,
     UnexpectedTracerError,
     message,
 )
-from fornax.ir import source
 from fornax.ir.types import ArrayType, register_value
+from fornax.source import located
 
 if TYPE_CHECKING:
     from fornax.ir.primitive import Primitive
@@ -42,7 +43,7 @@ class Trace:
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """Perform one operation. The slot is empty during the call."""
-        raise NotImplementedError(type(self).__name__)
+        raise InternalError(f"{type(self).__name__} does not say how it processes operations")
 
 
 Eager = Callable[["Primitive", Sequence[Any], dict], list[Any]]
@@ -189,7 +190,13 @@ class Tracer:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(
+                located(
+                    "len() of unsized object",
+                    why="it has no dimensions, so it is one number",
+                    attempt="x.ndim or x.shape to ask first, or reshape(x, (1,))",
+                )
+            )
         return self.shape[0]
 
     __hash__ = None  # type: ignore[assignment]
@@ -298,7 +305,9 @@ class Tracer:
         value = self.concrete()
         if value is None:
             raise self._refuse(
-                ConcretizationTypeError, "The tolist() method was called", "call it outside"
+                ConcretizationTypeError,
+                "The tolist() method was called",
+                "return the array and call it on the result, outside",
             )
         return value.tolist()
 

@@ -18,6 +18,7 @@ from fornax.errors import message
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.scalars.promotion import python_scalar
+from fornax.source import located
 
 Shape = tuple[int, ...]
 
@@ -94,7 +95,12 @@ def _dimension(n: Any) -> int:
             )
         ) from None
     if value < 0:
-        raise ValueError(f"shapes must not have negative dimensions, got {value}")
+        raise ValueError(
+            located(
+                f"shapes must not have negative dimensions, got {value}",
+                attempt="max(n, 0) if the size was worked out, or -1 in reshape only",
+            )
+        )
     return value
 
 

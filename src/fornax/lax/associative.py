@@ -10,6 +10,7 @@ from fornax.ir.types import typeof
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.shape import reshape, rev
 from fornax.primitives.slice import slice_, slice_in
+from fornax.source import located
 
 __all__ = ["associative_scan"]
 
@@ -24,7 +25,12 @@ def associative_scan(
     of different sizes along `axis`.
     """
     if not callable(fn):
-        raise TypeError("lax.associative_scan: fn argument should be callable.")
+        raise TypeError(
+            located(
+                "lax.associative_scan: fn argument should be callable.",
+                attempt="associative_scan(function_of_two_elements, elements)",
+            )
+        )
     leaves, structure = pytree.tree_flatten(elems)
     if not leaves:
         return elems
@@ -32,14 +38,22 @@ def associative_scan(
     for leaf in leaves:
         ndim = typeof(leaf).ndim
         if not -ndim <= axis < ndim:
-            raise ValueError(f"axis {axis} is out of bounds for array of dimension {ndim}")
+            raise ValueError(
+                located(
+                    f"axis {axis} is out of bounds for array of dimension {ndim}",
+                    attempt=f"an axis from {-ndim} to {ndim - 1}",
+                )
+            )
         axes.append(axis % ndim)
     sizes = {typeof(x).shape[a] for x, a in zip(leaves, axes, strict=True)}
     if len(sizes) > 1:
         shapes = [typeof(x).shape for x in leaves]
         raise ValueError(
-            f"Array inputs to associative_scan must have the same size along axis {axis}. "
-            f"(got shapes: {shapes})"
+            located(
+                f"Array inputs to associative_scan must have the same size along axis {axis}. "
+                f"(got shapes: {shapes})",
+                attempt="arrays of one length along the axis",
+            )
         )
     place = axes[0]
     if reverse:

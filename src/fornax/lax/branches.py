@@ -11,7 +11,6 @@ from fornax import pytree, settings
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
@@ -23,6 +22,7 @@ from fornax.primitives.convert import convert_element_type
 from fornax.primitives.family import constant
 from fornax.primitives.select import clamp_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["cond", "switch"]
 
@@ -53,8 +53,11 @@ def cond(
     if not isinstance(operand, _NotGiven):
         if operands:
             raise TypeError(
-                "if 'operand' keyword is passed then no positional operands can be passed, got "
-                f"operand={operand} and positional operands {operands}"
+                located(
+                    "if 'operand' keyword is passed then no positional operands can be passed, "
+                    f"got operand={operand} and positional operands {operands}",
+                    attempt="cond(pred, true_function, false_function, x, y), without operand=",
+                )
             )
         operands = (operand,)
     if not callable(true_fun) and len(operands) == 2 and callable(false_fun):
@@ -64,7 +67,12 @@ def cond(
             both = (true_fun, operands[0])
             return cond(pred, lambda x, _: first(x), lambda _, y: second(y), *both)
     if not (callable(true_fun) and callable(false_fun)):
-        raise TypeError("lax.cond: true_fun and false_fun arguments should be callable.")
+        raise TypeError(
+            located(
+                "lax.cond: true_fun and false_fun arguments should be callable.",
+                attempt="cond(pred, true_function, false_function, *operands)",
+            )
+        )
     pred = check_predicate(pred)
     if settings.current().disable_jit and not isinstance(pred, Tracer):
         return true_fun(*operands) if np.asarray(pred).any() else false_fun(*operands)
@@ -103,7 +111,12 @@ def check_predicate(pred: Any) -> Any:
         if isinstance(pred, Tracer):
             return ne_p(pred, constant(pred, 0))
         return np.asarray(pred).astype(bool)[()]
-    raise TypeError(f"Pred type must be either boolean or number, got {type.dtype}.")
+    raise TypeError(
+        located(
+            f"Pred type must be either boolean or number, got {type.dtype}.",
+            attempt="pred != 0, or a comparison",
+        )
+    )
 
 
 def switch(
@@ -120,23 +133,46 @@ def switch(
     if not isinstance(operand, _NotGiven):
         if operands:
             raise TypeError(
-                "if 'operand' keyword is passed then no positional operands can be passed, got "
-                f"operand={operand} and positional operands {operands}"
+                located(
+                    "if 'operand' keyword is passed then no positional operands can be passed, "
+                    f"got operand={operand} and positional operands {operands}",
+                    attempt="switch(index, branches, x, y), without operand=",
+                )
             )
         operands = (operand,)
     branches = list(branches)
     if not all(map(callable, branches)):
-        raise TypeError("lax.switch: branches argument should be a sequence of callables.")
+        raise TypeError(
+            located(
+                "lax.switch: branches argument should be a sequence of callables.",
+                attempt="switch(index, (function, other_function), *operands)",
+            )
+        )
     try:
         type = typeof(index)
     except TypeError:
-        raise TypeError(f"Index type must be an integer, got {index}.") from None
+        raise TypeError(
+            located(
+                f"Index type must be an integer, got {index}.",
+                attempt="an array or a Python integer",
+            )
+        ) from None
     if type.shape:
-        raise TypeError(f"Branch index must be scalar, got {index} of shape {type.shape}.")
+        raise TypeError(
+            located(
+                f"Branch index must be scalar, got {index} of shape {type.shape}.",
+                attempt="index[0], or vmap over the indices",
+            )
+        )
     if not dtypes.is_integer(type.dtype):
-        raise TypeError(f"Index type must be an integer, got {index} as {type.dtype.name}")
+        raise TypeError(
+            located(
+                f"Index type must be an integer, got {index} as {type.dtype.name}",
+                attempt="index.astype(int)",
+            )
+        )
     if not branches:
-        raise ValueError("Empty branch sequence")
+        raise ValueError(located("Empty branch sequence", attempt="at least one function"))
     if len(branches) == 1:
         return branches[0](*operands)
     if not isinstance(index, Tracer):

@@ -13,12 +13,12 @@ import numpy as np
 from fornax import _native
 from fornax.ir import basis
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integers
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import sizes
 from fornax.primitives.convert import convert_element_type
+from fornax.source import located
 
 __all__ = [
     "broadcast",
@@ -52,7 +52,12 @@ def broadcast_in_dim(
     dims = static_integers(broadcast_dimensions, "broadcast_dimensions")
     shape = sizes(shape)
     if any(n < 0 for n in shape):
-        raise TypeError(f"broadcast_in_dim shape must have no negative element, got {shape}.")
+        raise TypeError(
+            located(
+                f"broadcast_in_dim shape must have no negative element, got {shape}.",
+                attempt="max(n, 0) if a size was worked out",
+            )
+        )
     if typeof(operand).shape == shape and dims == tuple(range(len(shape))):
         return operand
     return basis.broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims)[0]
@@ -62,7 +67,12 @@ def broadcast_like(arr: Any, like_arr: Any) -> Any:
     """`arr` repeated to the shape of `like_arr` by NumPy's rules."""
     shape, old = typeof(like_arr).shape, typeof(arr).shape
     if broadcast_shapes(old, shape) != shape:
-        raise ValueError(f"an array of shape {old} does not broadcast to {shape}")
+        raise ValueError(
+            located(
+                f"an array of shape {old} does not broadcast to {shape}",
+                attempt="numpy.broadcast_to after reshape, so that sizes are equal or 1",
+            )
+        )
     return basis.broadcast_in_dim(arr, shape, range(len(shape) - len(old), len(shape)))
 
 
@@ -70,7 +80,12 @@ def broadcast_to_rank(x: Any, rank: int) -> Any:
     """`x` with leading dimensions of size 1 up to `rank` dimensions."""
     shape = typeof(x).shape
     if len(shape) > rank:
-        raise ValueError(f"an array of shape {shape} has more than {rank} dimensions")
+        raise ValueError(
+            located(
+                f"an array of shape {shape} has more than {rank} dimensions",
+                attempt="sum or squeeze it down, or a shape with as many dimensions",
+            )
+        )
     return basis.broadcast_in_dim(
         x, (1,) * (rank - len(shape)) + shape, range(rank - len(shape), rank)
     )
@@ -116,7 +131,12 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None, *, sharding: 
     """
     type = typeof(fill_value)
     if type.shape:
-        raise TypeError(f"full must be called with scalar fill_value, got {type.short()}")
+        raise TypeError(
+            located(
+                f"full must be called with scalar fill_value, got {type.short()}",
+                attempt="numpy.broadcast_to(x, shape) to repeat an array",
+            )
+        )
     weak = dtype is None and type.weak_type
     wanted = type.dtype if dtype is None else requested(dtype)
     value = convert_element_type(fill_value, wanted, weak)

@@ -8,10 +8,10 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.signature import describe
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type
 from fornax.scalars.promotion import promote
+from fornax.source import located
 
 __all__ = ["carry_name", "check_branches", "check_carry", "promoted"]
 

@@ -10,6 +10,7 @@ from fornax import pytree
 from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
 from fornax.primitives.composite import composite_p, optimization_barrier_p
+from fornax.source import located
 
 __all__ = ["composite", "optimization_barrier", "platform_dependent"]
 
@@ -50,15 +51,32 @@ def platform_dependent(
     """
     for name, branch in per_platform.items():
         if not callable(branch):
-            raise TypeError(f"lax.platform_dependent: the '{name}' branch must be a callable.")
+            raise TypeError(
+                located(
+                    f"lax.platform_dependent: the '{name}' branch must be a callable.",
+                    attempt=f"{name}=function",
+                )
+            )
         if name == "gpu":
-            raise ValueError("Use 'cuda' or 'rocm' for lax.platform_dependent.")
+            raise ValueError(
+                located(
+                    "Use 'cuda' or 'rocm' for lax.platform_dependent.",
+                    attempt="cuda=function or rocm=function",
+                )
+            )
     if default is not None and not callable(default):
-        raise TypeError("lax.platform_dependent: the 'default' branch must be a callable.")
+        raise TypeError(
+            located(
+                "lax.platform_dependent: the 'default' branch must be a callable.",
+                attempt="default=function",
+            )
+        )
     chosen = per_platform.get("cpu", default)
     if chosen is None:
         raise NotImplementedError(
-            f"platform_dependent has branches for {sorted(per_platform)} and runs on cpu\n"
-            "  try:   add cpu=... or default=..."
+            located(
+                f"platform_dependent has branches for {sorted(per_platform)} and runs on cpu",
+                attempt="add cpu=... or default=...",
+            )
         )
     return chosen(*args)

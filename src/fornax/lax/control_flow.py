@@ -15,7 +15,6 @@ from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
-from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_carry, promoted, value_types
@@ -37,6 +36,7 @@ from fornax.primitives.shape import expand_dims, reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.primitives.while_ import while_p
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.programs import remembered
 
 __all__ = ["fori_loop", "map", "scan", "while_loop"]
@@ -65,13 +65,23 @@ def scan(
     """
     del _split_transpose
     if not callable(f):
-        raise TypeError("lax.scan: f argument should be a callable.")
+        raise TypeError(
+            located(
+                "lax.scan: f argument should be a callable.",
+                attempt="scan(function_of_carry_and_x, init, xs)",
+            )
+        )
     x_leaves, x_structure = pytree.tree_flatten(xs)
     refs = [x for x in x_leaves if isinstance(x, Ref)]
     if not refs:
         return run_scan(f, None, "scan", "", init, xs, length, reverse, unroll)
     if len(set(refs)) < len(refs):
-        raise ValueError("scan: only one reference to a mutable array may be passed, not two")
+        raise ValueError(
+            located(
+                "scan: only one reference to a mutable array may be passed, not two",
+                attempt="pass the reference once, or close over it",
+            )
+        )
     values = [x.read() if isinstance(x, Ref) else x for x in x_leaves]
     adapt = _RowsAsRefs(x_structure, tuple(isinstance(x, Ref) for x in x_leaves))
     carry, (ys, rows) = run_scan(
@@ -178,7 +188,12 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
             length = static_integer(length, "length")
         except (ConcretizationTypeError, TracerIntegerConversionError) as error:
             raise ConcretizationTypeError(
-                "The `length` argument to `scan` expects a concrete `int` value.\n" + str(error)
+                located(
+                    "The `length` argument to `scan` expects a concrete `int` value.\n"
+                    + str(error).partition("\n  where:")[0],
+                    attempt="a Python integer, or the size of xs; a bound that is traced needs "
+                    "fori_loop",
+                )
             ) from None
         if any(size != length for size in sizes):
             raise ValueError(
@@ -190,7 +205,9 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
                 )
             )
         if length < 0:
-            raise ValueError(f"scan got a negative `length`: {length}.")
+            raise ValueError(
+                located(f"scan got a negative `length`: {length}.", attempt="length=max(n, 0)")
+            )
         return length
     if not sizes:
         raise ValueError(
@@ -219,7 +236,12 @@ def unroll_factor(unroll: int | bool, length: int) -> int:
     if unroll is False:
         return 1
     if unroll < 0:
-        raise ValueError("`unroll` must be a `bool` or a non-negative `int`.")
+        raise ValueError(
+            located(
+                "`unroll` must be a `bool` or a non-negative `int`.",
+                attempt="unroll=1, or unroll=True for all iterations",
+            )
+        )
     return max(int(unroll), 1)
 
 
@@ -228,8 +250,10 @@ def output_pair(traced: Traced, f: Callable[..., Any]) -> list[pytree.PyTreeDef]
     children = pytree.treedef_children(traced.out_tree)
     if pytree.treedef_is_leaf(traced.out_tree) or len(children) != 2:
         raise TypeError(
-            f"scan body output must be a pair, got {traced.out_avals}.\n"
-            f"  where: {describe(f)}\n  try:   return carry, y (y may be None)"
+            located(
+                f"scan body output must be a pair, got {traced.out_avals} from {describe(f)}.",
+                attempt="return carry, y (y may be None)",
+            )
         )
     return children
 
@@ -285,8 +309,11 @@ def python_scan(
     """A scan as a Python loop on concrete values, for `disable_jit`."""
     if length == 0:
         raise ValueError(
-            "zero-length scan is not supported in disable_jit() mode because the output type is "
-            "unknown."
+            located(
+                "zero-length scan is not supported in disable_jit() mode because the output type "
+                "is unknown.",
+                attempt="skip the scan for length 0, or run it outside of disable_jit",
+            )
         )
     rows: list[Any] = [None] * length
     for i in reversed(range(length)) if reverse else range(length):
@@ -308,7 +335,12 @@ def while_loop(
     Differentiable forwards only. Raises TypeError if types or structures do not fit.
     """
     if not (callable(body_fun) and callable(cond_fun)):
-        raise TypeError("lax.while_loop: body_fun and cond_fun arguments should be callable.")
+        raise TypeError(
+            located(
+                "lax.while_loop: body_fun and cond_fun arguments should be callable.",
+                attempt="while_loop(condition, body, init)",
+            )
+        )
     if settings.current().disable_jit:
         try:
             value = init_val
@@ -397,13 +429,19 @@ def fori_loop(
     Raises TypeError if the bounds have no common dtype or the value changes its type.
     """
     if not callable(body_fun):
-        raise TypeError("lax.fori_loop: body_fun argument should be callable.")
+        raise TypeError(
+            located(
+                "lax.fori_loop: body_fun argument should be callable.",
+                attempt="fori_loop(lower, upper, function_of_index_and_value, init)",
+            )
+        )
     dtype = bound_dtype(lower, upper)
     first, last = known_bound(lower), known_bound(upper)
     if first is None or last is None:
         if unroll is not None and unroll is not False and unroll != 1:
-            raise ValueError("Can only use `unroll` in `fori_loop` if the loop bounds are "
-                             "statically known.")  # fmt: skip
+            raise ValueError(located("Can only use `unroll` in `fori_loop` if the loop bounds are "
+"statically known.",
+attempt="Python integers as bounds, or leave unroll out"))  # fmt: skip
         bounds = [
             x if typeof(x).dtype == dtype else convert_element_type(x, dtype)
             for x in (lower, upper)
@@ -431,7 +469,12 @@ def bound_dtype(lower: Any, upper: Any) -> np.dtype:
     types = [typeof(lower), typeof(upper)]
     for type in types:
         if type.shape:
-            raise TypeError(f"fori_loop bounds must be scalars, got {type.short()}")
+            raise TypeError(
+                located(
+                    f"fori_loop bounds must be scalars, got {type.short()}",
+                    attempt="n[0], or vmap over the bounds",
+                )
+            )
     if types[0].dtype == types[1].dtype:
         return types[0].dtype
     strong = [t.dtype for t in types if not t.weak_type]

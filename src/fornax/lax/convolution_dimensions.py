@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fornax.ir.source import located
+from fornax.source import located
 
 __all__ = ["ConvDimensionNumbers", "conv_dimension_numbers"]
 
@@ -38,37 +38,58 @@ def conv_dimension_numbers(
         return dimension_numbers
     if len(lhs_shape) != len(rhs_shape):
         raise TypeError(
-            "convolution requires lhs and rhs ndim to be equal, got "
-            f"{len(lhs_shape)} and {len(rhs_shape)}."
+            located(
+                "convolution requires lhs and rhs ndim to be equal, got "
+                f"{len(lhs_shape)} and {len(rhs_shape)}.",
+                attempt="x[None] for a missing batch dimension, or weights of shape (out, in, "
+                "*window)",
+            )
         )
     rank = len(lhs_shape)
     if dimension_numbers is None:
         return ConvDimensionNumbers(*(tuple(range(rank)),) * 3)
     if not isinstance(dimension_numbers, list | tuple):
         raise TypeError(
-            "convolution dimension_numbers must be tuple/list or None, got "
-            f"{type(dimension_numbers)}."
+            located(
+                "convolution dimension_numbers must be tuple/list or None, got "
+                f"{type(dimension_numbers)}.",
+                attempt="('NHWC', 'HWIO', 'NHWC'), or None for ('NCHW', 'OIHW', 'NCHW')",
+            )
         )
     if len(dimension_numbers) != 3:
         raise TypeError(
-            "convolution dimension_numbers list/tuple must be length 3, got "
-            f"{len(dimension_numbers)}."
+            located(
+                "convolution dimension_numbers list/tuple must be length 3, got "
+                f"{len(dimension_numbers)}.",
+                attempt="three strings: those of lhs, rhs and result",
+            )
         )
     if not all(isinstance(spec, str) for spec in dimension_numbers):
         raise TypeError(
-            "convolution dimension_numbers elements must be strings, got "
-            f"{tuple(map(type, dimension_numbers))}."
+            located(
+                "convolution dimension_numbers elements must be strings, got "
+                f"{tuple(map(type, dimension_numbers))}.",
+                attempt="('NHWC', 'HWIO', 'NHWC')",
+            )
         )
     for position, (spec, letters) in enumerate(zip(dimension_numbers, _LETTERS, strict=True)):
         if len(spec) != rank:
             raise TypeError(
-                f"convolution dimension_numbers[{position}] must have len equal to the ndim of lhs "
-                f"and rhs, got {len(spec)} for lhs and rhs shapes {lhs_shape} and {rhs_shape}."
+                located(
+                    f"convolution dimension_numbers[{position}] must have len equal to the ndim "
+                    f"of lhs and rhs, got {len(spec)} for lhs and rhs shapes {lhs_shape} and "
+                    f"{rhs_shape}.",
+                    attempt="one letter for each dimension, such as 'NWC' for three",
+                )
             )
         if any(spec.count(letter) != 1 for letter in letters):
             raise TypeError(
-                f"convolution dimension_numbers[{position}] must contain the characters "
-                f"{letters[0]!r} and {letters[1]!r} exactly once, got {spec}."
+                located(
+                    f"convolution dimension_numbers[{position}] must contain the characters "
+                    f"{letters[0]!r} and {letters[1]!r} exactly once, got {spec}.",
+                    attempt=f"{letters[0]} and {letters[1]} once each, other letters for the "
+                    "spatial dimensions",
+                )
             )
     spatial = [letter for letter in dimension_numbers[1] if letter not in "OI"]
     found = []

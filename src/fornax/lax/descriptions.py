@@ -12,6 +12,7 @@ from fornax.ir.types import is_value, typeof
 from fornax.lax.broadcasting import full
 from fornax.lax.shapes import sizes
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["AccuracyMode", "Tolerance", "dtype", "shape_as_value"]
 
@@ -33,7 +34,10 @@ class Tolerance:
     def __init__(self, atol: float = 0.0, rtol: float = 0.0, ulps: int = 0) -> None:
         if atol < 0 or rtol < 0 or ulps < 0:
             raise ValueError(
-                f"Tolerances must be non-negative, got atol={atol}, rtol={rtol}, ulps={ulps}"
+                located(
+                    f"Tolerances must be non-negative, got atol={atol}, rtol={rtol}, ulps={ulps}",
+                    attempt="0 for exact equality",
+                )
             )
         self.atol, self.rtol, self.ulps = atol, rtol, ulps
 
@@ -47,15 +51,27 @@ def dtype(x: Any) -> Any:
     Raises ValueError for None, TypeError for what has no dtype or one that arrays cannot have.
     """
     if x is None:
-        raise ValueError("Invalid argument to dtype: None.")
+        raise ValueError(
+            located(
+                "Invalid argument to dtype: None.", attempt="lax.dtype(x) of an array, or 'float32'"
+            )
+        )
     if isinstance(x, type | str | np.dtype | dtypes.ExtendedDtype):
         found = dtypes.canonical(x)
         kinds = (np.number, np.bool_, dtypes.extended)
         if found != dtypes.float0 and not any(dtypes.issubdtype(found, kind) for kind in kinds):
-            raise TypeError(f"dtype {found} is not one that arrays have: only numbers and booleans")
+            raise TypeError(
+                located(
+                    f"dtype {found} is not one that arrays have: only numbers and booleans",
+                    attempt="'float32', 'int32', 'bool' and the like; NumPy's own functions for "
+                    "other dtypes",
+                )
+            )
         return found
     if not is_value(x):
-        raise TypeError(f"Cannot determine dtype of {x}")
+        raise TypeError(
+            located(f"Cannot determine dtype of {x}", attempt="numpy.asarray(x).dtype, or a number")
+        )
     return typeof(x).dtype
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
 from fornax.primitives import complex as complex_family
@@ -22,6 +21,7 @@ from fornax.primitives import elementwise as table
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.family import Elementwise
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class RoundingMethod(enum.IntEnum):
@@ -120,7 +120,12 @@ cbrt = _transcendental(table.cbrt_p, "Cube root of floats.")
 def integer_pow(x: Any, y: int) -> Any:
     """x to a static integer power. Integers take powers that are not negative (TypeError)."""
     if y < 0 and dtypes.is_integer(typeof(x).dtype):
-        raise TypeError(f"Integers cannot be raised to negative powers, got integer_pow(x, {y})")
+        raise TypeError(
+            located(
+                f"Integers cannot be raised to negative powers, got integer_pow(x, {y})",
+                attempt="x.astype(float) first, or 1 / x",
+            )
+        )
     return table.integer_pow_p.bind(x, y=int(y))[0]
 
 
@@ -214,8 +219,11 @@ def conj(x: Any) -> Any:
     dtype = typeof(x).dtype
     if dtype in (dtypes.float16, dtypes.bfloat16):
         raise TypeError(
-            f"conj does not accept dtype {dtype}. Accepted dtypes are subtypes of float32, "
-            "float64, complexfloating."
+            located(
+                f"conj does not accept dtype {dtype}. Accepted dtypes are subtypes of float32, "
+                "float64, complexfloating.",
+                attempt="x.astype('float32'), or leave out conj, which changes nothing of integers",
+            )
         )
     return complex_family.conj_p.bind(x, input_dtype=dtype)[0]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim
-from fornax.ir.source import located
 from fornax.ir.static import static_integers
 from fornax.ir.types import ArrayType, typeof
 from fornax.lax.shapes import canonical_axis
@@ -29,6 +28,7 @@ from fornax.primitives.windows import (
     fill_constant,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.stage import stage
 
 __all__ = [
@@ -250,12 +250,20 @@ def scatter_apply(
     type = ArrayType((), typeof(operand).dtype)
     program = stage(lambda old, _: [func(old)], [type, type], getattr(func, "__name__", ""))
     if program.consts:
-        raise NotImplementedError("scatter_apply: func must not close over arrays")
+        raise NotImplementedError(
+            located(
+                "scatter_apply: func must not close over arrays",
+                attempt="give the array as part of the updates, or close over a number",
+            )
+        )
     (out,) = program.out_types
     if out.shape or out.dtype != type.dtype:
         raise TypeError(
-            f"scatter_apply: func must give {type.short()} for {type.short()}, it gives "
-            f"{out.short()}"
+            located(
+                f"scatter_apply: func must give {type.short()} for {type.short()}, it gives "
+                f"{out.short()}",
+                attempt=f"astype({type.dtype.name!r}) on the result of func",
+            )
         )
     updates = broadcast_in_dim(np.zeros((), type.dtype)[()], _integers(update_shape), ())
     return _scatter_with(
@@ -270,8 +278,11 @@ def index_take(src: Any, idxs: Sequence[Any], axes: Sequence[int]) -> Any:
     axes = tuple(canonical_axis(a, len(shape)) for a in axes)
     if len(idxs) != len(axes) or not axes or any(typeof(i).ndim != 1 for i in idxs):
         raise TypeError(
-            f"index_take: one vector of indices for each axis is needed, got {len(idxs)} for "
-            f"axes {axes}"
+            located(
+                f"index_take: one vector of indices for each axis is needed, got {len(idxs)} for "
+                f"axes {axes}",
+                attempt="one entry in idxs for each of axes",
+            )
         )
     count = typeof(idxs[0]).shape[0]
     columns = [

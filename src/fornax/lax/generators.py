@@ -9,6 +9,7 @@ from fornax.ir.requested import requested
 from fornax.lax.shapes import sizes
 from fornax.primitives.bit_generator import RandomAlgorithm, rng_bit_generator_p, rng_uniform_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["RandomAlgorithm", "rng_bit_generator", "rng_uniform"]
 
@@ -30,7 +31,12 @@ def rng_bit_generator(
     shape = (shape,) if isinstance(shape, int) else shape
     chosen = requested(dtype)
     if chosen not in (dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64):
-        raise TypeError(f"rng_bit_generator: unsupported dtype {chosen.name}")
+        raise TypeError(
+            located(
+                f"rng_bit_generator: unsupported dtype {chosen.name}",
+                attempt="'uint32', and bitcast or random.bits for others",
+            )
+        )
     state, bits = rng_bit_generator_p.bind(
         key, shape=sizes(shape), dtype=chosen, algorithm=RandomAlgorithm(algorithm),
         out_sharding=out_sharding,

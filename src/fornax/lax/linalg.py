@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fornax.ir.basis import add
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.broadcasting import broadcast_in_dim
 from fornax.lax.polar import qdwh
@@ -33,6 +32,7 @@ from fornax.primitives.linalg.svd import svd_p
 from fornax.primitives.linalg.triangular import triangular_solve_p
 from fornax.primitives.linalg.tridiagonal_solve import tridiagonal_solve_p
 from fornax.primitives.linalg.updates import cholesky_update_p, lu_pivots_to_permutation_p
+from fornax.source import located
 
 __all__ = [
     "EigImplementation", "EighImplementation", "SvdAlgorithm", "cholesky", "cholesky_p",
@@ -97,7 +97,12 @@ def eigh(
     all. implementation: only QR, which is the default. Raises NotImplementedError for others.
     """
     if implementation not in (None, EighImplementation.QR):
-        raise NotImplementedError(f"{implementation} is not supported on a CPU")
+        raise NotImplementedError(
+            located(
+                f"{implementation} is not supported on a CPU",
+                attempt="implementation=None, which is LAPACK here",
+            )
+        )
     n = typeof(x).shape[-1] if typeof(x).ndim else 0
     if subset_by_index not in (None, (0, n)):
         raise NotImplementedError(
@@ -130,7 +135,12 @@ def eig(
         )
         implementation = EigImplementation.MAGMA if use_magma else EigImplementation.LAPACK
     if implementation not in (None, EigImplementation.LAPACK):
-        raise ValueError("Only the lapack implementation is supported on CPU.")
+        raise ValueError(
+            located(
+                "Only the lapack implementation is supported on CPU.",
+                attempt="implementation=None, which is LAPACK here",
+            )
+        )
     return eig_p.bind(
         x, compute_left_eigenvectors=bool(compute_left_eigenvectors),
         compute_right_eigenvectors=bool(compute_right_eigenvectors),
@@ -158,13 +168,28 @@ def svd(x, *, full_matrices=True, compute_uv=True, subset_by_index=None, algorit
     algorithm: what LAPACK has; NotImplementedError for JACOBI and POLAR.
     """
     if algorithm in (SvdAlgorithm.JACOBI, SvdAlgorithm.POLAR):
-        raise NotImplementedError(f"{algorithm} is not supported on a CPU")
+        raise NotImplementedError(
+            located(
+                f"{algorithm} is not supported on a CPU",
+                attempt="algorithm=None, which is LAPACK's here",
+            )
+        )
     least = min(typeof(x).shape[-2:], default=0)
     if subset_by_index is not None:
         if full_matrices and subset_by_index != (0, least):
-            raise ValueError("full_matrices and subset_by_index cannot both be set")
+            raise ValueError(
+                located(
+                    "full_matrices and subset_by_index cannot both be set",
+                    attempt="full_matrices=False",
+                )
+            )
         if not 0 <= subset_by_index[0] <= subset_by_index[1] <= least:
-            raise ValueError(f"svd: {subset_by_index=} is not within (0, {least})")
+            raise ValueError(
+                located(
+                    f"svd: {subset_by_index=} is not within (0, {least})",
+                    attempt=f"(0, {least}), and slice the results",
+                )
+            )
     found = svd_p.bind(x, full_matrices=bool(full_matrices), compute_uv=bool(compute_uv))
     if subset_by_index is not None and not (full_matrices and compute_uv):
         start, stop = subset_by_index
@@ -248,7 +273,12 @@ def schur(
     Raises NotImplementedError for sort_eig_vals, ValueError for matrices that are not square.
     """
     if sort_eig_vals:
-        raise NotImplementedError("The sort feature of LAPACK's gees routine is not implemented.")
+        raise NotImplementedError(
+            located(
+                "The sort feature of LAPACK's gees routine is not implemented.",
+                attempt="sort_eig_vals=False, and order the eigenvalues yourself",
+            )
+        )
     return schur_p.bind(
         x, compute_schur_vectors=bool(compute_schur_vectors), sort_eig_vals=False,
         select_callable=select_callable,
@@ -272,7 +302,12 @@ def tridiagonal_solve(dl, d, du, b, *, perturb_singular=False):
     Raises TypeError for shapes that do not fit, NotImplementedError for perturb_singular.
     """
     if perturb_singular:
-        raise NotImplementedError("perturb_singular=True is not supported on this platform.")
+        raise NotImplementedError(
+            located(
+                "perturb_singular=True is not supported on this platform.",
+                attempt="perturb_singular=False, with a small number added to the diagonal",
+            )
+        )
     return tridiagonal_solve_p.bind(dl, d, du, b, perturb_singular=False)[0]
 
 

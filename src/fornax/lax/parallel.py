@@ -25,6 +25,7 @@ from fornax.primitives.reduce import reduce_max_p, reduce_min_p
 from fornax.primitives.shape import reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
            "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes"]  # fmt: skip
@@ -35,7 +36,9 @@ def _names(axis_name: Any) -> tuple:
     for name in names:
         named_axis_size(name)
     if len(set(names)) != len(names):
-        raise ValueError(f"a named axis appears twice in {axis_name!r}")
+        raise ValueError(
+            located(f"a named axis appears twice in {axis_name!r}", attempt="each name once")
+        )
     return names
 
 
@@ -45,8 +48,11 @@ def _only_names(axis_name: Any) -> tuple:
     for axis in given:
         if isinstance(axis, int):
             raise ValueError(
-                f"axis {axis} is out of bounds: only psum, pmax and pmin take dimensions of arrays "
-                f"beside names of axes, got {axis_name!r}"
+                located(
+                    f"axis {axis} is out of bounds: only psum, pmax and pmin take dimensions of "
+                    f"arrays beside names of axes, got {axis_name!r}",
+                    attempt="names only",
+                )
             )
     return _names(axis_name)
 
@@ -55,7 +61,12 @@ def _one(name: str, axis_name: Any) -> Any:
     """A single axis name."""
     names = _only_names(axis_name)
     if len(names) != 1:
-        raise TypeError(f"{name} takes a single axis name, got {axis_name!r}")
+        raise TypeError(
+            located(
+                f"{name} takes a single axis name, got {axis_name!r}",
+                attempt="one call for each name",
+            )
+        )
     return names[0]
 
 
@@ -96,7 +107,12 @@ def _reduced(primitive: Any, x: Any, axis_name: Any, groups: Any) -> Any:
     names, numbers = _named_and_numbered(axis_name)
     groups = None if groups is None else tuple(map(tuple, groups))
     if numbers and groups is not None:
-        raise ValueError("axis_index_groups only supported for sums over just named axes")
+        raise ValueError(
+            located(
+                "axis_index_groups only supported for sums over just named axes",
+                attempt="names only, and numpy.sum over dimensions of the array before or after",
+            )
+        )
 
     def reduce(leaf: Any) -> Any:
         if numbers:
@@ -163,7 +179,11 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     for what, ends in (("sources", [a for a, _ in pairs]), ("destinations", [b for _, b in pairs])):
         if len(set(ends)) != len(ends) or any(not 0 <= e < size for e in ends):
             raise ValueError(
-                f"ppermute {what} must be distinct examples of 0 … {size - 1}, got {ends}"
+                located(
+                    f"ppermute {what} must be distinct examples of 0 … {size - 1}, got {ends}",
+                    attempt="pairs (source, destination) in which each index comes once on "
+                    "either side",
+                )
             )
     return pytree.tree_map(
         lambda leaf: collectives.ppermute_p.bind(leaf, axis_name=name, perm=pairs)[0], x
@@ -174,7 +194,12 @@ def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     """Example i gets the value of example `perm[i]`. Raises ValueError for no permutation."""
     size = axis_size(axis_name)
     if sorted(perm) != list(range(size)):
-        raise ValueError(f"`perm` does not represent a permutation: {perm}")
+        raise ValueError(
+            located(
+                f"`perm` does not represent a permutation: {perm}",
+                attempt="each of 0 to the size of the axis - 1 once",
+            )
+        )
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)), strict=True)))
 
 
@@ -182,7 +207,12 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
     """The value that example `source` has. Raises ValueError if there is no such example."""
     size = axis_size(axis_name)
     if not 0 <= source < size:
-        raise ValueError(f"pbroadcast source {source} is not one of {size} examples")
+        raise ValueError(
+            located(
+                f"pbroadcast source {source} is not one of {size} examples",
+                attempt=f"a source from 0 to {size - 1}",
+            )
+        )
 
     def picked(leaf: Any) -> Any:
         return squeeze(slice_in(all_gather(leaf, axis_name), 0, source, source + 1), (0,))
@@ -192,7 +222,12 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
 
 def _canonical(axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for array of dimension {ndim}")
+        raise ValueError(
+            located(
+                f"axis {axis} is out of bounds for array of dimension {ndim}",
+                attempt=f"an axis from {-ndim} to {ndim - 1}",
+            )
+        )
     return axis % ndim
 
 

@@ -25,6 +25,7 @@ from fornax.primitives.linalg.cholesky import cholesky_p
 from fornax.primitives.linalg.qr import qr_p
 from fornax.primitives.linalg.triangular import triangular_solve
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["qdwh"]
 
@@ -53,9 +54,19 @@ def qdwh(
     """
     shape = typeof(x).shape
     if len(shape) != 2:
-        raise ValueError(f"qdwh takes one matrix, got shape {shape}")
+        raise ValueError(
+            located(
+                f"qdwh takes one matrix, got shape {shape}",
+                attempt="vmap(lax.linalg.qdwh) for stacks of matrices",
+            )
+        )
     if shape[0] < shape[1]:
-        raise ValueError("The input matrix of shape M x N must have M >= N.")
+        raise ValueError(
+            located(
+                "The input matrix of shape M x N must have M >= N.",
+                attempt="the matrix transposed, and the results transposed back",
+            )
+        )
     limit = 10 if max_iterations is None else int(max_iterations)
     if dynamic_shape is not None:
         x = _inside(x, dynamic_shape, 0)

@@ -10,11 +10,11 @@ import numpy as np
 
 from fornax import settings
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
 from fornax.primitives.dot import dot_general_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "DotAlgorithm",
@@ -157,9 +157,12 @@ def canonical_precision(precision: PrecisionLike) -> Any:
         if all(isinstance(p, str) and p in _SPELLINGS for p in precision):
             return _SPELLINGS[precision[0]], _SPELLINGS[precision[1]]
     raise ValueError(
-        f"Precision argument must be one of None, a string ({', '.join(_SPELLINGS)}, or the name "
-        "of a lax.DotAlgorithmPreset), a lax.Precision value, a tuple of two of those, a "
-        f"lax.DotAlgorithmPreset or a lax.DotAlgorithm; but got {precision!r}."
+        located(
+            f"Precision argument must be one of None, a string ({', '.join(_SPELLINGS)}, or the "
+            "name of a lax.DotAlgorithmPreset), a lax.Precision value, a tuple of two of those, "
+            f"a lax.DotAlgorithmPreset or a lax.DotAlgorithm; but got {precision!r}.",
+            attempt="precision='highest', or None",
+        )
     )
 
 
@@ -230,7 +233,12 @@ def dot(
     if dimension_numbers is None:
         left, right = typeof(lhs).shape, typeof(rhs).shape
         if not (1 <= len(left) <= 2 and 1 <= len(right) <= 2 and left[-1] == right[0]):
-            raise TypeError(f"Incompatible shapes for dot: got {left} and {right}.")
+            raise TypeError(
+                located(
+                    f"Incompatible shapes for dot: got {left} and {right}.",
+                    attempt="x.T, so that the last dimension of the left is the first of the right",
+                )
+            )
         dimension_numbers = (((len(left) - 1,), (0,)), ((), ()))
     return dot_general(
         lhs, rhs, dimension_numbers, precision, preferred_element_type, out_sharding=out_sharding
@@ -241,9 +249,19 @@ def batch_matmul(lhs: Any, rhs: Any, precision: PrecisionLike = None) -> Any:
     """Matrix products of two stacks of matrices with equal leading dimensions."""
     left, right = typeof(lhs).shape, typeof(rhs).shape
     if len(left) < 2 or len(right) < 2:
-        raise ValueError(f"Arguments to batch_matmul must be at least 2D, got {left}, {right}")
+        raise ValueError(
+            located(
+                f"Arguments to batch_matmul must be at least 2D, got {left}, {right}",
+                attempt="x[None, :] or x[:, None]",
+            )
+        )
     if len(left) != len(right):
-        raise ValueError(f"Arguments to batch_matmul must have same ndim, got {left}, {right}")
+        raise ValueError(
+            located(
+                f"Arguments to batch_matmul must have same ndim, got {left}, {right}",
+                attempt="x[None] for the one with fewer dimensions; numpy.matmul broadcasts them",
+            )
+        )
     batch = tuple(range(len(left) - 2))
     numbers = (((len(left) - 1,), (len(left) - 2,)), (batch, batch))
     return dot_general(lhs, rhs, numbers, precision)

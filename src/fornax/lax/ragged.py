@@ -7,6 +7,7 @@ from typing import Any
 from fornax.ir.requested import requested
 from fornax.lax.products import PrecisionLike, chosen_precision
 from fornax.primitives.ragged_dot import RaggedDotDimensionNumbers, ragged_dot_general_p
+from fornax.source import located
 
 __all__ = ["RaggedDotDimensionNumbers", "ragged_dot", "ragged_dot_general"]
 
@@ -52,7 +53,7 @@ def ragged_dot_general(
     """
     if group_offset is not None:
         raise NotImplementedError(
-            "Unimplemented group_offset support.\n  try:   slice group_sizes and rhs"
+            located("Unimplemented group_offset support.", attempt="slice group_sizes and rhs")
         )
     return ragged_dot_general_p.bind(
         lhs, rhs, group_sizes, ragged_dot_dimension_numbers=ragged_dot_dimension_numbers,

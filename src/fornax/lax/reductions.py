@@ -23,6 +23,7 @@ from fornax.primitives import reduce as family
 from fornax.primitives.combine import reduce_p
 from fornax.primitives.family import LOGICAL, category
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "argmax",
@@ -51,7 +52,10 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -
     """Sum over `axes`; float16 and bfloat16 are summed in float32. TypeError for booleans."""
     if typeof(operand).dtype == dtypes.bool_:
         raise TypeError(
-            "reduce_sum does not accept dtype bool. Accepted dtypes are subtypes of number."
+            located(
+                "reduce_sum does not accept dtype bool. Accepted dtypes are subtypes of number.",
+                attempt="x.astype(int), or reduce_or",
+            )
         )
     return reduce_sum_p.bind(operand, axes=_axes(axes))[0]
 
@@ -70,7 +74,10 @@ def _logical(primitive: family.Reduction, line: str) -> Callable:
         dtype = typeof(operand).dtype
         if (category(dtype) or "?") not in LOGICAL:
             raise TypeError(
-                f"logical reduction requires operand dtype bool or int, got {dtype.name}."
+                located(
+                    f"logical reduction requires operand dtype bool or int, got {dtype.name}.",
+                    attempt="x != 0, or x.astype(int)",
+                )
             )
         return primitive.bind(operand, axes=_axes(axes))[0]
 
@@ -116,30 +123,48 @@ def reduce(
     leaves, structure = pytree.tree_flatten(operands)
     starts, start_structure = pytree.tree_flatten(init_values)
     if not leaves:
-        raise ValueError("reduce must have at least one operand.")
+        raise ValueError(
+            located(
+                "reduce must have at least one operand.",
+                attempt="reduce(x, init, function, dimensions)",
+            )
+        )
     if structure != start_structure:
         raise ValueError(
-            "Operands must have the same tree structure as init_values: "
-            f"{structure} vs. {start_structure}"
+            located(
+                "Operands must have the same tree structure as init_values: "
+                f"{structure} vs. {start_structure}",
+                attempt="an initial value for each operand, in the same containers",
+            )
         )
     dimensions = _axes(dimensions)
     shapes = [typeof(s).shape for s in starts]
     if any(shapes):
-        raise ValueError(f"reduce found non-scalar initial value: {shapes}")
+        raise ValueError(
+            located(
+                f"reduce found non-scalar initial value: {shapes}",
+                attempt="one number for each operand; add an array to the result",
+            )
+        )
     types = [ArrayType((), typeof(x).dtype) for x in leaves]
     scalars = pytree.tree_unflatten(structure, types)
     traced = trace_types(computation, (scalars, scalars), "reduce")
     program = traced.jaxpr
     if len(program.outputs) != len(leaves):
         raise ValueError(
-            f"reduce: the computation of {len(leaves)} operands must give as many results, got "
-            f"{len(program.outputs)}"
+            located(
+                f"reduce: the computation of {len(leaves)} operands must give as many results, "
+                f"got {len(program.outputs)}",
+                attempt="return one value for each operand",
+            )
         )
     if program.consts:
         raise NotImplementedError(
-            "Reduction computations can't close over Tracers or arrays.\n"
-            "  why:   the computation is a program of scalars, of its arguments alone\n"
-            "  try:   close over numbers, or give the array as another operand"
+            located(
+                "Reduction computations can't close over Tracers or arrays.",
+                why="the computation is a program of scalars, of its arguments alone",
+                attempt="close over numbers, or give the array as another operand",
+            )
         )
     whole = _whole_reduction(program)
     if whole is not None:

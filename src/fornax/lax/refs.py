@@ -8,6 +8,7 @@ from typing import Any
 from fornax.api.stages import Traced
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.ref import Ref
+from fornax.source import located
 from fornax.transforms.programs import remembered
 
 __all__ = ["joined_refs", "reading_refs", "with_carried_refs", "with_refs", "write_refs"]
@@ -58,7 +59,12 @@ def reading_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
         return jaxpr
     count = len(jaxpr.inputs) - len(refs)
     if jaxpr.outputs[1:] != jaxpr.inputs[count:]:
-        raise ValueError("cond_fun of while_loop must not write to a mutable reference")
+        raise ValueError(
+            located(
+                "cond_fun of while_loop must not write to a mutable reference",
+                attempt="write in body_fun, and carry what the condition needs",
+            )
+        )
     return remembered(
         jaxpr,
         ("without results for references",),

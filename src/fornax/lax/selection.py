@@ -15,6 +15,7 @@ from fornax.primitives.complex import real_p
 from fornax.primitives.select import clamp_p, select_n_p
 from fornax.pytree import tree_map
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "bitcast_convert_type",
@@ -34,15 +35,28 @@ def select_n(which: Any, *cases: Any) -> Any:
     one shape and dtype. Raises TypeError for operands that do not fit.
     """
     if not cases:
-        raise ValueError("select_n() must have at least one case")
+        raise ValueError(
+            located(
+                "select_n() must have at least one case",
+                attempt="select_n(which, case, other_case)",
+            )
+        )
     shapes = [typeof(c).shape for c in cases]
     if any(s != shapes[0] for s in shapes):
-        raise TypeError(f"select cases must have the same shapes, got [{_listed(shapes)}].")
+        raise TypeError(
+            located(
+                f"select cases must have the same shapes, got [{_listed(shapes)}].",
+                attempt="numpy.where, which broadcasts, or lax.broadcast",
+            )
+        )
     shape = typeof(which).shape
     if shape not in ((), shapes[0]):
         raise TypeError(
-            "select `which` must be scalar or have the same shape as cases, got `which` shape "
-            f"{shape} but case shape {shapes[0]}."
+            located(
+                "select `which` must be scalar or have the same shape as cases, got `which` shape "
+                f"{shape} but case shape {shapes[0]}.",
+                attempt="numpy.where, which broadcasts, or a scalar `which`",
+            )
         )
     return select_n_p.bind(which, *cases)[0]
 
@@ -63,8 +77,11 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
         bound_shape = typeof(bound).shape
         if bound_shape not in ((), shape):
             raise TypeError(
-                f"clamp requires {name}.shape == operand.shape or {name}.shape == (), got "
-                f"{name}.shape={bound_shape}, operand.shape={shape}."
+                located(
+                    f"clamp requires {name}.shape == operand.shape or {name}.shape == (), got "
+                    f"{name}.shape={bound_shape}, operand.shape={shape}.",
+                    attempt="numpy.clip, which broadcasts, or lax.broadcast_in_dim",
+                )
             )
     return clamp_p.bind(min, x, max)[0]
 

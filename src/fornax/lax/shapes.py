@@ -11,13 +11,13 @@ from typing import Any
 from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.primitives import concatenate as _concatenate
 from fornax.primitives import iota as _iota
 from fornax.primitives import pad as _pad
 from fornax.primitives import shape as _shape
+from fornax.source import located
 
 __all__ = [
     "broadcasted_iota",
@@ -87,8 +87,11 @@ def reshape(
         rank = typeof(operand).ndim
         if sorted(dimensions) != list(range(rank)):
             raise TypeError(
-                "reshape dimensions must be a permutation of operand dimensions, got dimensions "
-                f"{dimensions} for shape {typeof(operand).shape}."
+                located(
+                    "reshape dimensions must be a permutation of operand dimensions, got "
+                    f"dimensions {dimensions} for shape {typeof(operand).shape}.",
+                    attempt="each of the dimensions once, or transpose first",
+                )
             )
         operand = _transpose(operand, dimensions)
     return _shape.reshape(operand, sizes(new_sizes))
@@ -102,7 +105,9 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     rank = typeof(array).ndim
     dimensions = tuple(canonical_axis(d, rank) for d in dimensions)
     if len(set(dimensions)) != len(dimensions):
-        raise ValueError(f"dimensions are not unique: {dimensions}")
+        raise ValueError(
+            located(f"dimensions are not unique: {dimensions}", attempt="name each dimension once")
+        )
     return _shape.squeeze(array, tuple(sorted(dimensions)))
 
 
@@ -114,7 +119,12 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
     rank = typeof(array).ndim + len(dimensions)
     places = {canonical_axis(d, rank) for d in dimensions}
     if len(places) != len(dimensions):
-        raise ValueError(f"repeated axis in lax.expand_dims: {tuple(dimensions)}")
+        raise ValueError(
+            located(
+                f"repeated axis in lax.expand_dims: {tuple(dimensions)}",
+                attempt="each position once",
+            )
+        )
     return _shape.expand_dims(array, tuple(sorted(places)))
 
 
@@ -164,7 +174,12 @@ def concatenate(operands: Sequence[Any], dimension: int) -> Any:
     """
     operands = list(operands)
     if not operands:
-        raise ValueError("concatenate requires a non-empty sequences of arrays")
+        raise ValueError(
+            located(
+                "concatenate requires a non-empty sequences of arrays",
+                attempt="ask whether the list is empty first, or lax.full for an empty array",
+            )
+        )
     dimension = static_integer(dimension, "dimension")
     return _concatenate.concatenate_p.bind(*operands, dimension=dimension)[0]
 
@@ -173,7 +188,12 @@ def stack(operands: Sequence[Any], axis: int = 0) -> Any:
     """Arrays of one shape and dtype side by side along a new dimension `axis` of the result."""
     operands = list(operands)
     if not operands:
-        raise ValueError("stack requires a non-empty sequence of arrays")
+        raise ValueError(
+            located(
+                "stack requires a non-empty sequence of arrays",
+                attempt="ask whether the list is empty first",
+            )
+        )
     axis = canonical_axis(axis, typeof(operands[0]).ndim + 1)
     return concatenate([_shape.expand_dims(x, (axis,)) for x in operands], axis)
 
@@ -190,7 +210,12 @@ def tile(operand: Any, reps: Sequence[int]) -> Any:
     """`operand` repeated `reps[d]` times along every dimension d."""
     shape, reps = typeof(operand).shape, sizes(reps)
     if len(reps) != len(shape):
-        raise ValueError(f"tile needs one number per dimension, got reps={reps} for shape {shape}")
+        raise ValueError(
+            located(
+                f"tile needs one number per dimension, got reps={reps} for shape {shape}",
+                attempt=f"{len(shape)} numbers; numpy.tile fills in ones",
+            )
+        )
     spread = [part for pair in zip(reps, shape, strict=True) for part in pair]
     repeated = _broadcast_in_dim(operand, spread, range(1, 2 * len(shape), 2))
     return _shape.reshape(repeated, [r * n for r, n in zip(reps, shape, strict=True)])

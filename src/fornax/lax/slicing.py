@@ -25,6 +25,7 @@ from fornax.primitives.select import where
 from fornax.primitives.shape import reshape, squeeze
 from fornax.primitives.windows import wide_index
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "dynamic_index_in_dim",
@@ -86,7 +87,12 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     index, n = static_integer(index, "index"), shape[axis]
     place = index + n if index < 0 else index
     if not 0 <= place < n:
-        raise IndexError(f"index {index} is out of bounds for axis {axis} with size {n}")
+        raise IndexError(
+            located(
+                f"index {index} is out of bounds for axis {axis} with size {n}",
+                attempt=f"an index from {-n} to {n - 1}",
+            )
+        )
     piece = slice_in_dim(operand, place, place + 1, 1, axis)
     return piece if keepdims else squeeze(piece, (axis,))
 
@@ -100,22 +106,31 @@ def _start_indices(
     if isinstance(starts, _native.Array | np.ndarray | Tracer):
         if typeof(starts).ndim != 1:
             raise ValueError(
-                f"start indices must be a one-dimensional array, got {typeof(starts).short()}"
+                located(
+                    f"start indices must be a one-dimensional array, got {typeof(starts).short()}",
+                    attempt="a tuple of scalars, or a vector of integers",
+                )
             )
         count = typeof(starts).shape[0]
         starts = [squeeze(_slice.slice_(starts, (i,), (i + 1,)), (0,)) for i in range(count)]
     starts = list(starts)
     if len(starts) != len(shape):
         raise ValueError(
-            "Length of slice indices must match number of operand dimensions "
-            f"({len(starts)} vs {shape})"
+            located(
+                "Length of slice indices must match number of operand dimensions "
+                f"({len(starts)} vs {shape})",
+                attempt="one index for each of the dimensions",
+            )
         )
     types = [typeof(s) for s in starts]
     strong = {t.dtype for s, t in zip(starts, types, strict=True) if not t.weak_type}
     if len(strong) > 1 or not all(dtypes.is_integer(t.dtype) for t in types):
         names = ", ".join(dtypes.short_name(t.dtype) for t in types)
         raise TypeError(
-            f"index arguments to {name} must be integers of the same type, got: {names}"
+            located(
+                f"index arguments to {name} must be integers of the same type, got: {names}",
+                attempt="i.astype(int) for all of them",
+            )
         )
     dtype = strong.pop() if strong else dtypes.int32
     if dtype.itemsize < 4:
@@ -240,8 +255,12 @@ def dynamic_update_index_in_dim(
     if len(shape) != rank:
         if len(shape) + 1 != rank:
             raise TypeError(
-                f"update of shape {shape} does not fit one element along axis {axis} of an operand "
-                f"of shape {typeof(operand).shape}"
+                located(
+                    f"update of shape {shape} does not fit one element along axis {axis} of an "
+                    f"operand of shape {typeof(operand).shape}",
+                    attempt="lax.squeeze or reshape, so that the update is one element along the "
+                    "axis",
+                )
             )
         update = reshape(update, (*shape[:axis], 1, *shape[axis:]))
     return dynamic_update_slice_in_dim(

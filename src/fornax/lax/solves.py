@@ -16,6 +16,7 @@ from fornax.api.tracing import trace_types
 from fornax.ir.evaluate import evaluate
 from fornax.ir.types import typeof
 from fornax.primitives.linear_solve import System, linear_solve_p
+from fornax.source import located
 
 __all__ = ["custom_linear_solve", "custom_root"]
 
@@ -32,18 +33,30 @@ def _check_tree(name: str, expected: str, traced: Traced, like: Any, has_aux: bo
         children = pytree.treedef_children(found)
         if len(children) != 2 or pytree.treedef_is_leaf(found):
             raise ValueError(
-                f"{name}() produced a pytree with structure {found}, but a pair (solution, "
-                "auxiliary) is expected with has_aux=True"
+                located(
+                    f"{name}() produced a pytree with structure {found}, but a pair (solution, "
+                    "auxiliary) is expected with has_aux=True",
+                    attempt="return solution, auxiliary, or leave has_aux out",
+                )
             )
         found = children[0]
     if found != structure:
         raise TypeError(
-            f"{name}() output pytree structure must match {expected}, got {found} and {structure}"
+            located(
+                f"{name}() output pytree structure must match {expected}, got {found} and "
+                f"{structure}",
+                attempt="return the containers that b has",
+            )
         )
     shapes = [t.shape for t in traced.jaxpr.out_types[: found.num_leaves]]
     wanted = [t.shape for t in pytree.tree_leaves(like)]
     if shapes != wanted:
-        raise ValueError(f"{name}() output shapes must match {expected}, got {shapes} and {wanted}")
+        raise ValueError(
+            located(
+                f"{name}() output shapes must match {expected}, got {shapes} and {wanted}",
+                attempt="return arrays of the shapes that b has",
+            )
+        )
 
 
 def custom_root(

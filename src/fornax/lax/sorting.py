@@ -10,6 +10,7 @@ from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
 from fornax.primitives.elementwise import neg_p
 from fornax.primitives.sort import sort_p, top_k_p
+from fornax.source import located
 
 __all__ = ["approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"]
 
@@ -29,9 +30,18 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
     several = isinstance(operand, Sequence)
     operands = tuple(operand) if several else (operand,)
     if not operands:
-        raise TypeError("Sort requires at least one operand")
+        raise TypeError(
+            located(
+                "Sort requires at least one operand", attempt="lax.sort((keys, values), num_keys=1)"
+            )
+        )
     if not 1 <= num_keys <= len(operands):
-        raise ValueError(f"{num_keys=} must be between 1 and len(operand)={len(operands)}")
+        raise ValueError(
+            located(
+                f"{num_keys=} must be between 1 and len(operand)={len(operands)}",
+                attempt="num_keys=1, the default",
+            )
+        )
     dimension = canonical_axis(dimension, typeof(operands[0]).ndim)
     outputs = sort_p.bind(
         *operands, dimension=dimension, is_stable=bool(is_stable), num_keys=num_keys

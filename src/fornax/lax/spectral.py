@@ -7,6 +7,7 @@ from typing import Any
 from fornax.ir.static import static_integers
 from fornax.primitives import fft as primitive
 from fornax.primitives.fft import FftType, fft_p
+from fornax.source import located
 
 __all__ = ["FftType", "fft", "fft_p"]
 
@@ -20,6 +21,8 @@ def fft(x: Any, fft_type: Any, fft_lengths: Any) -> Any:
     """
     if isinstance(fft_type, str):
         if fft_type not in FftType.__members__:
-            raise ValueError(f"unknown FFT type '{fft_type}'\n  try:   one of FFT IFFT RFFT IRFFT")
+            raise ValueError(
+                located(f"unknown FFT type '{fft_type}'", attempt="one of FFT IFFT RFFT IRFFT")
+            )
         fft_type = FftType[fft_type]
     return primitive.fft(x, FftType(fft_type), static_integers(fft_lengths, "fft_lengths"))

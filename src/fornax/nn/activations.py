@@ -23,6 +23,7 @@ from fornax.numpy.selection import clip, where
 from fornax.numpy.shaping import split
 from fornax.numpy.ufuncs import tanh
 from fornax.numpy.ufuncs.logarithms import logaddexp
+from fornax.source import located
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
@@ -218,7 +219,12 @@ def glu(x, axis=-1):
     x = _array("glu", x)
     axis = canonical_axis(axis, x.ndim)
     if x.shape[axis] % 2:
-        raise ValueError(f"axis size must be divisible by 2, got {x.shape[axis]} along axis {axis}")
+        raise ValueError(
+            located(
+                f"axis size must be divisible by 2, got {x.shape[axis]} along axis {axis}",
+                attempt="pad the axis by one, or another axis",
+            )
+        )
     first, second = split(x, 2, axis)
     return fnp.multiply(first, sigmoid(second))
 

@@ -11,6 +11,7 @@ from fornax import numpy as fnp
 from fornax.lax.selection import stop_gradient
 from fornax.nn.normalization import logsumexp, softmax
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["dot_product_attention"]
 
@@ -44,7 +45,12 @@ def dot_product_attention(
     Raises ValueError for shapes and dtypes that do not fit.
     """
     if implementation not in (None, "xla"):
-        raise ValueError(f"Unsupported implementation option: {implementation}")
+        raise ValueError(
+            located(
+                f"Unsupported implementation option: {implementation}",
+                attempt="implementation=None",
+            )
+        )
     out_shape = fnp.shape(query)
     query, key, value = (_four_dimensions(x) for x in (query, key, value))
     bias = None if bias is None else _four_dimensions(bias)
@@ -61,8 +67,11 @@ def dot_product_attention(
     steps, heads = query.shape[1:3]
     if heads % groups:
         raise ValueError(
-            "The number of query heads must be a multiple of key/value heads, but got "
-            f"{heads} vs {groups}"
+            located(
+                "The number of query heads must be a multiple of key/value heads, but got "
+                f"{heads} vs {groups}",
+                attempt="as many query heads as key heads, or a multiple of them",
+            )
         )
     scale = 1 / np.sqrt(width) if scale is None else scale
     # letters: Batch, query Time, key Size, key head K, query head of a group G, width H
@@ -99,12 +108,27 @@ def _check(name: str, x: Any, shape: Sequence[int | None], dtype: Any) -> None:
     if x is None:
         return
     if x.ndim != len(shape):
-        raise ValueError(f"{name} ndim should be {len(shape)}, but got {x.ndim}")
+        raise ValueError(
+            located(
+                f"{name} ndim should be {len(shape)}, but got {x.ndim}",
+                attempt=f"{name}[None] for a missing batch dimension",
+            )
+        )
     if dtype is not None and x.dtype != dtype:
-        raise ValueError(f"{name} dtype should be {dtype}, but got {x.dtype}")
+        raise ValueError(
+            located(
+                f"{name} dtype should be {dtype}, but got {x.dtype}",
+                attempt=f"{name}.astype({str(dtype)!r})",
+            )
+        )
     if any(n is not None and n != m for n, m in zip(shape, x.shape, strict=True)):
         wanted = [-1 if n is None else n for n in shape]
-        raise ValueError(f"{name} shape should be {wanted}: but got {x.shape}")
+        raise ValueError(
+            located(
+                f"{name} shape should be {wanted}: but got {x.shape}",
+                attempt="reshape or swapaxes: batch, length, heads, size of a head",
+            )
+        )
 
 
 def _allowed(

@@ -13,6 +13,7 @@ from fornax import random
 from fornax.ir.requested import requested
 from fornax.lax.shapes import sizes
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform",
@@ -98,8 +99,11 @@ def _fans(
     """How many inputs an output depends on, and how many outputs depend on an input."""
     if in_axis == -2 and len(shape) <= 1:
         raise ValueError(
-            f"Can't compute input and output sizes of a {len(shape)}-dimensional weights tensor "
-            "with default in_axis. Must be at least 2D or specify in_axis explicitly."
+            located(
+                f"Can't compute input and output sizes of a {len(shape)}-dimensional weights "
+                "tensor with default in_axis. Must be at least 2D or specify in_axis explicitly.",
+                attempt="in_axis=(), or a shape of two dimensions and reshape",
+            )
         )
     inputs, outputs = _product(shape, in_axis), _product(shape, out_axis)
     field = math.prod(shape) / inputs / outputs / _product(shape, batch_axis)
@@ -138,7 +142,12 @@ def variance_scaling(
         dtype = _dtype(dtype)
         fans = _fans(shape, in_axis, out_axis, batch_axis)
         if mode not in _DENOMINATORS:
-            raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
+            raise ValueError(
+                located(
+                    f"invalid mode for variance scaling initializer: {mode}",
+                    attempt="'fan_in', 'fan_out', 'fan_avg' or 'fan_geo_avg'",
+                )
+            )
         variance = fnp.array(scale / _DENOMINATORS[mode](*fans), dtype)
         is_complex = dtypes.is_complex(dtype)
         if distribution == "truncated_normal":
@@ -153,7 +162,12 @@ def variance_scaling(
             if is_complex:
                 return _complex_uniform(key, shape, dtype) * fnp.sqrt(variance)
             return random.uniform(key, shape, dtype, -1) * fnp.sqrt(3 * variance)
-        raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")
+        raise ValueError(
+            located(
+                f"invalid distribution for variance scaling initializer: {distribution}",
+                attempt="'normal', 'uniform' or 'truncated_normal'",
+            )
+        )
 
     return init
 
@@ -221,7 +235,12 @@ def orthogonal(scale=1.0, column_axis=-1, dtype=None) -> Initializer:
         shape = sizes(shape)
         dtype = _dtype(dtype)
         if len(shape) < 2:
-            raise ValueError("orthogonal initializer requires at least a 2D shape")
+            raise ValueError(
+                located(
+                    "orthogonal initializer requires at least a 2D shape",
+                    attempt="nn.initializers.normal() for vectors",
+                )
+            )
         columns = shape[column_axis]
         rows = math.prod(shape) // columns if columns else 0
         wide = rows < columns
@@ -248,10 +267,22 @@ def delta_orthogonal(scale=1.0, column_axis=-1, dtype=None) -> Initializer:
         shape = sizes(shape)
         dtype = _dtype(dtype)
         if len(shape) not in (3, 4, 5):
-            raise ValueError("Delta orthogonal initializer requires a 3D, 4D or 5D shape.")
+            raise ValueError(
+                located(
+                    "Delta orthogonal initializer requires a 3D, 4D or 5D shape.",
+                    attempt="nn.initializers.orthogonal() for dense layers, or a window "
+                    "dimension of size 1",
+                )
+            )
         inputs, outputs = shape[-2:]
         if outputs < inputs:
-            raise ValueError("`fan_in` must be less or equal than `fan_out`.")
+            raise ValueError(
+                located(
+                    "`fan_in` must be less or equal than `fan_out`.",
+                    attempt="at least as many output as input channels, or "
+                    "nn.initializers.orthogonal()",
+                )
+            )
         matrix = orthogonal(scale, column_axis, dtype)(key, (outputs, outputs))
         centre = tuple((n - 1) // 2 for n in shape[:-2])
         return fnp.zeros(shape, dtype).at[centre].set(matrix[:inputs])

@@ -25,6 +25,7 @@ from fornax.numpy.promotion import as_dtype, check, promote_inexact
 from fornax.numpy.selection import clip, where
 from fornax.numpy.shaping import broadcast_to, squeeze
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "standardize"]
 
@@ -143,7 +144,12 @@ def standardize(
             squares = reductions.mean(fnp.square(x), axis, keepdims=True, where=where)
             variance = clip(fnp.subtract(squares, fnp.square(mean)), 0)
         else:
-            raise ValueError(f"Unknown algorithm '{algorithm}'. Expected 'fast' or 'stable'.")
+            raise ValueError(
+                located(
+                    f"Unknown algorithm '{algorithm}'. Expected 'fast' or 'stable'.",
+                    attempt="algorithm='stable'",
+                )
+            )
     return fnp.multiply(fnp.subtract(x, mean), rsqrt(fnp.add(variance, epsilon)))
 
 
@@ -168,8 +174,11 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
         size = axis_size(axis)
         if size != num_classes:
             raise ValueError(
-                f"Expected num_classes to match the size of axis {axis}, but {num_classes} != "
-                f"{size}"
+                located(
+                    f"Expected num_classes to match the size of axis {axis}, but {num_classes} != "
+                    f"{size}",
+                    attempt=f"num_classes={size}, the size of the axis",
+                )
             ) from None
         return as_dtype(fnp.equal(x, axis_index(axis)), dtype)
     shape = [1] * x.ndim

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.runtime.key_array import KeyArray
+from fornax.source import located
 
 Array = _native.Array
 _ACCEPTED = (

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
 from fornax.lax.gathering import scatter_apply
@@ -46,6 +45,7 @@ from fornax.primitives.scatter import (
 from fornax.primitives.shape import expand_dims, reshape, rev
 from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["put_along_axis"]
 
@@ -317,8 +317,11 @@ def _updated(
     shape = plan.result_shape()
     if len(typeof(values).shape) > len(shape):
         raise ValueError(
-            f"Cannot broadcast to shape with fewer dimensions: arr_shape={typeof(values).shape} "
-            f"shape={shape}"
+            located(
+                "Cannot broadcast to shape with fewer dimensions: "
+                f"arr_shape={typeof(values).shape} shape={shape}",
+                attempt=f"sum or squeeze the values down to at most {len(shape)} dimensions",
+            )
         )
     values = broadcast_to(values, shape)
     operand = x if dtype == x_type.dtype else convert_element_type(x, dtype, False)
@@ -437,19 +440,30 @@ def put_along_axis(
     positions = typeof(indices)
     if positions.ndim != len(shape):
         raise ValueError(
-            "put_along_axis arguments 'arr' and 'indices' must have same ndim. Got "
-            f"arr.ndim={len(shape)} and indices.ndim={positions.ndim}."
+            located(
+                "put_along_axis arguments 'arr' and 'indices' must have same ndim. Got "
+                f"arr.ndim={len(shape)} and indices.ndim={positions.ndim}.",
+                attempt=f"indices[..., None] or expand_dims, until both have {len(shape)} "
+                "dimensions",
+            )
         )
     if not dtypes.is_integer(positions.dtype):
         raise TypeError(
-            f"Indexer must have integer or boolean type, got indexer with type {positions.dtype}"
+            located(
+                "Indexer must have integer or boolean type, got indexer with type "
+                f"{positions.dtype}",
+                attempt="indices.astype(int)",
+            )
         )
     try:
         values = broadcast_to(values, positions.shape)
     except ValueError:
         raise ValueError(
-            "put_along_axis argument 'values' must be broadcastable to 'indices'. Got "
-            f"values.shape={typeof(values).shape} and indices.shape={positions.shape}."
+            located(
+                "put_along_axis argument 'values' must be broadcastable to 'indices'. Got "
+                f"values.shape={typeof(values).shape} and indices.shape={positions.shape}.",
+                attempt="values of the shape of indices, or a scalar",
+            )
         ) from None
     axis = canonical_axis(axis, len(shape))
     full = broadcast_shapes(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.numpy import reductions, ufuncs
@@ -16,6 +15,7 @@ from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtype
 from fornax.numpy.selection import where
 from fornax.numpy.shaping import broadcast_arrays, concatenate, moveaxis, ravel, reshape
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["frexp", "gcd", "lcm", "ldexp", "modf", "packbits", "spacing", "unpackbits"]
 
@@ -24,7 +24,12 @@ def _integers(name: str, x1: Any, x2: Any) -> list[Any]:
     check(name, x1, x2)
     pair = promote_dtypes(concrete_form(x1), concrete_form(x2))
     if not dtypes.is_integer(typeof(pair[0]).dtype):
-        raise ValueError(f"Arguments to {name} must be integers, got {typeof(pair[0]).dtype}")
+        raise ValueError(
+            located(
+                f"Arguments to {name} must be integers, got {typeof(pair[0]).dtype}",
+                attempt="x.astype(int), or lcm and gcd of integers that you scaled yourself",
+            )
+        )
     return broadcast_arrays(*pair)
 
 
@@ -67,9 +72,18 @@ def packbits(a, axis=None, bitorder="big"):
     check("packbits", a)
     a = asarray(concrete_form(a))
     if not (dtypes.is_integer(typeof(a).dtype) or typeof(a).dtype == dtypes.bool_):
-        raise TypeError("Expected an input array of integer or boolean data type")
+        raise TypeError(
+            located(
+                "Expected an input array of integer or boolean data type",
+                attempt="x.astype('uint8'), or x != 0 for one bit each",
+            )
+        )
     if bitorder not in ("little", "big"):
-        raise ValueError("'order' must be either 'little' or 'big'")
+        raise ValueError(
+            located(
+                "'order' must be either 'little' or 'big'", attempt="bitorder='big', the default"
+            )
+        )
     a, axis = _bit_axis(a, axis)
     bits = as_dtype(moveaxis(ufuncs.not_equal(a, 0), axis, -1), dtypes.uint8)
     n = typeof(bits).shape[-1]
@@ -88,9 +102,17 @@ def unpackbits(a, axis=None, count=None, bitorder="big"):
     check("unpackbits", a)
     a = asarray(concrete_form(a))
     if typeof(a).dtype != dtypes.uint8:
-        raise TypeError("Expected an input array of unsigned byte data type")
+        raise TypeError(
+            located(
+                "Expected an input array of unsigned byte data type", attempt="x.astype('uint8')"
+            )
+        )
     if bitorder not in ("little", "big"):
-        raise ValueError("'order' must be either 'little' or 'big'")
+        raise ValueError(
+            located(
+                "'order' must be either 'little' or 'big'", attempt="bitorder='big', the default"
+            )
+        )
     a, axis = _bit_axis(a, axis)
     a = moveaxis(a, axis, -1)
     places = np.arange(8, dtype=np.uint8)
@@ -112,7 +134,12 @@ def modf(x, /, out=None):
     """(fractional parts, integral parts), both with the sign of x."""
     check("modf", x)
     if out is not None:
-        raise NotImplementedError("modf: the 'out' argument is not supported: arrays do not change")
+        raise NotImplementedError(
+            located(
+                "modf: the 'out' argument is not supported: arrays do not change",
+                attempt="fraction, whole = numpy.modf(x)",
+            )
+        )
     (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     whole = ufuncs.trunc(x)
@@ -132,7 +159,12 @@ def frexp(x, /):
     x = asarray(x)
     dtype = typeof(x).dtype
     if dtypes.is_complex(dtype):
-        raise TypeError("frexp does not support complex-valued inputs")
+        raise TypeError(
+            located(
+                "frexp does not support complex-valued inputs",
+                attempt="frexp of x.real and x.imag, each by itself",
+            )
+        )
     if dtype.name not in _SHAPES:
         raise TypeError(
             located(
@@ -164,11 +196,18 @@ def ldexp(x1, x2, /):
     check("ldexp", x1, x2)
     x1, x2 = asarray(concrete_form(x1)), asarray(concrete_form(x2))
     if not dtypes.is_integer(typeof(x2).dtype) and typeof(x2).dtype != dtypes.bool_:
-        raise ValueError(f"ldexp: the exponents must be integers, got {typeof(x2).dtype}")
+        raise ValueError(
+            located(
+                f"ldexp: the exponents must be integers, got {typeof(x2).dtype}",
+                attempt="x2.astype(int)",
+            )
+        )
     (x1,) = promote_inexact(x1)
     dtype = typeof(x1).dtype
     if dtypes.is_complex(dtype):
-        raise ValueError("ldexp not supported for complex number inputs.")
+        raise ValueError(
+            located("ldexp not supported for complex number inputs.", attempt="x1 * 2.0 ** x2")
+        )
     x1, x2 = broadcast_arrays(x1, as_dtype(x2, dtypes.canonical(int)))
     # in three factors, each a power of two that the dtype can hold
     limit = {"float16": 14, "bfloat16": 126, "float32": 126, "float64": 1022}[dtype.name]
@@ -193,7 +232,12 @@ def spacing(x, /):
     (x,) = promote_inexact(concrete_form(x))
     x = asarray(x)
     if dtypes.is_complex(typeof(x).dtype):
-        raise ValueError("spacing is not supported for complex numbers")
+        raise ValueError(
+            located(
+                "spacing is not supported for complex numbers",
+                attempt="spacing of x.real and x.imag, each by itself",
+            )
+        )
     away = ufuncs.copysign(as_dtype(np.inf, typeof(x).dtype), x)
     step = ufuncs.subtract(ufuncs.nextafter(x, away), x)
     return where(ufuncs.isfinite(x), step, as_dtype(np.nan, typeof(x).dtype))

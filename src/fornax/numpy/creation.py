@@ -15,7 +15,6 @@ import numpy as np
 from fornax import _native, pytree
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_shape
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, is_value, typeof
@@ -43,6 +42,7 @@ from fornax.runtime.placement import check_place
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import inexact
+from fornax.source import located
 
 __all__ = [
     "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full",
@@ -65,7 +65,12 @@ def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
     if device is not None:
         check_place("array", device)
     if order not in (None, "K", "C"):
-        raise NotImplementedError(f"array: only order='K' is supported, got {order!r}")
+        raise NotImplementedError(
+            located(
+                f"array: only order='K' is supported, got {order!r}",
+                attempt="order='K' or None; arrays here have no layout to choose",
+            )
+        )
     wanted = None if dtype is None else requested(dtype)
     result = _from_object(concrete_form(object), wanted, copy)
     missing = ndmin - typeof(result).ndim
@@ -113,11 +118,17 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
     if hasattr(x, "__buffer__") or isinstance(x, memoryview | bytearray):
         return _from_object(np.asarray(memoryview(x)), dtype, copy)
     if x is None:
-        raise ValueError("None is not a valid value for array: replace it by nan or a number")
+        raise ValueError(
+            located(
+                "None is not a valid value for array: replace it by nan or a number",
+                attempt="numpy.nan in place of None",
+            )
+        )
     raise TypeError(
         located(
             f"Unexpected input type for array: {type_name(x)}",
             why="an array can be made of numbers, arrays and nested sequences of them",
+            attempt="numpy.asarray(x) with NumPy first, or pick the arrays out of it",
         )
     )
 
@@ -129,13 +140,21 @@ def type_name(x: Any) -> str:
 def _from_sequence(x: Sequence, dtype: Any) -> Any:
     leaves = pytree.tree_leaves(x, is_leaf=lambda v: v is None)
     if any(v is None for v in leaves):
-        raise ValueError("None is not a valid value for array: replace it by nan or a number")
+        raise ValueError(
+            located(
+                "None is not a valid value for array: replace it by nan or a number",
+                attempt="numpy.nan in place of None",
+            )
+        )
     plain = all(isinstance(v, bool | int | float | complex | np.generic) for v in leaves)
     if plain or not any(isinstance(v, Tracer | Array | KeyArray) for v in leaves):
         for v in leaves:
             if not is_value(v) and not hasattr(v, "__array__"):
                 raise TypeError(
-                    f"Value {v!r} with type {type_name(v)} is not a valid array element"
+                    located(
+                        f"Value {v!r} with type {type_name(v)} is not a valid array element",
+                        attempt="numbers and arrays as elements",
+                    )
                 )
         if dtype is None and leaves:
             dtype, _ = joint_dtype(*(typeof(v) for v in leaves if is_value(v)))
@@ -143,7 +162,12 @@ def _from_sequence(x: Sequence, dtype: Any) -> Any:
             dtype = dtypes.canonical(float)
         values = np.asarray(x)
         if values.dtype == object:
-            raise TypeError("the nested sequences have different lengths: no array has that shape")
+            raise TypeError(
+                located(
+                    "the nested sequences have different lengths: no array has that shape",
+                    attempt="pad the shorter ones, or keep them in a list",
+                )
+            )
         _check_range(leaves, dtype)
         with np.errstate(all="ignore"):
             return _native.from_numpy(np.array(values.astype(dtype), order="C"), False, False)
@@ -152,7 +176,13 @@ def _from_sequence(x: Sequence, dtype: Any) -> Any:
         dtype, _ = joint_dtype(*map(typeof, parts))
     shapes = {typeof(p).shape for p in parts}
     if len(shapes) > 1:
-        raise TypeError(f"array: the parts have different shapes {sorted(shapes)}")
+        raise TypeError(
+            located(
+                f"array: the parts have different shapes {sorted(shapes)}",
+                attempt="numpy.stack after broadcast_to or pad to one shape, or keep them in a "
+                "list",
+            )
+        )
     return concatenate([expand_dims(as_dtype(p, dtype), (0,)) for p in parts], 0)
 
 
@@ -264,7 +294,12 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
         dtype, weak = joint_dtype(*map(typeof, given))
         dtype = dtypes.canonical(dtype)
         if dtype == dtypes.bool_:
-            raise TypeError("arange: bool is no dtype to count in: give numbers, or a dtype")
+            raise TypeError(
+                located(
+                    "arange: bool is no dtype to count in: give numbers, or a dtype",
+                    attempt="arange(int(start), int(stop)), or numpy.array([False, True])",
+                )
+            )
     else:
         dtype = requested(dtype)
     given = [np.asarray(v)[()] for v in given]
@@ -293,7 +328,11 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     """`num` evenly spaced numbers from `start` to `stop` (included unless endpoint=False)."""
     num = static_integer(num, "'num' argument of numpy.linspace")
     if num < 0:
-        raise ValueError(f"Number of samples, {num}, must be non-negative.")
+        raise ValueError(
+            located(
+                f"Number of samples, {num}, must be non-negative.", attempt="a count of 0 or more"
+            )
+        )
     joint, _ = joint_dtype(typeof(start), typeof(stop))
     computed = dtypes.canonical(inexact(joint))
     out = computed if dtype is None else requested(dtype)

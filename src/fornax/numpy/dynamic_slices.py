@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.slicing import normalized_index
@@ -18,6 +17,7 @@ from fornax.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from fornax.primitives.select import where
 from fornax.pytree.registry import register_pytree_node_class
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["Slice", "Windows", "ds", "has_windows"]
 
@@ -34,7 +34,11 @@ class Slice:
 
     def __init__(self, start: Any, size: Any, stride: int = 1):
         if stride < 0:
-            raise ValueError("`stride` must be >= 0.")
+            raise ValueError(
+                located(
+                    "`stride` must be >= 0.", attempt="stride=1, or reverse the result with [::-1]"
+                )
+            )
         self.start, self.size, self.stride = start, size, stride
 
     @property
@@ -75,7 +79,12 @@ class Slice:
         """The positions that a slice has in a dimension of `size`. ValueError if it goes back."""
         start, stop, step = slc.indices(size)
         if step < 1:
-            raise ValueError(f"slice must have a step >= 1 (found: {step})")
+            raise ValueError(
+                located(
+                    f"slice must have a step >= 1 (found: {step})",
+                    attempt="a positive step, and [::-1] on the result",
+                )
+            )
         return cls(start, len(range(start, stop, step)), step)
 
 
@@ -100,7 +109,12 @@ def ds(start: Any, size: Any = None, stride: int | None = None) -> slice | Slice
     if stride is None:
         stride = 1
     if not isinstance(stride, int):
-        raise ValueError("Non-static stride in `dslice`")
+        raise ValueError(
+            located(
+                "Non-static stride in `dslice`",
+                attempt="a stride that is a Python integer, such as 2",
+            )
+        )
     if size is None:
         start, size = 0, start
     return Slice(start, size, stride)
@@ -171,7 +185,12 @@ def _dimensions(items: Sequence[Any], rank: int) -> list[tuple[int, int]]:
             found.append((position, dim))
         dim += rank - sum(taken) if item is Ellipsis else taken[position]
     if dim > rank:
-        raise IndexError(f"Too many indices: array is {rank}-dimensional, but {dim} were indexed")
+        raise IndexError(
+            located(
+                f"Too many indices: array is {rank}-dimensional, but {dim} were indexed",
+                attempt=f"at most {rank} indices, one per dimension",
+            )
+        )
     return found
 
 
@@ -198,5 +217,10 @@ def _size(window: Slice) -> int:
 def _start(window: Slice) -> Any:
     start = window.start
     if isinstance(start, bool) or not dtypes.is_integer(typeof(start).dtype):
-        raise TypeError(f"{window}: the start must be an integer, got {typeof(start).short()}")
+        raise TypeError(
+            located(
+                f"{window}: the start must be an integer, got {typeof(start).short()}",
+                attempt="start.astype(int)",
+            )
+        )
     return start if isinstance(start, Tracer) else operator.index(start)

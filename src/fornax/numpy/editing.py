@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
@@ -21,6 +20,7 @@ from fornax.numpy.selection import argsort, flatnonzero, sort, where
 from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape, resize
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "argpartition", "delete", "insert", "lexsort", "partition", "place", "put", "trim_zeros",
@@ -66,12 +66,18 @@ def delete(arr, obj, axis=None, *, assume_unique_indices=False):
     gone = _concrete("delete", obj)
     if gone.dtype == bool:
         if gone.shape != (n,):
-            raise ValueError(f"delete: for boolean indices, obj must be one-dimensional "
-                             f"with length matching specified axis, {n}")  # fmt: skip
+            raise ValueError(located("delete: for boolean indices, obj must be one-dimensional "
+f"with length matching specified axis, {n}",
+attempt=f"a mask of {n} booleans, or the positions as integers"))  # fmt: skip
         return take(arr, np.nonzero(~gone)[0], axis, mode="clip")
     gone = gone.astype(np.int64)
     if gone.size and (gone.min() < -n or gone.max() >= n):
-        raise IndexError(f"delete: index {gone.tolist()} is out of bounds for axis of size {n}")
+        raise IndexError(
+            located(
+                f"delete: index {gone.tolist()} is out of bounds for axis of size {n}",
+                attempt=f"indices from {-n} to {n - 1}",
+            )
+        )
     keep = np.setdiff1d(np.arange(n), gone % max(n, 1))
     return take(arr, keep, axis, mode="clip")
 
@@ -115,7 +121,12 @@ def insert(arr, obj, values, axis=None):
         empty = broadcast_to(as_dtype(0, typeof(arr).dtype), (total, *typeof(whole).shape[1:]))
         return moveaxis(empty.at[rest].set(whole).at[targets].set(added), 0, axis)
     if count and (places.min() < -n or places.max() > n):
-        raise IndexError(f"insert: index {places.tolist()} is out of bounds for axis of size {n}")
+        raise IndexError(
+            located(
+                f"insert: index {places.tolist()} is out of bounds for axis of size {n}",
+                attempt=f"indices from {-n} to {n}; {n} appends",
+            )
+        )
     places = np.where(places < 0, places + n, places)
     order = np.argsort(places, kind="stable")
     targets = np.empty(count, np.int64)
@@ -148,7 +159,12 @@ def put(a, ind, v, mode=None, *, inplace=True):
     check("put", a, ind, v)
     a, ind, v = (asarray(concrete_form(x)) for x in (a, ind, v))
     if mode not in (None, "clip", "wrap"):
-        raise NotImplementedError(f"put: mode must be None, 'clip' or 'wrap', got {mode!r}")
+        raise NotImplementedError(
+            located(
+                f"put: mode must be None, 'clip' or 'wrap', got {mode!r}",
+                attempt="mode='clip' or 'wrap'",
+            )
+        )
     n = typeof(a).size
     if not n or not typeof(ind).size or not typeof(v).size:
         return a
@@ -173,9 +189,19 @@ def place(arr, mask, vals, *, inplace=True):
     check("place", arr, mask, vals)
     arr, mask, vals = (asarray(concrete_form(x)) for x in (arr, mask, vals))
     if typeof(arr).size != typeof(mask).size:
-        raise ValueError("place: arr and mask must be the same size")
+        raise ValueError(
+            located(
+                "place: arr and mask must be the same size",
+                attempt="numpy.broadcast_to(mask, arr.shape)",
+            )
+        )
     if not typeof(vals).size:
-        raise ValueError("place: Cannot place values from an empty array")
+        raise ValueError(
+            located(
+                "place: Cannot place values from an empty array",
+                attempt="at least one value, or skip the call where nothing is to be placed",
+            )
+        )
     mask = reshape(mask, typeof(arr).shape)
     if typeof(mask).dtype != dtypes.bool_:
         mask = ufuncs.not_equal(mask, 0)
@@ -222,7 +248,12 @@ def partition(a, kth, axis=-1):
     check("partition", a)
     a = asarray(concrete_form(a))
     if dtypes.is_complex(typeof(a).dtype):
-        raise NotImplementedError("partition: complex values are not supported")
+        raise NotImplementedError(
+            located(
+                "partition: complex values are not supported",
+                attempt="sort, or partition of abs(x) or x.real",
+            )
+        )
     axis = canonical_axis(axis, typeof(a).ndim)
     _in_range(kth, typeof(a).shape[axis])
     return sort(a, axis)
@@ -233,7 +264,12 @@ def argpartition(a, kth, axis=-1):
     check("argpartition", a)
     a = asarray(concrete_form(a))
     if dtypes.is_complex(typeof(a).dtype):
-        raise NotImplementedError("argpartition: complex values are not supported")
+        raise NotImplementedError(
+            located(
+                "argpartition: complex values are not supported",
+                attempt="argsort, or argpartition of abs(x) or x.real",
+            )
+        )
     axis = canonical_axis(axis, typeof(a).ndim)
     _in_range(kth, typeof(a).shape[axis])
     return argsort(a, axis)
@@ -242,16 +278,30 @@ def argpartition(a, kth, axis=-1):
 def _in_range(kth: Any, n: int) -> None:
     kth = static_integer(kth, "kth")
     if not -n <= kth < n:
-        raise ValueError(f"kth {kth} is out of bounds for axis of size {n}")
+        raise ValueError(
+            located(
+                f"kth {kth} is out of bounds for axis of size {n}",
+                attempt=f"kth from {-n} to {n - 1}",
+            )
+        )
 
 
 def lexsort(keys, axis=-1):
     """The indices that sort by several keys, the last of them first."""
     keys = [asarray(k) for k in keys]
     if not keys:
-        raise TypeError("need sequence of keys with len > 0 in lexsort")
+        raise TypeError(
+            located(
+                "need sequence of keys with len > 0 in lexsort",
+                attempt="lexsort((least_important, most_important))",
+            )
+        )
     if len({typeof(k).shape for k in keys}) > 1:
-        raise ValueError("all keys need to be the same shape")
+        raise ValueError(
+            located(
+                "all keys need to be the same shape", attempt="numpy.broadcast_arrays(*keys) first"
+            )
+        )
     shape = typeof(keys[0]).shape
     index = dtypes.canonical(int)
     if not shape:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.spectral import FftType
@@ -24,6 +23,7 @@ from fornax.numpy.padding import pad
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
 from fornax.numpy.reductions import canonical_axis
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift",
@@ -58,13 +58,28 @@ def _axes(name: str, x: Any, s: Any, axes: Any) -> list[int]:
         axes = range(rank - count, rank)
     axes = list(static_integers(axes, "axes"))
     if s is not None and len(s) != len(axes):
-        raise ValueError(f"{name}: Shape and axes have different lengths: {len(s)}, {len(axes)}")
+        raise ValueError(
+            located(
+                f"{name}: Shape and axes have different lengths: {len(s)}, {len(axes)}",
+                attempt="one length in s for each axis, or leave axes out",
+            )
+        )
     for axis in axes:
         if not -rank <= axis < rank:
-            raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+            raise ValueError(
+                located(
+                    f"axis {axis} is out of bounds for array of dimension {rank}",
+                    attempt=f"axes from {-rank} to {rank - 1}",
+                )
+            )
     axes = [a % rank for a in axes]
     if len(set(axes)) != len(axes):
-        raise ValueError(f"{name} does not support repeated axes. Got axes {axes}.")
+        raise ValueError(
+            located(
+                f"{name} does not support repeated axes. Got axes {axes}.",
+                attempt="name each axis once",
+            )
+        )
     return axes
 
 
@@ -103,7 +118,12 @@ def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | 
     else:
         lengths = list(static_integers(s, "s"))
     if any(n < 1 for n in lengths):
-        raise ValueError(f"Invalid number of FFT data points ({tuple(lengths)}) specified.")
+        raise ValueError(
+            located(
+                f"Invalid number of FFT data points ({tuple(lengths)}) specified.",
+                attempt="lengths of at least 1",
+            )
+        )
     held = list(lengths)
     if kind == FftType.IRFFT:
         held[-1] = lengths[-1] // 2 + 1
@@ -120,7 +140,12 @@ def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | 
 
 def _one(name: str, kind: FftType, a: Any, n: Any, axis: Any, norm: str | None) -> Any:
     if isinstance(axis, tuple | list):
-        raise ValueError(f"{name} does not support multiple axes. Please use {name}n. Got {axis}.")
+        raise ValueError(
+            located(
+                f"{name} does not support multiple axes. Please use {name}n. Got {axis}.",
+                attempt=f"{name}n, or a single integer",
+            )
+        )
     return _transform(name, kind, a, None if n is None else (n,), (axis,), norm)
 
 
@@ -183,7 +208,13 @@ def ihfft(a, n=None, axis=-1, norm=None):
 
 def _two(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | None) -> Any:
     if len(axes) != 2:
-        raise ValueError(f"{name} only supports 2 axes. Got axes = {axes}.")
+        raise ValueError(
+            located(
+                f"{name} only supports 2 axes. Got axes = {axes}.",
+                attempt="axes=(-2, -1), or the n-dimensional function with `n` at the end of its "
+                "name",
+            )
+        )
     return _transform(name, kind, a, s, axes, norm)
 
 
@@ -215,7 +246,10 @@ def _frequencies(values: Any, n: Any, d: Any, dtype: Any) -> Any:
 def _length(name: str, n: Any) -> int:
     if isinstance(n, tuple | list):
         raise ValueError(
-            f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {list(n)}."
+            located(
+                f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {list(n)}.",
+                attempt=f"an integer, the length along one axis, or {name}n with s",
+            )
         )
     return static_integer(n, "n")
 

@@ -18,6 +18,7 @@ from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import where
 from fornax.numpy.shaping import expand_dims, reshape
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["apply_along_axis", "apply_over_axes", "fromfunction", "piecewise", "vectorize"]
 
@@ -32,7 +33,12 @@ def _dimensions(text: str) -> list[tuple[str, ...]]:
 def _parsed(signature: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     found = _SIGNATURE.match(signature.replace(" ", ""))
     if not found:
-        raise ValueError(f"not a valid gufunc signature: {signature!r}, as in '(n,m),(m)->(n)'")
+        raise ValueError(
+            located(
+                f"not a valid gufunc signature: {signature!r}, as in '(n,m),(m)->(n)'",
+                attempt="'(n,m),(m)->(n)': one pair of parentheses for each argument and result",
+            )
+        )
     return _dimensions(found[1]), _dimensions(found[2])
 
 
@@ -45,9 +51,19 @@ def vectorize(pyfunc, *, excluded=frozenset(), signature=None):
     """
     excluded = frozenset(excluded)
     if any(not isinstance(e, str | int) for e in excluded):
-        raise TypeError(f"vectorize: excluded must hold positions and names, got {set(excluded)}")
+        raise TypeError(
+            located(
+                f"vectorize: excluded must hold positions and names, got {set(excluded)}",
+                attempt="excluded={0, 'axis'}",
+            )
+        )
     if any(isinstance(e, int) and e < 0 for e in excluded):
-        raise ValueError(f"vectorize: excluded positions must not be negative, got {set(excluded)}")
+        raise ValueError(
+            located(
+                f"vectorize: excluded positions must not be negative, got {set(excluded)}",
+                attempt="count positions from 0",
+            )
+        )
     parsed = None if signature is None else _parsed(signature)
 
     @functools.wraps(pyfunc)
@@ -71,7 +87,11 @@ def vectorize(pyfunc, *, excluded=frozenset(), signature=None):
             inputs, outputs = parsed
             if len(inputs) != len(values):
                 raise TypeError(
-                    f"wrong number of positional arguments: {len(values)} instead of {len(inputs)}"
+                    located(
+                        f"wrong number of positional arguments: {len(values)} instead of "
+                        f"{len(inputs)}",
+                        attempt=f"{len(inputs)} arguments, or a signature with one group for each",
+                    )
                 )
         return _mapped(core, values, inputs, outputs)
 
@@ -85,8 +105,12 @@ def _mapped(core: Callable, values: list[Any], inputs: list, outputs: Any) -> An
         shape = typeof(value).shape
         if len(shape) < len(names):
             raise ValueError(
-                f"input with shape {shape} does not have enough dimensions for all core dimensions "
-                f"{names}"
+                located(
+                    f"input with shape {shape} does not have enough dimensions for all core "
+                    f"dimensions {names}",
+                    attempt="x[None] for a missing dimension, or fewer core dimensions in the "
+                    "signature",
+                )
             )
         split = len(shape) - len(names)
         leads.append(shape[:split])
@@ -94,7 +118,11 @@ def _mapped(core: Callable, values: list[Any], inputs: list, outputs: Any) -> An
             expected = int(name) if name.isdigit() else sizes.setdefault(name, n)
             if expected != n:
                 raise ValueError(
-                    f"inconsistent size for core dimension {name!r}: {n} vs {expected}"
+                    located(
+                        f"inconsistent size for core dimension {name!r}: {n} vs {expected}",
+                        attempt=f"arguments that agree along {name!r}, or another name for one "
+                        "of the dimensions",
+                    )
                 )
     lead = broadcast_shapes(*leads)
 
@@ -129,23 +157,37 @@ def _check_outputs(result: Any, outputs: Any, sizes: dict[str, int]) -> Any:
     parts = list(result) if several else [result]
     if len(outputs) == 1 and several:
         raise TypeError(
-            f"output must be an array when the signature has one output, got {result!r}"
+            located(
+                f"output must be an array when the signature has one output, got {result!r}",
+                attempt="return one array, or name the other outputs in the signature, as in "
+                "'(n)->(),()'",
+            )
         )
     if len(outputs) > 1 and (not several or len(parts) != len(outputs)):
         raise TypeError(
-            f"wrong number of output arguments: expected {len(outputs)}, got {len(parts)}"
+            located(
+                f"wrong number of output arguments: expected {len(outputs)}, got {len(parts)}",
+                attempt=f"return a tuple of {len(outputs)} arrays",
+            )
         )
     sizes = dict(sizes)
     for part, names in zip(parts, outputs, strict=True):
         shape = typeof(part).shape
         if len(shape) != len(names):
             raise ValueError(
-                f"output shape {shape} does not match the core dimensions {names} of the signature"
+                located(
+                    f"output shape {shape} does not match the core dimensions {names} of the "
+                    "signature",
+                    attempt=f"a result with the dimensions {names}, or another signature",
+                )
             )
         for name, n in zip(names, shape, strict=True):
             if sizes.setdefault(name, n) != n:
                 raise ValueError(
-                    f"output shape {shape}: core dimension {name!r} is {sizes[name]} elsewhere"
+                    located(
+                        f"output shape {shape}: core dimension {name!r} is {sizes[name]} elsewhere",
+                        attempt="another name for that dimension in the signature",
+                    )
                 )
     return result
 
@@ -177,7 +219,12 @@ def apply_over_axes(func, a, axes):
         if typeof(b).ndim == typeof(a).ndim - 1:
             b = expand_dims(b, axis)
         if typeof(b).ndim != typeof(a).ndim:
-            raise ValueError("function is not returning an array of the correct shape")
+            raise ValueError(
+                located(
+                    "function is not returning an array of the correct shape",
+                    attempt="keepdims=True in the function's reductions",
+                )
+            )
         a = b
     return a
 
@@ -205,7 +252,12 @@ def piecewise(x, condlist, funclist, *args, **kw):
     check("piecewise", x)
     x = asarray(concrete_form(x))
     if isinstance(condlist, Sequence) and not condlist:
-        raise ValueError("condlist must not be empty")
+        raise ValueError(
+            located(
+                "condlist must not be empty",
+                attempt="at least one condition; numpy.where takes a single one",
+            )
+        )
     if not isinstance(condlist, Sequence):
         conditions = asarray(condlist)
         condlist = [conditions] if typeof(conditions).shape == typeof(x).shape else list(conditions)
@@ -218,7 +270,10 @@ def piecewise(x, condlist, funclist, *args, **kw):
         choices, default = list(funclist), 0
     else:
         raise ValueError(
-            f"with {n} condition(s), either {n} or {n + 1} functions are expected; got {m}"
+            located(
+                f"with {n} condition(s), either {n} or {n + 1} functions are expected; got {m}",
+                attempt="one function for each condition, and one more as the default",
+            )
         )
     dtype = typeof(x).dtype
 

@@ -11,6 +11,7 @@ from fornax.numpy.creation import arange, asarray, linspace
 from fornax.numpy.matrices import meshgrid
 from fornax.numpy.promotion import promote_dtypes
 from fornax.numpy.shaping import concatenate, expand_dims, moveaxis, stack
+from fornax.source import located
 
 __all__ = ["c_", "index_exp", "mgrid", "ogrid", "r_", "s_"]
 
@@ -22,7 +23,12 @@ def _range(part: slice) -> Any:
     """start:stop:step as arange; a step of 5j as five points, the last included."""
     start = 0 if part.start is None else part.start
     if part.stop is None:
-        raise ValueError(f"the end of a range must be given, got {part}")
+        raise ValueError(
+            located(
+                f"the end of a range must be given, got {part}",
+                attempt="[0:3], or [0:3:5j] for 5 points",
+            )
+        )
     step = 1 if part.step is None else part.step
     if isinstance(step, complex | np.complexfloating):
         return linspace(start, part.stop, int(abs(step)))
@@ -66,11 +72,22 @@ class _Joined:
         if isinstance(parts[0], str):
             given = parts.pop(0)
             if given in ("r", "c"):
-                raise NotImplementedError(f"{self.name}: matrices ({given!r}) are not supported")
+                raise NotImplementedError(
+                    located(
+                        f"{self.name}: matrices ({given!r}) are not supported",
+                        attempt="numpy.atleast_2d(numpy.r_[...])",
+                    )
+                )
             try:
                 numbers = [int(v) for v in given.split(",")]
             except ValueError:
-                raise ValueError(f"unknown special directive {given!r}") from None
+                raise ValueError(
+                    located(
+                        f"unknown special directive {given!r}",
+                        attempt="'axis', 'axis,dimensions' or 'axis,dimensions,position', as "
+                        "integers in a string",
+                    )
+                ) from None
             axis, rank, place = (*numbers, *(axis, rank, place)[len(numbers) :])
         arrays = [self._raised(part, rank, place) for part in parts]
         return concatenate(arrays, axis)

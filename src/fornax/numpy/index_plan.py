@@ -10,13 +10,13 @@ import numpy as np
 
 from fornax import _native
 from fornax.errors import NonConcreteBooleanIndexError
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import creation
 from fornax.numpy.promotion import broadcast_shapes
 from fornax.record import record
 from fornax.scalars import dtypes
+from fornax.source import located
 
 Array = _native.Array
 _INTEGER_TYPES = (int, np.integer)
@@ -85,10 +85,18 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
     consumed = sum(_consumes(p) for p in parts)
     if consumed > len(shape):
         raise IndexError(
-            f"Too many indices: array is {len(shape)}-dimensional, but {consumed} were indexed"
+            located(
+                f"Too many indices: array is {len(shape)}-dimensional, but {consumed} were indexed",
+                attempt=f"at most {len(shape)} indices; ... stands for those that are left out",
+            )
         )
     if sum(p is Ellipsis for p in parts) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
+        raise IndexError(
+            located(
+                "an index can only have a single ellipsis ('...')",
+                attempt="one ..., and : for the other dimensions",
+            )
+        )
     if not any(p is Ellipsis for p in parts):
         parts.append(Ellipsis)
     has_points = any(isinstance(p, Points | _Mask) for p in parts)
@@ -116,7 +124,12 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
             place += 1
         elif isinstance(part, Point):
             if isinstance(part.value, int) and shape[dimension] == 0 and not has_points:
-                raise IndexError(f"index is out of bounds for axis {dimension} with size 0")
+                raise IndexError(
+                    located(
+                        f"index is out of bounds for axis {dimension} with size 0",
+                        attempt="x.at[...].get(mode='fill'), or ask x.size first",
+                    )
+                )
             entries.append(part)
             if has_points:
                 advanced.append(place)
@@ -140,8 +153,12 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
             expected = tuple(shape[dimension : dimension + mask.ndim])
             if mask.shape != expected:
                 raise IndexError(
-                    f"boolean index did not match shape of indexed array in index {position}: got "
-                    f"{mask.shape}, expected {list(expected)}"
+                    located(
+                        f"boolean index did not match shape of indexed array in index {position}: "
+                        f"got {mask.shape}, expected {list(expected)}",
+                        attempt="numpy.broadcast_to(mask, x.shape), or a mask for the leading "
+                        "dimensions",
+                    )
                 )
             entries.extend(Points(p.astype(np.int32)) for p in np.nonzero(mask))
             advanced.append(place)
@@ -200,7 +217,12 @@ def _part(item: Any, position: int) -> Any:
     if isinstance(item, _INTEGER_TYPES):
         return Point(operator.index(item))
     if isinstance(item, str):
-        raise TypeError(f"JAX does not support string indexing; got idx={item!r}")
+        raise TypeError(
+            located(
+                f"JAX does not support string indexing; got idx={item!r}",
+                attempt="a dict of arrays, or a NamedTuple, for parts that have names",
+            )
+        )
     if isinstance(item, list | tuple):
         item = creation.asarray(item) if len(item) else np.zeros(0, np.int32)
     elif hasattr(item, "__jax_array__"):
@@ -210,8 +232,11 @@ def _part(item: Any, position: int) -> Any:
     if hasattr(item, "__index__"):
         return Point(operator.index(item))
     raise IndexError(
-        "only integers, slices (`:`), ellipsis (`...`), newaxis (`None`) and integer or boolean "
-        f"arrays are valid indices. Got {item}"
+        located(
+            "only integers, slices (`:`), ellipsis (`...`), newaxis (`None`) and integer or "
+            f"boolean arrays are valid indices. Got {item}",
+            attempt="numpy.array(indices) for positions; a float index needs astype(int)",
+        )
     )
 
 
@@ -230,7 +255,12 @@ def _array_part(item: Any) -> Any:
             )
         return _Mask(np.asarray(item))
     if not dtypes.is_integer(dtype):
-        raise TypeError(f"Indexer must have integer or boolean type, got indexer with type {dtype}")
+        raise TypeError(
+            located(
+                f"Indexer must have integer or boolean type, got indexer with type {dtype}",
+                attempt="indices.astype(int), or // instead of / where they are computed",
+            )
+        )
     if isinstance(item, Tracer):
         return Points(item) if item.shape else Point(item)
     return Points(item) if item.shape else Point(int(np.asarray(item)))

@@ -33,6 +33,7 @@ from fornax.primitives.windows import (
     fill_constant,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["take", "take_along_axis"]
 
@@ -259,7 +260,11 @@ def take(
       fill_value: None for NaN, the least integer, the largest unsigned one.
     """
     if out is not None:
-        raise NotImplementedError("The 'out' argument to jnp.take is not supported.")
+        raise NotImplementedError(
+            located(
+                "The 'out' argument to jnp.take is not supported.", attempt="x = numpy.take(...)"
+            )
+        )
     check("take", a, indices)
     a, indices = concrete_form(a), concrete_form(indices)
     if axis is None:
@@ -268,13 +273,27 @@ def take(
     axis = canonical_axis(axis, len(shape))
     n = shape[axis]
     if mode == "raise":
-        raise NotImplementedError("The 'raise' mode to jnp.take is not supported.")
+        raise NotImplementedError(
+            located(
+                "The 'raise' mode to jnp.take is not supported.",
+                attempt="mode='fill', which marks what is out of range by nan, or 'clip'",
+            )
+        )
     if mode not in (None, "fill", "clip", "wrap"):
-        raise ValueError(f"Invalid mode '{mode}' for np.take")
+        raise ValueError(
+            located(f"Invalid mode '{mode}' for np.take", attempt="mode='fill', 'clip' or 'wrap'")
+        )
     if not dtypes.is_integer(positions.dtype):
-        raise ValueError("indices must have an integer type")
+        raise ValueError(
+            located("indices must have an integer type", attempt="indices.astype(int)")
+        )
     if n == 0 and positions.size != 0:
-        raise IndexError("Cannot do a non-empty jnp.take() from an empty axis.")
+        raise IndexError(
+            located(
+                "Cannot do a non-empty jnp.take() from an empty axis.",
+                attempt="ask x.size first, or pad the axis to one element",
+            )
+        )
     if mode == "wrap" and n:
         indices = _modulo(indices, n)
     entries: list[Any] = [Range(0, size, 1) for size in shape]
@@ -319,21 +338,31 @@ def take_along_axis(
     type, positions = typeof(arr), typeof(indices)
     if not dtypes.is_integer(positions.dtype):
         raise TypeError(
-            "take_along_axis indices must be of integer type, got "
-            f"{getattr(positions.dtype, 'name', positions.dtype)}"
+            located(
+                "take_along_axis indices must be of integer type, got "
+                f"{getattr(positions.dtype, 'name', positions.dtype)}",
+                attempt="indices.astype(int), or numpy.argsort, which gives integers",
+            )
         )
     if axis is None:
         if positions.ndim != 1:
             raise ValueError(
-                f"take_along_axis indices must be 1D if axis=None, got shape {positions.shape}"
+                located(
+                    f"take_along_axis indices must be 1D if axis=None, got shape {positions.shape}",
+                    attempt="indices.ravel(), or an axis",
+                )
             )
         arr, axis = reshape(arr, (type.size,)), 0
         type = typeof(arr)
     axis = canonical_axis(axis, type.ndim)
     if positions.ndim != type.ndim:
         raise ValueError(
-            "indices and arr must have the same number of dimensions; "
-            f"{positions.ndim} vs. {type.ndim}"
+            located(
+                "indices and arr must have the same number of dimensions; "
+                f"{positions.ndim} vs. {type.ndim}",
+                attempt="numpy.expand_dims(indices, axis), as argmax(..., keepdims=True) gives "
+                "them",
+            )
         )
     others = [d for d in range(type.ndim) if d != axis]
     shape = list(

@@ -17,6 +17,7 @@ from fornax.numpy.selection import nonzero, where
 from fornax.numpy.shaping import broadcast_to, concatenate, diagonal, expand_dims, ravel, stack
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "block", "diag", "diag_indices", "diag_indices_from", "diagflat", "fill_diagonal", "indices",
@@ -43,7 +44,12 @@ def _triangle(name: str, m: Any, k: int, lower: bool) -> Any:
     m = asarray(m)
     shape = typeof(m).shape
     if len(shape) < 2:
-        raise ValueError(f"Argument to {name} must have shape at least 2D, got {shape}")
+        raise ValueError(
+            located(
+                f"Argument to {name} must have shape at least 2D, got {shape}",
+                attempt="x[None, :] or numpy.atleast_2d(x)",
+            )
+        )
     mask = broadcast_to(_below(shape[-2], shape[-1], k if lower else k - 1), shape)
     zero = scalar(0, typeof(m).dtype)
     return where(mask, m, zero) if lower else where(mask, zero, m)
@@ -70,7 +76,12 @@ def diag(v, k=0):
     if rank == 2:
         return diagonal(v, k)
     if rank != 1:
-        raise ValueError("diag input must be 1d or 2d")
+        raise ValueError(
+            located(
+                "diag input must be 1d or 2d",
+                attempt="numpy.diagonal(x, axis1=-2, axis2=-1) for stacks of matrices",
+            )
+        )
     k = static_integer(k, "k")
     n = typeof(v).shape[0] + abs(k)
     index = dtypes.canonical(int)
@@ -92,10 +103,18 @@ def fill_diagonal(a, val, wrap=False, *, inplace=True):
     """A copy of `a` with `val` on its diagonal; `inplace` must be False: arrays do not change."""
     if inplace:
         raise NotImplementedError(
-            "fill_diagonal cannot change its argument\n  try:   inplace=False, and use the result"
+            located(
+                "fill_diagonal cannot change its argument",
+                attempt="inplace=False, and use the result",
+            )
         )
     if wrap:
-        raise NotImplementedError("fill_diagonal: wrap=True is not supported")
+        raise NotImplementedError(
+            located(
+                "fill_diagonal: wrap=True is not supported",
+                attempt="wrap=False, and fill_diagonal on slices of the rows below",
+            )
+        )
     a = asarray(a)
     n = min(typeof(a).shape)
     return a.at[tuple(np.arange(n) for _ in range(typeof(a).ndim))].set(val)
@@ -106,10 +125,16 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     check("meshgrid", *xi)
     vectors = [asarray(x) for x in xi]
     if indexing not in ("xy", "ij"):
-        raise ValueError(f"Valid values for indexing are 'xy' and 'ij', got {indexing}")
+        raise ValueError(
+            located(
+                f"Valid values for indexing are 'xy' and 'ij', got {indexing}",
+                attempt="indexing='ij' for x[i, j], 'xy' for x[row, column]",
+            )
+        )
     if any(typeof(x).ndim != 1 for x in vectors):
-        raise ValueError("Arguments to meshgrid must be 1D, got shapes "
-                         f"{[typeof(x).shape for x in vectors]}")  # fmt: skip
+        raise ValueError(located("Arguments to meshgrid must be 1D, got shapes "
+f"{[typeof(x).shape for x in vectors]}",
+attempt="x.ravel() for each of them"))  # fmt: skip
     order = list(range(len(vectors)))
     if indexing == "xy" and len(vectors) >= 2:
         order[:2] = [1, 0]
@@ -141,11 +166,17 @@ def ix_(*args):
     for x in map(asarray, args):
         if typeof(x).ndim != 1:
             raise ValueError(
-                f"Arguments to jax.numpy.ix_ must be 1-dimensional, got shape {x.shape}"
+                located(
+                    f"Arguments to jax.numpy.ix_ must be 1-dimensional, got shape {x.shape}",
+                    attempt="x.ravel()",
+                )
             )
         if typeof(x).dtype == dtypes.bool_:
             raise NotImplementedError(
-                "ix_: boolean arguments are not supported: use flatnonzero(x)"
+                located(
+                    "ix_: boolean arguments are not supported: use flatnonzero(x)",
+                    attempt="flatnonzero(x) in place of the mask",
+                )
             )
         vectors.append(x)
     return tuple(
@@ -158,7 +189,9 @@ def vander(x, N=None, increasing=False):
     """The matrix of powers of x: decreasing from N - 1 unless `increasing`."""
     x = asarray(x)
     if typeof(x).ndim != 1:
-        raise ValueError("x must be a one-dimensional array")
+        raise ValueError(
+            located("x must be a one-dimensional array", attempt="x.ravel(), or vmap over the rows")
+        )
     n = typeof(x).shape[0] if N is None else static_integer(N, "N")
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
     columns = [ufuncs.power(x, int(p)) for p in powers]
@@ -193,7 +226,12 @@ def triu_indices_from(arr, k=0):
 def _sides(name: str, arr: Any, k: Any) -> tuple[int, Any, int]:
     shape = typeof(asarray(arr)).shape
     if len(shape) != 2:
-        raise ValueError(f"{name}: Only 2-D inputs are accepted, got an array of shape {shape}")
+        raise ValueError(
+            located(
+                f"{name}: Only 2-D inputs are accepted, got an array of shape {shape}",
+                attempt=f"vmap(lambda m: numpy.{name}(m)) for stacks of matrices",
+            )
+        )
     return shape[0], k, shape[1]
 
 
@@ -206,9 +244,20 @@ def diag_indices_from(arr):
     """The indices of the main diagonal of a square array."""
     shape = typeof(asarray(arr)).shape
     if len(shape) < 2:
-        raise ValueError(f"input array must be at least 2-d, got an array of shape {shape}")
+        raise ValueError(
+            located(
+                f"input array must be at least 2-d, got an array of shape {shape}",
+                attempt="numpy.diag_indices(len(x)) for the indices of a square matrix of that "
+                "size",
+            )
+        )
     if len(set(shape)) > 1:
-        raise ValueError("All dimensions of input must be of equal length")
+        raise ValueError(
+            located(
+                "All dimensions of input must be of equal length",
+                attempt="numpy.diag_indices(min(x.shape))",
+            )
+        )
     return diag_indices(shape[0], len(shape))
 
 
@@ -237,13 +286,22 @@ def ravel_multi_index(multi_index, dims, mode="raise", order="C", *, dtype=None)
     dims = static_integers(dims, "dims")
     if len(parts) != len(dims):
         raise ValueError(
-            f"ravel_multi_index: {len(parts)} index arrays for an array of {len(dims)} dimensions"
+            located(
+                f"ravel_multi_index: {len(parts)} index arrays for an array of {len(dims)} "
+                "dimensions",
+                attempt="one index array for each dimension",
+            )
         )
     if mode == "raise":
         for part, extent in zip(parts, dims, strict=True):
             values = np.asarray(part)
             if ((values < 0) | (values >= extent)).any():
-                raise ValueError("invalid entry in coordinates array")
+                raise ValueError(
+                    located(
+                        "invalid entry in coordinates array",
+                        attempt="mode='clip' or 'wrap' for coordinates outside of dims",
+                    )
+                )
     elif mode == "wrap":
         parts = [ufuncs.remainder(p, n) for p, n in zip(parts, dims, strict=True)]
     elif mode == "clip":
@@ -251,7 +309,11 @@ def ravel_multi_index(multi_index, dims, mode="raise", order="C", *, dtype=None)
             ufuncs.minimum(ufuncs.maximum(p, 0), n - 1) for p, n in zip(parts, dims, strict=True)
         ]
     else:
-        raise ValueError(f"invalid mode {mode!r}: expected 'raise', 'wrap' or 'clip'")
+        raise ValueError(
+            located(
+                f"invalid mode {mode!r}: expected 'raise', 'wrap' or 'clip'", attempt="mode='clip'"
+            )
+        )
     pairs = list(zip(parts, dims, strict=True))
     if order == "F":
         pairs.reverse()

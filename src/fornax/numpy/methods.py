@@ -15,13 +15,13 @@ import fornax.numpy as fnp
 from fornax import _native
 from fornax._native import EagerFunction
 from fornax.api.eager import eager
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.lazy import Late
 from fornax.numpy.accepted import is_arraylike
 from fornax.runtime import eager as _  # noqa: F401  (sets the eager hook)
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
+from fornax.source import located
 
 _CONCRETE = _native.Array
 
@@ -45,7 +45,9 @@ class Array(metaclass=_ArrayMeta):
 
     def __new__(cls, *args: Any, **kwargs: Any):
         raise TypeError(
-            "Array is for isinstance checks and annotations\n  try:   fornax.numpy.array(...)"
+            located(
+                "Array is for isinstance checks and annotations", attempt="fornax.numpy.array(...)"
+            )
         )
 
 
@@ -93,7 +95,12 @@ _SIGNS = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "in
 
 def _iterate(self) -> Iterator[Any]:
     if not self.shape:
-        raise TypeError("iteration over a 0-d array")
+        raise TypeError(
+            located(
+                "iteration over a 0-d array",
+                attempt="numpy.atleast_1d(x), or x.item() for the number",
+            )
+        )
     if isinstance(self, _CONCRETE | KeyArray):
         return iter([self[i] for i in range(self.shape[0])])
     return iter(fnp.unstack(self))
@@ -214,7 +221,13 @@ def _scalar_of(self, kind: str) -> np.ndarray:
 
 def _index(self) -> int:
     if self.ndim or not dtypes.is_integer(self.dtype):
-        raise TypeError(f"Only integer scalar arrays can be an index, got {self.aval.short()}")
+        raise TypeError(
+            located(
+                f"Only integer scalar arrays can be an index, got {self.aval.short()}",
+                attempt="x.astype(int).item() for one element, or fornax.numpy indexing, which "
+                "takes arrays",
+            )
+        )
     return int(self.numpy_view()[()])
 
 
@@ -273,7 +286,9 @@ _KEY_NAMES = {
 
 def _length(self) -> int:
     if not self.shape:
-        raise TypeError("len() of unsized object")
+        raise TypeError(
+            located("len() of unsized object", attempt="x.size, which is 1, or numpy.atleast_1d(x)")
+        )
     return self.shape[0]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from fornax import settings
 from fornax.runtime.device import CPU
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["__array_api_version__", "__array_namespace_info__"]
 
@@ -29,7 +30,7 @@ _WIDE = ("int64", "uint64", "float64", "complex128")
 
 def _check_device(device: Any) -> None:
     if device is not None and device is not CPU and getattr(device, "device_set", None) != {CPU}:
-        raise ValueError(f"unknown device {device!r}\n  try:   None, or one of devices()")
+        raise ValueError(located(f"unknown device {device!r}", attempt="None, or one of devices()"))
 
 
 class ArrayNamespaceInfo:
@@ -66,7 +67,10 @@ class ArrayNamespaceInfo:
         kinds = (kinds,) if isinstance(kinds, str) else kinds
         if unknown := [k for k in kinds if k not in _KINDS]:
             raise ValueError(
-                f"unknown kind of dtype {unknown[0]!r}; there are: {', '.join(_KINDS)}"
+                located(
+                    f"unknown kind of dtype {unknown[0]!r}; there are: {', '.join(_KINDS)}",
+                    attempt="one of these, or a tuple of them",
+                )
             )
         names = dict.fromkeys(name for k in kinds for name in _KINDS[k])
         wide = settings.current().x64

@@ -21,6 +21,7 @@ from fornax.numpy.statistics import median
 from fornax.primitives import pad as _pad  # noqa: F401  (fill the registry)
 from fornax.primitives.slice import slice_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["pad"]
 
@@ -63,14 +64,29 @@ def pad(array, pad_width, mode="constant", **kwargs):
         pad_width = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in pad_width]
     widths = _pairs(pad_width, rank, "pad_width", operator.index)
     if any(w < 0 for pair in widths for w in pair):
-        raise ValueError("index can't contain negative values: pad_width must not be negative")
+        raise ValueError(
+            located(
+                "index can't contain negative values: pad_width must not be negative",
+                attempt="x[n:-n] to cut, or lax.pad, which takes negative widths",
+            )
+        )
     if callable(mode):
         return _by_function(array, widths, mode, kwargs)
     if mode not in _KEYWORDS:
-        raise NotImplementedError(f"Unimplemented padding mode {mode!r}: use one of {[*_KEYWORDS]}")
+        raise NotImplementedError(
+            located(
+                f"Unimplemented padding mode {mode!r}: use one of {[*_KEYWORDS]}",
+                attempt="one of these, or a function (mode=...) that fills the padding",
+            )
+        )
     unknown = set(kwargs) - _KEYWORDS[mode]
     if unknown:
-        raise ValueError(f"Unsupported keyword arguments for mode {mode!r}: {sorted(unknown)}")
+        raise ValueError(
+            located(
+                f"Unsupported keyword arguments for mode {mode!r}: {sorted(unknown)}",
+                attempt=f"leave them out; {mode!r} takes {sorted(_KEYWORDS[mode])}",
+            )
+        )
     if mode in ("constant", "empty"):
         return _constant(array, widths, kwargs.get("constant_values", 0))
     if mode == "linear_ramp":
@@ -97,8 +113,11 @@ def _pairs(value: Any, rank: int, name: str, convert: Callable) -> list[tuple[An
         if len(pairs) == 1:
             return pairs * rank
     raise ValueError(
-        f"pad: {name} must be a number, (before, after), or one such pair for each of the {rank} "
-        f"dimensions, got {value!r}"
+        located(
+            f"pad: {name} must be a number, (before, after), or one such pair for each of the "
+            f"{rank} dimensions, got {value!r}",
+            attempt="pad(x, ((1, 1), (2, 2))): a pair for each dimension",
+        )
     )
 
 
@@ -180,7 +199,12 @@ def _statistic(x: Any, widths: list, statistic: Callable, length: Any) -> Any:
     for axis, ((low, high), counts) in enumerate(zip(widths, lengths, strict=True)):
         n = typeof(x).shape[axis]
         if 0 in counts and statistic in (reductions.max, reductions.min):
-            raise ValueError("stat_length of 0 yields no value for padding")
+            raise ValueError(
+                located(
+                    "stat_length of 0 yields no value for padding",
+                    attempt="stat_length of 1 or more, or None for the whole axis",
+                )
+            )
         first, last = (n if count is None else min(count, n) for count in counts)
         before = statistic(_part(x, axis, 0, first), axis, keepdims=True)
         after = statistic(_part(x, axis, n - last, n), axis, keepdims=True)
@@ -192,14 +216,22 @@ def _statistic(x: Any, widths: list, statistic: Callable, length: Any) -> Any:
 def _repeated(x: Any, widths: list, mode: str, kind: str) -> Any:
     """Modes that repeat elements: which ones, NumPy decides on the positions."""
     if kind not in ("even", "odd"):
-        raise ValueError(f"pad: reflect_type must be 'even' or 'odd', got {kind!r}")
+        raise ValueError(
+            located(
+                f"pad: reflect_type must be 'even' or 'odd', got {kind!r}",
+                attempt="reflect_type='even', the default",
+            )
+        )
     for axis, (low, high) in enumerate(widths):
         n = typeof(x).shape[axis]
         if not low and not high:
             continue
         if n == 0:
             raise ValueError(
-                f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
+                located(
+                    f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'",
+                    attempt="mode='constant', or an array with at least one element there",
+                )
             )
         if kind == "odd" and mode != "wrap" and n > 1:
             x = _turned(x, axis, low, high, int(mode == "reflect"))

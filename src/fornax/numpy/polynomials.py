@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.sorting import sort_key_val
@@ -27,6 +26,7 @@ from fornax.numpy.selection import where
 from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate, roll
 from fornax.numpy.signal import convolve
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval",
@@ -39,7 +39,12 @@ def polyval(p, x, *, unroll=16):
     check("polyval", p, x)
     p, x = (asarray(v) for v in promote_dtypes(concrete_form(p), concrete_form(x)))
     if not typeof(p).ndim:
-        raise IndexError("polyval: the polynomial is a 1-D array of coefficients, got a number")
+        raise IndexError(
+            located(
+                "polyval: the polynomial is a 1-D array of coefficients, got a number",
+                attempt="polyval([c], x) for the polynomial that is c everywhere",
+            )
+        )
     lead = typeof(p).shape[1:]
     shape = broadcast_shapes(lead, typeof(x).shape)
     result = full(shape, 0, typeof(p).dtype)
@@ -123,7 +128,11 @@ def polyder(p, m=1):
     check("polyder", p)
     m = static_integer(m, "m")
     if m < 0:
-        raise ValueError("Order of derivative must be positive")
+        raise ValueError(
+            located(
+                "Order of derivative must be positive", attempt="m=1, or polyint for the other way"
+            )
+        )
     (p,) = promote_inexact(concrete_form(p))
     p = _of_coefficients("polyder", asarray(p))
     for _ in range(m):
@@ -140,11 +149,20 @@ def polyint(p, m=1, k=None):
     check("polyint", p)
     m = static_integer(m, "m")
     if m < 0:
-        raise ValueError("Order of integral must be positive")
+        raise ValueError(
+            located(
+                "Order of integral must be positive", attempt="m=1, or polyder for the other way"
+            )
+        )
     p, k = promote_inexact(concrete_form(p), concrete_form(0 if k is None else k))
     p, k = _of_coefficients("polyint", asarray(p)), atleast_1d(asarray(k))
     if typeof(k).shape not in ((1,), (m,)):
-        raise ValueError("k must be a scalar or a rank-1 array of length 1 or m.")
+        raise ValueError(
+            located(
+                "k must be a scalar or a rank-1 array of length 1 or m.",
+                attempt="k=0, or one constant for each of the m integrations",
+            )
+        )
     k = broadcast_to(k, (m,))
     for step in range(m):
         n = typeof(p).shape[0]
@@ -159,7 +177,12 @@ def poly(seq_of_zeros):
     (roots,) = promote_inexact(concrete_form(seq_of_zeros))
     roots = atleast_1d(asarray(roots))
     if typeof(roots).ndim != 1:
-        raise ValueError("poly: the roots must be a 1-D array (matrices need eigenvalues)")
+        raise ValueError(
+            located(
+                "poly: the roots must be a 1-D array (matrices need eigenvalues)",
+                attempt="poly(numpy.linalg.eigvals(matrix)), or x.ravel()",
+            )
+        )
     dtype = typeof(roots).dtype
     result = ones((1,), dtype)
     zero = full((1,), 0, dtype)
@@ -182,16 +205,29 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     check("polyfit", x, y, *(() if w is None else (w,)))
     x, y = asarray(x), asarray(y)
     if deg < 0:
-        raise ValueError("expected deg >= 0")
+        raise ValueError(located("expected deg >= 0", attempt="deg=1 for a line, 0 for a constant"))
     if typeof(x).ndim != 1:
-        raise TypeError("expected 1D vector for x")
+        raise TypeError(
+            located("expected 1D vector for x", attempt="x.ravel(), or vmap over the rows")
+        )
     points = typeof(x).shape[0]
     if points == 0:
-        raise TypeError("expected non-empty vector for x")
+        raise TypeError(
+            located("expected non-empty vector for x", attempt="at least deg + 1 points")
+        )
     if typeof(y).ndim not in (1, 2):
-        raise TypeError("expected 1D or 2D array for y")
+        raise TypeError(
+            located(
+                "expected 1D or 2D array for y", attempt="y of shape (points,) or (points, curves)"
+            )
+        )
     if typeof(y).shape[0] != points:
-        raise TypeError("expected x and y to have same length")
+        raise TypeError(
+            located(
+                "expected x and y to have same length",
+                attempt="a y for each x; y.T if the points lie along its other dimension",
+            )
+        )
     if rcond is None:
         rcond = points * float(dtypes.finfo(typeof(x).dtype).eps)
     powers, values = vander(x, deg + 1), y
@@ -199,9 +235,18 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
         (w,) = promote_inexact(w)
         w = asarray(w)
         if typeof(w).ndim != 1:
-            raise TypeError("expected a 1-d array for weights")
+            raise TypeError(
+                located(
+                    "expected a 1-d array for weights",
+                    attempt="w.ravel(), one weight for each point",
+                )
+            )
         if typeof(w).shape[0] != points:
-            raise TypeError("expected w and y to have the same length")
+            raise TypeError(
+                located(
+                    "expected w and y to have the same length", attempt="one weight for each point"
+                )
+            )
         powers = powers * w[:, None]
         values = values * (w[:, None] if typeof(y).ndim == 2 else w)
     scale = ufuncs.sqrt((powers * powers).sum(axis=0))
@@ -217,7 +262,10 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
         variance = ones((1,))
     elif points <= deg + 1:
         raise ValueError(
-            "the number of data points must exceed order to scale the covariance matrix"
+            located(
+                "the number of data points must exceed order to scale the covariance matrix",
+                attempt="cov='unscaled', a lower degree or more points",
+            )
         )
     else:
         variance = atleast_1d(distance / (points - deg - 1))
@@ -236,7 +284,12 @@ def roots(p, *, strip_zeros=True):
     (p,) = promote_inexact(concrete_form(p))
     p = atleast_1d(asarray(p))
     if typeof(p).ndim != 1:
-        raise ValueError("Input must be a rank-1 array.")
+        raise ValueError(
+            located(
+                "Input must be a rank-1 array.",
+                attempt="x.ravel(), the coefficients from the highest power down",
+            )
+        )
     n = typeof(p).shape[0]
     if n < 2:
         return full((0,), 0, dtypes.complex_dtype(typeof(p).dtype))

@@ -11,7 +11,6 @@ from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
@@ -28,6 +27,7 @@ from fornax.numpy.promotion import (
 from fornax.numpy.reductions import canonical_axis, sum
 from fornax.numpy.shaping import diagonal, moveaxis, ravel
 from fornax.primitives import shape as _shape
+from fornax.source import located
 
 __all__ = [
     "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer",
@@ -60,7 +60,10 @@ def matmul(a, b, *, precision=None, preferred_element_type=None, out_sharding=No
         check("matmul", x)
         if not typeof(concrete_form(x)).shape:
             raise ValueError(
-                f"matmul input operand {position} must have ndim at least 1, got ndim 0"
+                located(
+                    f"matmul input operand {position} must have ndim at least 1, got ndim 0",
+                    attempt="x * y, which multiplies numbers",
+                )
             )
     a, b = _operands("matmul", a, b)
     left, right = typeof(a).shape, typeof(b).shape
@@ -99,7 +102,13 @@ def dot(a, b, *, precision=None, preferred_element_type=None, out_sharding=None)
         return ufuncs.multiply(a, b)
     k_right = max(len(right) - 2, 0)
     if left[-1] != right[k_right]:
-        raise TypeError(f"dot: incompatible shapes {left} and {right}")
+        raise TypeError(
+            located(
+                f"dot: incompatible shapes {left} and {right}",
+                attempt="x.T, so that the last dimension of the left is the last but one of the "
+                "right",
+            )
+        )
     return _product(
         a, b, ((len(left) - 1,), (k_right,)), precision=precision, preferred=preferred_element_type
     )
@@ -120,10 +129,21 @@ def vecdot(x1, x2, /, *, axis=-1, precision=None, preferred_element_type=None):
     x1, x2 = _operands("vecdot", x1, x2)
     for x in (x1, x2):
         if not typeof(x).shape:
-            raise ValueError("vecdot requires arrays of at least one dimension")
+            raise ValueError(
+                located(
+                    "vecdot requires arrays of at least one dimension",
+                    attempt="x1 * x2 for numbers",
+                )
+            )
     x1, x2 = (moveaxis(x, axis, -1) for x in (x1, x2))
     if typeof(x1).shape[-1] != typeof(x2).shape[-1]:
-        raise ValueError(f"vecdot: sizes along the axis differ: {x1.shape} and {x2.shape}")
+        raise ValueError(
+            located(
+                f"vecdot: sizes along the axis differ: {x1.shape} and {x2.shape}",
+                attempt="numpy.sum(x1 * x2, axis) for shapes that broadcast, or slices of one "
+                "length",
+            )
+        )
     shape = broadcast_shapes(typeof(x1).shape, typeof(x2).shape)
     x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
     batch = tuple(range(len(shape) - 1))
@@ -168,7 +188,10 @@ def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_
     if isinstance(axes, int | np.integer):
         if axes > min(ra, rb):
             raise TypeError(
-                f"Number of tensordot axes (axes {axes}) exceeds input ranks ({ra} and {rb})"
+                located(
+                    f"Number of tensordot axes (axes {axes}) exceeds input ranks ({ra} and {rb})",
+                    attempt=f"axes of at most {min(ra, rb)}",
+                )
             )
         left, right = tuple(range(ra - axes, ra)), tuple(range(axes))
     else:
@@ -188,7 +211,10 @@ def tensordot(a, b, axes=2, *, precision=None, preferred_element_type=None, out_
         )  # fmt: skip
         if len(left) != len(right):
             raise TypeError(
-                f"tensordot axes sequences must have equal length, got {left} and {right}"
+                located(
+                    f"tensordot axes sequences must have equal length, got {left} and {right}",
+                    attempt="axes=((0, 1), (1, 0)): as many for b as for a",
+                )
             )
         left = tuple(canonical_axis(k, ra) for k in left)
         right = tuple(canonical_axis(k, rb) for k in right)
@@ -218,7 +244,13 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     a, b = _operands("cross", a, b)
     a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     if {typeof(a).shape[-1], typeof(b).shape[-1]} - {2, 3}:
-        raise ValueError("Dimension must be either 2 or 3 for cross product")
+        raise ValueError(
+            located(
+                "Dimension must be either 2 or 3 for cross product",
+                attempt="numpy.pad to 3 components, or axisa, axisb and axisc to say where they "
+                "are",
+            )
+        )
 
     def parts(x):
         found = [x[..., k] for k in range(typeof(x).shape[-1])]
@@ -261,7 +293,10 @@ def einsum(
     """
     if out is not None:
         raise NotImplementedError(
-            "einsum: the 'out' argument is not supported: arrays do not change"
+            located(
+                "einsum: the 'out' argument is not supported: arrays do not change",
+                attempt="x = numpy.einsum(...)",
+            )
         )
     text, operands = _subscripts(subscripts, operands)
     operands = [asarray(x) for x in operands]
@@ -312,13 +347,23 @@ def _expand(text: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[str
     left, arrow, right = text.partition("->")
     names = left.split(",")
     if len(names) != len(shapes):
-        raise ValueError(f"einsum: {text!r} names {len(names)} operands, got {len(shapes)}")
+        raise ValueError(
+            located(
+                f"einsum: {text!r} names {len(names)} operands, got {len(shapes)}",
+                attempt="a comma between the subscripts of operands, and one operand for each",
+            )
+        )
     inputs, widest = [], 0
     for name, shape in zip(names, shapes, strict=True):
         plain = name.replace("...", "")
         extra = len(shape) - len(plain)
         if extra < 0 or (extra and "..." not in name):
-            raise ValueError(f"einsum: operand of shape {shape} does not fit subscripts {name!r}")
+            raise ValueError(
+                located(
+                    f"einsum: operand of shape {shape} does not fit subscripts {name!r}",
+                    attempt="one letter for each dimension, or ... for the leading ones",
+                )
+            )
         widest = max(widest, extra if "..." in name else 0)
     for name, shape in zip(names, shapes, strict=True):
         extra = len(shape) - len(name.replace("...", ""))
@@ -338,12 +383,27 @@ def _expand(text: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[list[str
             if sizes.setdefault(c, n) == 1:
                 sizes[c] = n
             elif n not in (1, sizes[c]):
-                raise ValueError(f"einsum: label {c!r} has sizes {sizes[c]} and {n} in {text!r}")
+                raise ValueError(
+                    located(
+                        f"einsum: label {c!r} has sizes {sizes[c]} and {n} in {text!r}",
+                        attempt="different letters, or slices of one length",
+                    )
+                )
     if len(set(output)) != len(output):
-        raise ValueError(f"einsum: the result names a label twice in {text!r}")
+        raise ValueError(
+            located(
+                f"einsum: the result names a label twice in {text!r}",
+                attempt="each label once after ->",
+            )
+        )
     missing = set(output) - set(sizes)
     if missing:
-        raise ValueError(f"einsum: the result names {missing}, which no operand has, in {text!r}")
+        raise ValueError(
+            located(
+                f"einsum: the result names {missing}, which no operand has, in {text!r}",
+                attempt="multiply by numpy.ones(n) with that label, or leave it out after ->",
+            )
+        )
     return inputs, output
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from fornax import _native, settings
 from fornax.ir.basis import broadcast_in_dim
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
 from fornax.numpy import methods  # noqa: F401  (arrays get their operators)
@@ -21,6 +20,7 @@ from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.scalars.promotion import inexact, promote
+from fornax.source import located
 
 __all__ = [
     "align", "as_dtype", "as_value", "broadcast_shapes", "broadcast_to", "check",
@@ -77,7 +77,13 @@ def scalar(x: Any, dtype: Dtype) -> Any:
         if not limits.min <= x <= limits.max:
             if dtype.kind == "u" and x < 0 and -x <= limits.max:
                 return np.asarray(x).astype(dtype)[()]
-            raise OverflowError(f"Python int {x} too large to convert to {dtype.name}")
+            raise OverflowError(
+                located(
+                    f"Python int {x} too large to convert to {dtype.name}",
+                    attempt=f"numpy.array({x}, 'float32'), or jax_enable_x64 for integers of 64 "
+                    "bits",
+                )
+            )
     value = np.asarray(x)
     if value.dtype.kind == "c" and not dtypes.is_complex(dtype):
         value = value.real

@@ -11,7 +11,6 @@ from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
@@ -22,6 +21,7 @@ from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import inexact
+from fornax.source import located
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
@@ -55,7 +55,9 @@ def canonical_axes(axis: Any, rank: int) -> tuple[int, ...]:
     if isinstance(axis, Sequence | set | frozenset):
         axes = tuple(canonical_axis(a, rank) for a in axis)
         if len(set(axes)) != len(axes):
-            raise ValueError(f"duplicate value in 'axis': {tuple(axis)}")
+            raise ValueError(
+                located(f"duplicate value in 'axis': {tuple(axis)}", attempt="name each axis once")
+            )
         return axes
     return (canonical_axis(axis, rank),)
 
@@ -102,10 +104,20 @@ def _reduce(
         out_dtype = accumulate(type.dtype)
     if not has_identity and initial is None:
         if where is not None:
-            raise ValueError(f"reduction operation {name} does not have an identity, so to use a "
-                             "where mask one has to specify 'initial'")  # fmt: skip
+            raise ValueError(
+                located(
+                    f"reduction operation {name} does not have an identity, so "
+                    "to use a where mask one has to specify 'initial'",
+                    attempt="initial=..., a number that no element is beyond",
+                )
+            )
         if 0 in [type.shape[k] for k in axes]:
-            raise ValueError(f"zero-size array to reduction operation {name} which has no identity")
+            raise ValueError(
+                located(
+                    f"zero-size array to reduction operation {name} which has no identity",
+                    attempt="initial=..., or ask x.size first",
+                )
+            )
     # small floats are summed in float32 and rounded once
     wide = out_dtype
     if accumulate is not None and dtypes.is_inexact(out_dtype) and out_dtype.itemsize < 4:
@@ -376,10 +388,20 @@ def average(a, axis=None, weights=None, returned=False, keepdims=False):
     type, shape = typeof(a), typeof(weights).shape
     if shape != type.shape:
         if axis is None:
-            raise ValueError("1D weights expected when shapes of a and weights differ.")
+            raise ValueError(
+                located(
+                    "1D weights expected when shapes of a and weights differ.",
+                    attempt=f"weights of shape {shape}, or a vector along the axis",
+                )
+            )
         axes = canonical_axes(axis, type.ndim)
         if shape != tuple(type.shape[k] for k in axes):
-            raise ValueError("Length of weights not compatible with specified axis.")
+            raise ValueError(
+                located(
+                    "Length of weights not compatible with specified axis.",
+                    attempt="one weight for each element along the axis",
+                )
+            )
         order = sorted(range(len(axes)), key=axes.__getitem__)
         weights = REGISTRY["transpose"].bind(weights, permutation=tuple(order))[0]
         weights = broadcast_in_dim(weights, type.shape, tuple(sorted(axes)))
@@ -404,7 +426,12 @@ def _arg(name: str, a: Any, axis: Any, keepdims: bool) -> Any:
     else:
         dim = canonical_axis(axis, len(shape))
     if typeof(a).shape[dim] == 0:
-        raise ValueError(f"attempt to get {name} of an empty sequence")
+        raise ValueError(
+            located(
+                f"attempt to get {name} of an empty sequence",
+                attempt=f"ask x.size first, or x.{name}(initial) on an axis that is not empty",
+            )
+        )
     index = dtypes.canonical(int)
     result = REGISTRY[name].bind(a, axes=(dim,), index_dtype=index)[0]
     if keepdims:
@@ -473,7 +500,12 @@ def _array_api_cumulative(function, x, axis, dtype, include_initial, start):
     rank = typeof(x).ndim
     if axis is None:
         if rank != 1:
-            raise ValueError("axis must be given for arrays of more than one dimension")
+            raise ValueError(
+                located(
+                    "axis must be given for arrays of more than one dimension",
+                    attempt="axis=0, or x.ravel()",
+                )
+            )
         axis = 0
     axis = canonical_axis(axis, rank)
     result = function(x, axis, _sum_dtype(typeof(x).dtype) if dtype is None else dtype)

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fornax import source
 from fornax.api.signature import as_arrays
 from fornax.api.stages import ShapeDtypeStruct
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.basis import zeros
 from fornax.ir.ref import AbstractRef, Ref
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import indexing
 from fornax.numpy.at import IndexUpdateHelper
 from fornax.primitives.convert import convert_element_type
 from fornax.runtime.values import to_array
 from fornax.scalars.dtypes import ExtendedDtype
+from fornax.source import located
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get", "new_ref",
            "set", "swap"]  # fmt: skip
@@ -76,7 +76,12 @@ def _check_bounds(type: ArrayType, index: Any) -> None:
         return
     for entry, size in zip(entries, type.shape, strict=False):
         if isinstance(entry, int) and not isinstance(entry, bool) and not -size <= entry < size:
-            raise ValueError(f"Out of bound indexer: idx={entry}, dim={size}.")
+            raise ValueError(
+                located(
+                    f"Out of bound indexer: idx={entry}, dim={size}.",
+                    attempt=f"an index from {-size} to {size - 1}",
+                )
+            )
 
 
 def _set(value: Any, index: Any, new: Any) -> Any:

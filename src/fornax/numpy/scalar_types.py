@@ -11,6 +11,7 @@ from fornax.ir.types import typeof
 from fornax.numpy.creation import array
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import promote
+from fornax.source import located
 
 __all__ = [
     "ComplexWarning", "bfloat16", "bool_", "bool", "can_cast", "cdouble", "character",
@@ -111,7 +112,9 @@ def _type(x: Any) -> Any:
 def result_type(*args):
     """The dtype that the arguments (arrays, numbers, dtypes) promote to."""
     if not args:
-        raise ValueError("at least one array or dtype is required")
+        raise ValueError(
+            located("at least one array or dtype is required", attempt="result_type(x, y)")
+        )
     return promote([_type(x) for x in args])[0]
 
 
@@ -140,7 +143,12 @@ def isdtype(dtype, kind):
     }
     for k in kinds:
         if isinstance(k, str) and k not in tests:
-            raise ValueError(f"Unrecognized kind {k!r}: one of {sorted(tests)}")
+            raise ValueError(
+                located(
+                    f"Unrecognized kind {k!r}: one of {sorted(tests)}",
+                    attempt="'real floating', 'integral', or a dtype to compare with",
+                )
+            )
         if tests[k](dtype) if isinstance(k, str) else dtype == dtypes.as_dtype(k):
             return True
     return False

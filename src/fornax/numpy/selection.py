@@ -39,6 +39,7 @@ from fornax.primitives import iota as _iota
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "allclose", "argsort", "argwhere", "array_equal", "array_equiv", "choose", "clip", "compress",
@@ -54,7 +55,10 @@ def where(condition, x=None, y=None, /, *, size=None, fill_value=None):
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
         raise TypeError(
-            "Either both or neither of the x and y arguments should be provided to where"
+            located(
+                "Either both or neither of the x and y arguments should be provided to where",
+                attempt="where(condition, x, y), or where(condition) for the positions",
+            )
         )
     check("where", condition, x, y)
     condition, x, y = concrete_form(condition), concrete_form(x), concrete_form(y)
@@ -73,10 +77,19 @@ def select(condlist, choicelist, default=0):
     """The choice of the first condition that is true, else `default`."""
     if len(condlist) != len(choicelist):
         raise ValueError(
-            f"condlist must have length equal to choicelist ({len(condlist)} vs {len(choicelist)})"
+            located(
+                f"condlist must have length equal to choicelist ({len(condlist)} vs "
+                f"{len(choicelist)})",
+                attempt="one choice for each condition, and default= for the rest",
+            )
         )
     if not condlist:
-        raise ValueError("condlist must be non-empty")
+        raise ValueError(
+            located(
+                "condlist must be non-empty",
+                attempt="at least one condition; full_like for a constant",
+            )
+        )
     choices = promote_dtypes(*choicelist, default)
     result = choices[-1]
     for condition, choice in zip(reversed(condlist), reversed(choices[:-1]), strict=True):
@@ -91,10 +104,20 @@ def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
     low = a_min if min is None else min
     high = a_max if max is None else max
     if arr is None:
-        raise ValueError("At most one of a_min and a_max may be None")
+        raise ValueError(
+            located(
+                "At most one of a_min and a_max may be None",
+                attempt="clip(x, lowest, highest), or minimum or maximum for one bound",
+            )
+        )
     check("clip", arr)
     if any(dtypes.is_complex(typeof(v).dtype) for v in (arr, low, high) if v is not None):
-        raise ValueError("Clip received a complex value: complex numbers have no order")
+        raise ValueError(
+            located(
+                "Clip received a complex value: complex numbers have no order",
+                attempt="clip x.real and x.imag, each by itself",
+            )
+        )
     result = asarray(concrete_form(arr))
     if low is not None:
         result = ufuncs.maximum(low, result)
@@ -140,7 +163,12 @@ def nonzero(a, *, size=None, fill_value=None):
     mask = _mask("nonzero", a)
     shape = typeof(mask).shape
     if not shape:
-        raise ValueError("Calling nonzero on 0d arrays is not allowed. Use atleast_1d(a).nonzero()")
+        raise ValueError(
+            located(
+                "Calling nonzero on 0d arrays is not allowed. Use atleast_1d(a).nonzero()",
+                attempt="numpy.atleast_1d(x).nonzero()",
+            )
+        )
     index = dtypes.canonical(int)
     if isinstance(mask, Tracer) and size is None:
         raise mask._refuse(
@@ -237,7 +265,12 @@ def choose(a, choices, out=None, mode="raise"):
             )
         values = a.numpy_view()
         if ((values < 0) | (values >= n)).any():
-            raise ValueError("invalid entry in choice array")
+            raise ValueError(
+                located(
+                    "invalid entry in choice array",
+                    attempt="mode='clip' or 'wrap', or more choices",
+                )
+            )
     elif mode == "wrap":
         a = ufuncs.remainder(a, n)
     a = clip(a, 0, n - 1)
@@ -292,11 +325,21 @@ def searchsorted(a, v, side="left", sorter=None, *, method="scan"):
     """Where to insert `v` into the sorted 1-D array `a` to keep it sorted."""
     check("searchsorted", a, v)
     if side not in ("left", "right"):
-        raise ValueError(f"{side!r} is an invalid value for argument 'side': 'left' or 'right'")
+        raise ValueError(
+            located(
+                f"{side!r} is an invalid value for argument 'side': 'left' or 'right'",
+                attempt="side='left', the default",
+            )
+        )
     a, v = promote_dtypes(concrete_form(a), concrete_form(v))
     a, v = asarray(a), asarray(v)
     if typeof(a).ndim != 1:
-        raise ValueError("a should be 1-dimensional")
+        raise ValueError(
+            located(
+                "a should be 1-dimensional",
+                attempt="vmap(numpy.searchsorted) for several sorted arrays, or a.ravel()",
+            )
+        )
     if sorter is not None:
         a = take(a, sorter)
     n = typeof(a).shape[0]
@@ -358,7 +401,12 @@ def digitize(x, bins, right=False, *, method=None):
     """The number of the bin that each element of x falls into."""
     bins = asarray(bins)
     if typeof(bins).ndim != 1:
-        raise ValueError(f"digitize: bins must be a 1-dimensional array; got {bins.shape}")
+        raise ValueError(
+            located(
+                f"digitize: bins must be a 1-dimensional array; got {bins.shape}",
+                attempt="bins.ravel(), sorted",
+            )
+        )
     side = "left" if right else "right"
     n = typeof(bins).shape[0]
     if n == 0:
@@ -375,9 +423,19 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     check("diff", a)
     a = asarray(concrete_form(a))
     if n < 0:
-        raise ValueError(f"order must be non-negative but got {n}")
+        raise ValueError(
+            located(
+                f"order must be non-negative but got {n}",
+                attempt="n=0 for x itself; cumsum for the other way",
+            )
+        )
     if not typeof(a).shape:
-        raise ValueError(f"diff requires input that is at least one dimensional; got {a}")
+        raise ValueError(
+            located(
+                f"diff requires input that is at least one dimensional; got {a}",
+                attempt="numpy.atleast_1d(a)",
+            )
+        )
     axis = canonical_axis(axis, typeof(a).ndim)
 
     def edge(x):

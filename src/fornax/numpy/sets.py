@@ -24,6 +24,7 @@ from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
 from fornax.numpy.shaping import concatenate, moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
@@ -72,8 +73,9 @@ def unique(
     firsts = flatnonzero(starts, size=length, fill_value=0) if n else full((length,), 0, index)
     present = ufuncs.less(iota(index, (length,), 0), total)
     if n == 0 and length and fill_value is None:
-        raise ValueError("unique: an empty array has no element to fill the result of size "
-                         f"{length} with: give fill_value")  # fmt: skip
+        raise ValueError(located("unique: an empty array has no element to fill the result of size "
+f"{length} with: give fill_value",
+attempt="fill_value=0, or size=0"))  # fmt: skip
     if n == 0:
         values = full((length, *rest), 0 if fill_value is None else fill_value, typeof(ar).dtype)
         places = full((length,), 0, index)

@@ -13,7 +13,6 @@ from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_integer, static_integers, static_shape
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
@@ -28,6 +27,7 @@ from fornax.primitives import shape as _shape
 from fornax.primitives.concatenate import concatenate as _concatenate
 from fornax.primitives.slice import slice_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "append", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
@@ -69,7 +69,12 @@ def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
     new = list(static_shape(shape))
     total = math.prod(old)
     if new.count(-1) > 1:
-        raise TypeError("can only specify one unknown dimension (-1) in reshape")
+        raise TypeError(
+            located(
+                "can only specify one unknown dimension (-1) in reshape",
+                attempt="-1 once, and numbers for the other dimensions",
+            )
+        )
     if -1 in new:
         known = math.prod(n for n in new if n != -1)
         if known == 0 or total % known:
@@ -97,9 +102,18 @@ def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
         result = _shape.reshape(flipped, tuple(reversed(new)))
         return basis.transpose(result, tuple(reversed(range(len(new)))))
     if order == "A":
-        raise NotImplementedError("reshape: order='A' is not supported: arrays have no layout")
+        raise NotImplementedError(
+            located(
+                "reshape: order='A' is not supported: arrays have no layout", attempt="order='C'"
+            )
+        )
     if order != "C":
-        raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
+        raise ValueError(
+            located(
+                f"reshape: order must be 'C' or 'F', got {order!r}",
+                attempt="order='C', the default",
+            )
+        )
     return _shape.reshape(a, tuple(new))
 
 
@@ -122,8 +136,12 @@ def squeeze(a, axis=None):
         for k in axes:
             if old[k] != 1:
                 raise ValueError(
-                    f"cannot select an axis to squeeze out which has size not equal to one, got "
-                    f"shape={old} and dimensions={axes}"
+                    located(
+                        "cannot select an axis to squeeze out which has size not equal to one, "
+                        f"got shape={old} and dimensions={axes}",
+                        attempt="leave axis out to squeeze what has size 1, or x[0] along the "
+                        "axis to drop it",
+                    )
                 )
     return _shape.squeeze(a, tuple(sorted(axes)))
 
@@ -149,7 +167,12 @@ def transpose(a, axes=None):
         canonical_axis(k, rank) for k in axes
     )  # fmt: skip
     if sorted(order) != list(range(rank)):
-        raise TypeError(f"axes {tuple(axes)} do not match an array of {rank} dimensions")
+        raise TypeError(
+            located(
+                f"axes {tuple(axes)} do not match an array of {rank} dimensions",
+                attempt=f"each axis from 0 to {rank - 1} once",
+            )
+        )
     return basis.transpose(a, order)
 
 
@@ -162,7 +185,10 @@ def matrix_transpose(x, /):
     rank = typeof(x).ndim
     if rank < 2:
         raise ValueError(
-            f"x must be at least two-dimensional for matrix_transpose; got ndim={rank}"
+            located(
+                f"x must be at least two-dimensional for matrix_transpose; got ndim={rank}",
+                attempt="x[None, :] or numpy.atleast_2d(x)",
+            )
         )
     return swapaxes(x, -1, -2)
 
@@ -188,7 +214,10 @@ def moveaxis(a, source, destination):
     targets = canonical_axes(destination, rank)
     if len(sources) != len(targets):
         raise ValueError(
-            f"Inconsistent number of elements: {len(sources)} vs {len(targets)} in moveaxis"
+            located(
+                f"Inconsistent number of elements: {len(sources)} vs {len(targets)} in moveaxis",
+                attempt="as many destinations as sources",
+            )
         )
     order = [k for k in range(rank) if k not in sources]
     for target, source_axis in sorted(zip(targets, sources, strict=True)):
@@ -226,11 +255,20 @@ def broadcast_arrays(*args):
 def _parts(name: str, arrays: Any) -> list[Any]:
     if hasattr(arrays, "shape") and hasattr(arrays, "dtype"):
         if not arrays.shape:
-            raise TypeError(f"{name} needs a sequence of arrays, got a scalar")
+            raise TypeError(
+                located(
+                    f"{name} needs a sequence of arrays, got a scalar", attempt=f"{name}([x, y])"
+                )
+            )
         return unstack(asarray(arrays))
     arrays = list(arrays)
     if not arrays:
-        raise ValueError(f"Need at least one array to {name}.")
+        raise ValueError(
+            located(
+                f"Need at least one array to {name}.",
+                attempt="ask whether the list is empty first, or start it with numpy.zeros((0,))",
+            )
+        )
     for a in arrays:
         check(name, a)
     return [asarray(concrete_form(a)) for a in arrays]
@@ -255,8 +293,11 @@ def concatenate(arrays, axis=0, dtype=None):
     for p in parts:
         if typeof(p).ndim != rank:
             raise TypeError(
-                "Cannot concatenate arrays with different numbers of dimensions: got "
-                f"{[typeof(q).shape for q in parts]}"
+                located(
+                    "Cannot concatenate arrays with different numbers of dimensions: got "
+                    f"{[typeof(q).shape for q in parts]}",
+                    attempt="x[None] for those with fewer dimensions, or numpy.atleast_2d",
+                )
             )
     if dtype is not None:
         parts = [as_dtype(p, requested(dtype)) for p in parts]
@@ -277,7 +318,13 @@ def stack(arrays, axis=0, out=None, dtype=None):
     parts = _parts("stack", arrays)
     shapes = {typeof(p).shape for p in parts}
     if len(shapes) > 1:
-        raise ValueError(f"All input arrays must have the same shape, got {sorted(shapes)}")
+        raise ValueError(
+            located(
+                f"All input arrays must have the same shape, got {sorted(shapes)}",
+                attempt="numpy.concatenate to join along a dimension they have, or "
+                "broadcast_arrays",
+            )
+        )
     axis = canonical_axis(axis, len(shapes.pop()) + 1)
     return concatenate([_shape.expand_dims(p, (axis,)) for p in parts], axis, dtype)
 
@@ -288,7 +335,10 @@ def unstack(x, /, *, axis=0):
     x = asarray(x)
     if not typeof(x).shape:
         raise ValueError(
-            "unstack requires arrays with rank > 0, however a scalar array was passed."
+            located(
+                "unstack requires arrays with rank > 0, however a scalar array was passed.",
+                attempt="[x], or numpy.atleast_1d(x)",
+            )
         )
     axis = canonical_axis(axis, typeof(x).ndim)
     return tuple(
@@ -372,11 +422,21 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
         points = [static_integer(p, "indices_or_sections") for p in np.asarray(sections)]
         edges = [0, *points, n]
         if edges != sorted(edges):
-            raise ValueError(f"{name}: the indices {points} must increase from 0 to at most {n}")
+            raise ValueError(
+                located(
+                    f"{name}: the indices {points} must increase from 0 to at most {n}",
+                    attempt=f"indices from 0 to {n}, sorted",
+                )
+            )
     else:
         count = static_integer(sections, "indices_or_sections")
         if exact and n % count:
-            raise ValueError("array split does not result in an equal division")
+            raise ValueError(
+                located(
+                    "array split does not result in an equal division",
+                    attempt="numpy.array_split, whose parts may differ by one",
+                )
+            )
         base, more = divmod(n, count)
         lengths = [base + 1] * more + [base] * (count - more)
         edges = [0, *np.cumsum(lengths).tolist()]
@@ -436,7 +496,12 @@ def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None
     if isinstance(repeats, int | np.integer) and total_repeat_length is None:
         count = static_integer(repeats, "repeats")
         if count < 0:
-            raise TypeError(f"repeat: repeats must not be negative, got {count}")
+            raise TypeError(
+                located(
+                    f"repeat: repeats must not be negative, got {count}",
+                    attempt="numpy.maximum(repeats, 0)",
+                )
+            )
         wide = basis.broadcast_in_dim(
             a, (*typeof(a).shape[: axis + 1], count, *typeof(a).shape[axis + 1 :]),
             [k + (k > axis) for k in range(typeof(a).ndim)],
@@ -482,7 +547,9 @@ def rot90(m, k=1, axes=(0, 1)):
     """Rotated by k quarter turns in the plane of `axes`."""
     plane = canonical_axes(axes, ndim(m))
     if len(plane) != 2:
-        raise ValueError(f"rot90: axes must be two different axes, got {axes!r}")
+        raise ValueError(
+            located(f"rot90: axes must be two different axes, got {axes!r}", attempt="axes=(0, 1)")
+        )
     first, second = plane
     k = static_integer(k, "k") % 4
     if k == 0:
@@ -600,7 +667,12 @@ def view(x, dtype=None):
     if dtypes.is_complex(new):
         x = view(x, dtypes.real_dtype(new))
         if not typeof(x).shape or typeof(x).shape[-1] % 2:
-            raise ValueError("view: the last dimension must be even for a complex dtype")
+            raise ValueError(
+                located(
+                    "view: the last dimension must be even for a complex dtype",
+                    attempt="pad the last dimension by one, or lax.complex(re, im)",
+                )
+            )
         return REGISTRY["complex"].bind(x[..., ::2], x[..., 1::2])[0]
     if old.dtype == dtypes.bool_:
         return view(as_dtype(x, dtypes.uint8), new)
@@ -609,13 +681,23 @@ def view(x, dtype=None):
     if new.itemsize == old.dtype.itemsize:
         return bitcast.bind(x, new_dtype=new)[0]
     if not old.shape:
-        raise ValueError("view: a 0-d array cannot change the size of its dtype")
+        raise ValueError(
+            located(
+                "view: a 0-d array cannot change the size of its dtype",
+                attempt="x.reshape(1).view(dtype)",
+            )
+        )
     if new.itemsize < old.dtype.itemsize:
         cast = bitcast.bind(x, new_dtype=new)[0]
         return _shape.reshape(cast, (*old.shape[:-1], _last(cast)))
     ratio = new.itemsize // old.dtype.itemsize
     if old.shape[-1] % ratio:
-        raise ValueError("view: the last dimension is no multiple of the ratio of the item sizes")
+        raise ValueError(
+            located(
+                "view: the last dimension is no multiple of the ratio of the item sizes",
+                attempt="pad the last dimension, or astype, which converts numbers",
+            )
+        )
     grouped = _shape.reshape(x, (*old.shape[:-1], old.shape[-1] // ratio, ratio))
     return bitcast.bind(grouped, new_dtype=new)[0]
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.source import located
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
@@ -21,6 +20,7 @@ from fornax.numpy.shaping import concatenate, flip, moveaxis, ravel
 from fornax.primitives import special  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "bartlett", "blackman", "convolve", "correlate", "ediff1d", "gradient", "hamming", "hanning",
@@ -32,7 +32,11 @@ __all__ = [
 def _slide(name: str, a: Any, v: Any, mode: str, precision: Any, preferred: Any) -> Any:
     """The sums of products of `v` with the windows of `a`, v as it lies."""
     if typeof(a).ndim != 1 or typeof(v).ndim != 1:
-        raise ValueError(f"{name} expects one-dimensional arrays")
+        raise ValueError(
+            located(
+                f"{name} expects one-dimensional arrays", attempt="x.ravel(), or vmap over the rows"
+            )
+        )
     n, m = typeof(a).shape[0], typeof(v).shape[0]
     low, high = {
         "full": (m - 1, m - 1), "valid": (0, 0), "same": (m // 2, m - m // 2 - 1),
@@ -47,7 +51,12 @@ def _slide(name: str, a: Any, v: Any, mode: str, precision: Any, preferred: Any)
 def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
     check(name, a, v)
     if mode not in ("full", "same", "valid"):
-        raise ValueError(f"{name}: mode must be one of 'full', 'same', 'valid', got {mode!r}")
+        raise ValueError(
+            located(
+                f"{name}: mode must be one of 'full', 'same', 'valid', got {mode!r}",
+                attempt="mode='full', the default",
+            )
+        )
     a, v = (asarray(x) for x in promote_inexact(concrete_form(a), concrete_form(v)))
     if typeof(a).ndim != 1 or typeof(v).ndim != 1:
         raise ValueError(
@@ -58,7 +67,12 @@ def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
             )
         )
     if typeof(a).size == 0 or typeof(v).size == 0:
-        raise ValueError(f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}")
+        raise ValueError(
+            located(
+                f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}",
+                attempt="arrays with at least one element",
+            )
+        )
     return [a, v]
 
 
@@ -102,20 +116,35 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     check("interp", x, xp, fp)
     xp, fp = asarray(concrete_form(xp)), asarray(concrete_form(fp))
     if typeof(xp).shape != typeof(fp).shape or typeof(xp).ndim != 1:
-        raise ValueError("xp and fp must be one-dimensional arrays of equal size")
+        raise ValueError(
+            located(
+                "xp and fp must be one-dimensional arrays of equal size",
+                attempt="vmap(numpy.interp, (None, None, 0)) for several curves",
+            )
+        )
     x, xp = (asarray(v) for v in promote_inexact(concrete_form(x), xp))
     (fp,) = promote_inexact(fp)
     if dtypes.is_complex(typeof(x).dtype):
-        raise ValueError("interp: complex values of x and xp are not supported")
+        raise ValueError(
+            located(
+                "interp: complex values of x and xp are not supported",
+                attempt="interp of abs(x), or of x.real",
+            )
+        )
     for name, value in (("left", left), ("right", right)):
         if isinstance(value, str) and value != "extrapolate":
             raise ValueError(
-                f"the only valid string value of {name!r} is 'extrapolate', got {value!r}"
+                located(
+                    f"the only valid string value of {name!r} is 'extrapolate', got {value!r}",
+                    attempt=f"{name}='extrapolate', or a number",
+                )
             )
     if period is not None:
         left = right = None
         if not typeof(period).shape == ():
-            raise ValueError(f"period must be a scalar; got {period}")
+            raise ValueError(
+                located(f"period must be a scalar; got {period}", attempt="period=2 * numpy.pi")
+            )
         period = ufuncs.absolute(period)
         x, xp = ufuncs.remainder(x, period), ufuncs.remainder(xp, period)
         xp, fp = REGISTRY["sort"].bind(xp, fp, dimension=0, is_stable=True, num_keys=1)
@@ -164,13 +193,23 @@ def gradient(f, *varargs, axis=None, edge_order=None):
     """
     check("gradient", f, *varargs)
     if edge_order is not None:
-        raise NotImplementedError("gradient: the 'edge_order' argument is not supported")
+        raise NotImplementedError(
+            located(
+                "gradient: the 'edge_order' argument is not supported",
+                attempt="edge_order=1, or one-sided differences written out at the ends",
+            )
+        )
     (f,) = promote_inexact(concrete_form(f))
     f = asarray(f)
     rank = typeof(f).ndim
     axes = canonical_axes(axis, rank)
     if len(varargs) not in (0, 1, len(axes)):
-        raise TypeError(f"gradient: got {len(varargs)} spacings for {len(axes)} axes")
+        raise TypeError(
+            located(
+                f"gradient: got {len(varargs)} spacings for {len(axes)} axes",
+                attempt="one spacing for all axes, or one for each",
+            )
+        )
     spacing = list(varargs) or [1.0]
     if len(spacing) == 1:
         spacing = spacing * len(axes)
@@ -179,8 +218,11 @@ def gradient(f, *varargs, axis=None, edge_order=None):
         n = typeof(f).shape[k]
         if n < 2:
             raise ValueError(
-                "Shape of array too small to calculate a numerical gradient, at least 2 elements "
-                "are required."
+                located(
+                    "Shape of array too small to calculate a numerical gradient, at least 2 "
+                    "elements are required.",
+                    attempt="at least 2 points along the axis, or axis= for those that have them",
+                )
             )
         results.append(moveaxis(_slope(moveaxis(f, k, 0), asarray(concrete_form(h))), 0, k))
     return results[0] if len(results) == 1 else results
@@ -195,7 +237,10 @@ def _slope(f: Any, h: Any) -> Any:
         return concatenate([first, inner, last])
     if typeof(h).ndim != 1 or typeof(h).shape[0] != typeof(f).shape[0]:
         raise ValueError(
-            "Spacing arrays must be 1D with the length of the dimension they belong to"
+            located(
+                "Spacing arrays must be 1D with the length of the dimension they belong to",
+                attempt="a number, or positions of shape (n,) for an axis of n elements",
+            )
         )
     steps = diff(h).reshape((-1, *(1,) * (rank - 1)))
     rises = ufuncs.divide(diff(f, axis=0), steps)
@@ -226,7 +271,9 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
     p = asarray(concrete_form(p))
     dtype = typeof(p).dtype
     if dtypes.is_complex(dtype):
-        raise ValueError("unwrap: complex values are not supported")
+        raise ValueError(
+            located("unwrap: complex values are not supported", attempt="unwrap of numpy.angle(x)")
+        )
     axis = canonical_axis(axis, typeof(p).ndim)
     if typeof(p).shape[axis] == 0:
         return promote_inexact(p)[0]
@@ -311,6 +358,8 @@ def i0(x):
     check("i0", x)
     (x,) = promote_inexact(concrete_form(x))
     if dtypes.is_complex(typeof(x).dtype):
-        raise ValueError("i0: complex values are not supported")
+        raise ValueError(
+            located("i0: complex values are not supported", attempt="i0 of x.real, if x is real")
+        )
     x = ufuncs.absolute(asarray(x))
     return ufuncs.multiply(ufuncs.exp(x), REGISTRY["bessel_i0e"].bind(x)[0])

@@ -38,6 +38,7 @@ from fornax.numpy.shaping import (
     reshape,
 )  # fmt: skip
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "bincount", "corrcoef", "cov", "histogram", "histogram2d", "histogram_bin_edges",
@@ -108,23 +109,45 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
     check(name, a, q)
     if overwrite or out is not None:
         raise ValueError(
-            f"{name}: 'out' and overwrite_input are not supported: arrays do not change"
+            located(
+                f"{name}: 'out' and overwrite_input are not supported: arrays do not change",
+                attempt=f"x = {name}(...)",
+            )
         )
     if method not in _METHODS:
-        raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
+        raise ValueError(
+            located(
+                f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}",
+                attempt="method='linear', the default",
+            )
+        )
     if weights is not None and method != "inverted_cdf":
-        raise ValueError(f"{name}: weights need method='inverted_cdf', got {method!r}")
+        raise ValueError(
+            located(
+                f"{name}: weights need method='inverted_cdf', got {method!r}",
+                attempt="method='inverted_cdf'",
+            )
+        )
     (a,) = promote_inexact(concrete_form(a))
     a, _ = promote_inexact(a, concrete_form(q))
     a = asarray(a)
     dtype = typeof(a).dtype
     if dtypes.is_complex(dtype):
-        raise ValueError(f"{name}: complex numbers have no order")
+        raise ValueError(
+            located(
+                f"{name}: complex numbers have no order", attempt=f"{name} of abs(x), or of x.real"
+            )
+        )
     wide = dtypes.float32 if dtype.itemsize < 4 else dtype
     a, q = as_dtype(a, wide), as_dtype(asarray(concrete_form(q)), wide)
     q_shape = typeof(q).shape
     if len(q_shape) > 1:
-        raise ValueError(f"q must be have rank <= 1, got shape {q_shape}")
+        raise ValueError(
+            located(
+                f"q must be have rank <= 1, got shape {q_shape}",
+                attempt="q.ravel(), and reshape the result",
+            )
+        )
     shape = typeof(a).shape
     axes = canonical_axes(axis, len(shape))
     kept = [n for k, n in enumerate(shape) if k not in axes]
@@ -159,7 +182,10 @@ def _spread(weights: Any, a: Any, axis: Any) -> Any:
         return weights
     if axis is None or not isinstance(axis, int) or len(own) != 1 or own[0] != shape[axis]:
         raise ValueError(
-            f"weights of shape {own} do not fit an array of shape {shape}, axis {axis}"
+            located(
+                f"weights of shape {own} do not fit an array of shape {shape}, axis {axis}",
+                attempt=f"weights of shape {shape}, or a vector along the axis",
+            )
         )
     return broadcast_to(
         reshape(weights, [-1 if k == axis % len(shape) else 1 for k in range(len(shape))]), shape
@@ -242,8 +268,9 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     arrays = promote_inexact(*(concrete_form(v) for v in given))
     arrays = [asarray(v) for v in arrays]
     if any(typeof(v).ndim > 2 for v in arrays):
-        raise ValueError("m has more than 2 dimensions" if typeof(arrays[0]).ndim > 2 else
-                         "y has more than 2 dimensions")  # fmt: skip
+        raise ValueError(located("m has more than 2 dimensions" if typeof(arrays[0]).ndim > 2 else
+                         "y has more than 2 dimensions",
+attempt="reshape to (variables, observations), or vmap over the other dimensions"))  # fmt: skip
     if dtype is not None:
         arrays = [as_dtype(v, dtypes.canonical(dtype)) for v in arrays]
     parts = []
@@ -285,11 +312,23 @@ def _weights(x: Any, fweights: Any, aweights: Any) -> Any:
         check("cov", given)
         given = asarray(given)
         if typeof(given).ndim != 1:
-            raise RuntimeError(f"cannot handle multidimensional {name}")
+            raise RuntimeError(
+                located(f"cannot handle multidimensional {name}", attempt=f"{name}.ravel()")
+            )
         if typeof(given).shape[0] != n:
-            raise RuntimeError(f"incompatible numbers of samples and {name}")
+            raise RuntimeError(
+                located(
+                    f"incompatible numbers of samples and {name}",
+                    attempt=f"one of {name} for each observation",
+                )
+            )
         if name == "fweights" and not dtypes.is_integer(typeof(given).dtype):
-            raise TypeError("fweights must be integer.")
+            raise TypeError(
+                located(
+                    "fweights must be integer.",
+                    attempt="aweights for weights that are no counts, or astype(int)",
+                )
+            )
         given = ufuncs.absolute(given)
         weights = given if weights is None else ufuncs.multiply(weights, given)
     return weights
@@ -322,12 +361,19 @@ def bincount(x, weights=None, minlength=0, *, length=None, out_sharding=None):
     check("bincount", x)
     x = asarray(concrete_form(x))
     if not (dtypes.is_integer(typeof(x).dtype) or typeof(x).dtype == dtypes.bool_):
-        raise TypeError(f"x argument to bincount must have an integer type; got {typeof(x).dtype}")
+        raise TypeError(
+            located(
+                f"x argument to bincount must have an integer type; got {typeof(x).dtype}",
+                attempt="x.astype(int), or numpy.histogram for floats",
+            )
+        )
     if typeof(x).ndim != 1:
-        raise ValueError("only 1-dimensional input supported.")
+        raise ValueError(located("only 1-dimensional input supported.", attempt="x.ravel()"))
     minlength = static_integer(minlength, "minlength")
     if minlength < 0:
-        raise ValueError("'minlength' must not be negative")
+        raise ValueError(
+            located("'minlength' must not be negative", attempt="minlength=0, the default")
+        )
     if length is None:
         if isinstance(x, Tracer):
             raise x._refuse(
@@ -345,7 +391,12 @@ def bincount(x, weights=None, minlength=0, *, length=None, out_sharding=None):
         check("bincount", weights)
         weights = asarray(weights)
         if typeof(weights).shape != typeof(x).shape:
-            raise ValueError("shape of weights must match shape of x.")
+            raise ValueError(
+                located(
+                    "shape of weights must match shape of x.",
+                    attempt="one weight for each element of x",
+                )
+            )
     return full((length,), 0, typeof(weights).dtype).at[x].add(weights, mode="drop")
 
 
@@ -358,7 +409,12 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
     """The edges of `bins` equal bins over `range` (the extremes of a), or `bins` if an array."""
     del weights  # of no consequence: only equal bins and given ones are supported
     if isinstance(bins, str):
-        raise NotImplementedError("histogram_bin_edges: string values for `bins` are not supported")
+        raise NotImplementedError(
+            located(
+                "histogram_bin_edges: string values for `bins` are not supported",
+                attempt="bins=10, or the edges as an array",
+            )
+        )
     check("histogram_bin_edges", a, *([] if isinstance(bins, Sequence) else [bins]))
     (a,) = promote_inexact(concrete_form(a))
     a = asarray(a)
@@ -384,7 +440,12 @@ def histogram(a, bins=10, range=None, weights=None, density=None):
     else:
         check("histogram", a, weights)
         if typeof(a).shape != typeof(weights).shape:
-            raise ValueError("weights should have the same shape as a.")
+            raise ValueError(
+                located(
+                    "weights should have the same shape as a.",
+                    attempt="numpy.broadcast_to(weights, a.shape)",
+                )
+            )
         a, weights = promote_inexact(concrete_form(a), concrete_form(weights))
     a, weights = ravel(a), ravel(weights)
     edges = histogram_bin_edges(a, bins, range)
@@ -418,15 +479,35 @@ def histogramdd(sample, bins=10, range=None, weights=None, density=None):
     (sample,) = promote_inexact(concrete_form(sample))
     sample = asarray(sample)
     if typeof(sample).ndim != 2:
-        raise ValueError(f"histogramdd: sample must have two dimensions, got {typeof(sample).ndim}")
+        raise ValueError(
+            located(
+                f"histogramdd: sample must have two dimensions, got {typeof(sample).ndim}",
+                attempt="sample of shape (points, dimensions); x[:, None] for one dimension",
+            )
+        )
     n, rank = typeof(sample).shape
     if weights is not None and typeof(asarray(weights)).shape != (n,):
-        raise ValueError("weights should have one element per point.")
+        raise ValueError(
+            located(
+                "weights should have one element per point.",
+                attempt="one weight for each row of the sample",
+            )
+        )
     per_axis = list(bins) if isinstance(bins, Sequence) else [bins] * rank
     if len(per_axis) != rank:
-        raise ValueError("The dimension of bins must be equal to the dimension of the sample.")
+        raise ValueError(
+            located(
+                "The dimension of bins must be equal to the dimension of the sample.",
+                attempt="one entry of bins for each column of the sample",
+            )
+        )
     if range is not None and len(range) != rank:
-        raise ValueError(f"Expected {rank} ranges, got {len(range)}")
+        raise ValueError(
+            located(
+                f"Expected {rank} ranges, got {len(range)}",
+                attempt="one (low, high) for each column of the sample",
+            )
+        )
     edges, flat = [], scalar(0, dtypes.canonical(int))
     sizes = []
     for k, count in enumerate(per_axis):

@@ -9,6 +9,7 @@ import numpy as np
 from fornax import _native
 from fornax.numpy.creation import array, asarray
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "array_repr", "array_str", "from_dlpack", "fromfile", "fromiter", "fromstring",
@@ -57,12 +58,16 @@ def load(file, *args, **kwargs):
 
 def fromfile(*args: Any, **kwargs: Any):
     """Not supported, because it reads within a compiled program: convert what NumPy reads."""
-    raise NotImplementedError("fromfile is not supported\n  try:   asarray(numpy.fromfile(...))")
+    raise NotImplementedError(
+        located("fromfile is not supported", attempt="asarray(numpy.fromfile(...))")
+    )
 
 
 def fromiter(*args: Any, **kwargs: Any):
     """Not supported, because an iterable is used up when traced: convert what NumPy collects."""
-    raise NotImplementedError("fromiter is not supported\n  try:   asarray(numpy.fromiter(...))")
+    raise NotImplementedError(
+        located("fromiter is not supported", attempt="asarray(numpy.fromiter(...))")
+    )
 
 
 def fromstring(string, dtype=float, count=-1, *, sep):

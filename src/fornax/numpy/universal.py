@@ -28,6 +28,7 @@ from fornax.numpy.shaping import append, expand_dims, ravel
 from fornax.numpy.ufuncs.publishing import refuse
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["frompyfunc", "ufunc"]
 
@@ -90,9 +91,19 @@ class ufunc(metaclass=_Kind):  # noqa: N801
 
     def _check(self, method: str, out: Any) -> None:
         if self.nin != 2:
-            raise ValueError(f"{method} only supported for binary ufuncs")
+            raise ValueError(
+                located(
+                    f"{method} only supported for binary ufuncs",
+                    attempt="vmap, or a function of two arguments such as add",
+                )
+            )
         if self.nout != 1:
-            raise ValueError(f"{method} only supported for functions returning a single value")
+            raise ValueError(
+                located(
+                    f"{method} only supported for functions returning a single value",
+                    attempt="numpy.frompyfunc with nout=1, for the result that is wanted",
+                )
+            )
         refuse(f"{self.__name__}.{method}()", out, None)
 
     def _out_dtype(self, *args: Any) -> Any:
@@ -124,12 +135,18 @@ class ufunc(metaclass=_Kind):  # noqa: N801
             check(f"{self.__name__}.reduce", where)
             if self.identity is None and initial is None:
                 raise ValueError(
-                    f"reduction operation {self.__name__!r} does not have an identity, so to use a "
-                    "where mask one has to specify 'initial'."
+                    located(
+                        f"reduction operation {self.__name__!r} does not have an identity, so to "
+                        "use a where mask one has to specify 'initial'.",
+                        attempt="initial=..., a start that changes no result",
+                    )
                 )
             if typeof(where).dtype != dtypes.bool_:
                 raise ValueError(
-                    f"where argument must have dtype=bool; got dtype={typeof(where).dtype}"
+                    located(
+                        f"where argument must have dtype=bool; got dtype={typeof(where).dtype}",
+                        attempt="where.astype(bool), or where != 0",
+                    )
                 )
         way = self._ways["reduce"] or self._reduce_in_order
         return way(a, axis=axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
@@ -141,7 +158,9 @@ class ufunc(metaclass=_Kind):  # noqa: N801
         dtype = self._out_dtype(a, a) if dtype is None else requested(dtype)
         where = None if where is None else broadcast_to(where, shape)
         if isinstance(axis, tuple):
-            raise NotImplementedError("tuple of axes")
+            raise NotImplementedError(
+                located("tuple of axes", attempt="one axis at a time, or reshape to join them")
+            )
         if axis is None:
             a, where = ravel(a), None if where is None else ravel(where)
             final, axis = ((1,) * len(shape) if keepdims else ()), 0
@@ -154,7 +173,11 @@ class ufunc(metaclass=_Kind):  # noqa: N801
         if not length:
             if initial is None:
                 raise ValueError(
-                    f"zero-size array to reduction operation {self.__name__} which has no identity"
+                    located(
+                        f"zero-size array to reduction operation {self.__name__} which has no "
+                        "identity",
+                        attempt="initial=..., or ask for the size first",
+                    )
                 )
             return full(final, initial, dtype)
 
@@ -184,7 +207,9 @@ class ufunc(metaclass=_Kind):  # noqa: N801
         a = asarray(a)
         dtype = self._out_dtype(a, a) if dtype is None else requested(dtype)
         if axis is None or isinstance(axis, tuple):
-            raise ValueError("accumulate does not allow multiple axes")
+            raise ValueError(
+                located("accumulate does not allow multiple axes", attempt="one axis at a time")
+            )
         axis = canonical_axis(axis, typeof(a).ndim)
         if not typeof(a).size:
             return full(typeof(a).shape, 0, dtype)
@@ -206,9 +231,12 @@ class ufunc(metaclass=_Kind):  # noqa: N801
         """
         if inplace:
             raise NotImplementedError(
-                "Because JAX arrays are immutable, jnp.ufunc.at() cannot operate inplace like "
-                "np.ufunc.at(). Instead, you can pass inplace=False and capture the result; e.g.\n"
-                f"  try:   arr = {self.__name__}.at(arr, ind, val, inplace=False)"
+                located(
+                    "Because JAX arrays are immutable, jnp.ufunc.at() cannot operate inplace like "
+                    "np.ufunc.at(). Instead, you can pass inplace=False and capture the result; "
+                    "e.g.",
+                    attempt=f"arr = {self.__name__}.at(arr, ind, val, inplace=False)",
+                )
             )
         way = self._ways["at"] or self._at_in_order
         return way(a, indices) if b is None else way(a, indices, b)
@@ -226,8 +254,10 @@ class ufunc(metaclass=_Kind):  # noqa: N801
             return a.at[indices].set(self(a.at[indices].get(), *args))
         if any(isinstance(i, slice) for i in indices):
             raise TypeError(
-                f"{self.__name__}.at: slices beside index arrays are not supported\n"
-                "  try:   index arrays for all dimensions"
+                located(
+                    f"{self.__name__}.at: slices beside index arrays are not supported",
+                    attempt="index arrays for all dimensions",
+                )
             )
         count = math.prod(shape)
         rows = []
@@ -261,14 +291,27 @@ class ufunc(metaclass=_Kind):  # noqa: N801
         a, indices = asarray(a), asarray(indices)
         shape, ndim = typeof(a).shape, typeof(indices).ndim
         if not shape:
-            raise ValueError(f"reduceat: a must have 1 or more dimension, got a.shape={shape}")
+            raise ValueError(
+                located(
+                    f"reduceat: a must have 1 or more dimension, got a.shape={shape}",
+                    attempt="numpy.atleast_1d(a)",
+                )
+            )
         if ndim != 1:
             raise ValueError(
-                "reduceat: indices must be one-dimensional, got indices.shape="
-                f"{typeof(indices).shape}"
+                located(
+                    "reduceat: indices must be one-dimensional, got indices.shape="
+                    f"{typeof(indices).shape}",
+                    attempt="indices.ravel()",
+                )
             )
         if axis is None or isinstance(axis, tuple | list):
-            raise ValueError("reduceat requires a single integer axis.")
+            raise ValueError(
+                located(
+                    "reduceat requires a single integer axis.",
+                    attempt="axis=0, and reduceat once for each axis",
+                )
+            )
         axis = canonical_axis(axis, len(shape))
         others = [k for k in range(len(shape)) if k != axis]
         ends = expand_dims(append(indices[1:], shape[axis]), others)
@@ -297,8 +340,11 @@ def _as_tuple(indices: Any) -> tuple:
         indices, np.ndarray | _native.Array | Tracer | str
     ):
         raise TypeError(
-            "Using a non-tuple sequence for multidimensional indexing is not allowed; use "
-            "`arr[array(seq)]` instead of `arr[seq]`."
+            located(
+                "Using a non-tuple sequence for multidimensional indexing is not allowed; use "
+                "`arr[array(seq)]` instead of `arr[seq]`.",
+                attempt="x[numpy.array(indices)], or x[tuple(indices)]",
+            )
         )
     return (indices,)
 

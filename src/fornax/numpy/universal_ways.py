@@ -16,6 +16,7 @@ from fornax.numpy.promotion import as_dtype
 from fornax.numpy.selection import where as select_where
 from fornax.primitives.reduce import reduce_and_p, reduce_or_p, reduce_xor_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["BUILT_IN"]
 
@@ -32,7 +33,12 @@ def _bitwise(primitive: Any, combine: Callable, neutral: int) -> Callable:
             dtype = requested(dtype)
         for found, error in ((typeof(a).dtype, ValueError), (dtype, TypeError)):
             if found is not None and not dtypes.is_integer(found) and found != dtypes.bool_:
-                raise error(f"{combine.__name__}.reduce of integers only, got {found.name}")
+                raise error(
+                    located(
+                        f"{combine.__name__}.reduce of integers only, got {found.name}",
+                        attempt="x.astype(int)",
+                    )
+                )
         a = _masked(a if dtype is None else as_dtype(a, dtype), where, neutral)
         shape = typeof(a).shape
         axes = reductions.canonical_axes(axis, len(shape))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fornax.observe import events
+from fornax.source import located
 
 __all__ = [
     "clear_event_listeners",
@@ -68,7 +69,12 @@ def _add(listeners: list[Listener], callback: Listener) -> None:
 def _remove(listeners: list[Listener], callback: Listener) -> None:
     global _stop
     if callback not in listeners:
-        raise ValueError(f"{callback} is not a registered listener")
+        raise ValueError(
+            located(
+                f"{callback} is not a registered listener",
+                attempt="the same object that was registered; functions are compared by identity",
+            )
+        )
     listeners.remove(callback)
     if _stop is not None and not _duration and not _span:
         _stop()

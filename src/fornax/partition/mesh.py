@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fornax.errors import message
+from fornax.source import located
 
 __all__ = ["AbstractMesh", "AxisType", "Mesh", "current_mesh", "mesh_scope"]
 
@@ -35,12 +36,20 @@ def _axis_types(given: Any, count: int) -> tuple[AxisType, ...]:
     types = (given,) if isinstance(given, AxisType) else tuple(given)
     if len(types) != count:
         raise ValueError(
-            f"Number of axis names should match the number of axis_types. Got {count} names and "
-            f"axis_types={types}"
+            located(
+                f"Number of axis names should match the number of axis_types. Got {count} names "
+                f"and axis_types={types}",
+                attempt="one AxisType for each axis name, or leave axis_types out",
+            )
         )
     for kind in types:
         if not isinstance(kind, AxisType):
-            raise TypeError(f"axis_types must be made of AxisType, got {kind!r}")
+            raise TypeError(
+                located(
+                    f"axis_types must be made of AxisType, got {kind!r}",
+                    attempt="AxisType.Auto, AxisType.Explicit or AxisType.Manual",
+                )
+            )
     return types
 
 
@@ -111,8 +120,11 @@ class AbstractMesh(_Axes):
         self.abstract_device = abstract_device
         if len(self.axis_sizes) != len(self.axis_names):
             raise ValueError(
-                "Number of axis names should match the number of axis_sizes. Got "
-                f"axis_sizes={self.axis_sizes} and axis_names={self.axis_names}"
+                located(
+                    "Number of axis names should match the number of axis_sizes. Got "
+                    f"axis_sizes={self.axis_sizes} and axis_names={self.axis_names}",
+                    attempt="one name for each size, as in AbstractMesh((2, 4), ('x', 'y'))",
+                )
             )
         self.axis_types = _axis_types(axis_types, len(self.axis_names))
 
@@ -153,12 +165,21 @@ class Mesh(_Axes):
         grid = np.array(devices, dtype=object)
         if grid.ndim != len(names):
             raise ValueError(
-                "Mesh requires the ndim of its first argument (`devices`) to equal the length of "
-                f"its second argument (`axis_names`), but got devices.ndim == {grid.ndim} and "
-                f"len(axis_names) == {len(names)}."
+                located(
+                    "Mesh requires the ndim of its first argument (`devices`) to equal the "
+                    "length of its second argument (`axis_names`), but got devices.ndim == "
+                    f"{grid.ndim} and len(axis_names) == {len(names)}.",
+                    attempt="devices.reshape to one dimension for each name, or make_mesh, which "
+                    "does it",
+                )
             )
         if any(name is None for name in names):
-            raise ValueError(f"Mesh axis names cannot be None. Got: {names}")
+            raise ValueError(
+                located(
+                    f"Mesh axis names cannot be None. Got: {names}",
+                    attempt="strings, as in ('x', 'y')",
+                )
+            )
         if len(set(names)) != len(names):
             raise ValueError(
                 message(

@@ -10,6 +10,7 @@ from typing import Any
 from fornax.errors import message
 from fornax.partition.mesh import AbstractMesh, Mesh
 from fornax.partition.spec import UNCONSTRAINED, PartitionSpec
+from fornax.source import located
 
 __all__ = ["NamedSharding", "Sharding", "SingleDeviceSharding"]
 
@@ -127,7 +128,12 @@ class NamedSharding(Sharding):
         memory_kind: str | None = None,
     ):
         if not isinstance(spec, PartitionSpec):
-            raise TypeError(f"NamedSharding needs a PartitionSpec, got {spec!r}")
+            raise TypeError(
+                located(
+                    f"NamedSharding needs a PartitionSpec, got {spec!r}",
+                    attempt="NamedSharding(mesh, P('x')), or P() for no split",
+                )
+            )
         self.mesh = mesh
         self.spec = spec
         self._memory_kind = memory_kind or "device"
@@ -135,12 +141,21 @@ class NamedSharding(Sharding):
         for axis in spec.axes():
             if axis not in mesh.axis_names:
                 raise ValueError(
-                    f"Resource axis: {axis} of {spec} is not found in mesh: {mesh.axis_names}."
+                    located(
+                        f"Resource axis: {axis} of {spec} is not found in mesh: {mesh.axis_names}.",
+                        attempt="one of the axes of the mesh, or None for a dimension that is "
+                        "not split",
+                    )
                 )
             if axis in seen:
                 raise ValueError(
-                    "A single NamedSharding spec specification can map every mesh axis to at most "
-                    f"one positional dimension, but {spec} has duplicate entries for `{axis}`"
+                    located(
+                        "A single NamedSharding spec specification can map every mesh axis to at "
+                        f"most one positional dimension, but {spec} has duplicate entries for "
+                        f"`{axis}`",
+                        attempt="name the axis for one dimension; P(('x', 'y')) splits one "
+                        "dimension over two axes",
+                    )
                 )
             seen.add(axis)
 
@@ -186,8 +201,11 @@ class NamedSharding(Sharding):
     def _check_rank(self, ndim: int) -> None:
         if len(self.spec) > ndim:
             raise ValueError(
-                f"Sharding {self} is only valid for values of rank at least {len(self.spec)}, but "
-                f"was applied to a value of rank {ndim}."
+                located(
+                    f"Sharding {self} is only valid for values of rank at least {len(self.spec)}, "
+                    f"but was applied to a value of rank {ndim}.",
+                    attempt=f"a spec with at most {ndim} entries",
+                )
             )
 
     def _count(self, axes: tuple[Any, ...]) -> int:
@@ -201,10 +219,13 @@ class NamedSharding(Sharding):
         for dimension, (size, count) in enumerate(zip(global_shape, counts, strict=True)):
             if size % count:
                 raise ValueError(
-                    f"Sharding {self} implies that array axis {dimension} is partitioned {count} "
-                    f"times, but the dimension size is {size} (full shape: {global_shape}, "
-                    "per-dimension tiling factors: "
-                    f"{counts} should evenly divide the shape)"
+                    located(
+                        f"Sharding {self} implies that array axis {dimension} is partitioned "
+                        f"{count} times, but the dimension size is {size} (full shape: "
+                        f"{global_shape}, per-dimension tiling factors: {counts} should evenly "
+                        "divide the shape)",
+                        attempt=f"pad the dimension to a multiple of {count}, or split another one",
+                    )
                 )
         return tuple(size // count for size, count in zip(global_shape, counts, strict=True))
 

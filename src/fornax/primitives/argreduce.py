@@ -9,6 +9,7 @@ from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import ORDERED, category, widened
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class ArgExtreme(Primitive):
@@ -22,16 +23,33 @@ class ArgExtreme(Primitive):
     def type(self, x, *, axes, index_dtype):
         (axis,) = axes
         if not 0 <= axis < x.ndim:
-            raise ValueError(f"Invalid axis {axis} for operand shape {x.shape}")
+            raise ValueError(
+                located(
+                    f"Invalid axis {axis} for operand shape {x.shape}",
+                    attempt=f"an axis from 0 to {x.ndim - 1}",
+                )
+            )
         letter = category(x.dtype)
         if not letter or letter not in ORDERED:
-            raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")
+            raise TypeError(
+                located(
+                    f"{self.name} does not accept dtype {x.dtype.name}.",
+                    attempt="abs(x) or x.real, which have an order",
+                )
+            )
         if not dtypes.is_integer(index_dtype):
-            raise TypeError(f"index_dtype must be an integer type, but got {index_dtype}")
+            raise TypeError(
+                located(
+                    f"index_dtype must be an integer type, but got {index_dtype}", attempt="'int32'"
+                )
+            )
         if x.shape[axis] == 0:
             raise ValueError(
-                f"{self.name}: attempt to get {self.name} of an empty sequence: axis {axis} of "
-                f"operand shape {x.shape}"
+                located(
+                    f"{self.name}: attempt to get {self.name} of an empty sequence: axis {axis} "
+                    f"of operand shape {x.shape}",
+                    attempt="ask x.size first",
+                )
             )
         return [ArrayType(x.shape[:axis] + x.shape[axis + 1 :], index_dtype)]
 

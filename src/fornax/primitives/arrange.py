@@ -12,6 +12,7 @@ import numpy as np
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.source import located
 from fornax.transforms.dce import live_equations
 from fornax.transforms.mixed import dependent_outputs
 from fornax.transforms.programs import remembered
@@ -201,4 +202,10 @@ def refuse_effects(where: str, effects: frozenset, why: str) -> None:
     """Raise NotImplementedError for effects that must not be repeated or lost."""
     refused = sorted(str(e) for e in effects if not e.innocuous)
     if refused:
-        raise NotImplementedError(f"{where}: {', '.join(refused)}\n  why:   {why}")
+        raise NotImplementedError(
+            located(
+                f"{where}: {', '.join(refused)}",
+                why,
+                "return the values from the function, and do what has effects outside of it",
+            )
+        )

@@ -16,7 +16,6 @@ import numpy as np
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.effects import Effect
 from fornax.ir.primitive import Primitive
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives import threefry
 from fornax.primitives.compare import lt_p
@@ -37,6 +36,7 @@ from fornax.primitives.meaning import multiply_high
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["RandomAlgorithm", "rng_bit_generator_p", "rng_uniform_p"]
 
@@ -222,16 +222,27 @@ class RngUniform(Primitive):
     def type(self, low, high, *, shape):
         if low.dtype != high.dtype:
             raise ValueError(
-                "Arguments to rng_uniform must have identical dtypes, got "
-                f"{low.dtype.name} and {high.dtype.name}."
+                located(
+                    "Arguments to rng_uniform must have identical dtypes, got "
+                    f"{low.dtype.name} and {high.dtype.name}.",
+                    attempt="astype one of them to the dtype of the other",
+                )
             )
         if low.shape or high.shape:
             raise ValueError(
-                "Arguments to rng_uniform must be scalars; got shapes "
-                f"{low.shape} and {high.shape}."
+                located(
+                    "Arguments to rng_uniform must be scalars; got shapes "
+                    f"{low.shape} and {high.shape}.",
+                    attempt="rng_uniform for the interval from 0 to 1, scaled by the arrays",
+                )
             )
         if not dtypes.is_integer(low.dtype) and not dtypes.is_floating(low.dtype):
-            raise TypeError(f"rng_uniform does not accept dtype {low.dtype.name}.")
+            raise TypeError(
+                located(
+                    f"rng_uniform does not accept dtype {low.dtype.name}.",
+                    attempt="'float32' or 'int32', and astype",
+                )
+            )
         return [ArrayType(tuple(shape), low.dtype, low.weak_type and high.weak_type)]
 
     def reference(self, low, high, *, shape):

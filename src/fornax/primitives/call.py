@@ -19,6 +19,7 @@ from fornax.primitives.arrange import (
     run_reference,
     spread,
 )
+from fornax.source import located
 from fornax.transforms.programs import (
     batch_jaxpr,
     jvp_jaxpr,
@@ -127,12 +128,20 @@ def check_operands(name: str, jaxpr: Jaxpr, types: Sequence[Any]) -> None:
     """Operands must have the shapes and dtypes of the program's inputs."""
     expected = jaxpr.in_types
     if len(types) != len(expected):
-        raise TypeError(f"{name}: its program takes {len(expected)} operands, got {len(types)}")
+        raise TypeError(
+            located(
+                f"{name}: its program takes {len(expected)} operands, got {len(types)}",
+                attempt="*tree_util.tree_leaves(arguments): one operand for each leaf",
+            )
+        )
     for position, (type, wanted) in enumerate(zip(types, expected, strict=True)):
         if type.shape != wanted.shape or type.dtype != wanted.dtype:
             raise TypeError(
-                f"{name}: operand {position} has type {type.short()}, its program takes "
-                f"{wanted.short()}"
+                located(
+                    f"{name}: operand {position} has type {type.short()}, its program takes "
+                    f"{wanted.short()}",
+                    attempt="astype and reshape to the type that the program was traced for",
+                )
             )
 
 

@@ -15,6 +15,7 @@ from fornax.ir.effects import Effect
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import typeof
 from fornax.primitives.one_by_one import one_by_one
+from fornax.source import located
 from fornax.transforms.physical import storage_type
 
 __all__ = [
@@ -79,16 +80,23 @@ class PureCallback(_Callback):
 
     def jvp(self, primals, tangents, **_):
         raise ValueError(
-            "Pure callbacks do not support JVP. Please use `jax.custom_jvp` to use callbacks while "
-            "taking gradients.\n  why:   the derivative of Python code is not known\n"
-            "  try:   put the callback into a custom_jvp or custom_vjp function, or cut the "
-            "derivative with lax.stop_gradient on its arguments"
+            located(
+                "Pure callbacks do not support JVP. Please use `jax.custom_jvp` to use callbacks "
+                "while taking gradients.",
+                why="the derivative of Python code is not known",
+                attempt="put the callback into a custom_jvp or custom_vjp function, or cut the "
+                "derivative with lax.stop_gradient on its arguments",
+            )
         )
 
     def transpose(self, cotangents, *operands, **_):
         raise ValueError(
-            "Pure callbacks do not support transpose. Please use `jax.custom_vjp` to use callbacks "
-            "while taking gradients."
+            located(
+                "Pure callbacks do not support transpose. Please use `jax.custom_vjp` to use "
+                "callbacks while taking gradients.",
+                attempt="a custom_vjp function around the callback, or lax.stop_gradient on its "
+                "arguments",
+            )
         )
 
     def batch(self, size, operands, dims, *, callback, result_avals, vmap_method):
@@ -99,9 +107,12 @@ class PureCallback(_Callback):
             return self.one_by_one(size, operands, dims, unroll, params)
         if vmap_method is None:
             raise NotImplementedError(
-                "vmap is only supported for the pure_callback primitive when vmap_method is one of "
-                "'sequential', 'sequential_unrolled', 'expand_dims', 'broadcast_all', or "
-                f"'legacy_vectorized'. Got {vmap_method=}."
+                located(
+                    "vmap is only supported for the pure_callback primitive when vmap_method is "
+                    "one of 'sequential', 'sequential_unrolled', 'expand_dims', 'broadcast_all', "
+                    f"or 'legacy_vectorized'. Got {vmap_method=}.",
+                    attempt="vmap_method='sequential'",
+                )
             )
         count = size if vmap_method == "broadcast_all" else 1
         fronted = [
@@ -128,18 +139,29 @@ class IOCallback(_Callback):
 
     def jvp(self, primals, tangents, **_):
         raise ValueError(
-            "IO callbacks do not support JVP.\n  why:   the derivative of Python code is not known"
-            "\n  try:   cut the derivative with lax.stop_gradient on the arguments"
+            located(
+                "IO callbacks do not support JVP.",
+                why="the derivative of Python code is not known",
+                attempt="cut the derivative with lax.stop_gradient on the arguments",
+            )
         )
 
     def transpose(self, cotangents, *operands, **_):
-        raise ValueError("IO callbacks do not support transpose.")
+        raise ValueError(
+            located(
+                "IO callbacks do not support transpose.",
+                attempt="lax.stop_gradient on the arguments of the callback",
+            )
+        )
 
     def batch(self, size, operands, dims, *, ordered, **params):
         if ordered:
             raise ValueError(
-                "Cannot `vmap` ordered IO callback.\n  why:   the order of calls would be another "
-                "one than without vmap\n  try:   ordered=False, or lax.map instead of vmap"
+                located(
+                    "Cannot `vmap` ordered IO callback.",
+                    why="the order of calls would be another one than without vmap",
+                    attempt="ordered=False, or lax.map instead of vmap",
+                )
             )
         return self.one_by_one(size, operands, dims, 1, {"ordered": False, **params})
 

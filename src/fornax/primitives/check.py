@@ -15,6 +15,7 @@ import numpy as np
 from fornax.ir.basis import move_to_front
 from fornax.ir.effects import Effect
 from fornax.ir.primitive import Primitive
+from fornax.source import located
 
 CHECK = Effect("Check", innocuous=True)
 
@@ -91,18 +92,26 @@ class Check(Primitive):
         if not debug:
             found = failures(np.asarray(failed), np.asarray(code), payloads, findings)
             if found:
-                raise JaxRuntimeError(found[0][1])
+                raise JaxRuntimeError(
+                    located(
+                        found[0][1],
+                        attempt="checkify.checkify(f), which returns the error in place of "
+                        "raising it",
+                    )
+                )
         return []
 
     def expand(self, *operands, findings, debug):
         if debug:
             return []
         raise ValueError(
-            "Cannot abstractly evaluate a checkify.check which was not functionalized. This "
-            "probably means you tried to stage (jit/scan/pmap/...) a `check` without "
-            "functionalizing it through `checkify.checkify`.\n"
-            "  why:   a compiled program cannot raise, it can only return what went wrong\n"
-            "  try:   error, result = checkify.checkify(f)(...); error.throw()"
+            located(
+                "Cannot abstractly evaluate a checkify.check which was not functionalized. This "
+                "probably means you tried to stage (jit/scan/pmap/...) a `check` without "
+                "functionalizing it through `checkify.checkify`.",
+                why="a compiled program cannot raise, it can only return what went wrong",
+                attempt="error, result = checkify.checkify(f)(...); error.throw()",
+            )
         )
 
     def jvp(self, primals, tangents, **params):

@@ -20,6 +20,7 @@ from fornax.primitives.reduce import reduce_max_p, reduce_min_p
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.batch import place
 
 __all__ = ["all_gather_p", "all_to_all_p", "axis_index_p", "pmax_p", "pmin_p", "ppermute_p",
@@ -36,11 +37,21 @@ class _Collective(Primitive):
         names = params[self.axis_param]
         for name in names if isinstance(names, tuple) else (names,):
             named_axis_size(name)
-        raise NameError(f"{self.name} over the axes {names} can only run inside vmap")
+        raise NameError(
+            located(
+                f"{self.name} over the axes {names} can only run inside vmap",
+                attempt="call it inside vmap(..., axis_name=...)",
+            )
+        )
 
     def collective(self, name, size, operands, dims, *, axis_index_groups=None, **params):
         if axis_index_groups is not None:
-            raise NotImplementedError("axis_index_groups is not supported in vmap collectives")
+            raise NotImplementedError(
+                located(
+                    "axis_index_groups is not supported in vmap collectives",
+                    attempt="reshape the mapped axis into two and vmap twice, each with a name",
+                )
+            )
         (x,), (dim,) = operands, dims
         type = typeof(x)
         if dim is not None:
@@ -50,7 +61,9 @@ class _Collective(Primitive):
 
     def across(self, name: Any, size: int, x: Any, dim: int | None, **params: Any):
         """The operation on a value whose dimension `dim` is the axis `name`."""
-        raise NotImplementedError(f"{self.name} has no meaning under vmap")
+        raise NotImplementedError(
+            located(f"{self.name} has no meaning under vmap", attempt="lax.map instead of vmap")
+        )
 
 
 class _Reduction(_Collective):
@@ -73,7 +86,9 @@ class _Reduction(_Collective):
 
     def reduce(self, x: Any, dim: int | None, size: int) -> Any:
         """The value for all examples, of a value mapped at `dim` or the same for all."""
-        raise NotImplementedError(f"{self.name} has no reduction")
+        raise NotImplementedError(
+            located(f"{self.name} has no reduction", attempt="lax.psum, lax.pmax or lax.pmin")
+        )
 
 
 class PSum(_Reduction):
@@ -181,15 +196,22 @@ class ReduceScatter(_Collective):
         if tiled:
             if shape[scatter_dimension] % axis_size:
                 raise ValueError(
-                    f"tiled reduce_scatter operand scatter dimension size "
-                    f"{shape[scatter_dimension]} must be divisible by the axis size {axis_size}"
+                    located(
+                        "tiled reduce_scatter operand scatter dimension size "
+                        f"{shape[scatter_dimension]} must be divisible by the axis size "
+                        f"{axis_size}",
+                        attempt=f"pad the dimension to a multiple of {axis_size}",
+                    )
                 )
             shape[scatter_dimension] //= axis_size
         else:
             if shape[scatter_dimension] != axis_size:
                 raise ValueError(
-                    f"reduce_scatter operand scatter dimension size {shape[scatter_dimension]} "
-                    f"must match the axis size {axis_size}"
+                    located(
+                        "reduce_scatter operand scatter dimension size "
+                        f"{shape[scatter_dimension]} must match the axis size {axis_size}",
+                        attempt="tiled=True, or reshape the dimension to (axis size, rest)",
+                    )
                 )
             del shape[scatter_dimension]
         return [x.update(shape=shape)]
@@ -223,16 +245,22 @@ class AllToAll(_Collective):
         if tiled:
             if shape[split_axis] % size:
                 raise ValueError(
-                    f"all_to_all requires the size of the split axis ({shape[split_axis]}) to be "
-                    f"divisible by the size of the mapped axis ({size})"
+                    located(
+                        f"all_to_all requires the size of the split axis ({shape[split_axis]}) to "
+                        f"be divisible by the size of the mapped axis ({size})",
+                        attempt=f"pad the split axis to a multiple of {size}",
+                    )
                 )
             shape[split_axis] //= size
             shape[concat_axis] *= size
         else:
             if shape[split_axis] != size:
                 raise ValueError(
-                    f"all_to_all requires the size of the mapped axis ({size}) to equal the size "
-                    f"of the split axis ({shape[split_axis]})"
+                    located(
+                        f"all_to_all requires the size of the mapped axis ({size}) to equal the "
+                        f"size of the split axis ({shape[split_axis]})",
+                        attempt="tiled=True, or reshape the split axis to (axis size, rest)",
+                    )
                 )
             shape.insert(concat_axis, shape.pop(split_axis))
         return [x.update(shape=shape)]

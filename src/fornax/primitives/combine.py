@@ -15,6 +15,7 @@ from fornax.primitives.arrange import run_reference
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_, slice_in
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.stage import stage
 
@@ -34,20 +35,35 @@ class Reduce(Primitive):
             check_axes("reduce", x, dimensions)
             if x.shape != operands[0].shape:
                 raise ValueError(
-                    f"reduce: operands must have one shape, got {[t.shape for t in operands]}"
+                    located(
+                        f"reduce: operands must have one shape, got {[t.shape for t in operands]}",
+                        attempt="numpy.broadcast_arrays(*operands) first",
+                    )
                 )
             if x.dtype != start.dtype:
                 raise TypeError(
-                    "reduce operand dtypes should match corresponding initial value dtypes, got "
-                    f"operands={list(operands)} and initial_values={list(initial)}"
+                    located(
+                        "reduce operand dtypes should match corresponding initial value dtypes, "
+                        f"got operands={list(operands)} and initial_values={list(initial)}",
+                        attempt="initial values of the operands' dtypes, as in numpy.zeros((), "
+                        "x.dtype)",
+                    )
                 )
             if start.shape:
-                raise TypeError(f"reduce: initial values must be scalars, got {start.short()}")
+                raise TypeError(
+                    located(
+                        f"reduce: initial values must be scalars, got {start.short()}",
+                        attempt="a number for each operand",
+                    )
+                )
         for x, out in zip(operands, jaxpr.out_types, strict=True):
             if out.dtype != x.dtype or out.shape:
                 raise TypeError(
-                    f"reduce: the computation of {x.short()} elements must give scalars of the "
-                    f"same dtype, got {out.short()}"
+                    located(
+                        f"reduce: the computation of {x.short()} elements must give scalars of "
+                        f"the same dtype, got {out.short()}",
+                        attempt=f"astype({x.dtype.name!r}) on the results of the computation",
+                    )
                 )
         return [
             x.update(shape=[n for i, n in enumerate(x.shape) if i not in dimensions])

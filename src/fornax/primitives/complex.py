@@ -12,6 +12,7 @@ from fornax.ir.primitive import Linear
 from fornax.ir.types import typeof
 from fornax.primitives.family import COMPLEX, FLOAT, INEXACT, Elementwise, constant
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 def _type_of(x):
@@ -68,8 +69,11 @@ class Combination(Elementwise):
         for position, type in enumerate(types):
             if type.dtype not in (dtypes.float32, dtypes.float64):
                 raise TypeError(
-                    f"complex does not accept dtype {type.dtype.name} at position {position}. "
-                    f"Accepted dtypes at position {position} are subtypes of float32, float64."
+                    located(
+                        f"complex does not accept dtype {type.dtype.name} at position {position}. "
+                        f"Accepted dtypes at position {position} are subtypes of float32, float64.",
+                        attempt="x.astype('float32')",
+                    )
                 )
         self.check_equal(types)
 

@@ -7,6 +7,7 @@ import numpy as np
 from fornax.ir.primitive import Primitive
 from fornax.primitives.arrange import merged_effects, run_reference
 from fornax.primitives.call import check_operands, map_program
+from fornax.source import located
 
 __all__ = ["composite_p", "optimization_barrier_p"]
 
@@ -29,13 +30,20 @@ class Composite(Primitive):
 
     def jvp(self, primals, tangents, **_):
         raise ValueError(
-            "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add support."
+            located(
+                "JVP rule for composite not implemented. You can use `jax.custom_jvp` to add "
+                "support.",
+                attempt="custom_jvp around the composite, or jvp of the function it is made of",
+            )
         )
 
     def transpose(self, cotangents, *operands, **_):
         raise ValueError(
-            "Transpose rule for composite not implemented. You can use `jax.custom_jvp` or "
-            "`jax.custom_vjp` to add support."
+            located(
+                "Transpose rule for composite not implemented. You can use `jax.custom_jvp` or "
+                "`jax.custom_vjp` to add support.",
+                attempt="custom_vjp around the composite, or grad of the function it is made of",
+            )
         )
 
     def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):

@@ -10,10 +10,10 @@ import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Linear, Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class Concatenate(Primitive):
@@ -23,16 +23,28 @@ class Concatenate(Primitive):
 
     def type(self, *types, dimension):
         if not types:
-            raise TypeError("concatenate expects at least one operand, got 0.")
+            raise TypeError(
+                located(
+                    "concatenate expects at least one operand, got 0.", attempt="at least one array"
+                )
+            )
         first = types[0]
         shapes = ", ".join(str(t.shape) for t in types)
         if len({t.ndim for t in types}) > 1:
             raise TypeError(
-                f"Cannot concatenate arrays with different numbers of dimensions: got {shapes}."
+                located(
+                    "Cannot concatenate arrays with different numbers of dimensions: got "
+                    f"{shapes}.",
+                    attempt="lax.expand_dims for those with fewer dimensions",
+                )
             )
         if not 0 <= dimension < first.ndim:
             raise TypeError(
-                f"concatenate dimension out of bounds: dimension {dimension} for shapes {shapes}."
+                located(
+                    f"concatenate dimension out of bounds: dimension {dimension} for shapes "
+                    f"{shapes}.",
+                    attempt=f"a dimension from 0 to {len(shapes[0]) - 1}",
+                )
             )
         rest = {t.shape[:dimension] + t.shape[dimension + 1 :] for t in types}
         if len(rest) > 1:
@@ -48,8 +60,11 @@ class Concatenate(Primitive):
         if any(t.dtype != first.dtype for t in types):
             names = ", ".join(dtypes.short_name(t.dtype) for t in types)
             raise TypeError(
-                f"lax.concatenate requires arguments to have the same dtypes, got {names}. (Tip: "
-                "numpy.concatenate promotes its inputs to a common dtype.)"
+                located(
+                    f"lax.concatenate requires arguments to have the same dtypes, got {names}. "
+                    "(Tip: numpy.concatenate promotes its inputs to a common dtype.)",
+                    attempt="astype, or numpy.concatenate",
+                )
             )
         shape = list(first.shape)
         shape[dimension] = sum(t.shape[dimension] for t in types)

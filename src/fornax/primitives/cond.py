@@ -33,6 +33,7 @@ from fornax.primitives.compare import eq_p, ne_p
 from fornax.primitives.convert import stop_gradient_p
 from fornax.primitives.select import select_n_p
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.batch import place
 from fornax.transforms.programs import (
     batch_jaxpr,
@@ -49,20 +50,32 @@ class Cond(Primitive):
 
     def type(self, index, *types, branches):
         if index.shape or index.dtype != dtypes.int32:
-            raise TypeError(f"cond: the index must be a scalar int32, got {index.short()}")
+            raise TypeError(
+                located(
+                    f"cond: the index must be a scalar int32, got {index.short()}",
+                    attempt="lax.cond or lax.switch, which convert it",
+                )
+            )
         first = branches[0]
         for number, branch in enumerate(branches):
             for found, wanted in zip(types, branch.in_types, strict=True):
                 if found.shape != wanted.shape or found.dtype != wanted.dtype:
                     raise TypeError(
-                        f"cond: branch {number} takes {wanted.short()}, an operand has type "
-                        f"{found.short()}"
+                        located(
+                            f"cond: branch {number} takes {wanted.short()}, an operand has type "
+                            f"{found.short()}",
+                            attempt="astype and reshape to the type that the branches were "
+                            "traced for",
+                        )
                     )
             for found, wanted in zip(branch.out_types, first.out_types, strict=True):
                 if found.shape != wanted.shape or found.dtype != wanted.dtype:
                     raise TypeError(
-                        f"cond: branch {number} gives {found.short()} where branch 0 gives "
-                        f"{wanted.short()}"
+                        located(
+                            f"cond: branch {number} gives {found.short()} where branch 0 gives "
+                            f"{wanted.short()}",
+                            attempt="astype, so that all branches give the same types",
+                        )
                     )
         return list(first.out_types)  # weakly typed where those of branch 0 are
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import computed_in, narrowed, widened
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 def converted(x: Any, dtype: np.dtype) -> np.ndarray:
@@ -108,17 +108,24 @@ class BitcastConvertType(Primitive):
             parts = new_dtype.itemsize // old.itemsize
             if x.shape[-1:] != (parts,):
                 raise ValueError(
-                    f"bitcast_convert_type: attempting to convert array of shape {x.shape} from "
-                    f"{old} of size {old.itemsize * 8} bits to {new_dtype} of size "
-                    f"{new_dtype.itemsize * 8}; the last dimension must be {parts}"
+                    located(
+                        f"bitcast_convert_type: attempting to convert array of shape {x.shape} "
+                        f"from {old} of size {old.itemsize * 8} bits to {new_dtype} of size "
+                        f"{new_dtype.itemsize * 8}; the last dimension must be {parts}",
+                        attempt=f"reshape(*x.shape[:-1], -1, {parts}), or a dtype of as many bits",
+                    )
                 )
             shape = x.shape[:-1]
         for dtype in (old, new_dtype):
             if not isinstance(dtype, np.dtype) or dtype == dtypes.bool_ or dtype.kind == "c":
                 raise TypeError(
-                    "lax.bitcast_convert_type does not support bool or complex values unless the "
-                    f"operand and destination types match. Got operand dtype={old}, "
-                    f"new_dtype={new_dtype}."
+                    located(
+                        "lax.bitcast_convert_type does not support bool or complex values unless "
+                        f"the operand and destination types match. Got operand dtype={old}, "
+                        f"new_dtype={new_dtype}.",
+                        attempt="x.astype('uint8') for booleans, x.real and x.imag for complex "
+                        "numbers",
+                    )
                 )
         return [ArrayType(shape, new_dtype)]
 
@@ -181,11 +188,27 @@ class ReducePrecision(Primitive):
 
     def type(self, x, *, exponent_bits, mantissa_bits):
         if not dtypes.is_floating(x.dtype):
-            raise TypeError(f"reduce_precision does not accept dtype {x.dtype.name}.")
+            raise TypeError(
+                located(
+                    f"reduce_precision does not accept dtype {x.dtype.name}.",
+                    attempt="x.astype('float32'), or reduce_precision of the real and imaginary "
+                    "parts",
+                )
+            )
         if exponent_bits < 1:
-            raise ValueError("reduce_precision: exponent_bits must be positive")
+            raise ValueError(
+                located(
+                    "reduce_precision: exponent_bits must be positive",
+                    attempt="finfo(dtype).nexp of the dtype to imitate",
+                )
+            )
         if mantissa_bits < 0:
-            raise ValueError("reduce_precision: mantissa_bits must not be negative")
+            raise ValueError(
+                located(
+                    "reduce_precision: mantissa_bits must not be negative",
+                    attempt="finfo(dtype).nmant of the dtype to imitate",
+                )
+            )
         return [x]
 
     def _steps(self, b, x, dtype, exponent_bits, mantissa_bits):

@@ -11,7 +11,6 @@ import numpy as np
 from fornax.ir.basis import move_axis
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.concatenate import concatenate
@@ -21,6 +20,7 @@ from fornax.primitives.scan import scan_p
 from fornax.primitives.select import where
 from fornax.primitives.shape import squeeze
 from fornax.primitives.slice import slice_in
+from fornax.source import located
 from fornax.transforms.stage import stage
 
 
@@ -43,7 +43,12 @@ class Cumulative(Primitive):
             )
         letter = category(x.dtype)
         if not letter or letter not in self.accepts:
-            raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")
+            raise TypeError(
+                located(
+                    f"{self.name} does not accept dtype {x.dtype.name}.",
+                    attempt="x.astype(int) for booleans, x.real for complex numbers",
+                )
+            )
         return [x]
 
     def reference(self, x, *, axis, reverse):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax import source
 from fornax.errors import UnexpectedTracerError, message
-from fornax.ir import source
 from fornax.ir.basis import reduce_sum
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Linear, Primitive, Zero
@@ -28,6 +28,7 @@ from fornax.primitives.arrange import (
 )
 from fornax.primitives.call import check_operands
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.jvp import JVP
 from fornax.transforms.linearize import Linearize
@@ -195,8 +196,12 @@ def placed(values, dims, mapped, size: int) -> list[Any]:
     for value, dim, wanted in zip(values, dims, mapped, strict=True):
         if dim is not None and not wanted:
             raise ValueError(
-                "a custom derivative rule gave a result that depends on the mapped axis where the "
-                "function's own result does not"
+                located(
+                    "a custom derivative rule gave a result that depends on the mapped axis where "
+                    "the function's own result does not",
+                    attempt="sum the cotangent over the mapped axis, or make it from the mapped "
+                    "arguments alone",
+                )
             )
         results.append(place(value, dim, size, 0) if wanted else value)
     return results
@@ -331,7 +336,12 @@ class CustomLinear(Primitive):
     def transpose(self, cotangents, *operands, bwd, token, num_res, nonzero, has_tangent, **_):
         residuals = operands[:num_res]
         if any(isinstance(r, Linear) for r in residuals):
-            raise ValueError("a residual of a custom_vjp function cannot be linear")
+            raise ValueError(
+                located(
+                    "a residual of a custom_vjp function cannot be linear",
+                    attempt="make the rule compute its residuals from the primal values",
+                )
+            )
         given = iter(cotangents)
         cts = [next(given) if has else Zero(_float0) for has in has_tangent]
         grads = bwd(token, residuals, cts)

@@ -18,6 +18,7 @@ from fornax.primitives.arrange import (
     spread,
 )
 from fornax.primitives.call import check_operands, jit_p
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.programs import jvp_jaxpr, opened, transpose_jaxpr
@@ -131,7 +132,10 @@ class JVPOfRule:
         outs, out_dims = batch_flat(function, size, [*primals, *tangents], dims)
         if any(flag and d is None for flag, d in zip(out_flags, out_dims, strict=False)):
             raise ValueError(
-                "a custom vmap rule said that outputs are mapped although no argument is"
+                located(
+                    "a custom vmap rule said that outputs are mapped although no argument is",
+                    attempt="False in out_batched where no argument is mapped",
+                )
             )
         moved = [
             x if d is None else move_axis(x, d, 0) for x, d in zip(outs, out_dims, strict=True)

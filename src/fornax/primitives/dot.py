@@ -14,6 +14,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type, converted
 from fornax.primitives.family import computed_in, narrowed
 from fornax.scalars import dtypes
+from fornax.source import located
 
 #: ((lhs contracting, rhs contracting), (lhs batch, rhs batch))
 DimensionNumbers = tuple[
@@ -132,7 +133,12 @@ def _wider(first: dtypes.Dtype, second: dtypes.Dtype) -> dtypes.Dtype:
     """The dtype of products of two dtypes: the one of more range, digits, width."""
     ranks = _breadth(first), _breadth(second)
     if ranks[0] == ranks[1]:
-        raise TypeError(f"lax.dot_general argument type error: {first.name}, {second.name}")
+        raise TypeError(
+            located(
+                f"lax.dot_general argument type error: {first.name}, {second.name}",
+                attempt="x.astype of both to one dtype",
+            )
+        )
     return first if ranks[0] > ranks[1] else second
 
 
@@ -143,8 +149,11 @@ def _check_preferred(dtype: dtypes.Dtype, preferred: dtypes.Dtype, precision: An
     algorithm = precision is not None and type(precision) is not tuple
     if not algorithm and _bits(preferred) < _bits(dtype):
         raise TypeError(
-            "`preferred_element_type` must not be narrower than the original type, got "
-            f"preferred_element_type of {preferred.name} for result type of {dtype.name}."
+            located(
+                "`preferred_element_type` must not be narrower than the original type, got "
+                f"preferred_element_type of {preferred.name} for result type of {dtype.name}.",
+                attempt=f"preferred_element_type={dtype.name!r}, and astype on the result",
+            )
         )
 
 
@@ -192,8 +201,11 @@ def _check_dimensions(x: ArrayType, y: ArrayType, numbers: DimensionNumbers) -> 
     ):
         if len(xs) != len(ys):
             raise TypeError(
-                f"dot_general requires equal numbers of lhs_{kind} and rhs_{kind} dimensions, got "
-                f"lhs_{kind}={tuple(xs)} and rhs_{kind}={tuple(ys)}"
+                located(
+                    f"dot_general requires equal numbers of lhs_{kind} and rhs_{kind} dimensions, "
+                    f"got lhs_{kind}={tuple(xs)} and rhs_{kind}={tuple(ys)}",
+                    attempt="as many dimensions on either side",
+                )
             )
     for side, operand, contract, batch in (
         ("lhs", x, x_contract, x_batch),
@@ -202,16 +214,22 @@ def _check_dimensions(x: ArrayType, y: ArrayType, numbers: DimensionNumbers) -> 
         for kind, group in (("contracting", contract), ("batch", batch)):
             if any(not 0 <= d < operand.ndim for d in group):
                 raise TypeError(
-                    f"dot_general requires {side}_{kind} dimensions to be nonnegative and less "
-                    f"than the number of axes of the {side} value, got {side}_{kind}="
-                    f"{tuple(group)} for {side} of shape {operand.shape}"
+                    located(
+                        f"dot_general requires {side}_{kind} dimensions to be nonnegative and "
+                        f"less than the number of axes of the {side} value, got "
+                        f"{side}_{kind}={tuple(group)} for {side} of shape {operand.shape}",
+                        attempt=f"dimensions from 0 to {operand.ndim - 1}",
+                    )
                 )
         both = (*contract, *batch)
         if len(set(both)) != len(both):
             raise TypeError(
-                f"dot_general requires {side}_batch and {side}_contracting dimensions to be "
-                f"disjoint and distinct, got {side}_batch={tuple(batch)} and "
-                f"{side}_contracting={tuple(contract)}"
+                located(
+                    f"dot_general requires {side}_batch and {side}_contracting dimensions to be "
+                    f"disjoint and distinct, got {side}_batch={tuple(batch)} and "
+                    f"{side}_contracting={tuple(contract)}",
+                    attempt="each dimension once: summed over, in the batch or kept",
+                )
             )
     for kind, xs, ys in (
         ("batch", x_batch, y_batch),
@@ -220,8 +238,11 @@ def _check_dimensions(x: ArrayType, y: ArrayType, numbers: DimensionNumbers) -> 
         x_sizes, y_sizes = (tuple(t.shape[d] for d in group) for t, group in ((x, xs), (y, ys)))
         if x_sizes != y_sizes:
             raise TypeError(
-                f"dot_general requires {kind} dimensions to have the same shape, got {x_sizes} and "
-                f"{y_sizes}."
+                located(
+                    f"dot_general requires {kind} dimensions to have the same shape, got "
+                    f"{x_sizes} and {y_sizes}.",
+                    attempt="x.T or other dimension numbers, so that the sizes agree",
+                )
             )
 
 

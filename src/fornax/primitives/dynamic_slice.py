@@ -22,22 +22,32 @@ from fornax.primitives.windows import (
     raised,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 def _check_starts(name: str, x: ArrayType, starts: Sequence[ArrayType]) -> None:
     if len(starts) != x.ndim:
         raise TypeError(
-            f"{name} needs one start index per dimension of the operand, got {len(starts)} for "
-            f"operand shape {x.shape}"
+            located(
+                f"{name} needs one start index per dimension of the operand, got {len(starts)} "
+                f"for operand shape {x.shape}",
+                attempt=f"{x.ndim} start indices; 0 for a dimension that is taken whole",
+            )
         )
     if any(t.shape for t in starts):
         raise TypeError(
-            f"start_indices arguments to {name} must be scalars,  got indices {tuple(starts)}"
+            located(
+                f"start_indices arguments to {name} must be scalars,  got indices {tuple(starts)}",
+                attempt="one number for each dimension; vmap for many slices",
+            )
         )
     if not all(dtypes.is_integer(t.dtype) and t.dtype == starts[0].dtype for t in starts):
         names = ", ".join(dtypes.short_name(t.dtype) for t in starts)
         raise TypeError(
-            f"index arguments to {name} must be integers of the same type, got: {names}"
+            located(
+                f"index arguments to {name} must be integers of the same type, got: {names}",
+                attempt="i.astype(int) for all of them",
+            )
         )
 
 
@@ -73,18 +83,28 @@ class DynamicSlice(Primitive):
         _check_starts("dynamic_slice", x, starts)
         if len(slice_sizes) != x.ndim:
             raise TypeError(
-                "dynamic_slice slice_sizes must have length equal to the number of dimensions of "
-                f"the operand, got {tuple(slice_sizes)} for operand shape {x.shape}"
+                located(
+                    "dynamic_slice slice_sizes must have length equal to the number of "
+                    f"dimensions of the operand, got {tuple(slice_sizes)} for operand shape "
+                    f"{x.shape}",
+                    attempt=f"{x.ndim} sizes; x.shape[k] for a dimension that is taken whole",
+                )
             )
         if any(size < 0 for size in slice_sizes):
             raise TypeError(
-                "slice slice_sizes must be greater than or equal to zero, got slice_sizes of "
-                f"{tuple(slice_sizes)}."
+                located(
+                    "slice slice_sizes must be greater than or equal to zero, got slice_sizes of "
+                    f"{tuple(slice_sizes)}.",
+                    attempt="max(n, 0) if a size was worked out",
+                )
             )
         if any(size > n for size, n in zip(slice_sizes, x.shape, strict=True)):
             raise TypeError(
-                "slice slice_sizes must be less than or equal to operand shape, got slice_sizes "
-                f"{tuple(slice_sizes)} for operand shape {x.shape}."
+                located(
+                    "slice slice_sizes must be less than or equal to operand shape, got "
+                    f"slice_sizes {tuple(slice_sizes)} for operand shape {x.shape}.",
+                    attempt="min(n, x.shape[k]), or numpy.pad first",
+                )
             )
         return [x.update(shape=slice_sizes)]
 
@@ -141,18 +161,28 @@ class DynamicUpdateSlice(Primitive):
         _check_starts("dynamic_update_slice", x, starts)
         if x.ndim != update.ndim:
             raise TypeError(
-                "dynamic_update_slice update must have the same rank as operand, got update shape "
-                f"{update.shape} for operand shape {x.shape}."
+                located(
+                    "dynamic_update_slice update must have the same rank as operand, got update "
+                    f"shape {update.shape} for operand shape {x.shape}.",
+                    attempt=f"reshape the update to {x.ndim} dimensions, with size 1 where one "
+                    "element is written",
+                )
             )
         if any(n > limit for n, limit in zip(update.shape, x.shape, strict=True)):
             raise TypeError(
-                "dynamic_update_slice update shape must be smaller than operand shape, got update "
-                f"shape {update.shape} for operand shape {x.shape}."
+                located(
+                    "dynamic_update_slice update shape must be smaller than operand shape, got "
+                    f"update shape {update.shape} for operand shape {x.shape}.",
+                    attempt="a slice of the update, or numpy.pad the operand first",
+                )
             )
         if x.dtype != update.dtype:
             raise TypeError(
-                "lax.dynamic_update_slice requires arguments to have the same dtypes, got "
-                f"{dtypes.short_name(x.dtype)}, {dtypes.short_name(update.dtype)}."
+                located(
+                    "lax.dynamic_update_slice requires arguments to have the same dtypes, got "
+                    f"{dtypes.short_name(x.dtype)}, {dtypes.short_name(update.dtype)}.",
+                    attempt=f"update.astype({x.dtype.name!r})",
+                )
             )
         return [x.strip_weak_type()]
 

@@ -31,6 +31,7 @@ from fornax.primitives.family import (
 )
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 # --- loop-IR operations that are not one node --------------------------------------------------
@@ -215,9 +216,13 @@ class Power(Elementwise):
         x, y = types
         if dtypes.is_inexact(y.dtype) and x.dtype != y.dtype:
             raise TypeError(
-                "the first argument to pow must have an inexact dtype (float or complex), and the "
-                "second argument must have an inexact or integer dtype, and two inexact dtypes "
-                f"must match, but got {x.dtype.name} and {y.dtype.name} respectively."
+                located(
+                    "the first argument to pow must have an inexact dtype (float or complex), "
+                    "and the second argument must have an inexact or integer dtype, and two "
+                    f"inexact dtypes must match, but got {x.dtype.name} and {y.dtype.name} "
+                    "respectively.",
+                    attempt="x.astype('float32'), or lax.integer_pow for a Python integer",
+                )
             )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from fornax.ir.basis import add, broadcast_in_dim, move_axis, reduce_sum
 from fornax.ir.primitive import Linear, Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
+from fornax.source import located
 
 #: letters for the categories of dtypes that an operand position accepts
 BOOL, SIGNED, UNSIGNED, FLOAT, COMPLEX, KEY = "b", "i", "u", "f", "c", "k"
@@ -93,7 +93,12 @@ def common_shape(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:
         return shapes.pop()
     ranks = {len(s) for s in shapes}
     if len(ranks) > 1:
-        raise TypeError(f"{name}: arrays must have the same number of dimensions, got {ranks}")
+        raise TypeError(
+            located(
+                f"{name}: arrays must have the same number of dimensions, got {ranks}",
+                attempt="x[None] or reshape, or the function in fornax.numpy, which broadcasts",
+            )
+        )
     listed = ", ".join(str(t.shape) for t in types)
     raise TypeError(
         located(
@@ -222,7 +227,13 @@ class Elementwise(Primitive):
         for position, (type, accepted) in enumerate(zip(types, self.accepts, strict=True)):
             letter = category(type.dtype)
             if not letter or letter not in accepted:
-                raise TypeError(self._refusal(type.dtype, position))
+                raise TypeError(
+                    located(
+                        self._refusal(type.dtype, position),
+                        attempt="astype a dtype it takes, or the function in fornax.numpy, which "
+                        "converts",
+                    )
+                )
         self.check_equal(types)
 
     def check_equal(self, types: Sequence[ArrayType]) -> None:
@@ -299,7 +310,13 @@ class Elementwise(Primitive):
                 continue
             rule = self.transposes[i] if i < len(self.transposes) else None
             if rule is None:
-                raise NotImplementedError(f"{self.name} is not linear in operand {i}")
+                raise NotImplementedError(
+                    located(
+                        f"{self.name} is not linear in operand {i}",
+                        attempt="lax.stop_gradient on that operand, or jvp instead of "
+                        "linear_transpose",
+                    )
+                )
             if isinstance(ct, Zero):
                 grads[i] = Zero(x.type.tangent())
             else:

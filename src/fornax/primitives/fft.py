@@ -16,6 +16,7 @@ from fornax.primitives.elementwise import mul_p
 from fornax.primitives.family import constant
 from fornax.primitives.pad import pad_p
 from fornax.scalars import dtypes
+from fornax.source import located
 
 _REAL = (dtypes.float32, dtypes.float64)
 _COMPLEX = (dtypes.complex64, dtypes.complex128)
@@ -44,21 +45,31 @@ class Fft(Primitive):
         rank = len(fft_lengths)
         if not 1 <= rank <= x.ndim:
             raise ValueError(
-                f"FFT requires input of rank at least {max(rank, 1)}, got shape {x.shape}"
+                located(
+                    f"FFT requires input of rank at least {max(rank, 1)}, got shape {x.shape}",
+                    attempt="vmap, or x[None] for missing dimensions",
+                )
             )
         expected = _REAL if fft_type == FftType.RFFT else _COMPLEX
         if x.dtype not in expected:
             raise TypeError(
-                f"{FftType(fft_type).name} requires "
-                f"{' or '.join(d.name for d in expected)} input, got {x.dtype.name}"
+                located(
+                    f"{FftType(fft_type).name} requires "
+                    f"{' or '.join(d.name for d in expected)} input, got {x.dtype.name}",
+                    attempt=f"x.astype({expected[0].name!r})",
+                )
             )
         lengths = tuple(fft_lengths)
         half = (*lengths[:-1], lengths[-1] // 2 + 1)
         wanted = half if fft_type == FftType.IRFFT else lengths
         if x.shape[-rank:] != wanted:
             raise ValueError(
-                f"{FftType(fft_type).name} with {fft_lengths=} requires the last dimensions of the "
-                f"input to be {wanted}, got shape {x.shape}"
+                located(
+                    f"{FftType(fft_type).name} with {fft_lengths=} requires the last dimensions "
+                    f"of the input to be {wanted}, got shape {x.shape}",
+                    attempt="fft_lengths=x.shape[-n:], or the functions in numpy.fft, which pad "
+                    "and cut",
+                )
             )
         stack = x.shape[:-rank]
         if fft_type == FftType.RFFT:

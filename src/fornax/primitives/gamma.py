@@ -35,6 +35,7 @@ from fornax.primitives.select import where
 from fornax.primitives.special import lgamma_p
 from fornax.primitives.while_ import while_p
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.stage import stage
 
@@ -228,7 +229,13 @@ def _sample_slope(a: Any, x: Any) -> Any:
 
 def _refuse(name: str, what: str):
     def derivative(g, out, *operands):
-        raise ValueError(f"{name} gradient with respect to {what} not supported.")
+        raise ValueError(
+            located(
+                f"{name} gradient with respect to {what} not supported.",
+                attempt="lax.stop_gradient on that argument, or a custom_jvp function with a "
+                "rule of your own",
+            )
+        )
 
     return derivative
 

@@ -28,6 +28,7 @@ from fornax.primitives.windows import (
     window_dims,
     window_index,
 )
+from fornax.source import located
 
 
 class Gather(Primitive):
@@ -48,8 +49,11 @@ class Gather(Primitive):
         check_index_map("Gather", dn.start_index_map, x.ndim, indices, "start_index_map")
         if len(slice_sizes) != x.ndim:
             raise TypeError(
-                "Gather op must have one slice size for every input dimension; got: "
-                f"len(slice_sizes)={len(slice_sizes)}, input_shape.rank={x.ndim}"
+                located(
+                    "Gather op must have one slice size for every input dimension; got: "
+                    f"len(slice_sizes)={len(slice_sizes)}, input_shape.rank={x.ndim}",
+                    attempt=f"{x.ndim} slice sizes, 1 for a dimension that is indexed",
+                )
             )
         rank = len(dn.offset_dims) + indices.ndim - 1
         check_sorted("gather", "offset_dims", dn.offset_dims, rank)
@@ -61,22 +65,31 @@ class Gather(Primitive):
         for d, (n, size) in enumerate(zip(x.shape, slice_sizes, strict=True)):
             if not 0 <= size <= n:
                 raise TypeError(
-                    f"Slice size at index {d} in gather op is out of range, must be within [0, "
-                    f"{n} + 1), got {size}."
+                    located(
+                        f"Slice size at index {d} in gather op is out of range, must be within "
+                        f"[0, {n} + 1), got {size}.",
+                        attempt=f"a slice size from 0 to {n}",
+                    )
                 )
         for d in (*dn.collapsed_slice_dims, *dn.operand_batching_dims):
             if slice_sizes[d] > 1:
                 raise TypeError(
-                    "Gather op can only collapse slice dims with bound 1, but bound is "
-                    f"{slice_sizes[d]} for index {d}."
+                    located(
+                        "Gather op can only collapse slice dims with bound 1, but bound is "
+                        f"{slice_sizes[d]} for index {d}.",
+                        attempt="slice size 1 for what is collapsed, or list it in offset_dims",
+                    )
                 )
         window = window_dims(x.ndim, dn.collapsed_slice_dims, dn.operand_batching_dims)
         if len(window) != len(dn.offset_dims):
             raise TypeError(
-                "All components of the offset index in a gather op must either be a offset "
-                f"dimension or explicitly collapsed/batching; got len(slice_sizes)="
-                f"{len(slice_sizes)}, offset_dims={dn.offset_dims}, collapsed_slice_dims="
-                f"{dn.collapsed_slice_dims}, operand_batching_dims={dn.operand_batching_dims}."
+                located(
+                    "All components of the offset index in a gather op must either be a offset "
+                    "dimension or explicitly collapsed/batching; got len(slice_sizes)="
+                    f"{len(slice_sizes)}, offset_dims={dn.offset_dims}, collapsed_slice_dims="
+                    f"{dn.collapsed_slice_dims}, operand_batching_dims={dn.operand_batching_dims}.",
+                    attempt="name every dimension once; x[index] or numpy.take work them out",
+                )
             )
         offsets = dict(zip(dn.offset_dims, (slice_sizes[d] for d in window), strict=True))
         batch = iter(indices.shape[:-1])

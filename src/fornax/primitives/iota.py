@@ -10,6 +10,7 @@ import numpy as np
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class Iota(Primitive):
@@ -18,17 +19,26 @@ class Iota(Primitive):
     def type(self, *, dtype, shape, dimension, sharding):
         if any(n < 0 for n in shape):
             raise TypeError(
-                f"iota shape must have every element be nonnegative, got {tuple(shape)}."
+                located(
+                    f"iota shape must have every element be nonnegative, got {tuple(shape)}.",
+                    attempt="max(n, 0) if a size was worked out",
+                )
             )
         if not 0 <= dimension < len(shape):
             raise ValueError(
-                f"iota dimension must be between 0 and len(shape), got dimension={dimension} for "
-                f"shape={tuple(shape)}"
+                located(
+                    f"iota dimension must be between 0 and len(shape), got dimension={dimension} "
+                    f"for shape={tuple(shape)}",
+                    attempt=f"a dimension from 0 to {len(shape) - 1}",
+                )
             )
         if not (dtypes.is_integer(dtype) or dtypes.is_inexact(dtype)):
             raise TypeError(
-                f"iota does not accept dtype {dtypes.short_name(dtype)}. Accepted dtypes are "
-                "subtypes of integer, floating, complexfloating."
+                located(
+                    f"iota does not accept dtype {dtypes.short_name(dtype)}. Accepted dtypes are "
+                    "subtypes of integer, floating, complexfloating.",
+                    attempt="'int32', and != 0 for booleans",
+                )
             )
         return [ArrayType(shape, dtype)]
 

@@ -11,6 +11,7 @@ from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import typeof
 from fornax.primitives.arrange import merged_effects, nonzero_flags, run_reference
 from fornax.primitives.call import check_operands, map_program
+from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.stage import stage
 
@@ -39,8 +40,11 @@ class LinearCall(Primitive):
     def jvp(self, primals, tangents, *, num_res, **params):
         if any(nonzero_flags(tangents[:num_res])):
             raise NotImplementedError(
-                "linear_call: differentiation with respect to its residual arguments is not "
-                "defined\n  try:   lax.stop_gradient on them, or custom_jvp around the call"
+                located(
+                    "linear_call: differentiation with respect to its residual arguments is not "
+                    "defined",
+                    attempt="lax.stop_gradient on them, or custom_jvp around the call",
+                )
             )
         outs = self.bind(*primals, num_res=num_res, **params)
         given = map(instantiate, tangents[num_res:])
@@ -50,7 +54,11 @@ class LinearCall(Primitive):
         residuals = operands[:num_res]
         if any(isinstance(x, Linear) for x in residuals):
             raise NotImplementedError(
-                "linear_call: transposition with respect to its residual arguments is not defined"
+                located(
+                    "linear_call: transposition with respect to its residual arguments is not "
+                    "defined",
+                    attempt="pass them as residuals that are not differentiated, or custom_vjp",
+                )
             )
         if all(isinstance(c, Zero) for c in cotangents):
             return [None] * num_res + [Zero(t.tangent()) for t in callee.in_types[num_res:]]

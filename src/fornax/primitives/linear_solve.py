@@ -17,6 +17,7 @@ from fornax.ir.types import typeof
 from fornax.primitives.arrange import merged_effects, nonzero_flags, run_reference, split
 from fornax.primitives.elementwise import neg_p
 from fornax.record import record
+from fornax.source import located
 from fornax.transforms.batch import place
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.programs import batch_jaxpr, fixpoint, opened
@@ -90,13 +91,21 @@ class LinearSolve(Primitive):
     def transpose(self, cotangents, *operands, lengths, jaxprs):
         if jaxprs.transpose_solve is None:
             raise TypeError(
-                "transpose_solve required for backwards mode automatic differentiation of "
-                "custom_linear_solve\n  try:   pass transpose_solve, or symmetric=True"
+                located(
+                    "transpose_solve required for backwards mode automatic differentiation of "
+                    "custom_linear_solve",
+                    attempt="pass transpose_solve, or symmetric=True",
+                )
             )
         consts, b = self.parts(operands, lengths)
         flat = [c for part in consts.transposed() for c in part]
         if any(isinstance(c, Linear) for c in flat):
-            raise NotImplementedError("linear_solve is transposed only for its right-hand side")
+            raise NotImplementedError(
+                located(
+                    "linear_solve is transposed only for its right-hand side",
+                    attempt="lax.stop_gradient on the matrix, or grad, which handles it",
+                )
+            )
         given = list(map(instantiate, cotangents[: len(b)]))
         outs = self.bind(*flat, *given, lengths=lengths.transposed(), jaxprs=jaxprs.transposed())
         return [None] * len(flat) + outs[: len(b)]

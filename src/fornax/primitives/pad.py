@@ -15,6 +15,7 @@ from fornax.primitives import slice as slicing
 from fornax.primitives.elementwise import neg_p
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 Config = tuple[tuple[int, int, int], ...]
 
@@ -46,30 +47,45 @@ class Pad(Primitive):
     def type(self, x, value, *, padding_config):
         if x.dtype != value.dtype:
             raise TypeError(
-                "pad operand and padding_value must be same dtype: got "
-                f"{dtypes.short_name(x.dtype)} and {dtypes.short_name(value.dtype)}."
+                located(
+                    "pad operand and padding_value must be same dtype: got "
+                    f"{dtypes.short_name(x.dtype)} and {dtypes.short_name(value.dtype)}.",
+                    attempt="numpy.array(value, x.dtype)",
+                )
             )
         if value.shape:
             raise ValueError(
-                f"padding_value must be a scalar; got np.shape(padding_value)={value.shape}"
+                located(
+                    f"padding_value must be a scalar; got np.shape(padding_value)={value.shape}",
+                    attempt="a number; numpy.pad has modes that repeat elements of the array",
+                )
             )
         if len(padding_config) != x.ndim:
             raise ValueError(
-                "length of padding_config must equal the number of axes of operand, got "
-                f"padding_config {padding_config} for operand shape {x.shape}"
+                located(
+                    "length of padding_config must equal the number of axes of operand, got "
+                    f"padding_config {padding_config} for operand shape {x.shape}",
+                    attempt=f"one (low, high, interior) for each of the {x.ndim} dimensions",
+                )
             )
         if any(interior < 0 for _, _, interior in padding_config):
             raise ValueError(
-                "interior padding in padding_config must be nonnegative, got padding_config "
-                f"{padding_config}"
+                located(
+                    "interior padding in padding_config must be nonnegative, got padding_config "
+                    f"{padding_config}",
+                    attempt="lax.slice with strides, to take elements out",
+                )
             )
         shape = tuple(
             padded_size(n, *borders) for n, borders in zip(x.shape, padding_config, strict=True)
         )
         if any(n < 0 for n in shape):
             raise ValueError(
-                f"Dimension size after padding is not at least 0, got result shape {shape}, for "
-                f"padding_config {padding_config} and operand shape {x.shape}"
+                located(
+                    f"Dimension size after padding is not at least 0, got result shape {shape}, "
+                    f"for padding_config {padding_config} and operand shape {x.shape}",
+                    attempt="less negative padding: no more than the dimension has",
+                )
             )
         return [x.update(shape=shape, weak_type=x.weak_type and value.weak_type)]
 

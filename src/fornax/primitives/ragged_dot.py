@@ -9,7 +9,6 @@ import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim, transpose
 from fornax.ir.primitive import Primitive
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import le_p, lt_p
 from fornax.primitives.convert import convert_element_type
@@ -21,6 +20,7 @@ from fornax.primitives.iota import iota
 from fornax.primitives.select import where
 from fornax.record import record
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["RaggedDotDimensionNumbers", "ragged_dot_general_p"]
 
@@ -65,20 +65,33 @@ class RaggedDotGeneral(Primitive):
         numbers = ragged_dot_dimension_numbers
         if not dtypes.is_integer(sizes.dtype):
             raise TypeError(
-                "ragged_dot_general requires that group_sizes.dtype is subtype of np.integer."
+                located(
+                    "ragged_dot_general requires that group_sizes.dtype is subtype of np.integer.",
+                    attempt="group_sizes.astype(int)",
+                )
             )
         if len(numbers.lhs_ragged_dimensions) != 1:
-            raise TypeError("ragged_dot_general expects exactly one lhs ragged dimension.")
+            raise TypeError(
+                located(
+                    "ragged_dot_general expects exactly one lhs ragged dimension.",
+                    attempt="lhs_ragged_dimensions=[0]",
+                )
+            )
         (ragged,) = numbers.lhs_ragged_dimensions
         _check_in_range(ragged, x.ndim, "lhs ragged dimension", "lhs")
         if not sizes.ndim:
-            raise TypeError("expected rank of group_sizes to be >=1.")
+            raise TypeError(
+                located("expected rank of group_sizes to be >=1.", attempt="group_sizes[None]")
+            )
         groups = sizes.shape[-1]
         if sizes.ndim > 1:
             expected = (*(x.shape[d] for d in _outer(x.ndim, numbers)), groups)
             if sizes.shape != expected:
                 raise TypeError(
-                    f"expected group_sizes to have shape {expected}, got {sizes.shape}."
+                    located(
+                        f"expected group_sizes to have shape {expected}, got {sizes.shape}.",
+                        attempt=f"numpy.broadcast_to(group_sizes, {expected})",
+                    )
                 )
         place = _place(numbers)
         _check_group(numbers, place, y, groups)
@@ -227,8 +240,11 @@ def _by_group(x: Any, sizes: Any, ragged: int, outer: Sequence[int]) -> Any:
 def _check_in_range(dim: int, rank: int, what: str, side: str) -> None:
     if not 0 <= dim < rank:
         raise TypeError(
-            f"ragged_dot_general requires {what} numbers to be nonnegative and less than the "
-            f"number of axes of the {side} value, got {dim} for {side} of rank {rank}."
+            located(
+                f"ragged_dot_general requires {what} numbers to be nonnegative and less than the "
+                f"number of axes of the {side} value, got {dim} for {side} of rank {rank}.",
+                attempt=f"dimensions from 0 to {rank - 1}",
+            )
         )
 
 
@@ -239,24 +255,38 @@ def _check_group(numbers: RaggedDotDimensionNumbers, place: str, y: ArrayType, g
     if place != "free":
         if found:
             raise TypeError(
-                "ragged_dot_general requires zero group dimensions in the rhs when lhs ragged "
-                "dimension is contracting or batch."
+                located(
+                    "ragged_dot_general requires zero group dimensions in the rhs when lhs ragged "
+                    "dimension is contracting or batch.",
+                    attempt="rhs_group_dimensions=[]",
+                )
             )
         return
     if len(found) != 1:
         raise TypeError(
-            "ragged_dot_general requires exactly one rhs group dimension when lhs ragged "
-            "dimension is noncontracting."
+            located(
+                "ragged_dot_general requires exactly one rhs group dimension when lhs ragged "
+                "dimension is noncontracting.",
+                attempt="rhs_group_dimensions=[0]",
+            )
         )
     (group,) = found
     _check_in_range(group, y.ndim, "rhs group dimension", "rhs")
     if group in batch or group in contract:
         raise TypeError(
-            "ragged_dot_general requires rhs group dimension numbers to be distinct from "
-            "contracting and batch dimensions."
+            located(
+                "ragged_dot_general requires rhs group dimension numbers to be distinct from "
+                "contracting and batch dimensions.",
+                attempt="a dimension of rhs for the groups alone",
+            )
         )
     if y.shape[group] != groups:
-        raise TypeError(f"expected rhs group dimension size to be {groups}, got {y.shape[group]}.")
+        raise TypeError(
+            located(
+                f"expected rhs group dimension size to be {groups}, got {y.shape[group]}.",
+                attempt="as many matrices in rhs as groups in group_sizes",
+            )
+        )
 
 
 ragged_dot_general_p = RaggedDotGeneral("ragged_dot_general")

@@ -19,7 +19,6 @@ import numpy as np
 from fornax import _native
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
@@ -35,6 +34,7 @@ from fornax.primitives.shape import reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.primitives.threefry import threefry2x32_p
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.physical import key_dtype_of, storage_type
 
 __all__ = [
@@ -146,7 +146,7 @@ class _KeyPrimitive(Primitive):
 
     def words(self, *operands: Any, **params: Any) -> list[Any]:
         """The operation on words instead of keys, in operations on words."""
-        raise NotImplementedError(self.name)
+        raise NotImplementedError
 
     def expand(self, *operands, **params):
         types = self.type(*map(typeof, operands), **params)
@@ -171,7 +171,12 @@ class RandomSeed(_KeyPrimitive):
 
     def type(self, seeds, *, impl):
         if not dtypes.is_integer(seeds.dtype):
-            raise TypeError(f"PRNG key seed must be an integer; got {seeds.short()}")
+            raise TypeError(
+                located(
+                    f"PRNG key seed must be an integer; got {seeds.short()}",
+                    attempt="seeds.astype(int), or a Python integer",
+                )
+            )
         return [ArrayType(seeds.shape, impl.dtype)]
 
     def reference(self, seeds, *, impl):
@@ -245,12 +250,20 @@ class RandomFoldIn(_KeyPrimitive):
     def type(self, keys, numbers):
         _check_keys(self.name, keys)
         if numbers.dtype != _WORD:
-            raise TypeError(f"random_fold_in takes uint32 data, got {numbers.short()}")
+            raise TypeError(
+                located(
+                    f"random_fold_in takes uint32 data, got {numbers.short()}",
+                    attempt="numbers.astype('uint32'), or random.fold_in, which converts",
+                )
+            )
         shapes = {s for s in (keys.shape, numbers.shape) if s}
         if len(shapes) > 1:
             raise TypeError(
-                f"random_fold_in got incompatible shapes for broadcasting: {keys.shape}, "
-                f"{numbers.shape}."
+                located(
+                    f"random_fold_in got incompatible shapes for broadcasting: {keys.shape}, "
+                    f"{numbers.shape}.",
+                    attempt="vmap(random.fold_in) for keys and numbers of one length",
+                )
             )
         return [keys.update(shape=shapes.pop() if shapes else ())]
 
@@ -287,7 +300,12 @@ class RandomBits(_KeyPrimitive):
     def type(self, keys, *, bit_width, shape):
         _check_keys(self.name, keys)
         if bit_width not in (8, 16, 32, 64):
-            raise TypeError(f"requires 8-, 16-, 32- or 64-bit field width, got {bit_width}.")
+            raise TypeError(
+                located(
+                    f"requires 8-, 16-, 32- or 64-bit field width, got {bit_width}.",
+                    attempt="32, and shift the bits",
+                )
+            )
         return [ArrayType((*keys.shape, *shape), np.dtype(f"uint{bit_width}"))]
 
     def reference(self, keys, *, bit_width, shape):
@@ -321,8 +339,10 @@ class RandomClone(_KeyPrimitive):
 def _check_keys(name: str, type: ArrayType) -> None:
     if key_dtype_of(type) is None:
         raise TypeError(
-            f"{name} takes random keys, got {type.short()}\n"
-            "  try:   fornax.random.key(seed), or wrap_key_data for an array of uint32 words"
+            located(
+                f"{name} takes random keys, got {type.short()}",
+                attempt="fornax.random.key(seed), or wrap_key_data for an array of uint32 words",
+            )
         )
 
 

@@ -36,6 +36,7 @@ from fornax.primitives.family import (
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class Reduction(Primitive):
@@ -56,7 +57,12 @@ class Reduction(Primitive):
     def type(self, x, *, axes, out_sharding=None):
         letter = category(x.dtype)
         if not letter or letter not in self.accepts:
-            raise TypeError(f"{self.name} does not accept dtype {x.dtype.name}.")
+            raise TypeError(
+                located(
+                    f"{self.name} does not accept dtype {x.dtype.name}.",
+                    attempt="x.astype(int) for booleans; abs(x) or x.real for complex numbers",
+                )
+            )
         check_axes(self.name, x, axes)
         shape = [n for i, n in enumerate(x.shape) if i not in axes]
         return [ArrayType(shape, x.dtype, x.weak_type and self.keeps_weakness)]

@@ -30,6 +30,7 @@ from fornax.primitives.arrange import (
     spread,
 )
 from fornax.primitives.residuals import place_residuals
+from fornax.source import located
 from fornax.transforms.batch import place
 from fornax.transforms.programs import (
     batch_jaxpr,
@@ -51,24 +52,40 @@ class Scan(Primitive):
         consts, carry, xs = split(types, num_consts, num_carry)
         body = jaxpr.in_types
         if len(types) != len(body):
-            raise TypeError(f"scan: its body takes {len(body)} operands, got {len(types)}")
+            raise TypeError(
+                located(
+                    f"scan: its body takes {len(body)} operands, got {len(types)}",
+                    attempt="lax.scan, which works out the operands",
+                )
+            )
         for x in xs:
             if not x.ndim or x.shape[0] != length:
                 raise ValueError(
-                    f"scan: an input of type {x.short()} has no leading axis of size {length}"
+                    located(
+                        f"scan: an input of type {x.short()} has no leading axis of size {length}",
+                        attempt=f"length={length} elements along the first axis, or a closure "
+                        "for what all steps share",
+                    )
                 )
         slices = [x.update(shape=x.shape[1:]) for x in xs]
         for found, wanted in zip([*consts, *carry, *slices], body, strict=True):
             if found.shape != wanted.shape or found.dtype != wanted.dtype:
                 raise TypeError(
-                    f"scan: an operand gives the body {found.short()}, which takes {wanted.short()}"
+                    located(
+                        f"scan: an operand gives the body {found.short()}, which takes "
+                        f"{wanted.short()}",
+                        attempt="astype and reshape to the type that the body was traced for",
+                    )
                 )
         ends, ys = split(jaxpr.out_types, num_carry)
         for before, after in zip(body[num_consts : num_consts + num_carry], ends, strict=True):
             if before.shape != after.shape or before.dtype != after.dtype:
                 raise TypeError(
-                    "scan body function carry input and carry output must have equal types, but "
-                    f"they differ: {before.short()} and {after.short()}"
+                    located(
+                        "scan body function carry input and carry output must have equal types, "
+                        f"but they differ: {before.short()} and {after.short()}",
+                        attempt="astype the new carry to the dtype of the old one",
+                    )
                 )
         return [*ends, *(y.update(shape=(length, *y.shape)) for y in ys)]
 

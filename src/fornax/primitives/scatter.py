@@ -32,6 +32,7 @@ from fornax.primitives.windows import (
     window_index,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class Scatter(Primitive):
@@ -56,12 +57,20 @@ class Scatter(Primitive):
         )
         if x.dtype != updates.dtype:
             raise TypeError(
-                f"lax.{name.replace('-', '_')} requires arguments to have the same dtypes, got "
-                f"{dtypes.short_name(x.dtype)}, {dtypes.short_name(updates.dtype)}."
+                located(
+                    f"lax.{name.replace('-', '_')} requires arguments to have the same dtypes, "
+                    f"got {dtypes.short_name(x.dtype)}, {dtypes.short_name(updates.dtype)}.",
+                    attempt=f"updates.astype({x.dtype.name!r})",
+                )
             )
         rank = len(dn.update_window_dims) + indices.ndim - 1
         if updates.ndim != rank:
-            raise TypeError(f"Updates tensor must be of rank {rank}; got {updates.ndim}.")
+            raise TypeError(
+                located(
+                    f"Updates tensor must be of rank {rank}; got {updates.ndim}.",
+                    attempt=f"reshape the updates to {rank} dimensions",
+                )
+            )
         check_sorted(name, "update_window_dims", dn.update_window_dims, rank)
         check_sorted(name, "inserted_window_dims", dn.inserted_window_dims, x.ndim)
         check_batching(
@@ -71,28 +80,42 @@ class Scatter(Primitive):
         window = window_dims(x.ndim, dn.inserted_window_dims, dn.operand_batching_dims)
         if len(window) != len(dn.update_window_dims):
             raise TypeError(
-                f"{name} op has window of size {x.ndim - len(window) + len(dn.update_window_dims)};"
-                f" doesn't match operand of rank {x.ndim}."
+                located(
+                    f"{name} op has window of size "
+                    f"{x.ndim - len(window) + len(dn.update_window_dims)}; doesn't match operand "
+                    f"of rank {x.ndim}.",
+                    attempt="name every dimension of the operand once; x.at[index] works them out",
+                )
             )
         for d, u in zip(window, dn.update_window_dims, strict=True):
             if updates.shape[u] > x.shape[d]:
                 raise TypeError(
-                    "Bounds of the window dimensions of updates must not exceed the bounds of the "
-                    f"corresponding dimensions of operand. For dimension {u}, updates bound is "
-                    f"{updates.shape[u]}, operand bound is {x.shape[d]}."
+                    located(
+                        "Bounds of the window dimensions of updates must not exceed the bounds "
+                        f"of the corresponding dimensions of operand. For dimension {u}, updates "
+                        f"bound is {updates.shape[u]}, operand bound is {x.shape[d]}.",
+                        attempt="a smaller window, or numpy.pad the operand first",
+                    )
                 )
         batch = [n for d, n in enumerate(updates.shape) if d not in dn.update_window_dims]
         if batch != list(indices.shape[:-1]):
             raise TypeError(
-                "Bounds of the scatter dimensions of updates must be the same as the bounds of the "
-                f"corresponding dimensions of scatter indices, got updates of shape "
-                f"{updates.shape} and indices of shape {indices.shape}."
+                located(
+                    "Bounds of the scatter dimensions of updates must be the same as the bounds "
+                    "of the corresponding dimensions of scatter indices, got updates of shape "
+                    f"{updates.shape} and indices of shape {indices.shape}.",
+                    attempt="one update for each index: updates of the shape indices.shape[:-1] "
+                    "+ window",
+                )
             )
         if self.combine is not None and self.combine in (np.add, np.subtract, np.multiply):
             if x.dtype == np.bool_:
                 raise TypeError(
-                    f"{name} does not accept dtype bool. Accepted dtypes are subtypes of integer, "
-                    "floating, complexfloating."
+                    located(
+                        f"{name} does not accept dtype bool. Accepted dtypes are subtypes of "
+                        "integer, floating, complexfloating.",
+                        attempt="x.astype(int), or scatter_max for `or` and scatter_min for `and`",
+                    )
                 )
         return [x]
 
@@ -255,7 +278,10 @@ class ScatterMul(Scatter):
         dx, _, du = tangents
         if not params["unique_indices"] and not isinstance(du, Zero):
             raise NotImplementedError(
-                "scatter_mul gradients are only implemented if `unique_indices=True`"
+                located(
+                    "scatter_mul gradients are only implemented if `unique_indices=True`",
+                    attempt="unique_indices=True if no index comes twice, or add of logarithms",
+                )
             )
         outputs = self.bind(x, indices, updates, **params)
         total: Any = Zero(typeof(outputs[0]).tangent())
@@ -272,7 +298,12 @@ class ScatterMul(Scatter):
     def transpose(self, cotangents, x, indices, updates, **params):
         (ct,) = cotangents
         if isinstance(updates, Linear):
-            raise NotImplementedError("scatter_mul is transposed only in its operand")
+            raise NotImplementedError(
+                located(
+                    "scatter_mul is transposed only in its operand",
+                    attempt="lax.stop_gradient on the updates",
+                )
+            )
         if isinstance(ct, Zero):
             return [Zero(x.type.tangent()), None, None]
         return [*self.bind(ct, indices, updates, **params), None, None]
@@ -308,7 +339,12 @@ class ScatterSet(Scatter):
         if isinstance(dx, Zero) and isinstance(du, Zero):
             return outputs, [Zero(type.tangent())]
         if params["update_jaxpr"] is not None:
-            raise NotImplementedError("scatter_apply JVP not implemented")
+            raise NotImplementedError(
+                located(
+                    "scatter_apply JVP not implemented",
+                    attempt="x.at[i].set(f(x[i])), which has a derivative",
+                )
+            )
         if params["unique_indices"]:
             return outputs, self.bind(instantiate(dx), indices, instantiate(du), **params)
         # number the index vectors, scatter the numbers: who wins where?
@@ -331,7 +367,11 @@ class ScatterSet(Scatter):
         (ct,) = cotangents
         if not params["unique_indices"]:
             raise NotImplementedError(
-                "scatter is transposed only where unique_indices=True: otherwise it is not linear"
+                located(
+                    "scatter is transposed only where unique_indices=True: otherwise it is not "
+                    "linear",
+                    attempt="unique_indices=True if no index comes twice",
+                )
             )
         results: list[Any] = [None, None, None]
         if isinstance(x, Linear):

@@ -20,6 +20,7 @@ from fornax.primitives.family import (
     unbroadcast,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class SelectN(Primitive):
@@ -32,16 +33,34 @@ class SelectN(Primitive):
 
     def type(self, which, *cases):
         if not cases:
-            raise TypeError("select must have at least one case")
+            raise TypeError(
+                located(
+                    "select must have at least one case",
+                    attempt="select_n(which, case, other_case)",
+                )
+            )
         if which.dtype != dtypes.bool_ and not dtypes.is_integer(which.dtype):
-            raise TypeError(f"select `which` must be boolean or integer type, got {which.dtype}.")
+            raise TypeError(
+                located(
+                    f"select `which` must be boolean or integer type, got {which.dtype}.",
+                    attempt="which != 0, or which.astype(int)",
+                )
+            )
         if which.dtype == dtypes.bool_ and len(cases) > 2:
             raise TypeError(
-                f"select with boolean `which` cannot have more than 2 cases, got {len(cases)}."
+                located(
+                    f"select with boolean `which` cannot have more than 2 cases, got {len(cases)}.",
+                    attempt="which.astype(int)",
+                )
             )
         if any(c.dtype != cases[0].dtype for c in cases):
             names = ", ".join(str(c.dtype) for c in cases)
-            raise TypeError(f"select cases must have the same dtypes, got {names}.")
+            raise TypeError(
+                located(
+                    f"select cases must have the same dtypes, got {names}.",
+                    attempt="astype, or numpy.where, which promotes",
+                )
+            )
         shape = common_shape("select", (which, *cases))
         weak = all(c.weak_type for c in cases)
         return [cases[0].update(shape=shape, weak_type=weak)]

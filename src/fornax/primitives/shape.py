@@ -14,6 +14,7 @@ from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import typeof
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.slice import slice_in
+from fornax.source import located
 
 
 def reshaped_index(
@@ -67,11 +68,19 @@ class Reshape(Primitive):
 
     def type(self, x, *, new_sizes, dimensions, sharding):
         if any(n < 0 for n in new_sizes):
-            raise TypeError(f"reshape new_sizes must all be positive, got {tuple(new_sizes)}.")
+            raise TypeError(
+                located(
+                    f"reshape new_sizes must all be positive, got {tuple(new_sizes)}.",
+                    attempt="numpy.reshape, which takes -1 for one size",
+                )
+            )
         if math.prod(new_sizes) != x.size:
             raise TypeError(
-                f"reshape total size must be unchanged, got new_sizes {tuple(new_sizes)} for shape "
-                f"{x.shape}."
+                located(
+                    f"reshape total size must be unchanged, got new_sizes {tuple(new_sizes)} for "
+                    f"shape {x.shape}.",
+                    attempt="numpy.reshape with -1 for the size that follows from the others",
+                )
             )
         return [x.update(shape=new_sizes)]
 
@@ -99,14 +108,27 @@ class Squeeze(Primitive):
 
     def type(self, x, *, dimensions):
         if len(set(dimensions)) != len(dimensions):
-            raise ValueError(f"dimensions are not unique: {tuple(dimensions)}")
+            raise ValueError(
+                located(
+                    f"dimensions are not unique: {tuple(dimensions)}",
+                    attempt="name each dimension once",
+                )
+            )
         for d in dimensions:
             if not 0 <= d < x.ndim:
-                raise ValueError(f"axis {d} is out of bounds for array of dimension {x.ndim}")
+                raise ValueError(
+                    located(
+                        f"axis {d} is out of bounds for array of dimension {x.ndim}",
+                        attempt=f"a dimension from 0 to {x.ndim - 1}",
+                    )
+                )
         if any(x.shape[d] != 1 for d in dimensions):
             raise ValueError(
-                "cannot select an axis to squeeze out which has size not equal to one, got "
-                f"shape={x.shape} and dimensions={tuple(dimensions)}"
+                located(
+                    "cannot select an axis to squeeze out which has size not equal to one, got "
+                    f"shape={x.shape} and dimensions={tuple(dimensions)}",
+                    attempt="only dimensions of size 1, or x[0] along the dimension to drop it",
+                )
             )
         return [x.update(shape=[n for i, n in enumerate(x.shape) if i not in dimensions])]
 
@@ -140,15 +162,28 @@ class Rev(Primitive):
 
     def type(self, x, *, dimensions):
         if len(set(dimensions)) != len(dimensions):
-            raise TypeError(f"rev dimensions must be unique, got {tuple(dimensions)}.")
+            raise TypeError(
+                located(
+                    f"rev dimensions must be unique, got {tuple(dimensions)}.",
+                    attempt="name each dimension once",
+                )
+            )
         if any(d < 0 for d in dimensions):
             raise TypeError(
-                f"rev dimensions must have every element be nonnegative, got {tuple(dimensions)}."
+                located(
+                    "rev dimensions must have every element be nonnegative, got "
+                    f"{tuple(dimensions)}.",
+                    attempt=f"dimensions from 0 to {x.ndim - 1}; numpy.flip counts from the end, "
+                    "too",
+                )
             )
         if any(d >= x.ndim for d in dimensions):
             raise TypeError(
-                "rev dimensions must all be less than operand ndim, got dimensions "
-                f"{tuple(dimensions)} for operand ndim {x.ndim}."
+                located(
+                    "rev dimensions must all be less than operand ndim, got dimensions "
+                    f"{tuple(dimensions)} for operand ndim {x.ndim}.",
+                    attempt=f"dimensions from 0 to {x.ndim - 1}",
+                )
             )
         return [x]
 
@@ -179,11 +214,19 @@ class Split(Primitive):
 
     def type(self, x, *, sizes, axis):
         if any(n < 0 for n in sizes):
-            raise ValueError(f"Sizes passed to split must be nonnegative, got {list(sizes)}")
+            raise ValueError(
+                located(
+                    f"Sizes passed to split must be nonnegative, got {list(sizes)}",
+                    attempt="numpy.diff of the positions, sorted",
+                )
+            )
         if sum(sizes) != x.shape[axis]:
             raise ValueError(
-                f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape "
-                f"{list(x.shape)}"
+                located(
+                    f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand "
+                    f"shape {list(x.shape)}",
+                    attempt=f"sizes that add up to {x.shape[axis]}, or numpy.split with positions",
+                )
             )
         return [x.update(shape=(*x.shape[:axis], n, *x.shape[axis + 1 :])) for n in sizes]
 

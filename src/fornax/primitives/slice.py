@@ -10,6 +10,7 @@ import numpy as np
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import typeof
 from fornax.primitives import pad as padding
+from fornax.source import located
 
 
 class Slice(Primitive):
@@ -27,27 +28,45 @@ class Slice(Primitive):
         for name, values in named:
             if len(values) != x.ndim:
                 raise TypeError(
-                    f"slice {name} must have length equal to the number of dimensions of the "
-                    f"operand, got indices {tuple(values)} for operand shape {x.shape}."
+                    located(
+                        f"slice {name} must have length equal to the number of dimensions of the "
+                        f"operand, got indices {tuple(values)} for operand shape {x.shape}.",
+                        attempt=f"one for each of the {x.ndim} dimensions",
+                    )
                 )
         if any(start < 0 for start in start_indices):
             raise TypeError(
-                "slice start_indices must have every element be nonnegative, got "
-                f"{tuple(start_indices)}."
+                located(
+                    "slice start_indices must have every element be nonnegative, got "
+                    f"{tuple(start_indices)}.",
+                    attempt="0 or more; x[-n:] counts from the end",
+                )
             )
         if any(limit > n for limit, n in zip(limit_indices, x.shape, strict=True)):
             raise TypeError(
-                "slice limit_indices must be less than or equal to operand shape, got "
-                f"limit_indices {tuple(limit_indices)} for operand shape {x.shape}."
+                located(
+                    "slice limit_indices must be less than or equal to operand shape, got "
+                    f"limit_indices {tuple(limit_indices)} for operand shape {x.shape}.",
+                    attempt="min(limit, x.shape[k]); x[a:b] cuts by itself",
+                )
             )
         if any(a > z for a, z in zip(start_indices, limit_indices, strict=True)):
             raise TypeError(
-                "slice limit_indices must be greater than or equal to start_indices, got "
-                f"start_indices {tuple(start_indices)} and limit_indices {tuple(limit_indices)}."
+                located(
+                    "slice limit_indices must be greater than or equal to start_indices, got "
+                    f"start_indices {tuple(start_indices)} and limit_indices "
+                    f"{tuple(limit_indices)}.",
+                    attempt="start <= limit; lax.rev for the other direction",
+                )
             )
         steps = strides or (1,) * x.ndim
         if any(step <= 0 for step in steps):
-            raise TypeError(f"slice strides must be positive, got {tuple(strides)}")
+            raise TypeError(
+                located(
+                    f"slice strides must be positive, got {tuple(strides)}",
+                    attempt="1, or lax.rev for the other direction",
+                )
+            )
         shape = [
             -((a - z) // step)
             for a, z, step in zip(start_indices, limit_indices, steps, strict=True)

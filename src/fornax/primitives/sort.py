@@ -15,6 +15,7 @@ from fornax.primitives.iota import iota
 from fornax.primitives.shape import reshape
 from fornax.primitives.windows import PROMISE_IN_BOUNDS, GatherDimensionNumbers
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 def pick_along(x: Any, positions: Any, dimension: int) -> Any:
@@ -47,16 +48,34 @@ class Sort(Primitive):
 
     def type(self, *types, dimension, is_stable, num_keys):
         if not types:
-            raise TypeError("Sort requires at least one operand")
+            raise TypeError(
+                located(
+                    "Sort requires at least one operand",
+                    attempt="lax.sort((keys, values), num_keys=1)",
+                )
+            )
         if any(t.shape != types[0].shape for t in types):
             shapes = " ".join(str(t.shape) for t in types)
-            raise TypeError(f"Arguments to sort must have equal shapes, got: {shapes}")
+            raise TypeError(
+                located(
+                    f"Arguments to sort must have equal shapes, got: {shapes}",
+                    attempt="numpy.broadcast_arrays(*operands) first",
+                )
+            )
         if not 0 <= dimension < types[0].ndim:
             raise ValueError(
-                f"axis {dimension} is out of bounds for array of dimension {types[0].ndim}"
+                located(
+                    f"axis {dimension} is out of bounds for array of dimension {types[0].ndim}",
+                    attempt=f"a dimension from 0 to {types[0].ndim - 1}",
+                )
             )
         if not 1 <= num_keys <= len(types):
-            raise ValueError(f"{num_keys=} must be between 1 and len(operand)={len(types)}")
+            raise ValueError(
+                located(
+                    f"{num_keys=} must be between 1 and len(operand)={len(types)}",
+                    attempt="num_keys=1, the default",
+                )
+            )
         return list(types)
 
     def reference(self, *arrays, dimension, is_stable, num_keys):
@@ -113,15 +132,30 @@ class TopK(Primitive):
 
     def type(self, x, *, k, axis):
         if k < 0:
-            raise ValueError(f"k argument to top_k must be nonnegative, got {k}")
+            raise ValueError(
+                located(f"k argument to top_k must be nonnegative, got {k}", attempt="max(k, 0)")
+            )
         if not 0 <= axis < x.ndim:
-            raise ValueError(f"axis {axis} is out of bounds for array of dimension {x.ndim}")
+            raise ValueError(
+                located(
+                    f"axis {axis} is out of bounds for array of dimension {x.ndim}",
+                    attempt=f"an axis from 0 to {x.ndim - 1}",
+                )
+            )
         if dtypes.is_complex(x.dtype):
-            raise ValueError("top_k is not compatible with complex inputs.")
+            raise ValueError(
+                located(
+                    "top_k is not compatible with complex inputs.",
+                    attempt="top_k of abs(x) or x.real",
+                )
+            )
         if x.shape[axis] < k:
             raise ValueError(
-                "k argument to top_k must be no larger than size along axis; got "
-                f"k={k} with shape={list(x.shape)} and axis={axis}"
+                located(
+                    "k argument to top_k must be no larger than size along axis; got "
+                    f"k={k} with shape={list(x.shape)} and axis={axis}",
+                    attempt="min(k, x.shape[axis])",
+                )
             )
         shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
         return [x.update(shape=shape), x.update(shape=shape, dtype=dtypes.int32)]

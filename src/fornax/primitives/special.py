@@ -19,6 +19,7 @@ from fornax.primitives.elementwise import (
 )
 from fornax.primitives.family import FLOAT, Elementwise, constant, not_implemented
 from fornax.primitives.select import where
+from fornax.source import located
 
 #: B(2j) / (2j)!, the weights of the Euler-Maclaurin formula.
 _WEIGHTS = (
@@ -93,7 +94,12 @@ def _polygamma_operation(b, m, x):
 
 
 def _no_order_derivative(g, out, m, x):
-    raise ValueError("polygamma has no derivative with respect to m: m counts derivatives")
+    raise ValueError(
+        located(
+            "polygamma has no derivative with respect to m: m counts derivatives",
+            attempt="lax.stop_gradient on m",
+        )
+    )
 
 
 def _bessel_i1e_derivative(g, out, x):

@@ -10,6 +10,7 @@ from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import batch_elementwise, common_shape, elements
 from fornax.scalars import dtypes
+from fornax.source import located
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
@@ -23,7 +24,12 @@ class Threefry2x32(Primitive):
     def type(self, *types):
         if len(types) != 4 or any(t.dtype != dtypes.uint32 for t in types):
             got = ", ".join(t.short() for t in types)
-            raise TypeError(f"Arguments to threefry2x32 must have uint32 type, got {got}")
+            raise TypeError(
+                located(
+                    f"Arguments to threefry2x32 must have uint32 type, got {got}",
+                    attempt="x.astype('uint32')",
+                )
+            )
         out = ArrayType(common_shape("threefry2x32", types), dtypes.uint32)
         return [out, out]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fornax import source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.basis import broadcast_in_dim, instantiate, move_axis
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr
@@ -32,6 +32,7 @@ from fornax.primitives.arrange import (
 )
 from fornax.primitives.reduce import reduce_or_p
 from fornax.primitives.select import select_n_p
+from fornax.source import located
 from fornax.transforms.batch import place
 from fornax.transforms.programs import batch_jaxpr, fixpoint, jvp_jaxpr, opened
 
@@ -50,14 +51,20 @@ class While(Primitive):
             for found, wanted in zip(given, program.in_types, strict=True):
                 if found.shape != wanted.shape or found.dtype != wanted.dtype:
                     raise TypeError(
-                        f"while: its {what} takes {wanted.short()}, an operand has type "
-                        f"{found.short()}"
+                        located(
+                            f"while: its {what} takes {wanted.short()}, an operand has type "
+                            f"{found.short()}",
+                            attempt="astype and reshape to the type that it was traced for",
+                        )
                     )
         for before, after in zip(carry, body_jaxpr.out_types, strict=True):
             if before.shape != after.shape or before.dtype != after.dtype:
                 raise TypeError(
-                    "while_loop body function carry input and carry output must have equal types, "
-                    f"but they differ: {before.short()} and {after.short()}"
+                    located(
+                        "while_loop body function carry input and carry output must have equal "
+                        f"types, but they differ: {before.short()} and {after.short()}",
+                        attempt="astype the new carry to the dtype of the old one",
+                    )
                 )
         return body_jaxpr.out_types
 
@@ -122,7 +129,7 @@ class While(Primitive):
                 where=str(source.here() or "unknown"),
                 why="the number of iterations is not known before the loop has run, so there is no "
                 "room for what the backward pass would need",
-                attempt="Try using lax.scan, or using fori_loop with static start/stop; or "
+                attempt="lax.scan, or fori_loop with static start/stop; or "
                 "forward-mode differentiation (jvp, jacfwd)",
             )
         )

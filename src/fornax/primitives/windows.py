@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax.ir.types import ArrayType
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class GatherScatterMode(enum.Enum):
@@ -42,8 +43,11 @@ class GatherScatterMode(enum.Enum):
         if spec == "one_hot":
             return GatherScatterMode.ONE_HOT
         raise ValueError(
-            f'Unknown gather mode "{spec}": it must be "clip", "fill", "drop", '
-            '"promise_in_bounds" or "one_hot"'
+            located(
+                f'Unknown gather mode "{spec}": it must be "clip", "fill", "drop", '
+                '"promise_in_bounds" or "one_hot"',
+                attempt="mode='clip', or one of these",
+            )
         )
 
 
@@ -92,34 +96,61 @@ def check_index_map(
 ) -> None:
     """An index vector has one component per entry of a map into distinct dimensions."""
     if not dtypes.is_integer(indices.dtype):
-        raise ValueError("indices must have an integer type")
+        raise ValueError(
+            located("indices must have an integer type", attempt="indices.astype(int)")
+        )
     if indices.ndim == 0:
         raise TypeError(
-            f"{name} index leaf dimension must be within [0, rank(indices) + 1). rank(indices) is "
-            "0: the last dimension of the indices must hold the index vectors."
+            located(
+                f"{name} index leaf dimension must be within [0, rank(indices) + 1). "
+                "rank(indices) is 0: the last dimension of the indices must hold the index "
+                "vectors.",
+                attempt="indices[None] or indices[..., None]",
+            )
         )
     if len(index_map) != indices.shape[-1]:
         raise TypeError(
-            f"{name} op has {len(index_map)} elements in {map_name} and the bound of dimension "
-            f"index_vector_dim={indices.ndim - 1} of indices is {indices.shape[-1]}. These two "
-            "numbers must be equal."
+            located(
+                f"{name} op has {len(index_map)} elements in {map_name} and the bound of "
+                f"dimension index_vector_dim={indices.ndim - 1} of indices is "
+                f"{indices.shape[-1]}. These two numbers must be equal.",
+                attempt=f"one entry of {map_name} for each component of an index vector",
+            )
         )
     for k, d in enumerate(index_map):
         if not 0 <= d < rank:
-            raise TypeError(f"Invalid {map_name}; domain is [0, {rank}), got: {k}->{d}.")
+            raise TypeError(
+                located(
+                    f"Invalid {map_name}; domain is [0, {rank}), got: {k}->{d}.",
+                    attempt=f"dimensions from 0 to {rank - 1}",
+                )
+            )
     if len(set(index_map)) != len(index_map):
-        raise TypeError(f"{map_name} in {name} op must not repeat; got: {tuple(index_map)}.")
+        raise TypeError(
+            located(
+                f"{map_name} in {name} op must not repeat; got: {tuple(index_map)}.",
+                attempt="each dimension once",
+            )
+        )
 
 
 def check_sorted(name: str, what: str, dims: Sequence[int], rank: int) -> None:
     """Dimensions must be sorted, distinct and in [0, rank)."""
     if list(dims) != sorted(set(dims)):
-        raise TypeError(f"{what} in {name} op must be sorted and not repeat; got {tuple(dims)}")
+        raise TypeError(
+            located(
+                f"{what} in {name} op must be sorted and not repeat; got {tuple(dims)}",
+                attempt="tuple(sorted(set(dims)))",
+            )
+        )
     for k, d in enumerate(dims):
         if not 0 <= d < rank:
             raise TypeError(
-                f"{what} {k} in {name} op is out of bounds; got {d}, but should have been in "
-                f"[0, {rank})"
+                located(
+                    f"{what} {k} in {name} op is out of bounds; got {d}, but should have been in "
+                    f"[0, {rank})",
+                    attempt=f"dimensions from 0 to {rank - 1}",
+                )
             )
 
 
@@ -134,20 +165,30 @@ def check_batching(
     """Batching dimensions must pair dimensions of equal size that nothing else addresses."""
     if len(operand_dims) != len(indices_dims):
         raise TypeError(
-            f"{name} op must have as many operand as index batching dimensions; got "
-            f"{tuple(operand_dims)} and {tuple(indices_dims)}."
+            located(
+                f"{name} op must have as many operand as index batching dimensions; got "
+                f"{tuple(operand_dims)} and {tuple(indices_dims)}.",
+                attempt="as many on either side, in the same order",
+            )
         )
     check_sorted(name, "operand_batching_dims", operand_dims, operand.ndim)
     if set(index_map) & set(operand_dims):
         raise TypeError(
-            f"the index map and operand_batching_dims in {name} op must be disjoint; got: "
-            f"{tuple(index_map)} and {tuple(operand_dims)}."
+            located(
+                f"the index map and operand_batching_dims in {name} op must be disjoint; got: "
+                f"{tuple(index_map)} and {tuple(operand_dims)}.",
+                attempt="leave batching dimensions out of the index map",
+            )
         )
     for d, g in zip(operand_dims, indices_dims, strict=True):
         if not 0 <= g < indices.ndim - 1 or operand.shape[d] != indices.shape[g]:
             raise TypeError(
-                f"{name} op requires batching dimensions of equal size, got dimension {d} of "
-                f"operand shape {operand.shape} and dimension {g} of indices shape {indices.shape}."
+                located(
+                    f"{name} op requires batching dimensions of equal size, got dimension {d} of "
+                    f"operand shape {operand.shape} and dimension {g} of indices shape "
+                    f"{indices.shape}.",
+                    attempt="numpy.broadcast_to, so that the batch is as large on either side",
+                )
             )
 
 

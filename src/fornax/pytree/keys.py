@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
+from fornax.source import located
+
 __all__ = [
     "DictKey",
     "FlattenedIndexKey",
@@ -41,13 +43,23 @@ class _Key:
         return type(self), (self._value(),)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is immutable: cannot set {name!r}")
+        raise AttributeError(
+            located(
+                f"{type(self).__name__} is immutable: cannot set {name!r}",
+                attempt="make a new key; keys are parts of paths and are compared by value",
+            )
+        )
 
 
 def _require(kind: str, value: Any, expected: type) -> None:
     if not isinstance(value, expected):
         got = f"{type(value).__name__}: {value!r}"
-        raise TypeError(f"{kind} expects {expected.__name__}, got {got}")
+        raise TypeError(
+            located(
+                f"{kind} expects {expected.__name__}, got {got}",
+                attempt=f"{kind}({expected.__name__}(...))",
+            )
+        )
 
 
 class SequenceKey(_Key):

@@ -9,6 +9,7 @@ from typing import Any
 from fornax._native import PyTreeDef
 from fornax._native import pytree as native
 from fornax.errors import message
+from fornax.source import located
 
 from .prefix import broadcast_prefix, raise_prefix_error
 from .registry import default_registry
@@ -145,7 +146,11 @@ def tree_reduce_associative(
         return _reduce_halves(operation, leaves)
     if identity is _unset:
         raise TypeError(
-            "tree_reduce_associative: the tree has no leaves and no identity was given to return"
+            located(
+                "tree_reduce_associative: the tree has no leaves and no identity was given to "
+                "return",
+                attempt="identity=..., the result for a tree without leaves",
+            )
         )
     return identity
 
@@ -173,8 +178,12 @@ def tree_transpose(
     outer, inner = outer_treedef.num_leaves, inner_treedef.num_leaves
     if structure.num_leaves != outer * inner:
         raise TypeError(
-            f"tree_transpose: the tree has structure\n  {structure}\nbut the outer and inner "
-            f"structures together make\n  {outer_treedef.compose(inner_treedef)}"
+            located(
+                f"tree_transpose: the tree has structure\n  {structure}\nbut the outer and inner "
+                f"structures together make\n  {outer_treedef.compose(inner_treedef)}",
+                attempt="outer_treedef=tree_structure of the outside, "
+                "inner_treedef=tree_structure of one of its leaves",
+            )
         )
     columns = (leaves[i::inner] for i in range(inner))
     return inner_treedef.unflatten(outer_treedef.unflatten(column) for column in columns)
@@ -207,7 +216,13 @@ def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Any]:
     """(children, metadata) of the root of `tree`. Raises ValueError for a leaf."""
     level = default_registry.flatten_one_level(tree)
     if level is None:
-        raise ValueError(f"{type(tree)} is not a pytree node type, so it has no children: {tree!r}")
+        raise ValueError(
+            located(
+                f"{type(tree)} is not a pytree node type, so it has no children: {tree!r}",
+                attempt="tree_util.all_leaves([x]) to ask first, or register_pytree_node for "
+                "your class",
+            )
+        )
     return level
 
 
@@ -215,7 +230,13 @@ def flatten_one_level_with_keys(tree: Any) -> tuple[Iterable[tuple[Any, Any]], A
     """([(key, child)], metadata) of the root of `tree`. Raises ValueError for a leaf."""
     level = default_registry.flatten_one_level_with_keys(tree)
     if level is None:
-        raise ValueError(f"{type(tree)} is not a pytree node type, so it has no children: {tree!r}")
+        raise ValueError(
+            located(
+                f"{type(tree)} is not a pytree node type, so it has no children: {tree!r}",
+                attempt="tree_util.all_leaves([x]) to ask first, or register_pytree_node for "
+                "your class",
+            )
+        )
     return level
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from fornax._native import PyTreeDef
 from fornax._native import pytree as native
+from fornax.source import located
 
 from .keys import KeyPath, keystr
 
@@ -73,11 +75,16 @@ def flatten_axes(
         )
     try:
         full = treedef.unflatten([placeholder] * treedef.num_leaves)
-        found = prefix_errors(axis_tree, full, lambda node: node is None)
-        details = "\n".join(str(make(name)) for make in found)
+        found = _mismatches((), axis_tree, full, lambda node: node is None)
+        details = "\n".join(_mismatch(name, path, text) for path, text in found)
     except Exception:  # a class that refuses placeholders
         details = f"  {structure}\n  is not a prefix of\n  {treedef}"
-    raise ValueError(f"{name} does not fit the value it describes.{advice}\n{details}")
+    raise ValueError(
+        located(
+            f"{name} does not fit the value it describes.{advice}\n{details}",
+            attempt="one entry for the whole, or the same containers with an entry for each part",
+        )
+    )
 
 
 def _count_leaves(prefix: PyTreeDef, full: PyTreeDef, out: list[int]) -> bool:
@@ -122,44 +129,50 @@ def prefix_errors(
     Each entry takes the name of the prefix tree and returns a ValueError that tells the key path
     and what differs there.
     """
-    return list(_mismatches((), prefix_tree, full_tree, is_leaf))
+    found = _mismatches((), prefix_tree, full_tree, is_leaf)
+    return [partial(_prefix_error, path=path, text=text) for path, text in found]
 
 
-def _error(path: KeyPath[Any], text: str) -> Callable[[str], ValueError]:
-    def make(name: str) -> ValueError:
-        return ValueError(f"pytree structure mismatch at {name}{keystr(path)}:\n  {text}")
+def _mismatch(name: str, path: KeyPath[Any], text: str) -> str:
+    return f"pytree structure mismatch at {name}{keystr(path)}:\n  {text}"
 
-    return make
+
+def _prefix_error(name: str, path: KeyPath[Any], text: str) -> ValueError:
+    return ValueError(
+        located(
+            _mismatch(name, path, text),
+            "a prefix has an entry for each leaf, or one for all that is below it",
+            "the same containers as the full tree has there, or one entry in place of them",
+        )
+    )
 
 
 def _mismatches(
     path: KeyPath[Any], prefix: Any, full: Any, is_leaf: IsLeaf
-) -> Iterator[Callable[[str], ValueError]]:
+) -> Iterator[tuple[KeyPath[Any], str]]:
+    """The key path of every mismatch, and what differs there."""
     if is_leaf is not None and is_leaf(prefix):
         return
     level = native.flatten_one_level(prefix, True)
     if level is None:
         return
     if type(prefix) is not type(full):
-        yield _error(
-            path,
-            f"the prefix has a {type(prefix)} here, and the full tree has a {type(full)}",
-        )
+        yield path, f"the prefix has a {type(prefix)} here, and the full tree has a {type(full)}"
         return
     full_level = native.flatten_one_level(full, True)
     assert full_level is not None  # of the same type, so a node as well
     children, keys, metadata = level
     full_children, full_keys, full_metadata = full_level
     if isinstance(prefix, (tuple, list)) and len(children) != len(full_children):
-        yield _error(
+        yield (
             path,
             f"the prefix has a {type(prefix).__name__} of length {len(children)} here, and the "
             f"full tree has one of length {len(full_children)}",
         )
     elif len(children) != len(full_children):
-        yield _error(path, _children_text(type(prefix), keys, full_keys))
+        yield path, _children_text(type(prefix), keys, full_keys)
     elif metadata != full_metadata:
-        yield _error(path, _metadata_text(type(prefix), metadata, full_metadata))
+        yield path, _metadata_text(type(prefix), metadata, full_metadata)
     else:
         for key, child, full_child in zip(keys, children, full_children, strict=True):
             yield from _mismatches((*path, key), child, full_child, is_leaf)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fornax.record import record
+from fornax.source import located
 
 from .registry import entries
 
@@ -75,7 +76,12 @@ class ReferenceStructure:
         """The tree with these leaves."""
         leaves = list(leaves)
         if len(leaves) != self.num_leaves:
-            raise ValueError(f"expected {self.num_leaves} leaves, got {len(leaves)}")
+            raise ValueError(
+                located(
+                    f"expected {self.num_leaves} leaves, got {len(leaves)}",
+                    attempt="as many leaves as tree_leaves gave; drop none, not even None",
+                )
+            )
         return self._build(iter(leaves))
 
     def _build(self, leaves: Iterator[Any]) -> Any:
@@ -101,7 +107,12 @@ class ReferenceStructure:
             return [tree]
         level = one_level(tree) if type(tree) is self.kind else None
         if level is None or len(level[0]) != len(self.children) or level[1] != self.metadata:
-            raise ValueError(f"expected {self}, got {tree!r}")
+            raise ValueError(
+                located(
+                    f"expected {self}, got {tree!r}",
+                    attempt="tree_structure of both, to see where they part",
+                )
+            )
         pairs = zip(self.children, level[0], strict=True)
         return [leaf for structure, child in pairs for leaf in structure.flatten_up_to(child)]
 

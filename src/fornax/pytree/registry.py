@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fornax._native import PyTreeDef
 from fornax._native import pytree as native
+from fornax.source import located
 
 from .keys import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
@@ -116,7 +117,11 @@ def _method(cls: type, name: str) -> Callable[..., Any]:
     method = getattr(cls, name, None)
     if method is None:
         raise AttributeError(
-            f"{cls!r} has no method {name!r}, which registering it as a pytree node needs"
+            located(
+                f"{cls!r} has no method {name!r}, which registering it as a pytree node needs",
+                attempt=f"define {name}, or register with functions: register_pytree_node(cls, "
+                "flatten, unflatten)",
+            )
         )
     return method  # type: ignore[no-any-return]
 
@@ -177,33 +182,52 @@ def _split_fields(
     where = f"register_dataclass({getattr(nodetype, '__name__', nodetype)!s})"
     if (data_fields is None) != (meta_fields is None):
         raise TypeError(
-            f"{where}: give both data_fields and meta_fields, or neither; got "
-            f"data_fields={data_fields!r} and meta_fields={meta_fields!r}"
+            located(
+                f"{where}: give both data_fields and meta_fields, or neither; got "
+                f"data_fields={data_fields!r} and meta_fields={meta_fields!r}",
+                attempt="data_fields=[arrays], meta_fields=[what is static and hashable]",
+            )
         )
     is_dataclass = isinstance(nodetype, type) and dataclasses.is_dataclass(nodetype)
     if data_fields is None or meta_fields is None:
         if not is_dataclass:
             raise TypeError(
-                f"{where}: {nodetype!r} is no dataclass, so its fields cannot be inferred. "
-                "Give data_fields and meta_fields."
+                located(
+                    f"{where}: {nodetype!r} is no dataclass, so its fields cannot be inferred. "
+                    "Give data_fields and meta_fields.",
+                    attempt="register_dataclass(cls, data_fields=[...], meta_fields=[...])",
+                )
             )
         fields = [f for f in dataclasses.fields(nodetype) if f.name not in drop_fields]
         data_fields = [f.name for f in fields if not f.metadata.get("static", False)]
         meta_fields = [f.name for f in fields if f.metadata.get("static", False)]
     data, meta = tuple(data_fields), tuple(meta_fields)
     if both := set(data) & set(meta):
-        raise ValueError(f"{where}: fields in both data_fields and meta_fields: {sorted(both)}")
+        raise ValueError(
+            located(
+                f"{where}: fields in both data_fields and meta_fields: {sorted(both)}",
+                attempt="keep each field in one of the two: arrays in data_fields, static values "
+                "in meta_fields",
+            )
+        )
     if is_dataclass:
         expected = {f.name for f in dataclasses.fields(nodetype) if f.init} - set(drop_fields)
         if missing := expected - {*data, *meta}:
             raise ValueError(
-                f"{where}: fields in neither data_fields nor meta_fields: {sorted(missing)}. "
-                "Add them to one of the two, or to drop_fields if their defaults will do."
+                located(
+                    f"{where}: fields in neither data_fields nor meta_fields: {sorted(missing)}. "
+                    "Add them to one of the two, or to drop_fields if their defaults will do.",
+                    attempt="put arrays into data_fields, static values into meta_fields, the "
+                    "rest into drop_fields",
+                )
             )
         if extra := {*data, *meta} - expected:
             raise ValueError(
-                f"{where}: the constructor takes no such fields: {sorted(extra)}. Fields with "
-                "init=False cannot be rebuilt; put them in drop_fields."
+                located(
+                    f"{where}: the constructor takes no such fields: {sorted(extra)}. Fields with "
+                    "init=False cannot be rebuilt; put them in drop_fields.",
+                    attempt=f"drop_fields={sorted(extra)}, or a constructor that takes them",
+                )
             )
     return data, meta
 

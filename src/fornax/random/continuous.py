@@ -26,6 +26,7 @@ from fornax.random.sampler import (
 from fornax.random.standard import standard_exponential
 from fornax.random.uniform_family import _uniform, _unit
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "cauchy", "exponential", "gumbel", "laplace", "logistic", "pareto", "triangular",
@@ -88,7 +89,11 @@ def gumbel_mode(mode: str | None) -> str:
     """The mode, "low" for None. Raises ValueError for what is none."""
     chosen = "low" if mode is None else mode
     if chosen not in ("highest", "high", "low"):
-        raise ValueError(f"Must provide valid mode for gumbel got: {mode}")
+        raise ValueError(
+            located(
+                f"Must provide valid mode for gumbel got: {mode}", attempt="mode='high' or 'low'"
+            )
+        )
     return chosen
 
 

@@ -20,6 +20,7 @@ from fornax.random.keys import typed
 from fornax.random.sampler import check_shape, sampler, shape_of
 from fornax.random.uniform_family import randint, uniform
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["categorical", "choice", "permutation"]
 
@@ -67,8 +68,11 @@ def _categorical(key, logits, *, axis, shape, replace, mode):
     number = math.prod(draws)
     if number > count:
         raise ValueError(
-            f"Number of samples without replacement ({number}) cannot exceed number of categories "
-            f"({count})."
+            located(
+                f"Number of samples without replacement ({number}) cannot exceed number of "
+                f"categories ({count}).",
+                attempt=f"at most {count} samples, or replace=True",
+            )
         )
     noise = standard_gumbel(key, shape=logits.shape, dtype=logits.dtype, mode=mode)
     chosen = _largest(fnp.moveaxis(logits + noise, axis, -1), number)
@@ -94,7 +98,12 @@ def permutation(
     axis = canonical_axis(axis, type.ndim or 1)
     if not type.shape:
         if not dtypes.is_integer(type.dtype):
-            raise TypeError("x must be an integer or at least 1-dimensional")
+            raise TypeError(
+                located(
+                    "x must be an integer or at least 1-dimensional",
+                    attempt="numpy.arange(n) or a list of the elements as an array",
+                )
+            )
         return _shuffle(keys, fnp.arange(static_integer(x, "x")), axis=axis)
     x = fnp.asarray(x)
     if independent or type.ndim == 1:
@@ -134,7 +143,12 @@ def choice(
     """
     keys, _ = typed("choice", key)
     if not isinstance(shape, Sequence):
-        raise TypeError(f"shape argument of fornax.random.choice must be a sequence, got {shape}")
+        raise TypeError(
+            located(
+                f"shape argument of fornax.random.choice must be a sequence, got {shape}",
+                attempt="shape=(n,), or () for one sample",
+            )
+        )
     check("choice", a)
     scalar = not typeof(a).shape
     if scalar:
@@ -149,11 +163,19 @@ def choice(
     if draws == 0:
         return fnp.zeros(shape, dtype)
     if count <= 0:
-        raise ValueError("a must be greater than 0 unless no samples are taken")
+        raise ValueError(
+            located(
+                "a must be greater than 0 unless no samples are taken",
+                attempt="an array with at least one element, or shape=(0,)",
+            )
+        )
     if not replace and draws > count:
         raise ValueError(
-            f"Cannot take a larger sample (size {draws}) than population (size {count}) when "
-            "'replace=False'"
+            located(
+                f"Cannot take a larger sample (size {draws}) than population (size {count}) when "
+                "'replace=False'",
+                attempt=f"at most {count} samples, or replace=True",
+            )
         )
     if p is None and not replace:
         order = permutation(keys, count if scalar else array, axis)
@@ -175,8 +197,11 @@ def _weighted(key, p, count, shape, replace, mode):
     p = fnp.asarray(p)
     if p.shape != (count,):
         raise ValueError(
-            "p must be None or a 1D vector with the same size as a.shape[axis]. p has shape "
-            f"{p.shape} and a.shape[axis] is {count}."
+            located(
+                "p must be None or a 1D vector with the same size as a.shape[axis]. p has shape "
+                f"{p.shape} and a.shape[axis] is {count}.",
+                attempt=f"one probability for each of the {count} elements along the axis",
+            )
         )
     index = dtypes.canonical(int)
     if replace:

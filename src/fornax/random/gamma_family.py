@@ -31,6 +31,7 @@ from fornax.random.sampler import (
 from fornax.random.standard import standard_exponential, standard_normal
 from fornax.random.uniform_family import unit_interval
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["beta", "chisquare", "dirichlet", "f", "gamma", "loggamma", "t"]
 
@@ -210,7 +211,12 @@ def dirichlet(
     dtype = float_dtype("dirichlet", dtype)
     type = typeof(alpha)
     if not type.shape:
-        raise ValueError(f"dirichlet requires alpha.ndim >= 1, got alpha.ndim == {type.ndim}")
+        raise ValueError(
+            located(
+                f"dirichlet requires alpha.ndim >= 1, got alpha.ndim == {type.ndim}",
+                attempt="alpha of at least one dimension: one number for each part",
+            )
+        )
     batch = type.shape[:-1] if shape is None else shape_of(shape)
     check_shape("dirichlet", batch, type.shape[:-1])
     return _dirichlet(keys, as_dtype(alpha, dtype), shape=(*batch, type.shape[-1]), dtype=dtype)

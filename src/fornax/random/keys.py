@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fornax import settings
-from fornax.ir.source import located
 from fornax.ir.static import static_integers
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
@@ -22,6 +21,7 @@ from fornax.primitives import random as operations
 from fornax.primitives.random import THREEFRY, Generator, generator_named
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
+from fornax.source import located
 from fornax.transforms.physical import key_dtype_of
 
 __all__ = [
@@ -86,13 +86,21 @@ def resolve_prng_impl(impl_spec: Any) -> Generator:
         return impl_spec._impl
     if isinstance(impl_spec, str):
         return generator_named(impl_spec)
-    raise TypeError(f"unrecognized type {type(impl_spec)} for specifying PRNG implementation.")
+    raise TypeError(
+        located(
+            f"unrecognized type {type(impl_spec)} for specifying PRNG implementation.",
+            attempt="impl='threefry2x32', or no impl",
+        )
+    )
 
 
 def _chosen(name: str, impl: Any, dtype: Any) -> Generator:
     if dtype is not None and impl is not None:
         raise ValueError(
-            f"Cannot specify both `impl` and `dtype` arguments to fornax.random.{name}"
+            located(
+                f"Cannot specify both `impl` and `dtype` arguments to fornax.random.{name}",
+                attempt="impl alone; dtype is its older name",
+            )
         )
     return resolve_prng_impl(impl if dtype is None else dtype)
 
@@ -127,7 +135,13 @@ def typed(name: str, key: Any, batched: bool = False) -> tuple[Any, bool]:
             'jax_legacy_prng_key="allow".'
         )
         if legacy == "error":
-            raise ValueError(text)
+            raise ValueError(
+                located(
+                    text,
+                    "in this mode an array without a key dtype is no key",
+                    "random.wrap_key_data(key), or random.key(seed) in the first place",
+                )
+            )
         warnings.warn(text, stacklevel=4)
     keys = wrapped(key, default_prng_impl()) if raw else key
     shape = typeof(keys).shape
@@ -165,15 +179,23 @@ def _seeded(name: str, seed: Any, impl: Generator) -> Any:
     if hasattr(seed, "__jax_array__"):
         seed = seed.__jax_array__()
     if isinstance(getattr(seed, "dtype", None), dtypes.ExtendedDtype):
-        raise TypeError(f"{name} accepts a scalar seed, but was given a PRNG key.")
+        raise TypeError(
+            located(
+                f"{name} accepts a scalar seed, but was given a PRNG key.",
+                attempt="random.fold_in(key, number), or random.split(key), for more keys",
+            )
+        )
     if isinstance(seed, int) and not isinstance(seed, bool):
         # more than 32 bits of a Python integer are cut off, not refused, unless x64 is enabled
         seed = np.int64(seed).astype(dtypes.canonical(np.int64))
     type = typeof(seed)
     if type.shape:
         raise TypeError(
-            f"{name} accepts a scalar seed, but was given an array of shape {type.shape} != (). "
-            "Use fornax.vmap for batching"
+            located(
+                f"{name} accepts a scalar seed, but was given an array of shape {type.shape} != "
+                "(). Use fornax.vmap for batching",
+                attempt="vmap(random.key)(seeds), or random.split(random.key(seed), n)",
+            )
         )
     return operations.random_seed(seed, impl)
 
@@ -216,8 +238,11 @@ def fold_in(key: Any, data: Any) -> Any:
     shape = typeof(data).shape
     if shape:
         raise TypeError(
-            f"fold_in accepts a scalar, but was given an array of shape {shape} != (). Use "
-            "fornax.vmap for batching."
+            located(
+                f"fold_in accepts a scalar, but was given an array of shape {shape} != (). Use "
+                "fornax.vmap for batching.",
+                attempt="vmap(random.fold_in, (None, 0))(key, numbers)",
+            )
         )
     return _as_given(operations.random_fold_in(keys, asarray(data, dtypes.uint32)), raw)
 

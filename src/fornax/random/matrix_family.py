@@ -13,6 +13,7 @@ from fornax.numpy.promotion import promote_inexact
 from fornax.random.keys import typed
 from fornax.random.normal_family import _inexact_dtype, _normal
 from fornax.random.sampler import check_shape, float_dtype, sampler, shape_of
+from fornax.source import located
 
 __all__ = ["multivariate_normal", "orthogonal"]
 
@@ -37,20 +38,36 @@ def multivariate_normal(
     keys, _ = typed("multivariate_normal", key)
     mean, cov = promote_inexact(mean, cov)
     if method not in _FACTORS:
-        raise ValueError(f"method must be one of {sorted(_FACTORS)}, got {method!r}")
+        raise ValueError(
+            located(
+                f"method must be one of {sorted(_FACTORS)}, got {method!r}",
+                attempt="method='cholesky', the default",
+            )
+        )
     dtype = float_dtype("multivariate_normal", typeof(mean).dtype if dtype is None else dtype)
     means, covariances = typeof(mean).shape, typeof(cov).shape
     if not means:
-        raise ValueError("multivariate_normal requires mean.ndim >= 1, got mean.ndim == 0")
+        raise ValueError(
+            located(
+                "multivariate_normal requires mean.ndim >= 1, got mean.ndim == 0",
+                attempt="mean of shape (n,); random.normal for one number",
+            )
+        )
     if len(covariances) < 2:
         raise ValueError(
-            f"multivariate_normal requires cov.ndim >= 2, got cov.ndim == {len(covariances)}"
+            located(
+                f"multivariate_normal requires cov.ndim >= 2, got cov.ndim == {len(covariances)}",
+                attempt="cov of shape (n, n); numpy.diag(variances) for independent numbers",
+            )
         )
     n = means[-1]
     if covariances[-2:] != (n, n):
         raise ValueError(
-            f"multivariate_normal requires cov.shape == (..., n, n) for n={n}, but got "
-            f"cov.shape == {covariances}."
+            located(
+                f"multivariate_normal requires cov.shape == (..., n, n) for n={n}, but got "
+                f"cov.shape == {covariances}.",
+                attempt=f"cov[..., :{n}, :{n}], or a mean of as many numbers as cov has rows",
+            )
         )
     if shape is None:
         shape = broadcast_shapes(means[:-1], covariances[:-2])

@@ -31,6 +31,7 @@ from fornax.random.sampler import (
 from fornax.random.standard import standard_exponential, standard_normal
 from fornax.random.uniform_family import _rademacher, _uniform, _unit
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "ball", "double_sided_maxwell", "generalized_normal", "lognormal", "maxwell", "normal",
@@ -53,7 +54,10 @@ def _inexact_dtype(name: str, dtype: Any) -> Any:
     chosen = requested(dtype, float)
     if not dtypes.is_inexact(chosen):
         raise ValueError(
-            f"dtype argument to `{name}` must be a float or complex dtype, got {chosen}"
+            located(
+                f"dtype argument to `{name}` must be a float or complex dtype, got {chosen}",
+                attempt="'float32', and astype or random.randint for integers",
+            )
         )
     return chosen
 

@@ -11,7 +11,6 @@ from typing import Any
 from fornax import settings
 from fornax.api.jit import jit
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.static import static_shape
 from fornax.ir.trace import current
 from fornax.ir.types import typeof
@@ -19,6 +18,7 @@ from fornax.lax.broadcasting import broadcast_shapes
 from fornax.runtime.eager import PROMOTE_AFTER
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import promote
+from fornax.source import located
 
 __all__ = [
     "check_cast", "check_shape", "common_shape", "float_dtype", "integer_dtype", "sampler",
@@ -71,7 +71,12 @@ def float_dtype(name: str, dtype: Any) -> Any:
     """The floating dtype of a result, the default one for None. Raises ValueError for others."""
     chosen = requested(dtype, float)
     if not dtypes.is_floating(chosen):
-        raise ValueError(f"dtype argument to `{name}` must be a float dtype, got {chosen}")
+        raise ValueError(
+            located(
+                f"dtype argument to `{name}` must be a float dtype, got {chosen}",
+                attempt="'float32', and astype for others",
+            )
+        )
     return chosen
 
 
@@ -79,7 +84,12 @@ def integer_dtype(name: str, dtype: Any, error: type[Exception] = ValueError) ->
     """The integer dtype of a result, the default one for None."""
     chosen = requested(dtype, int)
     if not dtypes.is_integer(chosen):
-        raise error(f"dtype argument to `{name}` must be an int dtype, got {chosen}")
+        raise error(
+            located(
+                f"dtype argument to `{name}` must be an int dtype, got {chosen}",
+                attempt="'int32', and astype for others",
+            )
+        )
     return chosen
 
 
@@ -102,9 +112,12 @@ def check_shape(name: str, shape: tuple[int, ...], *shapes: tuple[int, ...]) -> 
     found = broadcast_shapes(shape, *shapes)
     if found != shape:
         raise ValueError(
-            f"{name} parameter shapes must be broadcast-compatible with shape argument, and the "
-            "result of broadcasting the shapes must equal the shape argument, but got result "
-            f"{found} for shape argument {shape}."
+            located(
+                f"{name} parameter shapes must be broadcast-compatible with shape argument, and "
+                "the result of broadcasting the shapes must equal the shape argument, but got "
+                f"result {found} for shape argument {shape}.",
+                attempt="a shape that ends with the shape of the parameters, or None",
+            )
         )
 
 
@@ -125,6 +138,9 @@ def check_cast(name: str, dtype: Any, *arrays: Any) -> None:
         found, _ = promote([(type.dtype, type.weak_type), (dtype, False)])
         if found != dtype:
             raise TypeError(
-                f"In arguments to {name}, cannot safely cast argument of type {type.dtype.name} to "
-                f"{dtype.name}"
+                located(
+                    f"In arguments to {name}, cannot safely cast argument of type "
+                    f"{type.dtype.name} to {dtype.name}",
+                    attempt=f"astype({dtype.name!r}) yourself, if rounding is meant",
+                )
             )

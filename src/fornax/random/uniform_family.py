@@ -24,6 +24,7 @@ from fornax.random.sampler import (
     shape_of,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["bernoulli", "bits", "rademacher", "randint", "uniform"]
 
@@ -36,7 +37,12 @@ def bits(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding
     keys, _ = typed("bits", key)
     chosen = requested(dtype, np.uint64)
     if not dtypes.is_unsigned_integer(chosen):
-        raise ValueError(f"dtype argument to `bits` must be an unsigned int dtype, got {chosen}")
+        raise ValueError(
+            located(
+                f"dtype argument to `bits` must be an unsigned int dtype, got {chosen}",
+                attempt="'uint32', and random.randint for signed integers",
+            )
+        )
     return random_bits(keys, chosen.itemsize * 8, shape_of(shape))
 
 
@@ -108,11 +114,20 @@ def bernoulli(
     unknown mode.
     """
     if mode not in ("high", "low"):
-        raise ValueError(f"got mode={mode!r}, expected 'high' or 'low'")
+        raise ValueError(
+            located(
+                f"got mode={mode!r}, expected 'high' or 'low'", attempt="mode='low', the default"
+            )
+        )
     keys, _ = typed("bernoulli", key)
     type = typeof(p)
     if not dtypes.is_floating(type.dtype):
-        raise TypeError(f"bernoulli probability `p` must have a floating dtype, got {type.dtype}.")
+        raise TypeError(
+            located(
+                f"bernoulli probability `p` must have a floating dtype, got {type.dtype}.",
+                attempt="p / 1.0, or p.astype('float32')",
+            )
+        )
     shape = type.shape if shape is None else shape_of(shape)
     check_shape("bernoulli", shape, type.shape)
     return _bernoulli(keys, as_dtype(p, type.dtype), shape=shape, mode=mode)

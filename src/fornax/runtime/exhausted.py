@@ -7,9 +7,9 @@ from typing import Any
 
 from fornax import _native
 from fornax.errors import OutOfMemoryError
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType
 from fornax.scalars.dtypes import ExtendedDtype
+from fornax.source import located
 
 __all__ = ["allocating"]
 

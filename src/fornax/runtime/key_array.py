@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, register_value
 from fornax.scalars.dtypes import ExtendedDtype
+from fornax.source import located
 
 __all__ = ["KeyArray"]
 
@@ -101,11 +101,21 @@ class KeyArray:
         return self.words.is_deleted()
 
     def __bool__(self) -> bool:
-        raise TypeError("key array cannot be converted to boolean.")
+        raise TypeError(
+            located(
+                "key array cannot be converted to boolean.",
+                why="a key is no number",
+                attempt="(random.key_data(a) == random.key_data(b)).all() to compare keys",
+            )
+        )
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(
+                located(
+                    "len() of unsized object", attempt="random.split(key, n) for an array of n keys"
+                )
+            )
         return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

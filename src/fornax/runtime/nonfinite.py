@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax import settings
+from fornax import settings, source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.jaxpr import Equation, Jaxpr, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import typeof

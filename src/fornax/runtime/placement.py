@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from fornax import _native
-from fornax.ir.source import located
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType
 from fornax.partition.mesh import AbstractMesh
@@ -17,6 +16,7 @@ from fornax.partition.shardings import NamedSharding, Sharding, SingleDeviceShar
 from fornax.partition.spec import PartitionSpec
 from fornax.record import record
 from fornax.runtime.device import CPU, Device
+from fornax.source import located
 
 __all__ = ["ON_CPU", "Shard", "check_place", "type_sharding"]
 
@@ -78,7 +78,7 @@ def _shards(array: Any) -> list[Shard]:
 def _to_device(self: Any, device: Any, *, stream: Any = None) -> Any:
     """The array on a device: itself, for there is one. Raises ValueError for another device."""
     if device is not None and device is not CPU and getattr(device, "device_set", None) != {CPU}:
-        raise ValueError(f"unknown device {device!r}\n  try:   None, or one of devices()")
+        raise ValueError(located(f"unknown device {device!r}", attempt="None, or one of devices()"))
     return self
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
+from fornax.errors import InternalError
 from fornax.ir.trace import Tracer, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime import placement  # noqa: F401  (tells arrays where they lie)
@@ -56,7 +57,7 @@ def wrap(result: Any, type: ArrayType) -> Any:
     if result.dtype != type.dtype:
         result = result.astype(type.dtype)
     if result.shape != type.shape:
-        raise AssertionError(f"a reference gave shape {result.shape}, its type says {type.short()}")
+        raise InternalError(f"a reference gave shape {result.shape}, its type says {type.short()}")
     if not result.flags.c_contiguous or not result.flags.owndata:
         result = np.array(result, order="C")
     return _native.from_numpy(result, type.weak_type, False)

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from fornax import settings
+from fornax.source import located
 
 bool_ = np.dtype(np.bool_)
 int8, int16, int32, int64 = (np.dtype(f"int{n}") for n in (8, 16, 32, 64))
@@ -95,11 +96,21 @@ def as_dtype(spec: Any) -> Dtype:
     if isinstance(spec, type) and spec in _PYTHON_SCALARS:
         return _PYTHON_SCALARS[spec]
     if spec is None:
-        raise TypeError("a dtype is needed, got None")
+        raise TypeError(
+            located(
+                "a dtype is needed, got None",
+                attempt="'float32', or leave the dtype out for the default",
+            )
+        )
     inner = getattr(spec, "dtype", None)
     if isinstance(inner, np.dtype | ExtendedDtype):
         if hasattr(spec, "__array__") and not isinstance(spec, type):
-            raise TypeError(f"Cannot construct a dtype from an array: use its dtype, {inner.name}")
+            raise TypeError(
+                located(
+                    f"Cannot construct a dtype from an array: use its dtype, {inner.name}",
+                    attempt="x.dtype instead of x",
+                )
+            )
         return inner
     return np.dtype(spec)
 

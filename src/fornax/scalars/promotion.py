@@ -16,6 +16,7 @@ from fornax import settings
 from fornax.errors import TypePromotionError, message
 from fornax.scalars import dtypes as d
 from fornax.scalars.dtypes import Dtype
+from fornax.source import located
 
 #: A lattice node: a dtype, or the name of a weak type.
 WEAK = {d.bool_: d.bool_}
@@ -98,9 +99,11 @@ def _join(nodes: frozenset):
     if len(least) != 1:
         names = sorted(n if isinstance(n, str) else n.name for n in nodes)
         raise TypePromotionError(
-            f"dtypes {names} have no implicit promotion: none of them can hold the others "
-            "without losing what makes it useful.\n  try:   convert explicitly, for example "
-            "x.astype('float32')"
+            located(
+                f"dtypes {names} have no implicit promotion: none of them can hold the others "
+                "without losing what makes it useful.",
+                attempt="convert explicitly, for example x.astype('float32')",
+            )
         )
     return least[0]
 
@@ -112,7 +115,12 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     """
     pairs = list(operands)
     if not pairs:
-        raise ValueError("at least one array or dtype is required to promote")
+        raise ValueError(
+            located(
+                "at least one array or dtype is required to promote",
+                attempt="numpy.result_type(x, ...) with at least one argument",
+            )
+        )
     first = pairs[0]
     if all(p == first for p in pairs) and d.computable(first[0]) is not None:
         return first[0], first[1] and first[0] != d.bool_

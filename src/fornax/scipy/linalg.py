@@ -16,6 +16,7 @@ from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
 from fornax.numpy import linalg
 from fornax.numpy.promotion import check, promote_inexact
+from fornax.source import located
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu",
@@ -62,7 +63,12 @@ def solve_triangular(
     kinds = {0: (False, False), 1: (True, False), 2: (True, True)}
     number = {"N": 0, "T": 1, "C": 2}.get(trans, trans)
     if number not in kinds:
-        raise ValueError(f"Invalid 'trans' value {trans}: it must be 0, 1, 2, 'N', 'T' or 'C'")
+        raise ValueError(
+            located(
+                f"Invalid 'trans' value {trans}: it must be 0, 1, 2, 'N', 'T' or 'C'",
+                attempt="trans=0",
+            )
+        )
     transpose, conjugate = kinds[number]
     a, b = _arrays("solve_triangular", a, b)
     vector = typeof(b).ndim == 1
@@ -84,7 +90,12 @@ def solve(
     """x with a x = b. assume_a: "gen", "sym", "her" for any matrix, "pos" for a positive definite
     one (ValueError for others), of which only the `lower` or upper triangle is read."""
     if assume_a not in ("gen", "sym", "her", "pos"):
-        raise ValueError(f"Expected assume_a to be one of gen, sym, her, pos; got {assume_a!r}")
+        raise ValueError(
+            located(
+                f"Expected assume_a to be one of gen, sym, her, pos; got {assume_a!r}",
+                attempt="assume_a='gen', which asks for nothing",
+            )
+        )
     if assume_a != "pos":
         return linalg.solve(a, b)
     a, b = _arrays("solve", a, b)
@@ -113,8 +124,10 @@ def eigh(
     """
     if b is not None or eigvals is not None or type != 1:
         raise NotImplementedError(
-            "scipy.linalg.eigh: only b=None, eigvals=None and type=1 are supported\n"
-            "  try:   cholesky of b, which makes a standard problem of it"
+            located(
+                "scipy.linalg.eigh: only b=None, eigvals=None and type=1 are supported",
+                attempt="cholesky of b, which makes a standard problem of it",
+            )
         )
     (a,) = _arrays("eigh", a)
     vectors, values = lax.eigh(a, lower=lower, symmetrize_input=False)
@@ -136,7 +149,12 @@ def qr(a, overwrite_a=False, lwork=None, mode="full", pivoting=False, check_fini
     pivoting: (Q, R, p), or (R, p), with Q R = a[..., p].
     """
     if mode not in ("full", "economic", "r"):
-        raise ValueError(f"Unsupported QR decomposition mode '{mode}'")
+        raise ValueError(
+            located(
+                f"Unsupported QR decomposition mode '{mode}'",
+                attempt="mode='full', 'r' or 'economic'",
+            )
+        )
     (a,) = _arrays("qr", a)
     q, *rest = lax.qr(a, pivoting=pivoting, full_matrices=mode != "economic")
     return tuple(rest) if mode == "r" else (q, *rest)
@@ -181,11 +199,21 @@ def _order(pivots: Any, rows: int) -> Any:
 def lu_solve(lu_and_piv, b, trans=0, overwrite_b=False, check_finite=True):
     """x with op(a) x = b, given `lu_factor` of a; trans as in `solve_triangular`."""
     if not isinstance(lu_and_piv, tuple | list) or len(lu_and_piv) != 2:
-        raise ValueError("lu_solve: the pair that lu_factor returns is needed first")
+        raise ValueError(
+            located(
+                "lu_solve: the pair that lu_factor returns is needed first",
+                attempt="lu_solve(lu_factor(a), b)",
+            )
+        )
     factors, pivots = lu_and_piv
     factors, b = _arrays("lu_solve", factors, b)
     if trans not in (0, 1, 2):
-        raise ValueError(f"'trans' value must be 0, 1, or 2, got {trans}")
+        raise ValueError(
+            located(
+                f"'trans' value must be 0, 1, or 2, got {trans}",
+                attempt="trans=1 for the transposed, 2 for the conjugate transposed matrix",
+            )
+        )
     vector = typeof(b).ndim == 1
     right = b[:, None] if vector else b
     order = _order(fnp.asarray(pivots), typeof(factors).shape[-1])[..., None]
@@ -208,7 +236,11 @@ def block_diag(*arrs):
     for block in blocks:
         if typeof(block).ndim != 2:
             raise ValueError(
-                f"Arguments to block_diag must have at most 2 dimensions, got {typeof(block).shape}"
+                located(
+                    "Arguments to block_diag must have at most 2 dimensions, got "
+                    f"{typeof(block).shape}",
+                    attempt="vmap(block_diag) for stacks of matrices",
+                )
             )
     dtype = fnp.result_type(*blocks)
     blocks = [fnp.asarray(b, dtype) for b in blocks]
@@ -260,7 +292,12 @@ def expm(A, *, upper_triangular=False, max_squarings=16):  # noqa: N803  (SciPy'
     (A,) = _arrays("expm", A)  # noqa: N806
     shape, dtype = typeof(A).shape, typeof(A).dtype
     if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"Expected A to be a (batched) square matrix, got A.shape={shape}.")
+        raise ValueError(
+            located(
+                f"Expected A to be a (batched) square matrix, got A.shape={shape}.",
+                attempt="numpy.linalg.svd for matrices that are not square",
+            )
+        )
     size = fnp.max(fnp.sum(fnp.abs(A), -2), -1) if shape[-1] else fnp.zeros(shape[:-2])
     squarings = fnp.maximum(0, fnp.ceil(fnp.log2(size / _LARGEST)))
     squarings = fnp.where(fnp.isfinite(squarings), squarings, max_squarings + 1)

@@ -12,6 +12,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.types import typeof
 from fornax.numpy.promotion import align, check, promote_inexact
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["boxcox", "boxcox1p", "entr", "kl_div", "rel_entr", "xlog1py", "xlogy"]
 
@@ -20,7 +21,12 @@ def _inexact(name: str, *args: Any, real: bool = False) -> list[Any]:
     check(name, *args)
     args = [fnp.asarray(x) for x in align(*promote_inexact(*args))]
     if real and dtypes.is_complex(typeof(args[0]).dtype):
-        raise ValueError(f"{name} does not support complex-valued inputs.")
+        raise ValueError(
+            located(
+                f"{name} does not support complex-valued inputs.",
+                attempt=f"{name} of x.real, if x is real",
+            )
+        )
     return args
 
 

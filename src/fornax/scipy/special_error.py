@@ -16,6 +16,7 @@ from fornax.lax import elementwise as lax
 from fornax.nn import normalization
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "erf", "erfc", "erfinv", "expit", "log_ndtr", "log_softmax", "logit", "ndtr", "ndtri",
@@ -77,7 +78,10 @@ def _wide(name: str, x: Any) -> Any:
     x = fnp.asarray(x)
     if x.dtype not in (dtypes.float32, dtypes.float64):
         raise TypeError(
-            f"{name}: x.dtype={x.dtype} is not supported\n  try:   x.astype(float32) or float64"
+            located(
+                f"{name}: x.dtype={x.dtype} is not supported",
+                attempt="x.astype(float32) or float64",
+            )
         )
     return x
 
@@ -110,9 +114,16 @@ def log_ndtr(x, series_order=3):
     the lower tail, 0 … 30 (ValueError for others).
     """
     if not isinstance(series_order, int):
-        raise TypeError("series_order must be a Python integer.")
+        raise TypeError(
+            located("series_order must be a Python integer.", attempt="series_order=3, the default")
+        )
     if not 0 <= series_order <= 30:
-        raise ValueError(f"series_order must be in 0 … 30, got {series_order}")
+        raise ValueError(
+            located(
+                f"series_order must be in 0 … 30, got {series_order}",
+                attempt="series_order=3, the default",
+            )
+        )
     return _log_ndtr(_wide("log_ndtr", x), series_order)
 
 

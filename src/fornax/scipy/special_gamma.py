@@ -12,6 +12,7 @@ from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.numpy.promotion import align, check, promote_inexact
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "beta", "betainc", "betaln", "comb", "digamma", "factorial", "gamma", "gammainc", "gammaincc",
@@ -24,7 +25,12 @@ def _inexact(name: str, *args: Any) -> list[Any]:
     check(name, *args)
     args = [fnp.asarray(x) for x in align(*promote_inexact(*args))]
     if dtypes.is_complex(typeof(args[0]).dtype):
-        raise ValueError(f"{name} does not support complex-valued inputs.")
+        raise ValueError(
+            located(
+                f"{name} does not support complex-valued inputs.",
+                attempt=f"{name} of x.real, if x is real",
+            )
+        )
     return args
 
 
@@ -65,7 +71,10 @@ def polygamma(n, x):
     check("polygamma", n, x)
     if not dtypes.is_integer(typeof(n).dtype):
         raise ValueError(
-            f"Argument `n` to polygamma must be of integer type. Got dtype {typeof(n).dtype}."
+            located(
+                f"Argument `n` to polygamma must be of integer type. Got dtype {typeof(n).dtype}.",
+                attempt="n.astype(int)",
+            )
         )
     return lax.polygamma(*_inexact("polygamma", n, x))
 
@@ -74,8 +83,11 @@ def zeta(x, q=None):
     """The Hurwitz zeta function: the sum of (k + q)^-x over k >= 0. q must be given."""
     if q is None:
         raise NotImplementedError(
-            "Riemann zeta function not implemented; pass q != None to compute the Hurwitz Zeta "
-            "function."
+            located(
+                "Riemann zeta function not implemented; pass q != None to compute the Hurwitz "
+                "Zeta function.",
+                attempt="zeta(x, 1.0), which is Riemann's",
+            )
         )
     return lax.zeta(*_inexact("zeta", x, q))
 
@@ -131,7 +143,12 @@ def beta(a, b):
 def factorial(n, exact=False):
     """Gamma(n + 1), 0 for negative n. exact must be False."""
     if exact:
-        raise NotImplementedError("factorial with exact=True")
+        raise NotImplementedError(
+            located(
+                "factorial with exact=True",
+                attempt="exact=False, or math.factorial for a Python integer",
+            )
+        )
     (n,) = _inexact("factorial", n)
     return fnp.where(fnp.less(n, 0), 0, lax.exp(lax.lgamma(fnp.add(n, 1))))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax import source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.basis import move_axis, move_to_front
 from fornax.ir.primitive import Primitive
 from fornax.ir.ref import Ref, write_in

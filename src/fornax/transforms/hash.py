@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax.errors import Signal
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType
@@ -23,7 +24,7 @@ __all__ = ["content_hash", "exact", "signature"]
 _LIST, _DICT, _SET, _ARRAY, _PROGRAM = "list", "dict", "set", "array", "program"
 
 
-class NoContent(TypeError):
+class NoContent(Signal, TypeError):
     """Something in a program has no content that could be compared or named."""
 
 

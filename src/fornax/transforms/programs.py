@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax.errors import InternalError
 from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr, Var
@@ -248,4 +249,4 @@ def fixpoint(step: Callable[[list[bool]], list[bool]], start: Sequence[bool]) ->
         if raised == flags:
             return flags
         flags = raised
-    raise AssertionError("a monotone step reaches its fixpoint within one pass per flag")
+    raise InternalError("a monotone step reaches its fixpoint within one pass per flag")

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from fornax import source
 from fornax.errors import message
-from fornax.ir import source
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
 from fornax.ir.ref import Ref, read_in, write_in

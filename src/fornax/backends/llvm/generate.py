@@ -17,6 +17,7 @@ from typing import Any
 
 from fornax import _native
 from fornax.compiler.target import Target
+from fornax.source import located
 
 #: characters of text from which on code is generated quickly rather than well: register
 #: allocation and scheduling take more than linear time
@@ -78,8 +79,10 @@ def functions() -> tuple[int, ...]:
         declared = getattr(getattr(llvm.ffi.lib, name, None), "argtypes", None)
         if declared is not None and len(declared) != count:
             raise ImportError(
-                f"llvmlite declares {name} otherwise than expected ({declared})\n"
-                "  try:   the version of llvmlite that pyproject.toml names"
+                located(
+                    f"llvmlite declares {name} otherwise than expected ({declared})",
+                    attempt="the version of llvmlite that pyproject.toml names",
+                )
             )
         addresses.append(address(library, name))
     return tuple(addresses)

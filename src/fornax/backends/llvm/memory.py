@@ -15,6 +15,7 @@ from fornax.backends.llvm.instructions import LLVM, type_of
 from fornax.backends.llvm.scope import Value
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
+from fornax.errors import InternalError
 
 if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
@@ -573,7 +574,7 @@ def store_one(e: Values, one: Pending) -> None:
             )
         return
     if not found.stride and not found.lanes:
-        raise ValueError(f"lanes of a vector loop store to one element of {buffer.name}")
+        raise InternalError(f"lanes of a vector loop store to one element of {buffer.name}")
     at = pointers(e, buffer, found, None, lanes)
     mask = "splat (i1 true)" if condition is None else condition.name
     lines.append(

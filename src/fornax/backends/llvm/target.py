@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fornax.compiler.target import Target
 from fornax.record import replace
+from fornax.source import located
 
 TARGETS = {
     "avx512": Target(
@@ -32,7 +33,13 @@ def find(name: str | None = None) -> Target:
     if name == "native":
         return native()
     if name not in TARGETS:
-        raise ValueError(f"unknown target {name!r}: expected native or one of {sorted(TARGETS)}")
+        raise ValueError(
+            located(
+                f"unknown target {name!r}: expected native or one of {sorted(TARGETS)}",
+                attempt="one of these names in FORNAX_TARGET, or leave it unset for the "
+                "machine's own",
+            )
+        )
     return TARGETS[name]
 
 

@@ -27,6 +27,7 @@ from fornax.compiler.loop.ir import (
     row_major,
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Jaxpr, Literal, Var
 from fornax.record import replace
 
@@ -116,7 +117,7 @@ class KernelContext(ABC):
                 types = [atom.type for atom in equation.inputs]
                 results = primitive.element(b, types, elements, (), **params)
             else:
-                raise TypeError(
+                raise InternalError(
                     f"{primitive.name} cannot run inside of a kernel: it has no element rule"
                 )
             known.update(zip(equation.outputs, results, strict=True))

@@ -23,6 +23,8 @@ from fornax.compiler.loop.ir import (
     Expr,
     Pair,
 )
+from fornax.errors import InternalError
+from fornax.source import located
 
 Value = Expr | Pair
 
@@ -137,7 +139,12 @@ class Builder:
         """`b.add(x, y)` is `b.op("add", x, y)`, for every operation."""
         plain = name.rstrip("_")  # b.and_, b.or_, b.not_
         if plain not in OPERATIONS:
-            raise AttributeError(f"the loop IR has no operation {name!r}")
+            raise AttributeError(
+                located(
+                    f"the loop IR has no operation {name!r}",
+                    attempt="one of OPERATIONS in compiler/loop/ir.py, or add it there",
+                )
+            )
 
         def call(*args: Value, dtype: str | None = None) -> Value:
             return self.op(plain, *args, dtype=dtype)
@@ -188,7 +195,7 @@ class Builder:
                 )
             if combiner == "mul":
                 return Pair(*(self.reduce_component("cmul", axes, k, *value) for k in (0, 1)))
-            raise TypeError(f"no {combiner} of complex numbers")
+            raise InternalError(f"no {combiner} of complex numbers")
         return self.reduce_component(combiner, axes, 0, *values)
 
     def reduce_component(
@@ -232,4 +239,4 @@ def identity(combiner: str, dtype: str):
         return math.inf if is_float else True if dtype == "bool" else fold.limits(dtype)[1]
     if combiner in ("max", "argmax"):
         return -math.inf if is_float else False if dtype == "bool" else fold.limits(dtype)[0]
-    raise ValueError(combiner)
+    raise InternalError(f"{combiner} has no start value for {dtype}")

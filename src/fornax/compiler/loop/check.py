@@ -25,6 +25,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import reachable
+from fornax.errors import InternalError
 
 UNARY = {
     "neg", "abs", "not", "floor", "ceil", "trunc", "round_even", "sqrt", "popcount", "clz", "cast",
@@ -43,7 +44,7 @@ ARITY = {
 SCOPES = {"axis": "axes", "carry": "inside", "final": "after", "load": "memory"}
 
 
-class IllFormed(ValueError):
+class IllFormed(InternalError, ValueError):
     """A kernel breaks a rule of the loop IR: a bug of whatever made it, not of the user."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fornax.compiler.loop.ir import Expr, Pair
+from fornax.errors import InternalError
 
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder
@@ -27,7 +28,7 @@ def apply(b: Builder, name: str, args: tuple, dtype: str | None) -> Expr | Pair:
     """Operation `name` where at least one operand is a `Pair`; real operands get a zero part."""
     rule = RULES.get(name)
     if rule is None:
-        raise TypeError(f"the loop IR has no {name} of complex numbers")
+        raise InternalError(f"the loop IR has no {name} of complex numbers")
     if name == "select":
         return b.select(*args)
     return rule(b, *(a if isinstance(a, Pair) else Pair(a, b.const(0.0, a.dtype)) for a in args))

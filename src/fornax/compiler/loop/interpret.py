@@ -24,6 +24,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.meaning import evaluate, numpy_dtype
 from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.errors import InternalError
 
 
 def interpret(
@@ -39,7 +40,7 @@ def interpret(
     memory = {}
     for buffer, array in zip(kernel.buffers, arrays, strict=True):
         if not array.flags.c_contiguous:
-            raise ValueError(f"buffer {buffer.name}: the array is not C-contiguous")
+            raise InternalError(f"buffer {buffer.name}: the array is not C-contiguous")
         dtype = numpy_dtype(buffer.dtype)
         memory[buffer] = array.reshape(-1).view(dtype) if array.size else np.empty(0, dtype)
     end = kernel.extent if end is None else end

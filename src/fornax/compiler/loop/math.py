@@ -12,6 +12,7 @@ from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import MATH, Expr, Pair, is_float
 from fornax.compiler.loop.math_arithmetic import Target, Term
 from fornax.compiler.loop.rewrite import reachable
+from fornax.errors import InternalError
 from fornax.lazy import Table
 
 #: operation -> its meaning in basic operations, a function of Terms.
@@ -56,7 +57,7 @@ def rebuild(target: Target, node: Expr, args: tuple[Expr, ...]) -> Expr:
     if node.kind == "op" and node.data in MATH:
         dtype = args[0].dtype
         if not is_float(dtype) and node.data != "sign":
-            raise TypeError(f"{node.data} of {dtype} is not defined: convert to a float first")
+            raise InternalError(f"{node.data} of {dtype} is not defined: convert to a float first")
         return FUNCTIONS[node.data](*(Term(target, a) for a in args)).expr
     if args == node.args:
         return node

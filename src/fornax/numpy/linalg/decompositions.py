@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
 from fornax.numpy import products, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray
 from fornax.numpy.indexing import take_along_axis
 from fornax.numpy.promotion import check, concrete_form, promote_inexact
+from fornax.source import located
 
 __all__ = ["cholesky", "eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
 
@@ -92,7 +92,12 @@ def eigh(a, UPLO=None, symmetrize_input=True):  # noqa: N803  (NumPy's name)
     UPLO: "L" or "U", the triangle that is read where symmetrize_input is False.
     """
     if UPLO not in (None, "L", "U"):
-        raise ValueError(f"UPLO must be one of None, 'L', or 'U', got {UPLO}")
+        raise ValueError(
+            located(
+                f"UPLO must be one of None, 'L', or 'U', got {UPLO}",
+                attempt="UPLO='L', which reads the lower triangle",
+            )
+        )
     a = square_matrices("jnp.linalg.eigh", a)
     vectors, values = lax.eigh(a, lower=UPLO != "U", symmetrize_input=symmetrize_input)
     return EighResult(values, vectors)
@@ -126,7 +131,10 @@ def qr(a, mode="reduced"):
     a = matrices("jnp.linalg.qr", a)
     if mode not in ("reduced", "complete", "full", "r"):
         raise ValueError(
-            f"Unsupported QR decomposition mode '{mode}'\n  try:   'reduced', 'complete' or 'r'"
+            located(
+                f"Unsupported QR decomposition mode '{mode}'",
+                attempt="'reduced', 'complete' or 'r'",
+            )
         )
     q, r = lax.qr(a, full_matrices=mode in ("complete", "full"))
     return r if mode == "r" else QRResult(q, r)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
 from fornax.numpy import reductions, selection, shaping, ufuncs
@@ -23,6 +22,7 @@ from fornax.numpy.linalg.decompositions import (
 )
 from fornax.numpy.promotion import broadcast_shapes, broadcast_to, check, promote_inexact
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = [
     "det", "inv", "lstsq", "matrix_rank", "pinv", "slogdet", "solve", "tensorinv", "tensorsolve",
@@ -54,17 +54,29 @@ def solve(a, b):
     a, b = (asarray(x) for x in promote_inexact(a, b))
     if typeof(a).ndim < 2:
         raise ValueError(
-            f"left hand array must be at least two dimensional; got a.ndim={typeof(a).ndim}"
+            located(
+                f"left hand array must be at least two dimensional; got a.ndim={typeof(a).ndim}",
+                attempt="a[None, :] or a[:, None], or a / b for numbers",
+            )
         )
     a = square_matrices("jnp.linalg.solve", a)
     if typeof(b).ndim == 0:
-        raise ValueError("right hand array must be at least one dimensional; got b.ndim=0")
+        raise ValueError(
+            located(
+                "right hand array must be at least one dimensional; got b.ndim=0",
+                attempt="numpy.broadcast_to(b, a.shape[-1:])",
+            )
+        )
     vector = typeof(b).ndim == 1
     right = b[:, None] if vector else b
     rows = typeof(right).shape[-2]
     if rows != typeof(a).shape[-1]:
         raise ValueError(
-            f"solve: the matrices are {typeof(a).shape} but the right side has {rows} rows"
+            located(
+                f"solve: the matrices are {typeof(a).shape} but the right side has {rows} rows",
+                attempt=f"b with {typeof(a).shape[-1]} rows, or lstsq for other numbers of "
+                "equations",
+            )
         )
     stack = broadcast_shapes(typeof(a).shape[:-2], typeof(right).shape[:-2])
     a = broadcast_to(a, (*stack, *typeof(a).shape[-2:]))
@@ -120,7 +132,12 @@ def slogdet(a, *, method=None):
     method: None, "lu" or "qr"; only the way differs. ValueError for others.
     """
     if method not in (None, "lu", "qr"):
-        raise ValueError(f"Unknown slogdet method '{method}'. Supported methods are 'lu' and 'qr'.")
+        raise ValueError(
+            located(
+                f"Unknown slogdet method '{method}'. Supported methods are 'lu' and 'qr'.",
+                attempt="method='lu', the default",
+            )
+        )
     a = square_matrices("jnp.linalg.slogdet", a)
     sign, diagonal = _sign_and_diagonal(a)
     sizes = ufuncs.absolute(diagonal)
@@ -166,7 +183,12 @@ def pinv(a, rtol=None, hermitian=False, *, rcond=None):
     shape = typeof(a).shape
     if rcond is not None:
         if rtol is not None:
-            raise ValueError("pinv: only one of rtol and rcond may be specified.")
+            raise ValueError(
+                located(
+                    "pinv: only one of rtol and rcond may be specified.",
+                    attempt="rtol alone; rcond is its older name",
+                )
+            )
         rtol = rcond
     if 0 in shape[-2:]:
         return zeros((*shape[:-2], shape[-1], shape[-2]), typeof(a).dtype)
@@ -188,16 +210,27 @@ def lstsq(a, b, rcond=None, *, numpy_resid=False):
     check("jnp.linalg.lstsq", a, b)
     a, b = (asarray(x) for x in promote_inexact(a, b))
     if typeof(a).ndim != 2:
-        raise TypeError(f"{typeof(a).ndim}-dimensional array given. Array must be two-dimensional")
+        raise TypeError(
+            located(
+                f"{typeof(a).ndim}-dimensional array given. Array must be two-dimensional",
+                attempt="vmap(numpy.linalg.lstsq) for stacks of matrices",
+            )
+        )
     if typeof(b).ndim not in (1, 2):
         raise TypeError(
-            f"{typeof(b).ndim}-dimensional array given. Array must be one or two-dimensional"
+            located(
+                f"{typeof(b).ndim}-dimensional array given. Array must be one or two-dimensional",
+                attempt="vmap(numpy.linalg.lstsq) for stacks of right sides",
+            )
         )
     m, n = typeof(a).shape
     if m != typeof(b).shape[0]:
         raise ValueError(
-            f"Leading dimensions of input arrays must match, got {typeof(a).shape} and "
-            f"{typeof(b).shape}"
+            located(
+                f"Leading dimensions of input arrays must match, got {typeof(a).shape} and "
+                f"{typeof(b).shape}",
+                attempt="as many rows in b as in a; b.T if they lie along the other dimension",
+            )
         )
     vector = typeof(b).ndim == 1
     right = b[:, None] if vector else b
@@ -228,12 +261,21 @@ def tensorinv(a, ind=2):
     a = asarray(a)
     shape = typeof(a).shape
     if ind <= 0:
-        raise ValueError(f"ind must be a positive integer; got ind={ind}")
+        raise ValueError(
+            located(
+                f"ind must be a positive integer; got ind={ind}",
+                attempt="ind=2, or how many dimensions stand for the rows",
+            )
+        )
     rows, columns = math.prod(shape[:ind]), math.prod(shape[ind:])
     if rows != columns:
         raise ValueError(
-            "tensorinv is only possible when the product of the first `ind` dimensions equals that "
-            f"of the remaining ones; got a.shape={shape} with ind={ind}."
+            located(
+                "tensorinv is only possible when the product of the first `ind` dimensions "
+                f"equals that of the remaining ones; got a.shape={shape} with ind={ind}.",
+                attempt="another ind, or reshape a, so that prod(a.shape[:ind]) == "
+                "prod(a.shape[ind:])",
+            )
         )
     return inv(a.reshape(rows, columns)).reshape(*shape[ind:], *shape[:ind])
 

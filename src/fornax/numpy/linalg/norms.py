@@ -16,6 +16,7 @@ from fornax.numpy.products import matmul, tensordot, vecdot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact
 from fornax.numpy.reductions import canonical_axes, canonical_axis, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
+from fornax.source import located
 
 __all__ = [
     "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
@@ -41,7 +42,12 @@ def norm(x, ord=None, axis=None, keepdims=False):
     elif len(axes) == 2:
         result = _matrix(x, ord, axes)
     else:
-        raise ValueError(f"Improper number of axes for norm: {axes}: give one or two")
+        raise ValueError(
+            located(
+                f"Improper number of axes for norm: {axes}: give one or two",
+                attempt="axis=-1 for vectors, axis=(-2, -1) for matrices",
+            )
+        )
     return keep_dims(result, shape, axes) if keepdims else result
 
 
@@ -51,7 +57,12 @@ def _squares(x: Any) -> Any:
 
 def _vector(x: Any, ord: Any, axes: Sequence[int]) -> Any:
     if isinstance(ord, str):
-        raise ValueError(f"Invalid order {ord!r} for vector norm: it must be a number")
+        raise ValueError(
+            located(
+                f"Invalid order {ord!r} for vector norm: it must be a number",
+                attempt="ord=2, numpy.inf or -numpy.inf",
+            )
+        )
     if ord is None or ord == 2:
         return ufuncs.sqrt(reductions.sum(_squares(x), axes))
     size = ufuncs.absolute(x)
@@ -76,7 +87,12 @@ def _matrix(x: Any, ord: Any, axes: Sequence[int]) -> Any:
             return reductions.sum(values, -1)
         return (reductions.max if ord == 2 else reductions.min)(values, -1)
     if isinstance(ord, str) or abs(ord) not in (1, np.inf):
-        raise ValueError(f"Invalid order {ord!r} for matrix norm.")
+        raise ValueError(
+            located(
+                f"Invalid order {ord!r} for matrix norm.",
+                attempt="'fro', 'nuc', 1, -1, 2, -2, numpy.inf or -numpy.inf",
+            )
+        )
     summed, other = (row, column) if abs(ord) == 1 else (column, row)
     sums = reductions.sum(ufuncs.absolute(x), summed)
     extreme = reductions.max if ord > 0 else reductions.min
@@ -119,7 +135,10 @@ def outer(x1, x2, /):
     x1, x2 = asarray(x1), asarray(x2)
     if typeof(x1).ndim != 1 or typeof(x2).ndim != 1:
         raise ValueError(
-            f"Input arrays must be one-dimensional, but they are {x1.shape} and {x2.shape}"
+            located(
+                f"Input arrays must be one-dimensional, but they are {x1.shape} and {x2.shape}",
+                attempt="x.ravel() for vectors; numpy.outer flattens by itself",
+            )
         )
     return products.outer(x1, x2)
 
@@ -129,7 +148,12 @@ def cross(x1, x2, /, *, axis=-1):
     x1, x2 = asarray(x1), asarray(x2)
     sizes = [typeof(x).shape[canonical_axis(axis, typeof(x).ndim)] for x in (x1, x2)]
     if sizes != [3, 3]:
-        raise ValueError(f"Both inputs must be vectors of 3, but have {sizes[0]} and {sizes[1]}")
+        raise ValueError(
+            located(
+                f"Both inputs must be vectors of 3, but have {sizes[0]} and {sizes[1]}",
+                attempt="numpy.cross, which also takes vectors of 2",
+            )
+        )
     return products.cross(x1, x2, axis=axis)
 
 
@@ -147,17 +171,33 @@ def multi_dot(arrays, *, precision=None):
     """The product of several matrices, in the order that multiplies least numbers."""
     arrays = [asarray(a) for a in arrays]
     if len(arrays) < 2:
-        raise ValueError(f"multi_dot requires at least two arrays; got len(arrays)={len(arrays)}")
+        raise ValueError(
+            located(
+                f"multi_dot requires at least two arrays; got len(arrays)={len(arrays)}",
+                attempt="a @ b for two, and the array itself for one",
+            )
+        )
     ranks = [typeof(a).ndim for a in arrays]
     if ranks[0] not in (1, 2) or ranks[-1] not in (1, 2) or set(ranks[1:-1]) - {2}:
-        raise ValueError("multi_dot: the arrays must be matrices; only the ends may be vectors")
+        raise ValueError(
+            located(
+                "multi_dot: the arrays must be matrices; only the ends may be vectors",
+                attempt="numpy.matmul with vmap for stacks of matrices",
+            )
+        )
     sizes = [typeof(a).shape[0] for a in arrays]
     if ranks[0] == 1:
         sizes[0] = 1
     sizes.append(typeof(arrays[-1]).shape[-1] if ranks[-1] == 2 else 1)
     inner = [typeof(a).shape[-1] for a in arrays[:-1]]
     if inner != [typeof(a).shape[0] for a in arrays[1:]]:
-        raise ValueError(f"multi_dot: dimensions do not fit: {[typeof(a).shape for a in arrays]}")
+        raise ValueError(
+            located(
+                f"multi_dot: dimensions do not fit: {[typeof(a).shape for a in arrays]}",
+                attempt="a transposed matrix (x.T), so that columns of one are as many as rows "
+                "of the next",
+            )
+        )
     n = len(arrays)
     cost = {(k, k): (0, k) for k in range(n)}
     for length in range(1, n):
@@ -189,10 +229,18 @@ def matrix_power(a, n):
     shape = typeof(a).shape
     if len(shape) < 2:
         raise TypeError(
-            f"{len(shape)}-dimensional array given; array must be at least two-dimensional"
+            located(
+                f"{len(shape)}-dimensional array given; array must be at least two-dimensional",
+                attempt="x[None, :] or x[:, None]",
+            )
         )
     if shape[-2] != shape[-1]:
-        raise TypeError("Last 2 dimensions of the array must be square")
+        raise TypeError(
+            located(
+                "Last 2 dimensions of the array must be square",
+                attempt="numpy.linalg.pinv for others, or x @ x.T",
+            )
+        )
     n = static_integer(n, "n")
     if n < 0:
         a, n = equations.inv(a), -n

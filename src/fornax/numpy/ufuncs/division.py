@@ -11,6 +11,7 @@ from fornax.numpy.ufuncs.signs import sign
 from fornax.numpy.ufuncs.tables import add, equal, less, logical_and, not_equal, subtract
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["divmod", "floor_divide", "fmod", "mod", "remainder"]
 
@@ -23,7 +24,12 @@ def floor_divide(x, y, /):
     dtype = typeof(x).dtype
     div = REGISTRY["div"]
     if dtypes.is_complex(dtype):
-        raise TypeError("floor_divide does not support complex-valued inputs")
+        raise TypeError(
+            located(
+                "floor_divide does not support complex-valued inputs",
+                attempt="floor_divide of the real parts",
+            )
+        )
     if dtypes.is_unsigned_integer(dtype):
         return div.bind(x, y)[0]
     if dtypes.is_signed_integer(dtype):

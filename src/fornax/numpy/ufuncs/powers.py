@@ -37,6 +37,7 @@ from fornax.numpy.ufuncs.tables import (
 )
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["float_power", "hypot", "log10", "log2", "pow", "power", "reciprocal"]
 
@@ -67,7 +68,9 @@ def _power_of_number(x: Any, y: int) -> Any:
         return _power_of_array(x, y)
     if not dtypes.is_inexact(dtype) and y < 0:
         raise TypeError(
-            "Integers to negative powers are not allowed.\n  try:   convert x to a float dtype"
+            located(
+                "Integers to negative powers are not allowed.", attempt="convert x to a float dtype"
+            )
         )
     (x,) = promote_dtypes(x)
     return REGISTRY["integer_pow"].bind(x, y=y)[0]

@@ -11,6 +11,7 @@ from fornax.ir.types import typeof
 from fornax.lazy import Table
 from fornax.numpy.promotion import as_dtype, promote_dtypes
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["numbers", "ufunc"]
 
@@ -34,7 +35,9 @@ class _Attribute:
             return self
         if "universal" not in instance.__dict__:
             raise AttributeError(
-                f"function '{instance.__name__}' has no attribute '{self.name}'",
+                located(f"function '{instance.__name__}' has no attribute '{self.name}'",
+attempt="a binary function such as add, maximum or logical_or, or the "
+"array's own methods"),
                 name=self.name, obj=instance,
             )  # fmt: skip
         return getattr(_methods["universal"](instance), self.name)
@@ -62,8 +65,10 @@ def refuse(name: str, out: Any, where: Any) -> None:
     for argument, value in (("out", out), ("where", where)):
         if value is not None:
             raise NotImplementedError(
-                f"{argument} argument of {name}\n  try:   the result of the call; arrays do not "
-                "change"
+                located(
+                    f"{argument} argument of {name}",
+                    attempt="the result of the call; arrays do not change",
+                )
             )
 
 

@@ -11,6 +11,7 @@ from fornax.numpy.ufuncs.publishing import ufunc
 from fornax.numpy.ufuncs.tables import divide, less, multiply
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["around", "ceil", "floor", "rint", "round", "trunc"]
 
@@ -58,12 +59,20 @@ def round(a, decimals=0, out=None):  # noqa: A001
     check("round", a)
     if out is not None:
         raise NotImplementedError(
-            "round: the 'out' argument is not supported: arrays do not change"
+            located(
+                "round: the 'out' argument is not supported: arrays do not change",
+                attempt="x = numpy.round(x)",
+            )
         )
     dtype = typeof(a).dtype
     if not dtypes.is_inexact(dtype):
         if decimals < 0:
-            raise NotImplementedError("integer rounding not implemented for decimals < 0")
+            raise NotImplementedError(
+                located(
+                    "integer rounding not implemented for decimals < 0",
+                    attempt="x // 100 * 100 for decimals=-2, or x.astype(float)",
+                )
+            )
         return as_value(a)
     if decimals == 0:
         return round_even(a)

@@ -17,6 +17,7 @@ from fornax.primitives.linalg.stacks import (
 )
 from fornax.primitives.linalg.triangular import triangular_solve
 from fornax.primitives.sort import pick_along
+from fornax.source import located
 
 
 class Eig(MatrixPrimitive):
@@ -25,7 +26,12 @@ class Eig(MatrixPrimitive):
     def type(self, x, *, compute_left_eigenvectors, compute_right_eigenvectors):
         self.check(x)
         if x.shape[-1] != x.shape[-2]:
-            raise ValueError(f"The input to eig must be a square matrix. Got shape {x.shape}.")
+            raise ValueError(
+                located(
+                    f"The input to eig must be a square matrix. Got shape {x.shape}.",
+                    attempt="x[:n, :n], or svd for matrices that are not square",
+                )
+            )
         dtype = np.result_type(x.dtype, np.complex64)
         vectors = ArrayType(x.shape, dtype)
         count = compute_left_eigenvectors + compute_right_eigenvectors
@@ -60,8 +66,11 @@ class Eig(MatrixPrimitive):
             return outputs, [Zero(typeof(y).tangent()) for y in outputs]
         if len(outputs) > 1:
             raise NotImplementedError(
-                "The derivatives of non-symmetric eigenvectors are not supported. Only first-order "
-                "derivatives of eigenvalues are supported.\n  try:   eigvals, or eigh"
+                located(
+                    "The derivatives of non-symmetric eigenvectors are not supported. Only "
+                    "first-order derivatives of eigenvalues are supported.",
+                    attempt="eigvals, or eigh",
+                )
             )
         values, vectors = self.bind(
             x, compute_left_eigenvectors=False, compute_right_eigenvectors=True

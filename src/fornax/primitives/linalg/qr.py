@@ -23,6 +23,7 @@ from fornax.primitives.linalg.stacks import (
 from fornax.primitives.linalg.triangular import triangular_solve
 from fornax.primitives.sort import pick_along
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class QR(MatrixPrimitive):
@@ -80,9 +81,12 @@ class QR(MatrixPrimitive):
         rows, columns = typeof(x).shape[-2:]
         if rows < columns or (full_matrices and rows != columns):
             raise NotImplementedError(
-                "Unimplemented case of QR decomposition derivative\n"
-                f"  why:   of matrices of {rows} x {columns} with {full_matrices=} the factors are "
-                "not determined\n  try:   full_matrices=False, on matrices not wider than high"
+                located(
+                    "Unimplemented case of QR decomposition derivative",
+                    why=f"of matrices of {rows} x {columns} with {full_matrices=} the factors "
+                    "are not determined",
+                    attempt="full_matrices=False, on matrices not wider than high",
+                )
             )
         scaled = triangular_solve(r, dx, left_side=False, lower=False)  # dx R^-1
         inner = matmul(adjoint(q), scaled)

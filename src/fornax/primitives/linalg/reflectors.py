@@ -20,6 +20,7 @@ from fornax.primitives.linalg.stacks import (
     real_dtype,
 )
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["hessenberg_p", "householder_product_p", "ormqr_p", "tridiagonal_p"]
 
@@ -35,7 +36,9 @@ def lapack(x: Any, real: str, complex: str = "") -> Callable[..., Any]:
 def checked(info: int) -> None:
     """Raise LinAlgError if a routine says that it failed."""
     if info:
-        raise np.linalg.LinAlgError(f"LAPACK: {info}")
+        raise np.linalg.LinAlgError(
+            located(f"LAPACK: {info}", attempt="finite numbers; numpy.isfinite(a).all() tells")
+        )
 
 
 class Hessenberg(MatrixPrimitive):
@@ -47,7 +50,11 @@ class Hessenberg(MatrixPrimitive):
         *stack, rows, columns = a.shape
         if rows != columns:
             raise ValueError(
-                f"Argument to Hessenberg reduction must have shape [..., n, n], got shape {a.shape}"
+                located(
+                    "Argument to Hessenberg reduction must have shape [..., n, n], got shape "
+                    f"{a.shape}",
+                    attempt="vmap for stacks, or qr for matrices that are not square",
+                )
             )
         check_dtypes(self.name, [a])
         return [a.strip_weak_type(), ArrayType((*stack, max(rows - 1, 0)), a.dtype)]
@@ -75,7 +82,10 @@ class Tridiagonal(MatrixPrimitive):
         *stack, rows, columns = a.shape
         if rows != columns or not columns:
             raise ValueError(
-                f"The input to tridiagonal must be a square matrix. Got shape {a.shape}."
+                located(
+                    f"The input to tridiagonal must be a square matrix. Got shape {a.shape}.",
+                    attempt="(a + a.T.conj()) / 2, which is square and Hermitian",
+                )
             )
         check_dtypes(self.name, [a])
         real = real_dtype(a.dtype)
@@ -107,13 +117,19 @@ class HouseholderProduct(MatrixPrimitive):
         rows, columns = a.shape[-2:]
         if rows < columns:
             raise ValueError(
-                "The first argument to householder_product must have at least as many rows as "
-                f"columns, got shape {a.shape}"
+                located(
+                    "The first argument to householder_product must have at least as many rows as "
+                    f"columns, got shape {a.shape}",
+                    attempt="a as geqrf gave it, or a.T",
+                )
             )
         if taus.shape[-1] > columns:
             raise ValueError(
-                "The second argument to householder_product must not have more rows than the "
-                "minimum of the first argument's rows and columns."
+                located(
+                    "The second argument to householder_product must not have more rows than the "
+                    "minimum of the first argument's rows and columns.",
+                    attempt="taus as geqrf gave them",
+                )
             )
         check_dtypes(self.name, [a, taus])
         return [a.strip_weak_type()]
@@ -142,8 +158,11 @@ class Ormqr(MatrixPrimitive):
         side, where = ("rows", -2) if left else ("columns", -1)
         if c.shape[where] != a.shape[-2]:
             raise ValueError(
-                f"ormqr with {left=} expects c to have as many {side} as the Householder matrix a "
-                f"has rows. Got a shape {a.shape} and c shape {c.shape}."
+                located(
+                    f"ormqr with {left=} expects c to have as many {side} as the Householder "
+                    f"matrix a has rows. Got a shape {a.shape} and c shape {c.shape}.",
+                    attempt=f"c.T, or left={not left}",
+                )
             )
         check_dtypes(self.name, [a, taus, c])
         return [c.strip_weak_type()]

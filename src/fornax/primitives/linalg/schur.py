@@ -7,6 +7,7 @@ import numpy as np
 from fornax.ir.types import typeof
 from fornax.primitives.linalg.reflectors import checked, lapack
 from fornax.primitives.linalg.stacks import MatrixPrimitive, check_dtypes, check_ranks, each
+from fornax.source import located
 
 __all__ = ["schur_p"]
 
@@ -18,7 +19,12 @@ class Schur(MatrixPrimitive):
     def type(self, x, *, compute_schur_vectors, sort_eig_vals, select_callable):
         check_ranks(self.name, [x], [2])
         if x.shape[-1] != x.shape[-2]:
-            raise ValueError(f"The input to schur must be a square matrix. Got shape {x.shape}.")
+            raise ValueError(
+                located(
+                    f"The input to schur must be a square matrix. Got shape {x.shape}.",
+                    attempt="svd for matrices that are not square",
+                )
+            )
         check_dtypes(self.name, [x])
         return [x.strip_weak_type()] * (2 if compute_schur_vectors else 1)
 

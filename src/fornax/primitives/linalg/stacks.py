@@ -9,7 +9,6 @@ import numpy as np
 
 from fornax.ir.basis import broadcast_in_dim, reduce_sum, transpose
 from fornax.ir.primitive import Primitive
-from fornax.ir.source import located
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.compare import eq_p, ge_p, gt_p
 from fornax.primitives.complex import conj_p
@@ -19,6 +18,7 @@ from fornax.primitives.family import constant
 from fornax.primitives.iota import iota
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 #: what LAPACK computes in
 SUPPORTED = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
@@ -37,7 +37,11 @@ class MatrixPrimitive(Primitive):
         check_ranks(self.name, [x], [2])
         if square and x.shape[-1] != x.shape[-2]:
             raise TypeError(
-                f"Argument to {self.name} must have shape [..., n, n], got shape {x.shape}"
+                located(
+                    f"Argument to {self.name} must have shape [..., n, n], got shape {x.shape}",
+                    attempt="vmap for stacks, or numpy.linalg.svd and pinv for matrices that are "
+                    "not square",
+                )
             )
         check_dtypes(self.name, [x])
 
@@ -81,7 +85,12 @@ def check_dtypes(
             )
     if len({t.dtype for t in types}) > 1:
         names = ", ".join(t.dtype.name for t in types)
-        raise TypeError(f"{name} requires arguments to have the same dtypes, got {names}.")
+        raise TypeError(
+            located(
+                f"{name} requires arguments to have the same dtypes, got {names}.",
+                attempt="astype, so that all have one dtype",
+            )
+        )
 
 
 def real_dtype(dtype: Any) -> np.dtype:

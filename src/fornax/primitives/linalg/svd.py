@@ -26,6 +26,7 @@ from fornax.primitives.linalg.stacks import (
 )
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class SVD(MatrixPrimitive):
@@ -65,9 +66,11 @@ class SVD(MatrixPrimitive):
         rows, columns = typeof(x).shape[-2:]
         if compute_uv and full_matrices and rows != columns:
             raise NotImplementedError(
-                "Singular value decomposition JVP not implemented for full matrices\n"
-                "  why:   the vectors that complete the square are not determined\n"
-                "  try:   full_matrices=False"
+                located(
+                    "Singular value decomposition JVP not implemented for full matrices",
+                    why="the vectors that complete the square are not determined",
+                    attempt="full_matrices=False",
+                )
             )
         s, u, vt = self.bind(x, full_matrices=False, compute_uv=True)
         uh, v = adjoint(u), adjoint(vt)

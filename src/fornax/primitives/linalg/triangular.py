@@ -19,6 +19,7 @@ from fornax.primitives.linalg.stacks import (
     transposed,
     upper,
 )
+from fornax.source import located
 
 
 class TriangularSolve(MatrixPrimitive):
@@ -33,16 +34,28 @@ class TriangularSolve(MatrixPrimitive):
         self.check(b)
         if a.dtype != b.dtype:
             raise TypeError(
-                f"triangular_solve requires equal dtypes, got {a.dtype.name} and {b.dtype.name}"
+                located(
+                    f"triangular_solve requires equal dtypes, got {a.dtype.name} and "
+                    f"{b.dtype.name}",
+                    attempt=f"b.astype({a.dtype.name!r})",
+                )
             )
         if a.shape[:-2] != b.shape[:-2]:
             raise TypeError(
-                "triangular_solve requires both arguments to have the same number of dimensions "
-                f"and equal batch dimensions, got {a.shape} and {b.shape}"
+                located(
+                    "triangular_solve requires both arguments to have the same number of "
+                    f"dimensions and equal batch dimensions, got {a.shape} and {b.shape}",
+                    attempt="numpy.broadcast_to, or vmap with in_axes=None for the one that is "
+                    "shared",
+                )
             )
         if a.shape[-1] != b.shape[-2 if left_side else -1]:
             raise TypeError(
-                f"Incompatible shapes for arguments to triangular_solve: {a.shape} and {b.shape}."
+                located(
+                    f"Incompatible shapes for arguments to triangular_solve: {a.shape} and "
+                    f"{b.shape}.",
+                    attempt="left_side=False where the unknown stands on the left of a, or b.T",
+                )
             )
         return [b.strip_weak_type()]
 
@@ -83,7 +96,12 @@ class TriangularSolve(MatrixPrimitive):
 
     def transpose(self, cotangents, a, b, *, transpose_a, **params):
         if isinstance(a, Linear):
-            raise NotImplementedError("triangular_solve is not linear in its matrix")
+            raise NotImplementedError(
+                located(
+                    "triangular_solve is not linear in its matrix",
+                    attempt="lax.stop_gradient on the matrix, or grad, which handles it",
+                )
+            )
         (ct,) = cotangents
         if isinstance(ct, Zero):
             return [None, Zero(b.type.tangent())]

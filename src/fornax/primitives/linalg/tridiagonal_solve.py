@@ -21,6 +21,7 @@ from fornax.primitives.linalg.stacks import (
     each,
 )
 from fornax.primitives.slice import slice_in
+from fornax.source import located
 
 __all__ = ["tridiagonal_solve_p"]
 
@@ -35,12 +36,18 @@ class TridiagonalSolve(MatrixPrimitive):
         check_ranks(self.name, [dl, d, du, b], [1, 1, 1, 2])
         if dl.shape != d.shape or du.shape != d.shape:
             raise TypeError(
-                "tridiagonal_solve requires that all diagonal arguments have the same shape."
+                located(
+                    "tridiagonal_solve requires that all diagonal arguments have the same shape.",
+                    attempt="pad with a zero: dl in front, du at the end",
+                )
             )
         if b.shape[:-1] != d.shape:
             raise TypeError(
-                "tridiagonal_solve requires that the leading ndim-1 dimensions of b equal the "
-                "dimensions of the diagonal arguments."
+                located(
+                    "tridiagonal_solve requires that the leading ndim-1 dimensions of b equal the "
+                    "dimensions of the diagonal arguments.",
+                    attempt="b[:, None] for one right side, or numpy.broadcast_to",
+                )
             )
         check_dtypes(self.name, [dl, d, du, b])
         return [b.strip_weak_type()]
@@ -55,7 +62,12 @@ class TridiagonalSolve(MatrixPrimitive):
         def one(right, below, middle, above):
             if len(middle) == 1:
                 if not middle[0]:
-                    raise np.linalg.LinAlgError("singular")
+                    raise np.linalg.LinAlgError(
+                        located(
+                            "singular",
+                            attempt="a larger diagonal, or numpy.linalg.lstsq with the full matrix",
+                        )
+                    )
                 return [right / middle[0]]
             *_, x, info = solve(below[1:], middle, above[:-1], right)
             checked(info)
@@ -77,7 +89,13 @@ class TridiagonalSolve(MatrixPrimitive):
 
     def transpose(self, cotangents, dl, d, du, b, **params):
         if any(isinstance(x, Linear) for x in (dl, d, du)):
-            raise NotImplementedError("tridiagonal_solve is not linear in its matrix")
+            raise NotImplementedError(
+                located(
+                    "tridiagonal_solve is not linear in its matrix",
+                    attempt="lax.stop_gradient on the diagonals, or numpy.linalg.solve with the "
+                    "full matrix",
+                )
+            )
         (ct,) = cotangents
         if isinstance(ct, Zero):
             return [None, None, None, Zero(b.type.tangent())]

@@ -7,6 +7,7 @@ import numpy as np
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.linalg.stacks import MatrixPrimitive, check_dtypes, check_ranks, each
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["cholesky_update_p", "lu_pivots_to_permutation_p"]
 
@@ -19,8 +20,11 @@ class CholeskyUpdate(MatrixPrimitive):
         n = w.shape[-1]
         if r.shape[-2:] != (n, n):
             raise ValueError(
-                "Rank-1 update to Cholesky decomposition takes a square matrix and a vector of the "
-                f"same size as input. Got shapes {r.shape} and {w.shape} instead"
+                located(
+                    "Rank-1 update to Cholesky decomposition takes a square matrix and a vector "
+                    f"of the same size as input. Got shapes {r.shape} and {w.shape} instead",
+                    attempt="r of shape (n, n) and w of shape (n,)",
+                )
             )
         check_dtypes(self.name, [r, w], (dtypes.float32, dtypes.float64))
         return [r.strip_weak_type()]
@@ -50,8 +54,11 @@ class LuPivotsToPermutation(MatrixPrimitive):
         count = pivots.shape[-1]
         if permutation_size < count:
             raise ValueError(
-                f"Output permutation size {permutation_size} has to exceed the trailing dimension "
-                f"of the pivots. Got pivots size {count}"
+                located(
+                    f"Output permutation size {permutation_size} has to exceed the trailing "
+                    f"dimension of the pivots. Got pivots size {count}",
+                    attempt=f"permutation_size={count} or more",
+                )
             )
         check_dtypes(self.name, [pivots], (dtypes.int32,))
         return [ArrayType((*pivots.shape[:-1], permutation_size), dtypes.int32)]

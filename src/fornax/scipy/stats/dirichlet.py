@@ -9,6 +9,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax.scipy import special
 from fornax.scipy.stats.arguments import numbers
+from fornax.source import located
 
 __all__ = ["logpdf", "pdf"]
 
@@ -21,11 +22,19 @@ def logpdf(x, alpha):
     """
     x, alpha = numbers("dirichlet.logpdf", x, alpha)
     if alpha.ndim != 1:
-        raise ValueError(f"`alpha` must be one-dimensional; got alpha.shape={alpha.shape}")
+        raise ValueError(
+            located(
+                f"`alpha` must be one-dimensional; got alpha.shape={alpha.shape}",
+                attempt="vmap(dirichlet.logpdf) for several distributions",
+            )
+        )
     if x.shape[0] not in (alpha.shape[0], alpha.shape[0] - 1):
         raise ValueError(
-            "`x` must have either the same number of entries as `alpha` or one entry fewer; got "
-            f"x.shape={x.shape}, alpha.shape={alpha.shape}"
+            located(
+                "`x` must have either the same number of entries as `alpha` or one entry fewer; "
+                f"got x.shape={x.shape}, alpha.shape={alpha.shape}",
+                attempt="x of shape (len(alpha), ...)",
+            )
         )
     if x.shape[0] != alpha.shape[0]:
         x = fnp.concatenate([x, 1 - fnp.sum(x, 0, keepdims=True)])

@@ -7,6 +7,7 @@ import math
 from fornax import numpy as fnp
 from fornax.lax import linalg
 from fornax.numpy.promotion import promote_inexact
+from fornax.source import located
 
 __all__ = ["logpdf", "pdf"]
 
@@ -20,7 +21,12 @@ def logpdf(x, mean, cov, allow_singular=None):
     ValueError for a matrix of another size than the mean, NotImplementedError for allow_singular.
     """
     if allow_singular is not None:
-        raise NotImplementedError("allow_singular argument of multivariate_normal.logpdf")
+        raise NotImplementedError(
+            located(
+                "allow_singular argument of multivariate_normal.logpdf",
+                attempt="a small number on the diagonal of cov",
+            )
+        )
     x, mean, cov = (fnp.asarray(v) for v in promote_inexact(x, mean, cov))
     if not mean.ndim:
         return -0.5 * fnp.square(x - mean) / cov - 0.5 * (_LOG_TURN + fnp.log(cov))
@@ -29,7 +35,12 @@ def logpdf(x, mean, cov, allow_singular=None):
     if not cov.ndim:
         return -0.5 * fnp.sum(away * away, -1) / cov - n / 2 * (_LOG_TURN + fnp.log(cov))
     if cov.ndim < 2 or cov.shape[-2:] != (n, n):
-        raise ValueError("multivariate_normal.logpdf got incompatible shapes")
+        raise ValueError(
+            located(
+                "multivariate_normal.logpdf got incompatible shapes",
+                attempt="mean of shape (n,) and cov of shape (n, n)",
+            )
+        )
     factor = linalg.cholesky(cov)
     solve = fnp.vectorize(
         lambda a, b: linalg.triangular_solve(a, b, lower=True, transpose_a=True),

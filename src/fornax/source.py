@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from fornax.errors import message
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 #: modules that only pass calls on
 _BETWEEN = (contextlib.__file__, functools.__file__)
 _inside: dict[CodeType, bool] = {}
