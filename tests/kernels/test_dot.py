@@ -168,6 +168,17 @@ def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, mon
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=threads)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "size", [(7, 1100, 37), (16, 1030, 19), (9, 75, 300), (90, 5, 600)], ids=str
+)
+def test_few_rows(size, layout, how, eager_threads):
+    """Rows that stream by, lanes along the depth: both where the other operand fills the caches."""
+    only_sample(how, layout == "nn" and size[0] == 7)
+    target = replace(targets.find(), **SMALL_CACHES)
+    check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=3)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("case", GENERAL, ids=str)
 def test_general(case, threads, how, eager_threads):

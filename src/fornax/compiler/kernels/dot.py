@@ -12,15 +12,18 @@ from __future__ import annotations
 from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.gemm import tiled
-from fornax.compiler.kernels.lines import lines, stream
+from fornax.compiler.kernels.lines import FEW, lines, stream, stream_vectors
 from fornax.compiler.kernels.product import Product, product
 from fornax.compiler.kernels.update import around
 from fornax.compiler.loop.ir import Axis
 
 #: Depth below which lanes along the depth do not pay.
 SHALLOW = 32
-#: Most rows of a product that is limited by reading the other operand once.
-FEW_ROWS = 4
+#: Depth from which on lanes along the depth beat packing a matrix for few rows; four times as much
+#: beat vectors of columns that are half empty.
+DEEP = 256
+#: Bytes of a row that have to follow one another for more than FEW rows to be streamed.
+PAGE = 4096
 
 
 def dot_general(k: KernelContext) -> None:
@@ -61,15 +64,21 @@ def prefers_lines(p: Product, sums: Arithmetic) -> bool:
         return False
     # packing the right operand costs about 1.5 steps an element, adding up lanes 10 a result
     few, many = sorted((p.rows, p.columns))
+    lanes = k.target.lanes(sums.dtype)
+    if (p.rows < lanes and p.depth >= DEEP) or (2 * p.columns <= lanes and p.depth >= 4 * DEEP):
+        return True
     return few <= 3 or (few <= 32 and 10 * p.rows < p.depth and many * p.depth <= k.target.l2 // 8)
 
 
 def prefers_stream(p: Product, sums: Arithmetic) -> bool:
     """True for few rows times a matrix that runs along its columns and fills the caches."""
-    if p.rows > FEW_ROWS or sums.parts == 2 or p.right.runs_along != "free":
+    vectors = stream_vectors(p)
+    if not vectors or sums.parts == 2 or p.right.runs_along != "free":
         return False
-    lanes = 4 * p.k.target.lanes(sums.dtype)
-    return p.columns >= lanes and p.depth * p.columns * sums.bytes > p.k.target.l2
+    least = vectors * p.k.target.lanes(sums.dtype)
+    if p.rows > FEW:
+        least = max(least, PAGE // sums.bytes)
+    return p.columns >= least and p.depth * p.columns * sums.bytes > p.k.target.l2
 
 
 def emit_zeros(p: Product, sums: Arithmetic) -> None:

@@ -2,7 +2,7 @@
 
 `lines` puts the lanes of vectors along the depth and sums them at the end: for operands that both
 run along the depth. `stream` puts them along the columns and reads the matrix row by row, in the
-order of memory, several rows at a time, with the sums in L1: for matrices too large for the caches.
+order of memory, several rows at a time, with the sums in a cache: for matrices too large for it.
 Both cut the depth into shares where there are too few results for all threads.
 """
 
@@ -34,8 +34,9 @@ WORTH_A_SPLIT = 1 << 14
 ENOUGH = 16
 #: Operations that may be repeated for every tile that reads an operand.
 LIGHT = 3
-#: Columns whose sums are kept in L1 while rows stream by.
-STREAM_COLUMNS = 2048
+#: Sums kept in L1 while rows stream by: for up to FEW rows, where reading limits. More rows read a
+#: page or more of a row at once; their sums stay in L2.
+FEW, STREAM_SUMS, STREAM_COLUMNS = 4, 2048, 4096
 #: Rows of the matrix that are read side by side.
 STREAM_ROWS = 8
 
@@ -153,11 +154,17 @@ def add_shares(p: Product, sums: Arithmetic, partial: Buffer) -> None:
     k.emit((For(batch, (For(row, (For(column, (loop, *store)),)),)),))
 
 
+def stream_vectors(p: Product) -> int:
+    """Vectors of columns at once: their sums take half of the registers; 0 for too many rows."""
+    most = p.k.target.registers // 2 // p.rows
+    return min(4, 1 << most.bit_length() - 1) if most else 0
+
+
 def stream(p: Product, sums: Arithmetic) -> None:
-    """Sums of a chunk of columns stay in L1 while rows of the matrix stream by."""
+    """Sums of a chunk of columns stay in a cache while rows of the matrix stream by."""
     k, b = p.k, p.k.b
-    lanes = 4 * k.target.lanes(sums.dtype)
-    most = max(lanes, STREAM_COLUMNS // p.rows)
+    lanes = stream_vectors(p) * k.target.lanes(sums.dtype)
+    most = max(lanes, STREAM_SUMS // p.rows if p.rows <= FEW else STREAM_COLUMNS)
     width = balanced(p.columns, max(lanes, min(most, -(-p.columns // k.threads))))
     width = min(-(-width // lanes) * lanes, p.columns)
     chunks = -(-p.columns // width)
@@ -173,7 +180,9 @@ def stream(p: Product, sums: Arithmetic) -> None:
     first = b.mul(share, b.index(steps))
     # the last chunk overlaps the one before it; what they share is computed twice, stored once
     begin = b.min(b.mul(chunk, b.index(width)), b.index(p.columns - width))
-    totals = k.scratch("totals", sums.dtype, (p.rows, width))
+    # a cache line between the rows: all sums of a column are used at once, from different sets
+    apart = k.target.lanes(sums.dtype) if p.rows > FEW else 0
+    totals = k.scratch("totals", sums.dtype, (p.rows, width + apart))
 
     def rows_at_once(depth: Expr, count: int) -> For:
         """Add `count` rows of the matrix, from `depth` on, to the totals."""
