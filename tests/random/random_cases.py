@@ -6,6 +6,7 @@ Python that has JAX to write `recorded.npz` anew.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -183,6 +184,51 @@ for n, m, dtype, wide in (
     case(f"orthogonal {n} {m} {np.dtype(dtype).name}", lambda r, k, n=n, m=m, d=dtype: r.orthogonal(
         k, n, (2,), d, m), DECOMPOSED, wide)  # fmt: skip
 case("orthogonal 0", lambda r, k: r.orthogonal(k, 0, (2,)))
+
+
+# --- generators whose bits come from rng_bit_generator -----------------------------------------
+def mapped(r: Any, function: Callable[..., Any], *axes: Any) -> Any:
+    """The function under the vmap of the system that `r` belongs to."""
+    system = importlib.import_module(r.__name__.split(".")[0])
+    return system.vmap(function)(*axes)
+
+
+for impl in ("rbg", "unsafe_rbg"):
+
+    def made(r, seed=11, impl=impl):
+        return r.key(seed, impl=impl)
+
+    def spread(r, made=made):
+        return r.split(made(r, 3), (2, 3))
+
+    for label, function, ulps in (
+        ("PRNGKey", lambda r, k, impl=impl: r.PRNGKey(7, impl=impl), 0),
+        ("seed", lambda r, k, m=made: r.key_data(m(r, -5)), 0),
+        ("split", lambda r, k, m=made: r.key_data(r.split(m(r), 5)), 0),
+        ("split of a split", lambda r, k, m=made: r.key_data(
+            r.split(r.split(m(r))[1], (2, 1, 2))), 0),
+        ("fold_in", lambda r, k, m=made: r.key_data(r.fold_in(m(r), 2**31 + 5)), 0),
+        ("bits", lambda r, k, m=made: r.bits(m(r), (3, 5)), 0),
+        ("bits uint8", lambda r, k, m=made: r.bits(m(r), (7,), "uint8"), 0),
+        ("bits uint16", lambda r, k, m=made: r.bits(m(r), (7,), "uint16"), 0),
+        ("no bits", lambda r, k, m=made: r.bits(m(r), (0, 2)), 0),
+        ("uniform", lambda r, k, m=made: r.uniform(m(r), (2, 3)), 0),
+        ("normal", lambda r, k, m=made: r.normal(m(r), (5,)), COMPOSED),
+        ("permutation", lambda r, k, m=made: r.permutation(m(r), 9), 0),
+        ("randint", lambda r, k, m=made: r.randint(m(r), (4,), 0, 1000), 0),
+        ("gamma", lambda r, k, m=made: r.gamma(m(r), 2.0, (3,)), COMPOSED),
+        ("uniform mapped", lambda r, k, m=spread: mapped(
+            r, lambda key: mapped(r, lambda key: r.uniform(key, (2,)), key), m(r)), 0),
+        ("split mapped", lambda r, k, m=spread: mapped(
+            r, lambda key: r.key_data(r.split(key)), m(r)[1]), 0),
+        ("fold_in mapped", lambda r, k, m=spread: mapped(
+            r, lambda key, n: r.key_data(r.fold_in(key, n)), m(r)[0], np.arange(3)), 0),
+        ("fold_in of mapped numbers", lambda r, k, m=made: mapped(
+            r, lambda n: r.key_data(r.fold_in(m(r), n)), np.arange(3)), 0),
+    ):  # fmt: skip
+        case(f"{impl} {label}", function, ulps)
+    case(f"{impl} bits uint64", lambda r, k, m=made: r.bits(m(r), (3,), "uint64"), wide=True)
+    case(f"{impl} uniform float64", lambda r, k, m=made: r.uniform(m(r), (3,), F8), wide=True)
 
 
 def results(random: Any, as_numpy: Callable[[Any], np.ndarray], wide: bool) -> dict:

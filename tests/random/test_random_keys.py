@@ -54,7 +54,11 @@ def test_refusals():
     with pytest.raises(TypeError, match="was given a PRNG key"):
         random.key(KEY)
     with pytest.raises(ValueError, match="unrecognized PRNG implementation"):
-        random.key(0, impl="rbg")
+        random.key(0, impl="philox")
+    with pytest.raises(NotImplementedError, match="only implemented for the threefry2x32"):
+        random.poisson(random.key(0, impl="rbg"), 3.0)
+    with pytest.raises(TypeError, match="invalid PRNG key data"):
+        random.uniform(random.PRNGKey(0, impl="rbg"))
     with pytest.raises(ValueError, match="Use fornax.vmap"):
         random.normal(random.split(KEY))
     with pytest.raises(ValueError, match="Use fornax.vmap"):
@@ -380,7 +384,28 @@ def test_made_of_and_like_keys():
 
 
 def test_settings_that_name_other_bits_are_refused():
-    with settings.override(default_prng_impl="rbg"), pytest.raises(ValueError, match="rbg"):
+    with (
+        settings.override(default_prng_impl="philox4x32"),
+        pytest.raises(ValueError, match="philox"),
+    ):
         random.key(0)
     with settings.override(threefry_partitionable=False), pytest.raises(NotImplementedError):
         random.split(RAW)
+
+
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
+def test_keys_of_other_generators(impl):
+    key = random.key(3, impl=impl)
+    assert random.key_impl(key) == impl and random.key_data(key).shape == (4,)
+    same(random.key(3, dtype=key.dtype), key)
+    same(random.wrap_key_data(random.PRNGKey(3, impl=impl), impl=impl), key)
+    same(fnp.stack([key, key])[1], key)
+    same(fnp.zeros((2,), key.dtype)[0], random.wrap_key_data(fnp.zeros(4, np.uint32), impl=impl))
+    restored = pickle.loads(pickle.dumps(key))
+    same(restored, key)
+    assert random.key_impl(restored) == impl
+    with settings.override(default_prng_impl=impl):
+        same(random.key(3), key)
+    same(fx.jit(lambda k: random.split(k)[1])(key), random.split(key)[1])
+    values = lax.scan(lambda k, _: (random.split(k)[0], random.uniform(k)), key, length=3)[1]
+    np.testing.assert_array_equal(values[0], random.uniform(key))

@@ -33,7 +33,7 @@ from fornax.numpy.promotion import (
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
-from fornax.primitives.random import THREEFRY, random_wrap
+from fornax.primitives.random import generator_of, random_wrap
 from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import expand_dims
 from fornax.runtime.exhausted import allocating
@@ -207,7 +207,8 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
         )
     type = typeof(fill_value)
     if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
-        return random_wrap(full((*shape, *dtype.base_shape), fill_value, np.uint32), THREEFRY)
+        words = full((*shape, *dtype.base_shape), fill_value, np.uint32)
+        return random_wrap(words, generator_of(dtype))
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
     if isinstance(value, np.generic) and _nothing_traced():

@@ -38,15 +38,16 @@ from fornax.source import located
 from fornax.transforms.physical import key_dtype_of, storage_type
 
 __all__ = [
-    "THREEFRY", "Generator", "random_bits", "random_clone_p", "random_fold_in", "random_seed",
-    "random_split", "random_unwrap", "random_wrap",
+    "THREEFRY", "Generator", "generator_named", "generator_of", "random_bits", "random_clone_p",
+    "random_fold_in", "random_seed", "random_split", "random_unwrap", "random_wrap",
+    "register_generator",
 ]  # fmt: skip
 
 _WORD = dtypes.uint32
 
 
 class Generator:
-    """A way to make random bits from keys. There is one: threefry2x32."""
+    """A way to make random bits from keys: threefry2x32, and those of `rbg.py`."""
 
     def __init__(self, name: str, tag: str, key_shape: tuple[int, ...]):
         self.name = name
@@ -60,22 +61,53 @@ class Generator:
     def __reduce__(self):
         return generator_named, (self.name,)
 
+    def seed(self, seeds: Any) -> Any:
+        """Keys of the shape of the integers `seeds`."""
+        return random_seed_p.bind(seeds, impl=self)[0]
+
+    def split(self, keys: Any, shape: tuple[int, ...]) -> Any:
+        """Keys of shape `(*keys.shape, *shape)`."""
+        return random_split_p.bind(keys, shape=shape)[0]
+
+    def fold_in(self, keys: Any, numbers: Any) -> Any:
+        """Keys from keys and uint32 numbers, of one shape or scalar."""
+        return random_fold_in_p.bind(keys, numbers)[0]
+
+    def bits(self, keys: Any, bit_width: int, shape: tuple[int, ...]) -> Any:
+        """Random unsigned integers of shape `(*keys.shape, *shape)`."""
+        return random_bits_p.bind(keys, bit_width=bit_width, shape=shape)[0]
+
 
 THREEFRY = Generator("threefry2x32", "fry", (2,))
+_known = {THREEFRY.name: THREEFRY}
+
+
+def register_generator(generator: Generator) -> None:
+    """Make a generator known by its name."""
+    _known[generator.name] = generator
 
 
 def generator_named(name: str) -> Generator:
     """The generator of that name. Raises ValueError if there is none."""
-    if name != THREEFRY.name:
+    found = _known.get(name)
+    if found is None:
         raise ValueError(
             located(
                 f'unrecognized PRNG implementation "{name}". Did you mean one of: '
-                f'"{THREEFRY.name}"?',
-                "there is one generator, whose numbers are those of jax for the same key",
+                f"{', '.join(_known)}?",
+                "the numbers of a generator are those of jax for the same key",
                 f"impl={THREEFRY.name!r}, or no impl",
             )
         )
-    return THREEFRY
+    return found
+
+
+def generator_of(dtype: Any) -> Generator:
+    """The generator whose keys have this dtype."""
+    for generator in _known.values():
+        if generator.dtype == dtype:
+            return generator
+    raise TypeError(f"{dtype} is no dtype of random keys")
 
 
 # --- words and counters ------------------------------------------------------------------------
@@ -153,7 +185,7 @@ class _KeyPrimitive(Primitive):
         given = [random_unwrap(x) if key_dtype_of(typeof(x)) is not None else x for x in operands]
         outs = self.words(*given, **params)
         return [
-            random_wrap(x, THREEFRY) if key_dtype_of(t) is not None else x
+            x if key_dtype_of(t) is None else random_wrap(x, generator_of(t.dtype))
             for x, t in zip(outs, types, strict=True)
         ]
 
@@ -357,7 +389,7 @@ random_clone_p = RandomClone("random_clone")
 
 def random_seed(seeds: Any, impl: Generator) -> Any:
     """Keys of the shape of the integers `seeds`."""
-    return random_seed_p.bind(seeds, impl=impl)[0]
+    return impl.seed(seeds)
 
 
 def random_wrap(words: Any, impl: Generator) -> Any:
@@ -372,14 +404,14 @@ def random_unwrap(keys: Any) -> Any:
 
 def random_split(keys: Any, shape: Sequence[int]) -> Any:
     """Keys of shape `(*keys.shape, *shape)`."""
-    return random_split_p.bind(keys, shape=tuple(shape))[0]
+    return generator_of(typeof(keys).dtype).split(keys, tuple(shape))
 
 
 def random_fold_in(keys: Any, numbers: Any) -> Any:
     """Keys from keys and uint32 numbers, of one shape or scalar."""
-    return random_fold_in_p.bind(keys, numbers)[0]
+    return generator_of(typeof(keys).dtype).fold_in(keys, numbers)
 
 
 def random_bits(keys: Any, bit_width: int, shape: Sequence[int]) -> Any:
     """Random unsigned integers of shape `(*keys.shape, *shape)`."""
-    return random_bits_p.bind(keys, bit_width=bit_width, shape=tuple(shape))[0]
+    return generator_of(typeof(keys).dtype).bits(keys, bit_width, tuple(shape))

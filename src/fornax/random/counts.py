@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.ir.requested import requested
+from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.lax.broadcasting import full
@@ -17,7 +18,7 @@ from fornax.lax.control_flow import scan, while_loop
 from fornax.lax.reductions import cumsum
 from fornax.lax.selection import select
 from fornax.numpy.promotion import as_dtype, broadcast_to, check, promote_inexact
-from fornax.primitives.random import random_split
+from fornax.primitives.random import THREEFRY, generator_of, random_split
 from fornax.random.keys import typed
 from fornax.random.sampler import (
     check_shape,
@@ -74,6 +75,15 @@ def poisson(
     lam: numbers that broadcast to `shape`. dtype: an integer dtype.
     """
     keys, _ = typed("poisson", key)
+    generator = generator_of(typeof(keys).dtype)
+    if generator is not THREEFRY:
+        raise NotImplementedError(
+            located(
+                f"`poisson` is only implemented for the threefry2x32 RNG, not {generator.name}",
+                "it draws in loops that end at different times for different elements",
+                "a key of random.key(seed, impl='threefry2x32') for this draw",
+            )
+        )
     dtype = requested(dtype, int)
     shape = typeof(lam).shape if shape is None else shape_of(shape)
     check_shape("poisson", shape, typeof(lam).shape)

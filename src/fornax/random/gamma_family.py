@@ -13,11 +13,12 @@ from fornax.api.vmap import vmap
 from fornax.ir.basis import instantiate
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
+from fornax.lax.control_flow import map as one_by_one
 from fornax.lax.control_flow import while_loop
 from fornax.lax.selection import select
 from fornax.numpy.promotion import as_dtype, broadcast_to
 from fornax.primitives.gamma import random_gamma_grad_p
-from fornax.primitives.random import random_split
+from fornax.primitives.random import THREEFRY, generator_of, random_split
 from fornax.primitives.shape import reshape
 from fornax.random.keys import typed
 from fornax.random.sampler import (
@@ -84,7 +85,11 @@ def _one_each(key: Any, a: Any, log_space: bool) -> Any:
     count = math.prod(shape)
     keys = random_split(key, (count,))
     one = functools.partial(_one_sample, log_space=log_space)
-    return reshape(vmap(one)(keys, reshape(a, (count,))), shape)
+    line = reshape(a, (count,))
+    if generator_of(typeof(key).dtype) is THREEFRY:
+        return reshape(vmap(one)(keys, line), shape)
+    # the bits of other generators depend on what is drawn together
+    return reshape(one_by_one(lambda pair: one(*pair), (keys, line)), shape)
 
 
 @custom_jvp

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+import fornax.primitives.rbg  # noqa: F401  (makes its generators known)
 from fornax import settings
 from fornax.ir.static import static_integers
 from fornax.ir.trace import current
 from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import asarray
 from fornax.primitives import random as operations
-from fornax.primitives.random import THREEFRY, Generator, generator_named
+from fornax.primitives.random import Generator, generator_named, generator_of
 from fornax.runtime.key_array import KeyArray
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -78,8 +79,8 @@ def resolve_prng_impl(impl_spec: Any) -> Generator:
     """
     if impl_spec is None:
         return default_prng_impl()
-    if impl_spec == THREEFRY.dtype:
-        return THREEFRY
+    if isinstance(impl_spec, dtypes.ExtendedDtype):
+        return generator_of(impl_spec)
     if isinstance(impl_spec, Generator):
         return impl_spec
     if isinstance(impl_spec, PRNGSpec):
@@ -203,8 +204,8 @@ def _seeded(name: str, seed: Any, impl: Generator) -> Any:
 def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
     """A key from a seed, an integer scalar.
 
-    impl: the generator ("threefry2x32"), or dtype: a key dtype. Raises TypeError for seeds that are
-    no integer scalars.
+    impl: the generator ("threefry2x32", "rbg", "unsafe_rbg"), or dtype: a key dtype. Raises
+    TypeError for seeds that are no integer scalars.
     """
     return _seeded("key", seed, _chosen("key", impl, dtype))
 
@@ -259,8 +260,7 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
 
 def key_impl(keys: Any) -> str:
     """The name of the generator that keys are for."""
-    typed("key_impl", keys, batched=True)
-    return THREEFRY.name
+    return generator_of(typeof(typed("key_impl", keys, batched=True)[0]).dtype).name
 
 
 def clone(key: Any) -> Any:
