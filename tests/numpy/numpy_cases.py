@@ -1553,6 +1553,14 @@ setdiff1d(K, J, assume_unique=True)
 setxor1d(J, K)
 setxor1d(J, K, size=8)
 setxor1d(J, K, size=12, fill_value=-1)
+setxor1d(J, J, size=4)
+setxor1d(J, K, assume_unique=True)
+setxor1d(N, E)
+setxor1d(N, V, size=9)
+setxor1d(N, V, size=12, fill_value=7)
+setxor1d(N, E, assume_unique=True)
+setdiff1d(J, V, size=8)
+intersect1d(J, ZI, size=3)
 """
 
 SIGNAL = """

@@ -198,7 +198,13 @@ def _chosen(values: Any, keep: Any, size: int | None, fill_value: Any) -> Any:
     if size is None:
         return result
     present = ufuncs.less(iota(dtypes.canonical(int), (size,), 0), reductions.sum(keep))
-    fill = result[:1] if fill_value is None else as_dtype(fill_value, typeof(result).dtype)
+    if fill_value is not None:
+        fill = as_dtype(fill_value, typeof(result).dtype)
+    elif size == 0:
+        return result
+    else:  # the smallest of them, 0 if there is none, NaN beside NaN
+        found = where(present, result, result[:1])
+        fill = where(present[0], reductions.min(found), as_dtype(0, typeof(result).dtype))
     return where(present, result, fill)
 
 
@@ -216,25 +222,40 @@ def union1d(ar1, ar2, *, size=None, fill_value=None):
 
 def setdiff1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
     """The elements of `ar1` that are not in `ar2`: sorted and unique unless `assume_unique`."""
-    first, second, size = _two("setdiff1d", ar1, ar2, size)
-    if assume_unique:
-        keep = isin(first, second, invert=True)
-    else:
-        first, starts = _unique_of(first, size)
-        keep = ufuncs.logical_and(starts, isin(first, second, invert=True))
+    check("setdiff1d", ar1, ar2)
+    first, second = (ravel(asarray(concrete_form(x))) for x in (ar1, ar2))
+    size = _known("setdiff1d", size, first, second)
+    keep: Any = True
+    if not assume_unique:
+        first, keep = _unique_of(first, size)
+    keep = ufuncs.logical_and(keep, isin(first, second, invert=True))
     if fill_value is None and size is not None:
         fill_value = 0
     return _chosen(first, keep, size, fill_value)
 
 
 def setxor1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
-    """The sorted unique elements that are in exactly one of the arrays."""
+    """The sorted unique elements that are in exactly one of the arrays; every NaN is different.
+
+    assume_unique: do not look for elements that are twice in one array. size: length of the
+    result; places left over hold `fill_value` (the smallest element).
+    """
     first, second, size = _two("setxor1d", ar1, ar2, size)
-    values, starts = _unique_of(concatenate([first, second]), size)
-    both = ufuncs.logical_and(isin(values, first), isin(values, second))
-    keep = ufuncs.logical_and(starts, ufuncs.logical_not(both))
-    if fill_value is None and size is not None:
-        fill_value = 0
+    if assume_unique:
+        values = concatenate([first, second])
+        kept = full(typeof(values).shape, True)
+    else:
+        (first, in_first), (second, in_second) = _unique_of(first, size), _unique_of(second, size)
+        values, kept = concatenate([first, second]), concatenate([in_first, in_second])
+    if not typeof(values).size:
+        return _chosen(values, kept, size, fill_value)
+    dropped, values = REGISTRY["sort"].bind(
+        ufuncs.logical_not(kept), values, dimension=0, is_stable=True, num_keys=2
+    )
+    edge = full((1,), True)
+    changes = ufuncs.logical_or(ufuncs.not_equal(values[1:], values[:-1]), dropped[1:])
+    alone = ufuncs.logical_and(concatenate([edge, changes]), concatenate([changes, edge]))
+    keep = ufuncs.logical_and(alone, ufuncs.logical_not(dropped))
     return _chosen(values, keep, size, fill_value)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fornax.ir.primitive import Zero
 from fornax.ir.types import typeof
 from fornax.primitives import meaning
+from fornax.primitives.bits import OfBits
 from fornax.primitives.compare import eq_p, ge_p
 from fornax.primitives.complex import imag_p, real_p
 from fornax.primitives.convert import convert_element_type
@@ -324,18 +325,18 @@ not_p = Elementwise("not", np.invert, LOGICAL)
 shift_left_p = Elementwise(
     "shift_left", meaning.shift(np.left_shift, 0), (INTEGER, INTEGER), operation="shl"
 )  # fmt: skip
-shift_right_logical_p = Elementwise(
+shift_right_logical_p = OfBits(
     "shift_right_logical", meaning.shift(meaning.unsigned_shift, 0), (INTEGER, INTEGER),
-    operation="shr_logical",
+    operation="shr_logical", place="below zeros",
 )  # fmt: skip
-shift_right_arithmetic_p = Elementwise(
+shift_right_arithmetic_p = OfBits(
     "shift_right_arithmetic", meaning.shift(meaning.signed_shift, None), (INTEGER, INTEGER),
-    operation="shr_arithmetic",
+    operation="shr_arithmetic", place="below signs",
 )  # fmt: skip
 population_count_p = Elementwise(
     "population_count", meaning.population_count, INTEGER, operation="popcount", cost=2
 )  # fmt: skip
-clz_p = Elementwise("clz", meaning.leading_zeros, INTEGER, cost=2)
+clz_p = OfBits("clz", meaning.leading_zeros, INTEGER, cost=2, place="above ones")
 
 
 class NextAfter(Elementwise):

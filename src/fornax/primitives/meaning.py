@@ -65,7 +65,23 @@ minimum = extreme(np.logical_and, np.minimum, np.less)
 
 
 def power(x, y):
-    return np.power(x, y.astype(x.dtype))
+    """x to the power y; a denormal y is no zero, also where denormals are taken for zero."""
+    y = y.astype(x.dtype)
+    if x.dtype.kind == "f":
+        tiny, y = without_denormals(y)
+        x = np.where(tiny, without_denormals(x)[1], x)
+    return np.power(x, y)
+
+
+def without_denormals(x):
+    """Which numbers are denormal, and x with the smallest normal numbers of their sign instead."""
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    least = np.asarray(np.finfo(x.dtype).tiny, x.dtype).view(unsigned)
+    bits = x.view(unsigned)
+    sign = bits & unsigned.type(1 << (unsigned.itemsize * 8 - 1))
+    size = bits ^ sign
+    tiny = (size != 0) & (size < least)
+    return tiny, np.where(tiny, sign | least, bits).view(x.dtype)
 
 
 def integer_power(x, *, y):

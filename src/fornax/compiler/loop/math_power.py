@@ -32,6 +32,8 @@ def rsqrt(x: Term) -> Term:
 # --- pow --------------------------------------------------------------------------------------
 def pow_(x: Term, y: Term) -> Term:
     """|x|^y by logarithm and exponential with spare digits, then C99's special cases."""
+    tiny, y = without_denormals(y)  # x^0 is 1 even where x is 0, infinite or NaN
+    x = where(tiny, without_denormals(x)[1], x)
     size = abs(x)
     bounded = clamp(y, -1e30, 1e30)  # as good as infinite, without making 0 · inf
     power = (pow_float32 if x.dtype == "float32" else pow_float64)(size, bounded)
@@ -42,6 +44,17 @@ def pow_(x: Term, y: Term) -> Term:
     power = (power.bits | flip).real
     undefined = (x < 0.0) & (x > -math.inf) & ~whole
     return where((x == 1.0) | (y == 0.0), 1.0, where(undefined, math.nan, power))
+
+
+def without_denormals(x: Term) -> tuple[Term, Term]:
+    """Whether x is denormal, and x, or then the smallest normal number of its sign.
+
+    By its bits: denormals may be taken for zero in all that computes with floats.
+    """
+    form = x.format
+    sign, least = x.bits & form.sign, 1 << form.mantissa
+    tiny = (x.bits ^ sign) - 1 < least - 1  # zero becomes the largest
+    return tiny, where(tiny, (sign | least).real, x)
 
 
 def log_ends(size: Term, logarithm: Term) -> Term:
