@@ -4,8 +4,17 @@
 
 The suites are installed or fetched when they are first needed, into the folder that
 FORNAX_CONFORMANCE names (default ~/.cache/fornax/conformance): an environment for each side, one
-without jax and one with it, and sources that no package has. What is there already is used as it
-is. Nothing is written into this repository but the report.
+without jax and one with it, by pip, and by git what no package has. Chex and Optax have their tests
+in their packages, so that a package index is enough for them; the array API suite lies in git
+repositories only. Where these cannot be reached, copies of them do (data-apis/array-api-tests,
+data-apis/array-api and jax-ml/jax in one folder), which git is told of:
+
+    git config --global url.file:///folder/of/copies/.insteadOf https://github.com/
+    git config --global protocol.file.allow always
+    git config --global uploadpack.allowFilter true
+
+What is there already is used as it is. A suite that cannot be had is named, the others run. Nothing
+is written into this repository but the report.
 """
 
 from __future__ import annotations
@@ -16,8 +25,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterable
@@ -42,7 +51,13 @@ SIDES = {
 
 ARRAY_API = "https://github.com/data-apis/array-api-tests"
 ARRAY_API_COMMIT = "3249a739f8ce9be95e5210ed90ea5d8d62045eec"
-SKIPS = f"https://raw.githubusercontent.com/jax-ml/jax/jax-v{JAX}/tests/array_api_skips.txt"
+ARRAY_API_SKIPS = ("https://github.com/jax-ml/jax", f"jax-v{JAX}", "tests/array_api_skips.txt")
+#: seconds without a byte after which git gives up; it must not ask for a password either
+GIT = {"GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+
+
+class Unreachable(Exception):
+    """A suite that cannot be had here; says what was tried."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +112,65 @@ def cache() -> Path:
 
 
 def python(side: str) -> Path:
-    """The interpreter of a side's environment, which is made if it is not there."""
+    """The interpreter of a side's environment, which is made if it is not there as asked for."""
     folder = cache() / f"{side}-environment"
-    interpreter = folder / "bin" / "python"
-    if not interpreter.exists():
-        print(f"== making the environment of {side}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        plain, bare = SIDES[side]
-        install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    interpreter, finished = folder / "bin" / "python", folder / "requirements.json"
+    wanted = json.dumps(SIDES[side], indent=1)
+    if finished.exists() and finished.read_text() == wanted:
+        return interpreter
+    print(f"== making the environment of {side}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    plain, bare = SIDES[side]
+    install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
         subprocess.run([*install, *plain], check=True)
         if bare:  # they ask for jax, which Fornax answers
             subprocess.run([*install, "--no-deps", *bare], check=True)
+    except subprocess.CalledProcessError as error:
+        raise Unreachable(f"pip could not install the packages of {side}") from error
+    finished.write_text(wanted)
     return interpreter
 
 
+def git(*arguments: str | Path, folder: Path | None = None) -> str:
+    """What git prints."""
+    command = ["git", *(["-C", folder] if folder else []), *arguments]
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, **GIT}, capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError as error:
+        raise Unreachable("git is not installed") from error
+    except subprocess.CalledProcessError as error:
+        raise Unreachable(f"{' '.join(map(str, command))}: {error.stderr.strip()}") from error
+    return done.stdout
+
+
 def fetch_array_api() -> Path:
-    """The array API suite with its submodule, and the list of ids that JAX itself skips."""
-    folder = cache() / "array-api-tests"
-    if not folder.exists():
-        subprocess.run(["git", "clone", "--quiet", ARRAY_API, folder], check=True)
-        git = ["git", "-C", folder]
-        subprocess.run([*git, "checkout", "--quiet", ARRAY_API_COMMIT], check=True)
-        subprocess.run([*git, "submodule", "update", "--quiet", "--init"], check=True)
-    skips = cache() / "array_api_skips.txt"
-    if not skips.exists():
-        urllib.request.urlretrieve(SKIPS, skips)
+    """The array API suite with its submodule, and the list of ids that JAX itself skips.
+
+    Both are made aside and put in place when they are whole.
+    """
+    folder, skips = cache() / "array-api-tests", cache() / "array_api_skips.txt"
+    if folder.exists() and skips.exists():
+        return folder
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as aside:
+        if not folder.exists():
+            made = Path(aside) / "suite"
+            git("init", "--quiet", made)
+            git("fetch", "--quiet", "--depth=1", ARRAY_API, ARRAY_API_COMMIT, folder=made)
+            git("checkout", "--quiet", "FETCH_HEAD", folder=made)
+            git("submodule", "--quiet", "update", "--init", "--depth=1", folder=made)
+            made.rename(folder)
+        if not skips.exists():
+            address, tag, path = ARRAY_API_SKIPS
+            made = Path(aside) / "jax"  # the tree alone, then the one file
+            shallow = ("--quiet", "--bare", "--depth=1", "--filter=blob:none", f"--branch={tag}")
+            git("-c", "advice.detachedHead=false", "clone", *shallow, address, made)
+            text = git("show", f"HEAD:{path}", folder=made)
+            (Path(aside) / "skips").write_text(text)
+            (Path(aside) / "skips").rename(skips)
     return folder
 
 
@@ -217,7 +266,8 @@ def reason(test: str, message: str) -> str:
 def counts(suite: Suite, side: str) -> Counter[str]:
     """How many tests had which outcome, as pytest itself says in its last line."""
     text = results(suite, side).with_suffix(".log").read_text()
-    lines = [line for line in text.splitlines() if re.search(r"\d+ passed.* in [\d.]+s", line)]
+    closing = r"\d+ (passed|failed|skipped|error).* in [\d.]+s"
+    lines = [line for line in text.splitlines() if re.search(closing, line)]
     found: Counter[str] = Counter()
     for number, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", lines[-1]):
         found["failed" if outcome == "error" else outcome] += int(number)
@@ -288,12 +338,19 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="seconds for one test")
     parser.add_argument("--report", action="store_true", help="only write the report anew")
     options = parser.parse_args()
+    missing = {}
     if not options.report:
         for name in options.suite or SUITES:
-            for side in options.side or SIDES:
-                run(SUITES[name], side, options.limit)
+            try:
+                for side in options.side or SIDES:
+                    run(SUITES[name], side, options.limit)
+            except Unreachable as error:
+                missing[name] = error
     REPORT.write_text(report())
     print(f"wrote {REPORT.relative_to(ROOT)}")
+    for name, error in missing.items():
+        print(f"not run: {name}: {error}", file=sys.stderr)
+    sys.exit(1 if missing else 0)
 
 
 if __name__ == "__main__":
