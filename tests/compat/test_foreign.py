@@ -56,9 +56,23 @@ split = foreign.Primitive("split_sign")
 split.multiple_results = True
 split.def_impl(lambda x: [fnp.maximum(x, 0), fnp.minimum(x, 0)])
 split.def_abstract_eval(lambda x: [x, x])
-foreign.axis_primitive_batchers[split] = lambda axis, operands, dims: (
+foreign.fancy_primitive_batchers[split] = lambda axis, operands, dims: (
     split.bind(*operands), [dims[0]] * (2 if axis.size else 0)
 )  # fmt: skip
+
+numbered = foreign.Primitive("numbered")  # each element of the mapped axis learns where it is
+numbered.def_impl(lambda x: x)
+numbered.def_abstract_eval(lambda x: x)
+
+
+def _numbered(size, name, trace_type, operands, dims):
+    assert name == "places" and trace_type is None
+    (x,), (dim,) = operands, dims
+    shape = [size if i == dim else 1 for i in range(x.ndim)]
+    return x + fnp.arange(size, dtype=x.dtype).reshape(shape), dim
+
+
+foreign.axis_primitive_batchers[numbered] = _numbered
 
 negated = foreign.Primitive("negated")
 negated.def_impl(lambda x: fnp.negative(x))
@@ -70,6 +84,12 @@ X, Y = fnp.float32([1, 2, 3]), fnp.float32([4, 5, 6])
 
 def function(x, y):
     return product.bind(x, y, scale=2.0)
+
+
+def test_rules_that_learn_of_the_mapped_axis():
+    outside = fornax.vmap(numbered.bind, in_axes=1, out_axes=1, axis_name="places")
+    assert outside(fnp.zeros((2, 3))).tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert fornax.jit(outside)(fnp.zeros((2, 3))).tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_values_at_once_compiled_and_mapped():

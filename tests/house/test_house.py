@@ -30,7 +30,7 @@ LATE_OWN = {"fornax.runtime.compile"}
 LONGEST = 600
 #: primitives that a compiled program runs by their reference, between kernels
 HOST = {
-    "cholesky", "cholesky_update", "custom_lin", "debug_callback", "eig", "eigh", "fft",
+    "cholesky", "cholesky_update", "custom_lin", "debug_callback", "eig", "eigh", "fft", "geqrf",
     "hessenberg", "householder_product", "io_callback", "lu", "lu_pivots_to_permutation", "ormqr",
     "pure_callback", "qr", "rng_uniform", "schur", "sort", "svd", "top_k", "triangular_solve",
     "tridiagonal", "tridiagonal_solve",

@@ -560,6 +560,42 @@ DISTRIBUTIONS = [
         "poisson.logpmf(2, x)", "multivariate_normal.logpdf(x, x[::-1], jnp.eye(2))")),
 ]  # fmt: skip
 
+#: what libraries ask of values that only describe arrays, and of functions with rules of their own
+_S = "jax.ShapeDtypeStruct((3, 2), np.float16)"
+DESCRIBED = [
+    *(
+        f"jnp.result_type({x})"
+        for x in (
+            _S,
+            f"{_S}, 1.0",
+            f"{_S}, V",
+            "jax.ShapeDtypeStruct((), 'float32', weak_type=True), np.int8",
+            "jax.core.ShapedArray((2,), np.float32), 1",
+            "jax.core.ShapedArray((2,), np.float64)",
+            "[1, 2]",
+            "object()",
+            "np.float64",
+            "V, [1]",
+        )
+    ),
+    f"jnp.shape({_S})",
+    f"jnp.ndim({_S})",
+    f"jnp.isscalar({_S})",
+    f"jnp.iscomplexobj({_S})",
+    f"jnp.promote_types({_S}, 'int8')",
+    f"jnp.zeros_like({_S})",
+    f"str(jax.eval_shape(lambda: {_S}))",
+    f"str(jax.eval_shape(lambda x: (x, {_S}), V))",
+    f"jax.jit(lambda: {_S})()",
+    "jax.core.ShapedArray((2,), np.float32, sharding=None).to_tangent_aval().str_short()",
+    "jax.core.ShapedArray((2,), np.int32).to_tangent_aval().dtype",
+    "jax.linear_transpose(jax.custom_jvp(lambda x: 2 * x[::-1]), V)(W)",
+    "jax.jit(lambda x: jax.linear_transpose(jax.custom_jvp(lambda y: y * W), x)(x))(V)",
+    *(f"jnp.linalg.qr({x}, 'raw')" for x in ("H", "S", "CH", "T", "H.T", "S[:0]", "I")),
+    "vmap(lambda x: jnp.linalg.qr(x, 'raw'))(T)",
+    "grad(lambda x: jnp.linalg.qr(x, 'raw')[0].sum())(S)",
+]
+
 SUBJECTS = {
     "bits": BITS,
     "products": PRODUCTS,
@@ -570,6 +606,7 @@ SUBJECTS = {
     "small": SMALL,
     "examples": EXAMPLES,
     "distributions": DISTRIBUTIONS,
+    "described": DESCRIBED,
 }
 
 

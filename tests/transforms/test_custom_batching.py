@@ -301,3 +301,28 @@ def test_messages_about_arguments():
     converted, _ = fornax.closure_convert(lambda x: x, 1.0)
     with pytest.raises(TypeError, match="The inputs to the closure produced by closure_convert"):
         converted((1.0, 2.0))
+
+
+def test_numbers_among_residuals_reach_the_bwd_rule_as_they_are():
+    """Rules decide by them what to do, which arrays that are traced do not allow."""
+    seen = []
+
+    @fornax.custom_vjp
+    def f(x):
+        return 2 * x
+
+    def bwd(residuals, cotangent):
+        flag, number, x = residuals
+        seen.append((type(flag), type(number), flag, number))
+        return (cotangent * number if flag else x,)
+
+    f.defvjp(lambda x: (f(x), (True, 2, x)), bwd)
+    ways = [
+        fornax.grad(f), fornax.jit(fornax.grad(f)), fornax.grad(fornax.jit(f)),
+        fornax.grad(fornax.checkpoint(f)),
+        lambda x: fornax.vmap(fornax.grad(f))(x[None])[0],
+        fornax.grad(lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=1)[0]),
+    ]  # fmt: skip
+    for way in ways:
+        assert float(way(fnp.float32(3))) == 2
+    assert set(seen) == {(bool, int, True, 2)}

@@ -14,6 +14,7 @@ from fornax import pytree, settings
 from fornax.api.signature import as_indices, check_callable, function_name
 from fornax.api.stages import ShapeDtypeStruct
 from fornax.api.tracing import Options, prepare, trace_call
+from fornax.ir.basis import zeros
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import AbstractRef, Ref
 from fornax.ir.trace import Tracer, axis_environment, axis_scope
@@ -21,6 +22,7 @@ from fornax.ir.types import ArrayType
 from fornax.ir.types import typeof as type_of_value
 from fornax.runtime.placement import check_place, is_place
 from fornax.runtime.values import Array, to_array
+from fornax.scalars.dtypes import canonical
 from fornax.source import located
 from fornax.transforms.fold import folding
 
@@ -72,11 +74,26 @@ def typeof(x: Any) -> ArrayType | AbstractRef:
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The output of `fun` as a tree of ShapeDtypeStruct; nothing is computed.
 
-    The arguments need no more than `shape` and `dtype`.
+    The arguments need no more than `shape` and `dtype`; ShapeDtypeStructs in the output stay.
     """
     check_callable(fun)
-    options = Options(fun, function_name(fun))
+    options = Options(fun, function_name(fun), adapt=_with_values)
     return trace_call(prepare(options, args, kwargs), OrderedDict()).out_info
+
+
+def _with_values(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """`fun` with some array of its shape and dtype for each ShapeDtypeStruct in its output."""
+
+    def value(leaf: Any) -> Any:
+        if not isinstance(leaf, ShapeDtypeStruct):
+            return leaf
+        return zeros(ArrayType(leaf.shape, canonical(leaf.dtype), leaf.weak_type))
+
+    @functools.wraps(fun)
+    def with_values(*args: Any, **kwargs: Any) -> Any:
+        return pytree.tree_map(value, fun(*args, **kwargs))
+
+    return with_values
 
 
 def block_until_ready(x: Any) -> Any:

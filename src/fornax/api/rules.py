@@ -101,6 +101,18 @@ def hidden_refs(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, Ref], ...], lis
     return refs, [x for x in leaves if not isinstance(x, Ref)] if refs else list(leaves)
 
 
+def _hidden_residuals(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, Any], ...], list[Any]]:
+    """((position, leaf) of the residuals that are no arrays, the arrays).
+
+    References are not values; Python's numbers are handed to the bwd rule as they are, since rules
+    decide by them what to do.
+    """
+    numbers = (bool, int, float, complex)
+    hidden = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, Ref) or type(x) in numbers)
+    positions = {i for i, _ in hidden}
+    return hidden, [x for i, x in enumerate(leaves) if i not in positions]
+
+
 def with_refs(refs: Sequence[tuple[int, Any]], leaves: Iterable[Any]) -> list[Any]:
     """All leaves again."""
     whole = list(leaves)
@@ -238,7 +250,7 @@ class ForwardOnTrees:
             )
         outs, out_structure = pytree.tree_flatten(pair[0])
         found, residual_structure = pytree.tree_flatten(pair[1])
-        refs, residuals = hidden_refs(found)
+        hidden, residuals = _hidden_residuals(found)
         check_values(outs, f"Output of the custom VJP fwd rule {self.__name__}: value")
         check_values(residuals, f"Residual of the custom VJP fwd rule {self.__name__}: value")
         if self.call.out_structure is None:
@@ -258,7 +270,7 @@ class ForwardOnTrees:
         elif self.call.out_types is not None:
             _check_types(head, "fwd", "custom_vjp", self.fun, outs, self.call.out_types)
         out_types = tuple(typeof(x).tangent() for x in outs)
-        token = residual_structure, refs, out_structure, out_types
+        token = residual_structure, hidden, out_structure, out_types
         return outs, residuals, token
 
 
@@ -275,14 +287,16 @@ class BackwardOnTrees:
         self.__name__ = function_name(rule)
 
     def __call__(self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any]):
-        residual_structure, refs, out_structure, out_types = token
+        residual_structure, hidden, out_structure, out_types = token
         shown = [
             visible(Zero(t) if isinstance(c, Zero) else c, self.symbolic)
             for c, t in zip(cotangents, out_types, strict=True)
         ]
         result = self.rule(
             *self.nondiff,
-            pytree.tree_unflatten(residual_structure, with_refs(refs, map(array_like, residuals))),
+            pytree.tree_unflatten(
+                residual_structure, with_refs(hidden, map(array_like, residuals))
+            ),
             pytree.tree_unflatten(out_structure, shown),
         )
         if isinstance(result, list):

@@ -20,8 +20,8 @@ from fornax.numpy.creation import asarray
 from fornax.source import located
 
 __all__ = [
-    "Primitive", "axis_primitive_batchers", "deflinear", "lower_fun", "primitive_batchers",
-    "primitive_jvps", "primitive_transposes", "register_lowering",
+    "Primitive", "axis_primitive_batchers", "deflinear", "fancy_primitive_batchers", "lower_fun",
+    "primitive_batchers", "primitive_jvps", "primitive_transposes", "register_lowering",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]
@@ -29,6 +29,8 @@ Rule = Callable[..., Any]
 primitive_jvps: dict[Any, Rule] = {}
 primitive_transposes: dict[Any, Rule] = {}
 primitive_batchers: dict[Any, Rule] = {}
+#: rules that learn of the mapped axis, and the same in the older form: (size, name, None, …)
+fancy_primitive_batchers: dict[Any, Rule] = {}
 axis_primitive_batchers: dict[Any, Rule] = {}
 _lowerings: dict[Any, Rule] = {}
 
@@ -158,24 +160,31 @@ class _Operation(operations.Primitive):
             for ct, x in zip(found, operands, strict=True)
         ]  # fmt: skip
 
-    def batch(self, size, operands, dims, **params):
-        own = axis_primitive_batchers.get(self.facade)
-        if own is not None:
-            outputs, out_dims = own(_Axis(size), tuple(operands), tuple(dims), **params)
+    def batch_named(self, axis_name, size, operands, dims, **params):
+        values, places = tuple(operands), tuple(dims)
+        if self.facade in fancy_primitive_batchers:
+            rule = fancy_primitive_batchers[self.facade]
+            outputs, out_dims = rule(_Axis(axis_name, size), values, places, **params)
+        elif self.facade in axis_primitive_batchers:
+            rule = axis_primitive_batchers[self.facade]
+            outputs, out_dims = rule(size, axis_name, None, values, places, **params)
         else:
             rule = self.rule(primitive_batchers, "Batching")
-            outputs, out_dims = rule(tuple(operands), tuple(dims), **params)
+            outputs, out_dims = rule(values, places, **params)
         return self.facade.listed(outputs), self.facade.listed(out_dims)
+
+    def batch(self, size, operands, dims, **params):
+        return self.batch_named(None, size, operands, dims, **params)
 
 
 class _Axis:
     """What a batching rule learns of the mapped axis."""
 
-    name = None
     spmd_name = None
     explicit_mesh_axis = None
 
-    def __init__(self, size: int):
+    def __init__(self, name: Any, size: int):
+        self.name = name
         self.size = size
 
 

@@ -24,7 +24,11 @@ Shape = tuple[int, ...]
 
 
 class ArrayType:
-    """Type of an array: `shape`, `dtype`, and whether it is weakly typed (a Python scalar)."""
+    """Type of an array: `shape`, `dtype`, and whether it is weakly typed (a Python scalar).
+
+    Where an array lies is no part of its type: sharding, manual_type, vma and memory_space decide
+    nothing, and are taken because programs that make types hand on what they found.
+    """
 
     __slots__ = ("__weakref__", "dtype", "dtype_name", "shape", "size", "weak_type")
     shape: Shape
@@ -33,7 +37,17 @@ class ArrayType:
     size: int  #: how many elements
     dtype_name: str  #: of `dtype`, which makes its name anew whenever it is asked
 
-    def __new__(cls, shape: Iterable[int], dtype: Any, weak_type: bool = False) -> ArrayType:
+    def __new__(
+        cls,
+        shape: Iterable[int],
+        dtype: Any,
+        weak_type: bool = False,
+        *,
+        sharding: Any = None,
+        manual_type: Any = None,
+        vma: Any = None,
+        memory_space: Any = None,
+    ) -> ArrayType:
         shape = tuple(shape)
         key = (shape, dtype, weak_type)
         found = _interned.get(key)
@@ -66,11 +80,17 @@ class ArrayType:
         """Type of tangents and cotangents: float0 for integers."""
         return ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak_type)
 
+    to_tangent_aval = to_cotangent_aval = tangent
+
     def short(self) -> str:
         """f32[3,4]"""
         return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]"
 
-    str_short = short
+    def str_short(self, short_dtypes: bool = False, mesh_axis_types: bool = False) -> str:
+        """float32[3,4], or f32[3,4] with short_dtypes."""
+        if short_dtypes:
+            return self.short()
+        return f"{self.dtype_name}[{','.join(map(str, self.shape))}]"
 
     def __repr__(self) -> str:
         dims = ",".join(map(str, self.shape))

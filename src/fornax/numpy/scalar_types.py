@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.ir.types import typeof
+from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import array
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import promote
@@ -106,11 +106,24 @@ def _type(x: Any) -> Any:
         python = {bool_: False, int: True, float: True, complex: True}
         weak = isinstance(x, type) and x in (int, float, complex) and python.get(x, False)
         return dtypes.as_dtype(x), weak
-    return typeof(x).dtype, typeof(x).weak_type
+    if is_value(x):
+        return typeof(x).dtype, typeof(x).weak_type
+    if x is None or hasattr(x, "dtype"):  # descriptions of arrays have a dtype and are never weak
+        return dtypes.canonical(dtypes.as_dtype(float if x is None else x.dtype)), False
+    raise TypeError(
+        located(
+            f"Cannot determine dtype of {x!r:.80}",
+            why="it is no array, number, dtype, nor anything with a dtype",
+            attempt="wrap lists in fornax.numpy.array(...)",
+        )
+    )
 
 
 def result_type(*args):
-    """The dtype that the arguments (arrays, numbers, dtypes) promote to."""
+    """The dtype that the arguments (arrays, numbers, dtypes, anything with a dtype) promote to.
+
+    Raises ValueError without arguments, TypeError for what has no dtype.
+    """
     if not args:
         raise ValueError(
             located("at least one array or dtype is required", attempt="result_type(x, y)")
@@ -178,7 +191,7 @@ def isreal(x):
 
 def isscalar(element):
     """Whether `element` is a number or a 0-d array."""
-    return np.isscalar(element) or (hasattr(element, "ndim") and element.ndim == 0)
+    return np.isscalar(element) or (is_value(element) and element.ndim == 0)
 
 
 def iterable(y):

@@ -40,8 +40,8 @@ __all__ = [
 
 
 def shape(a):
-    """The shape of an array or nested sequence."""
-    return typeof(asarray(a)).shape
+    """The shape of an array, of what describes one, or of a nested sequence."""
+    return tuple(a.shape) if hasattr(a, "shape") else typeof(asarray(a)).shape
 
 
 def ndim(a):

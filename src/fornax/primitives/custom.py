@@ -26,7 +26,7 @@ from fornax.primitives.arrange import (
     split,
     spread,
 )
-from fornax.primitives.call import check_operands
+from fornax.primitives.call import check_operands, jit_p
 from fornax.scalars import dtypes
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
@@ -130,6 +130,9 @@ class CustomJVPCall(_CustomCall):
         const_tangents, tangents = split(tangents, num_consts)
         refuse_constants("custom_jvp", name, const_tangents)
         return jvp(primals[num_consts:], tangents)
+
+    def transpose(self, cotangents, *operands, name, call_jaxpr, **_):
+        return jit_p.transpose(cotangents, *operands, name=name, jaxpr=call_jaxpr)
 
     def batch_named(
         self, axis_name, size, operands, dims,

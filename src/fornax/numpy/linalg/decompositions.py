@@ -10,6 +10,7 @@ from fornax.numpy import products, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray
 from fornax.numpy.indexing import take_along_axis
 from fornax.numpy.promotion import check, concrete_form, promote_inexact
+from fornax.primitives.linalg.reflectors import geqrf_p
 from fornax.source import located
 
 __all__ = ["cholesky", "eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
@@ -125,17 +126,21 @@ def eigvals(a):
 def qr(a, mode="reduced"):
     """(Q, R) with Q R = a.
 
-    mode: "reduced" (Q no wider than a), "complete" (Q square) or "r" (only R). ValueError for
-    others.
+    mode: "reduced" (Q no wider than a), "complete" (Q square), "r" (only R) or "raw" (the transpose
+    of the matrix with R and the reflections' vectors below it, and their factors; no derivative).
+    ValueError for others.
     """
     a = matrices("jnp.linalg.qr", a)
-    if mode not in ("reduced", "complete", "full", "r"):
+    if mode not in ("reduced", "complete", "full", "r", "raw"):
         raise ValueError(
             located(
                 f"Unsupported QR decomposition mode '{mode}'",
-                attempt="'reduced', 'complete' or 'r'",
+                attempt="'reduced', 'complete', 'r' or 'raw'",
             )
         )
+    if mode == "raw":
+        factored, taus = geqrf_p.bind(a)
+        return QRResult(shaping.matrix_transpose(factored), taus)
     q, r = lax.qr(a, full_matrices=mode in ("complete", "full"))
     return r if mode == "r" else QRResult(q, r)
 

@@ -1,4 +1,4 @@
-"""Matrices as products of reflections: hessenberg, tridiagonal, householder_product, ormqr.
+"""Matrices as products of reflections: geqrf, hessenberg, tridiagonal, householder_product, ormqr.
 
 Reflection i is I - taus[i] v v^H, with v[:i] = 0, v[i] = 1, and the rest below the diagonal of
 column i of a matrix.
@@ -22,7 +22,7 @@ from fornax.primitives.linalg.stacks import (
 from fornax.scalars import dtypes
 from fornax.source import located
 
-__all__ = ["hessenberg_p", "householder_product_p", "ormqr_p", "tridiagonal_p"]
+__all__ = ["geqrf_p", "hessenberg_p", "householder_product_p", "ormqr_p", "tridiagonal_p"]
 
 
 def lapack(x: Any, real: str, complex: str = "") -> Callable[..., Any]:
@@ -39,6 +39,30 @@ def checked(info: int) -> None:
         raise np.linalg.LinAlgError(
             located(f"LAPACK: {info}", attempt="finite numbers; numpy.isfinite(a).all() tells")
         )
+
+
+class Geqrf(MatrixPrimitive):
+    """(matrix, taus): R on and above the diagonal, the vectors of the reflections below it."""
+
+    def type(self, a):
+        check_ranks(self.name, [a], [2])
+        check_dtypes(self.name, [a])
+        *stack, rows, columns = a.shape
+        return [a.strip_weak_type(), ArrayType((*stack, min(rows, columns)), a.dtype)]
+
+    def reference(self, a):
+        a = np.asarray(a)
+        results = self.type(typeof(a))
+        if not a.size:
+            return [np.zeros(t.shape, t.dtype) for t in results]
+        reduce = lapack(a, "geqrf")
+
+        def one(matrix):
+            reduced, taus, _, info = reduce(matrix)
+            checked(info)
+            return reduced, taus
+
+        return each(one, [a], results)
 
 
 class Hessenberg(MatrixPrimitive):
@@ -186,6 +210,7 @@ class Ormqr(MatrixPrimitive):
         return each(one, [a, taus, c], results)
 
 
+geqrf_p = Geqrf("geqrf")
 hessenberg_p = Hessenberg("hessenberg")
 tridiagonal_p = Tridiagonal("tridiagonal")
 householder_product_p = HouseholderProduct("householder_product")
