@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fornax.compiler import cost, hoist
+from fornax.compiler.counted import counted
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.updates import in_place
 from fornax.errors import InternalError
@@ -81,6 +82,10 @@ class _Canonical:
             parts = _parts(inputs[0].type, params["axes"])
             if parts:
                 return self.split(equation, inputs[0], parts)
+        if primitive.name == "while":
+            scan = counted(equation, inputs)
+            if scan is not None:
+                return self.loop(scan, scan.inputs)
         if primitive.name in ("scan", "while"):
             return self.loop(equation, inputs)
         return self.append(equation, inputs)

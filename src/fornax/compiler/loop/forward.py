@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
     STORAGE,
@@ -27,6 +28,7 @@ from fornax.compiler.loop.ir import (
     While,
     is_float,
 )
+from fornax.compiler.loop.recurrence import recurrent, written_out
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 
 #: elements of a buffer that may become carries
@@ -56,11 +58,13 @@ class Forwarder(Rewriter):
         found = self.known.get((node.data, args[0].data))
         return found if found is not None and found.dtype == node.dtype else None
 
-    def changed(self, buffers: Collection[Buffer]) -> None:
-        """What was read from these buffers is no longer what they hold."""
+    def changed(self, buffers: Collection[Buffer], index: Expr | None = None) -> None:
+        """What was read from these buffers, at `index` if it is given, is no longer what they
+        hold."""
         self.memo.clear()
         for place, value in list(self.known.items()):
-            if place[0] in buffers or reads(value, buffers):
+            here = place[0] in buffers and not apart(index, self.b.index(place[1]))
+            if here or reads(value, buffers, index):
                 del self.known[place]
 
     def statement(self, old: Statement) -> Iterator[Statement]:
@@ -70,6 +74,10 @@ class Forwarder(Rewriter):
                 self.stored(new)
             return
         if isinstance(old, If):
+            condition = self(old.condition)
+            if condition.kind == "const":
+                yield from self.statements(old.body if condition.data else old.orelse)
+                return
             chosen = self.choice(old) if self.is_choice(old) else None
             if chosen is None:
                 yield from self.branch(old)
@@ -87,16 +95,10 @@ class Forwarder(Rewriter):
 
     def stored(self, store: Store) -> None:
         (index,), same = store.index, (store.buffer,)
-        exact = index.kind == "const" and store.mask is None
-        others = {
-            place: value
-            for place, value in self.known.items()
-            if exact and place[0] is store.buffer and place[1] != index.data
-            and not reads(value, same)
-        }  # fmt: skip
-        self.changed(same)
-        self.known.update(others)
-        if exact and store.value.dtype == store.buffer.dtype and not reads(store.value, same):
+        self.changed(same, index)
+        plain = index.kind == "const" and store.mask is None
+        plain = plain and store.value.dtype == store.buffer.dtype
+        if plain and not reads(store.value, same, index):
             self.known[store.buffer, index.data] = store.value
 
     # --- branches ---
@@ -154,9 +156,20 @@ class Forwarder(Rewriter):
         return [Store(k, (self.b.index(i),), value) for (k, i), value in values.items()]
 
 
-def reads(value: Expr, buffers: Collection[Buffer]) -> bool:
-    """Whether a value is computed from what is in these buffers."""
-    return any(n.kind == "load" and n.data in buffers for n in reachable((value,)))
+def reads(value: Expr, buffers: Collection[Buffer], index: Expr | None = None) -> bool:
+    """Whether a value is computed from what is in these buffers, at `index` if it is given."""
+    return any(
+        n.kind == "load" and n.data in buffers and not apart(index, n.args[0])
+        for n in reachable((value,))
+    )
+
+
+def apart(index: Expr | None, other: Expr) -> bool:
+    """Whether two indices are never the same."""
+    if index is None:
+        return False
+    (terms, constant), (others, distance) = affine.linear(index), affine.linear(other)
+    return constant != distance and dict(terms) == dict(others)
 
 
 def candidates(body: Iterable[Statement]) -> dict[Place, str]:
@@ -195,7 +208,7 @@ def loop_in_time(
 
     A While tests what the statements `condition`, which run before every test, leave in memory.
     """
-    body = loop.body
+    body = written_out(b, loop.body)
     tests = list(condition)
     inline = all(isinstance(s, Store) and s.index[0].kind == "const" for s in tests)
     if isinstance(loop, While) and not inline:
@@ -235,7 +248,7 @@ def loop_in_time(
     )
     new: Statement
     if isinstance(loop, For):
-        new = For(loop.axis, made, carried, loop.kind, loop.lanes, loop.reverse)
+        new = recurrent(b, For(loop.axis, made, carried, loop.kind, loop.lanes, loop.reverse))
     else:
         assert test is not None
         new = While(test, carried, made)
