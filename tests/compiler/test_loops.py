@@ -111,11 +111,7 @@ def test_loop(name, target):
         np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-5)
 
 
-#: loops over memory of dtypes that are computed wider than they are stored stay loops of kernels
-STORED_NARROW = {"halves"}
-
-
-@pytest.mark.parametrize("name", sorted(ONE_KERNEL.keys() - STORED_NARROW))
+@pytest.mark.parametrize("name", ONE_KERNEL)
 def test_loop_is_one_kernel(name):
     function, x = ONE_KERNEL[name]
     jaxpr = fornax.jit(function).trace(x).jaxpr

@@ -141,8 +141,6 @@ class Merge:
             base, stride = self.root(slot)
             if dtypes.setdefault(base, dtype) != dtype:
                 raise NotMergeable("memory of two dtypes")
-            if dtype in STORAGE:  # copies of bits and values that are computed wider do not mix
-                raise NotMergeable("memory of a dtype that is only stored")
             if stride:
                 row = self.rows[self.same.get(slot, slot)]
                 size = max(size, row.count * row.stride * 8 // WIDTH[dtype])
@@ -207,6 +205,8 @@ class Merge:
         (target, first), (source, begin) = self.place(to), self.place(origin)
         count = size * 8 // WIDTH[target.dtype]
         dtype = target.dtype
+        if dtype in STORAGE:  # bits, as they are
+            dtype = f"uint{WIDTH[dtype]}"
 
         def one(k: Expr) -> Store:
             value = b.node("load", dtype, source, (b.add(begin, k),))

@@ -191,8 +191,17 @@ class Emitter(Values):
         return finish() if finish else result
 
     def reads(self, store: Store, buffers: set[Buffer]) -> bool:
+        """Whether a store needs what is in some buffers, also if that was read already: a value
+        that is known stands for the loads it was made of. (Lanes are independent of one another:
+        what a loop of them has read stays as it was read.)"""
+        old = [self.readers[buffer] for buffer in buffers if buffer in self.readers]
+        if self.vector is not None:
+            old = []
         nodes = reachable(expressions((store,)), self.known.__contains__)
-        return any(n.kind == "load" and n.data in buffers for n in nodes)
+        return any(
+            (n.kind == "load" and n.data in buffers) or any(n in values for values in old)
+            for n in nodes
+        )
 
     def statement(self, statement: Statement, nonempty: bool = False) -> None:
         if isinstance(statement, For):
