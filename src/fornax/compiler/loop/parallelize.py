@@ -7,11 +7,22 @@ is cut into blocks first; an outer loop of few iterations is merged with the one
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.estimate import UNIT, Estimate, trips
-from fornax.compiler.loop.ir import Alloc, Axis, Expr, For, Kernel, Statement, Store
+from fornax.compiler.loop.ir import (
+    WIDTH,
+    Alloc,
+    Axis,
+    Buffer,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+)
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
 from fornax.compiler.target import Target
 
@@ -19,6 +30,10 @@ from fornax.compiler.target import Target
 GRAIN = 20_000.0
 #: nanoseconds of work in one block of a long vector loop
 BLOCK = 4_000.0
+#: bytes per nanosecond that one thread moves of memory that is not in its caches,
+BANDWIDTH = 25.0
+#: which hold so many bytes
+CACHED = 3 << 19
 #: an outer loop with fewer iterations than this is merged with the next
 FEW = 64
 
@@ -33,7 +48,7 @@ def parallelize(kernel: Kernel, target: Target) -> Kernel:
     if not isinstance(loop.axis.extent, int) or not is_independent(loop):
         return kernel
     estimate = Estimate(kernel.body, target)
-    cost = estimate.loop_cost(loop) * UNIT
+    cost = max(estimate.loop_cost(loop) * UNIT, memory_time(kernel.body))
     if cost < 2 * GRAIN:
         return kernel
     each = cost / max(trips(loop), 1)
@@ -52,6 +67,28 @@ def parallelize(kernel: Kernel, target: Target) -> Kernel:
     body = copy.statements(kernel.body)
     grain = max(1, int(GRAIN / each))
     return Kernel(kernel.name, kernel.buffers, body, body[0].axis.extent, grain)
+
+
+def memory_time(body: tuple[Statement, ...]) -> float:
+    """Nanoseconds that one thread takes to move what statements read and write, if that is more
+    than its own caches hold."""
+    extents = {s.axis: trips(s) for s in walk(body) if isinstance(s, For)}
+    moved: dict[Buffer, int] = {}
+
+    def touch(buffer: Buffer, offset: Expr) -> None:
+        axes = [n.data for n in reachable((offset,)) if n.kind == "axis"]
+        elements = min(buffer.size, prod(extents.get(axis, 1) for axis in axes))
+        size = elements * WIDTH[buffer.dtype] // 8
+        moved[buffer] = max(moved.get(buffer, 0), size)
+
+    for statement in walk(body):
+        if isinstance(statement, Store):
+            touch(statement.buffer, statement.index[0])
+    for node in reachable(expressions(body)):
+        if node.kind == "load":
+            touch(node.data, node.args[0])
+    total = sum(size for buffer, size in moved.items() if buffer.role not in ("local", "scratch"))
+    return total / BANDWIDTH if total > CACHED else 0.0
 
 
 def nested(loop: For) -> For | None:
