@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fornax.compiler.kernels import scatter
+from fornax.compiler.kernels import scatter, scatter_parts
 
 COMBINE = {
     "scatter": lambda old, new: new,
@@ -40,6 +40,8 @@ CASES = {  # operand, indices, updates, dimension numbers
     "points": ((4, 5), (2, 3, 2), (2, 3), numbers((), (0, 1), (0, 1))),
     "batched": ((3, 8), (3, 4, 1), (3, 4), numbers((), (1,), (1,), (0,), (0,))),
     "batched rows": ((6, 3, 5), (4, 3, 1), (4, 3, 5), numbers((2,), (0,), (0,), (1,), (1,))),
+    "many": ((11,), (70, 1), (70,), numbers((), (0,), (0,))),
+    "many points": ((7, 9), (60, 2), (60,), numbers((), (0, 1), (0, 1))),
     "empty": ((5,), (0, 1), (0,), numbers((), (0,), (0,))),
 }
 
@@ -187,3 +189,28 @@ def test_sums_in_copies_leave_negative_zeros(how, monkeypatch):
     (found,) = running.apply("scatter-add", params, arrays, [((2,), "float32")], how)
     assert found.tolist() == [30, 0]
     assert np.signbit(found[1])
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("mode", ["fill_or_drop", "clip"])
+@pytest.mark.parametrize("name", ["scatter", "scatter-add", "scatter-mul", "scatter-max"])
+def test_parts_of_a_large_operand(name, mode, threads, how, monkeypatch):
+    """Every thread makes the updates of its part, in order; some are outside of all of them."""
+    parts_of_few(monkeypatch)
+    check(name, "many", how, mode=mode, threads=threads)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bfloat16", "int64"])
+def test_parts_of_a_matrix(dtype, how, monkeypatch):
+    parts_of_few(monkeypatch)
+    dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    check("scatter", "many points", how, dtype=dtype, threads=2)
+    if dtype == "complex64":
+        check("scatter-mul", "many points", how, dtype=dtype, threads=2)
+
+
+def parts_of_few(monkeypatch):
+    for module in (scatter, scatter_parts):
+        monkeypatch.setattr(module, "BLOCK", 3)
+        monkeypatch.setattr(module, "MANY", 8)
+    monkeypatch.setattr(scatter, "COPIED", 1 << 30)

@@ -4,7 +4,8 @@ The loop over scatter indices is serial, so that windows that meet are combined 
 updates and results are deterministic. What may run in parallel are dimensions in which no two
 updates of different windows can meet: batching dimensions, window dimensions that no index moves,
 and, where the caller promises `unique_indices`, the scatter indices themselves. Where there is no
-such dimension, many updates of few elements are summed in a fixed number of copies of the operand.
+such dimension, many updates of few elements are summed in a fixed number of copies of the operand,
+and many single updates of a large one are made in parts of it (`scatter_parts`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from math import prod
 
 from fornax.compiler.kernels.context import KernelContext, stores
 from fornax.compiler.kernels.product import split
+from fornax.compiler.kernels.scatter_parts import BLOCK, MANY, in_parts
 from fornax.compiler.kernels.update import around, clamp_start
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import (
@@ -98,15 +100,18 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
     if copies_pay(k, where, combiner):
         in_copies(k, where)
         return
-    loops, at = order(k, where)
-    index, inside = target_of(k, where, at)
+    dimension = parts_pay(k, where)
+    if dimension is not None:
+        single = next(u for u, n in enumerate(updates) if n > 1)
 
-    value = new_value(k, combiner, index, at)
-    body: tuple[Statement, ...] = ()
-    plain = combiner is None and k.params.get("update_jaxpr") is None
-    if isinstance(value, Pair) and not plain and combiner not in ("add", "sub"):
-        value, body = held(k, value)  # each part depends on both: read both, then write
-    body += stores(b, k.output_buffer(0), index, value)
+        def update(number: Expr) -> tuple[list[Expr], Expr, tuple[Statement, ...]]:
+            at = [number if u == single else b.index(0) for u in range(len(updates))]
+            return made(k, where, combiner, at)
+
+        in_parts(k, updates[single], dimension, update)
+        return
+    loops, at = order(k, where)
+    _, inside, body = made(k, where, combiner, at)
     body = around(loops.inside, body)
     if not (inside.kind == "const" and inside.data):
         body = (If(inside, body),)
@@ -117,6 +122,33 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
     extent = loops.parallel.extent
     grain = max(1, WORTH_A_THREAD * extent // prod(updates))
     k.emit((For(loops.parallel, body, kind="parallel"),), extent, grain)
+
+
+def made(
+    k: KernelContext, where: Layout, combiner: str | None, at: list[Expr]
+) -> tuple[list[Expr], Expr, tuple[Statement, ...]]:
+    """The operand's index that the update at `at` goes to, whether its window fits, and the
+    statements that make it."""
+    index, inside = target_of(k, where, at)
+    value = new_value(k, combiner, index, at)
+    body: tuple[Statement, ...] = ()
+    plain = combiner is None and k.params.get("update_jaxpr") is None
+    if isinstance(value, Pair) and not plain and combiner not in ("add", "sub"):
+        value, body = held(k, value)  # each part depends on both: read both, then write
+    return index, inside, body + stores(k.b, k.output_buffer(0), index, value)
+
+
+def parts_pay(k: KernelContext, where: Layout) -> int | None:
+    """The dimension whose shares threads own, where nothing is safe in parallel and updates are
+    single elements, many of them, to a large operand."""
+    updates = k.inputs[2].shape
+    long = [u for u, n in enumerate(updates) if n > 1]
+    if k.threads == 1 or len(long) != 1 or long[0] not in where.scatter:
+        return None
+    if min(prod(updates), prod(k.inputs[0].shape)) < MANY or safe_in_parallel(k, where, long[0]):
+        return None
+    shape = k.inputs[0].shape
+    return next((d for d in where.indexed if shape[d] >= k.threads * BLOCK), None)
 
 
 def target_of(k: KernelContext, where: Layout, at: list[Expr]) -> tuple[list[Expr], Expr]:
