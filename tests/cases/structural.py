@@ -14,6 +14,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     shape,
     slice,
     sort,
+    true_positions,
 )
 from fornax.primitives.bit_generator import RandomAlgorithm
 from fornax.primitives.windows import (
@@ -189,6 +190,12 @@ row("sort", [start(0, 2), start(0, 2), ANY], "f", [
 ], special=False)  # fmt: skip
 row("top_k", [DISTINCT], "biuf", [
     Variant([(3, 4)], k=2, axis=1), Variant([(5, 2)], k=5, axis=0), Variant([(3,)], k=0, axis=0),
+], smooth=False, special=False)  # fmt: skip
+
+row("true_positions", [ANY], "b", [
+    Variant([(7,)], wanted=7, index_dtype=np.dtype("int32")),
+    Variant([(5,)], wanted=2, index_dtype=np.dtype("int32")),
+    Variant([(0,)], wanted=3, index_dtype=np.dtype("int32")),
 ], smooth=False, special=False)  # fmt: skip
 
 # --- bits --------------------------------------------------------------------------------------

@@ -145,6 +145,9 @@ def _start_indices(
 def normalized_index(index: Any, size: int, dtype: Any, wrap: bool = True) -> Any:
     """An integer index (any shape) as `dtype`, negative values counted from the end."""
     if not isinstance(index, Tracer):
+        if isinstance(index, np.ndarray) and index.dtype == dtype and index.ndim:
+            if not wrap or not index.size or index.min() >= 0:
+                return index
         wide = wide_index(index)
         if wrap:
             wide = np.where(wide < 0, wide + size, wide)

@@ -14,6 +14,7 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import creation
 from fornax.numpy.promotion import broadcast_shapes
+from fornax.primitives.true_positions import true_positions
 from fornax.record import record
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -160,7 +161,7 @@ def plan_of(shape: Sequence[int], index: Any) -> Plan:
                         "dimensions",
                     )
                 )
-            entries.extend(Points(p.astype(np.int32)) for p in np.nonzero(mask))
+            entries.extend(Points(p.astype(np.int32, copy=False)) for p in true_positions(mask))
             advanced.append(place)
             layout.append("points")
             dimension += mask.ndim

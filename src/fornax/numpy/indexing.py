@@ -227,6 +227,8 @@ def index_dtype(shape: Sequence[int], values: Sequence[Any]) -> np.dtype:
 def index_vectors(columns: Sequence[Any], batch: Sequence[int]) -> Any:
     """Index arrays that broadcast to `batch`, side by side along a new last dimension."""
     if all(isinstance(c, np.ndarray | np.generic) for c in columns):
+        if len(columns) == 1:
+            return np.broadcast_to(columns[0], batch)[..., None]
         return np.stack([np.broadcast_to(c, batch) for c in columns], axis=-1)
     last = []
     for column in columns:

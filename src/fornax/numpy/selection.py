@@ -38,6 +38,7 @@ from fornax.numpy.shaping import (
 from fornax.primitives import iota as _iota
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where
+from fornax.primitives.true_positions import true_positions, true_positions_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -176,10 +177,10 @@ def nonzero(a, *, size=None, fill_value=None):
             "nonzero(x, size=n, fill_value=...), or where(condition, x, y)",
         )  # fmt: skip
     if not isinstance(mask, Tracer) and not isinstance(size, Tracer):
-        places = np.nonzero(mask.numpy_view())
+        places = true_positions(mask.numpy_view())
         count = len(places[0])
         if size is None:
-            return tuple(array(p.astype(index)) for p in places)
+            return tuple(array(p.astype(index, copy=False)) for p in places)
         fills = _fills(fill_value, len(shape))
         results = []
         for place, fill in zip(places, fills, strict=True):
@@ -189,11 +190,8 @@ def nonzero(a, *, size=None, fill_value=None):
         return tuple(results)
     size = static_integer(size, "size")
     flat = reshape(mask, (-1,))
-    n = typeof(flat).shape[0]
-    counts = reductions.cumsum(flat, dtype=index)
     wanted = _iota.iota(index, (size,), 0)
-    found = searchsorted(counts, wanted, side="right") if n else full((size,), 0, index)
-    total = counts[-1] if n else scalar(0, index)
+    found, total = true_positions_p.bind(flat, wanted=size, index_dtype=index)
     present = ufuncs.less(wanted, total)
     results = []
     step = 1

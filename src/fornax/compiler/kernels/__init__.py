@@ -23,6 +23,7 @@ KERNELS = Table(
         },
         "sort": ("sort",),
         "top_k": ("top_k",),
+        "true_positions": ("true_positions",),
         "update": ("dynamic_update_slice",),
     },
 )  # fmt: skip
