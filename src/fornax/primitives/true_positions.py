@@ -9,6 +9,7 @@ from fornax.ir.trace import running
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.one_by_one import one_by_one
 from fornax.scalars import dtypes
+from fornax.source import located
 
 
 class TruePositions(Primitive):
@@ -19,11 +20,25 @@ class TruePositions(Primitive):
 
     def type(self, mask, *, wanted, index_dtype):
         if mask.ndim != 1 or mask.dtype != dtypes.bool_:
-            raise TypeError(f"true_positions takes a mask of one dimension, got {mask.short()}")
+            raise TypeError(
+                located(
+                    f"true_positions takes a mask of one dimension, got {mask.short()}",
+                    attempt="numpy.nonzero(mask, size=...), which takes any",
+                )
+            )
         if not dtypes.is_integer(index_dtype):
-            raise TypeError(f"index_dtype must be an integer type, but got {index_dtype}")
+            raise TypeError(
+                located(
+                    f"index_dtype must be an integer type, but got {index_dtype}", attempt="'int32'"
+                )
+            )
         if wanted < 0:
-            raise ValueError(f"the number of positions must be nonnegative, got {wanted}")
+            raise ValueError(
+                located(
+                    f"the number of positions must be nonnegative, got {wanted}",
+                    attempt="the mask's length",
+                )
+            )
         return [ArrayType((wanted,), index_dtype), ArrayType((), index_dtype)]
 
     def reference(self, mask, *, wanted, index_dtype):
