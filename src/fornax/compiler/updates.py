@@ -7,6 +7,9 @@ the old array where its condition is false. Both are scatters that change a few 
     x + scatter-add(0, i, u)        ->  scatter-add(x, i, u)
     x + dynamic_update_slice(0, u)  ->  scatter-add(x, starts, u)
     select(p, x, scatter(x, i, u))  ->  scatter(x, select(p, nowhere, i), u)
+
+The other way round, an update that is large and at a known place, of an array that lives on, is no
+update in place: what reads it element by element selects between both instead.
 """
 
 from __future__ import annotations
@@ -44,6 +47,14 @@ class _Updates:
         for atom in (*(a for e in equations for a in e.inputs), *outputs):
             if isinstance(atom, Var):
                 self.uses[atom] = self.uses.get(atom, 0) + 1
+        self.readers: dict[Var, list[Equation | None]] = {}
+        for reader in equations:
+            for atom in reader.inputs:
+                if isinstance(atom, Var):
+                    self.readers.setdefault(atom, []).append(reader)
+        for atom in outputs:
+            if isinstance(atom, Var):
+                self.readers.setdefault(atom, []).append(None)
         self.equations: list[Equation] = []
         for equation in equations:
             name = equation.primitive.name
@@ -52,6 +63,8 @@ class _Updates:
                 new = self.added(equation)
             elif name == "select_n" and len(equation.inputs) == 3:
                 new = self.kept(equation)
+            elif name == "dynamic_update_slice":
+                new = self.selected(equation)
             self.append(new or equation)
 
     def append(self, equation: Equation) -> None:
@@ -118,6 +131,37 @@ class _Updates:
             },
             equation.outputs, equation.source,
         )  # fmt: skip
+
+    # --- updates of arrays that live on ---
+    def selected(self, equation: Equation) -> Equation | None:
+        """A large update at a known place as a selection, where it is read element by element."""
+        x, change, *starts = equation.inputs
+        if not isinstance(x, Var) or not all(isinstance(s, Literal) for s in starts):
+            return None
+        if change.type.size * SHARE <= x.type.size or x.type.dtype.kind not in "fiub":
+            return None
+        readers = self.readers.get(equation.outputs[0], [])
+        if not readers or not all(r is not None and r.primitive.pointwise for r in readers):
+            return None
+        if len(self.readers[x]) < 2:  # it ends here: its memory is changed
+            return None
+        config = []
+        for start, size, extent in zip(starts, change.type.shape, x.type.shape, strict=True):
+            low = min(max(int(start.value), 0), extent - size)
+            config.append((low, extent - size - low, 0))
+        true, false, zero = (
+            Literal(np.asarray(value, dtype)[()], ArrayType((), dtype))
+            for value, dtype in ((True, dtypes.bool_), (False, dtypes.bool_), (0, x.type.dtype))
+        )
+        flags = ArrayType(change.type.shape, dtypes.bool_)
+        spread = {"shape": flags.shape, "broadcast_dimensions": ()}
+        inside = self.make("broadcast_in_dim", [true], flags, **spread)
+        where = ArrayType(x.type.shape, dtypes.bool_)
+        around = {"padding_config": tuple(config)}
+        which = self.make("pad", [inside, false], where, **around)
+        new = self.make("pad", [change, zero], x.type, **around)
+        select = primitive_named("select_n")
+        return Equation(select, (which, x, new), {}, equation.outputs, equation.source)
 
     # --- selections ---
     def kept(self, equation: Equation) -> Equation | None:

@@ -162,6 +162,7 @@ class AddAny(Primitive):
     """Addition of cotangents: like add, for any type that has tangents."""
 
     linear = True
+    pointwise = True
 
     def type(self, x, y):
         return [x]

@@ -1,0 +1,79 @@
+"""Large updates of arrays that live on are selections in what reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as fnp
+from fornax import lax, settings
+from fornax.compiler.canonical import canonicalize
+from fornax.runtime.compile import executable
+
+x = np.arange(48, dtype=np.float32).reshape(6, 8) - 20
+
+
+def interior(x):
+    return x.at[1:-1, 1:-1].set(0.0) * 2 + x
+
+
+def beyond(x):
+    """Starts are moved so that the update fits."""
+    return lax.dynamic_update_slice(x, x[:4, :7] + 1, (5, -3)) - x
+
+
+def flags(x):
+    flag = x > 0
+    return flag.at[:, 2:].set(x[:, 2:] < 5) ^ flag
+
+
+def integers(x):
+    number = x.astype(fnp.int32)
+    return number.at[2:].set(number[:4] * 3) + number
+
+
+def rows(x):
+    """Small: most of the array is copied, nothing selected."""
+    return x.at[1].set(0.0) * 2 + x
+
+
+def result(x):
+    """What leaves the program is memory."""
+    return x.at[1:].set(1.0), x * 2
+
+
+def only(x):
+    """The array ends here, so its memory is changed."""
+    y = fnp.sort(x, 1)
+    return y.at[1:].set(1.0) * 2
+
+
+PROGRAMS = {
+    interior: True, beyond: True, flags: True, integers: True, rows: False, result: False,
+    only: False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("target", ["native", "sse2"])
+def test_update(program, target):
+    jaxpr = fornax.jit(program).trace(x).jaxpr
+    names = [e.primitive.name for e in canonicalize(jaxpr).equations]
+    assert ("dynamic_update_slice" not in names) == PROGRAMS[program], names
+    with fornax.disable_jit():
+        expected = fornax.tree_util.tree_leaves(program(fnp.asarray(x)))
+    with settings.override(target=target):
+        results = executable(jaxpr).call([x])
+    for got, wanted in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+def test_gradient_of_an_update_in_a_loop():
+    def program(x):
+        step = lambda _, s: s.at[1:-1, 1:-1].set(s[:-2, 1:-1] * 0.5 + x[1:-1, 1:-1])  # noqa: E731
+        return (lax.fori_loop(0, 3, step, x) ** 2).sum()
+
+    with fornax.disable_jit():
+        wanted = fornax.grad(program)(fnp.asarray(x))
+    np.testing.assert_allclose(fornax.jit(fornax.grad(program))(x), wanted, rtol=1e-5)
