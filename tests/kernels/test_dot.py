@@ -168,6 +168,26 @@ def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, mon
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=threads)
 
 
+@pytest.mark.parametrize("packed_alone", [16, gemm.PACKED_ALONE])
+@pytest.mark.parametrize(
+    "left,right,numbers",
+    [
+        ((3, 21, 10, 16), (3, 35, 10, 16), (((0, 2, 3), (0, 2, 3)), ((), ()))),
+        ((3, 10, 16, 21), (10, 3, 35, 16), (((0, 1, 2), (1, 0, 3)), ((), ()))),
+        ((3, 21, 7, 11), (7, 3, 11, 35), (((0, 2, 3), (1, 0, 2)), ((), ()))),
+    ],
+    ids=str,
+)
+def test_depth_of_several_dimensions(
+    left, right, numbers, packed_alone, how, eager_threads, monkeypatch
+):
+    """Blocks of the depth within runs of memory, or across them where none divides it."""
+    monkeypatch.setattr(gemm, "PACKED_ALONE", packed_alone)
+    only_sample(how, packed_alone == 16 and left[1] == 10)
+    target = replace(targets.find(), **SMALL_CACHES)
+    check(left, right, numbers, how, target=target, threads=2)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     "size", [(7, 1100, 37), (16, 1030, 19), (9, 75, 300), (90, 5, 600)], ids=str

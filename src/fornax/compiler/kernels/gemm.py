@@ -140,7 +140,11 @@ class Gemm:
         even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
         if (left or right) and not even:
             left = right = False
-        if even and (left or right or even[0] <= blocks * 5 // 4):
+        # blocks that do not reach from one run of memory into the next
+        runs = [n for n in even if self._run(p.depth // n) % (p.depth // n) == 0]
+        if runs and sum(n > 1 for n in p.depth_extents) > 1:
+            blocks = runs[0]
+        elif even and (left or right or even[0] <= blocks * 5 // 4):
             blocks = even[0]
         self.blocks, self.block = blocks, -(-p.depth // blocks)
         self.left_in_place, self.right_in_place = left, right
@@ -155,6 +159,15 @@ class Gemm:
         if blocks > 1:
             waiting = self.wide * tile.rows * tile.columns * sums.bytes
             self.tall = balanced(rows, max(1, room * 3 // 2 // waiting))
+
+    def _run(self, least: int) -> int:
+        """Steps of the depth, at least so many, that belong to its last dimensions alone."""
+        run = 1
+        for extent in reversed(self.p.depth_extents):
+            run *= extent
+            if run >= least:
+                break
+        return run
 
     def _choose_sources(self) -> None:
         p, sums = self.p, self.sums

@@ -70,13 +70,19 @@ class Cut:
         return b.min(base, b.index(self.free - self.width))
 
     def element(
-        self, batch: Index, base: Expr, offset: Expr, depth: Expr, mask: Expr | None = None
+        self, batch: Index, base: Expr, offset: Expr, depth: Index, mask: Expr | None = None
     ) -> Parts:
         """The element at free index base + offset and `depth`, widened."""
         b = self.b
         free = split_near(b, base, offset, self.width, self.free_extents)
-        value = self.side.value(batch, free, split(b, depth, self.depth_extents), mask)
+        value = self.side.value(batch, free, depth, mask)
         return self.sums.widen(b, value)
+
+    def depth_index(self, block: Expr, step: Expr) -> Index:
+        """The index of `step` in `block`, one expression per dimension of the depth."""
+        b = self.b
+        base = b.mul(block, b.index(self.depth))
+        return split_near(b, base, step, self.depth, self.depth_extents)
 
     def flat_depth(self, block: Expr, step: Expr) -> Expr:
         """The position in the whole depth of `step` in `block`."""
@@ -116,7 +122,7 @@ class InPlace:
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
         index = split(b, at.batch, cut.batch_extents)
-        depth = cut.flat_depth(at.block, step)
+        depth = cut.depth_index(at.block, step)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
         return cut.element(index, cut.first(at.tile), offset, depth, mask)
 
@@ -215,7 +221,7 @@ class Panels:
             values = cut.sums.zero(b)
         else:
             index = split(b, at.batch, cut.batch_extents)
-            values = cut.element(index, base, offset, cut.flat_depth(block, step), mask)
+            values = cut.element(index, base, offset, cut.depth_index(block, step), mask)
         where = (*self._place(at, block), step)
         return tuple(
             Store(self.buffer, (*where, b.index(part), offset), value)
@@ -264,10 +270,11 @@ class Lines:
         here = b.min(row, b.index(cut.free - 1)) if cut.sticks_out else row
         index = split(b, at.batch, cut.batch_extents)
         where = self._line(at, b.axis(line))
-        depth, mask = b.axis(step), None
+        depth, mask = split(b, b.axis(step), cut.depth_extents), None
         if at.block is not None:
-            depth = cut.flat_depth(at.block, depth)
-            mask = b.lt(depth, b.index(cut.total)) if cut.uneven else None
+            depth = cut.depth_index(at.block, b.axis(step))
+            inside = b.lt(cut.flat_depth(at.block, b.axis(step)), b.index(cut.total))
+            mask = inside if cut.uneven else None
         (value,) = cut.element(index, here, b.index(0), depth, mask)
         copy = Store(self.buffer, (*where, b.axis(step)), value)
         body: tuple[Statement, ...] = (For(step, (copy,), kind="vector", lanes=self.lanes),)

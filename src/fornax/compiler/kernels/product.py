@@ -31,12 +31,16 @@ def split(b: Builder, flat: Expr, extents: tuple[int, ...]) -> Index:
 def split_near(b: Builder, base: Expr, offset: Expr, width: int, extents: tuple[int, ...]) -> Index:
     """`split` of base + offset, where base is a multiple of `width` and 0 <= offset < width.
 
-    The offset moves only the last dimension where `width` divides it, which keeps neighbouring
-    lanes neighbours in memory.
+    The offset moves only the last dimensions, those whose product `width` divides, which keeps
+    neighbouring lanes neighbours in memory.
     """
-    if extents and extents[-1] % width == 0:
-        *outer, last = split(b, base, extents)
-        return (*outer, b.add(last, offset))
+    inner = 1
+    for n in reversed(range(1, len(extents))):
+        inner *= extents[n]
+        if inner % width == 0:
+            outer = split(b, b.idiv(base, b.index(inner)), extents[:n])
+            near = b.add(b.imod(base, b.index(inner)), offset)
+            return (*outer, *split(b, near, extents[n:]))
     return split(b, b.add(base, offset), extents)
 
 
