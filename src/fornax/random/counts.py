@@ -10,7 +10,6 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.ir.requested import requested
-from fornax.ir.source import located
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.lax.broadcasting import full
@@ -30,6 +29,7 @@ from fornax.random.sampler import (
 )
 from fornax.random.uniform_family import _unit
 from fornax.scalars import dtypes
+from fornax.source import located
 
 __all__ = ["binomial", "geometric", "multinomial", "poisson"]
 
