@@ -27,8 +27,9 @@ MODULES = (
     "random", "tree", "tree_util", "dtypes", "flatten_util", "ops", "errors", "stages", "typing",
     "monitoring", "custom_batching", "custom_derivatives", "ad_checkpoint", "debug", "ref", "core",
     "sharding",
-    "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal", "experimental",
-    "experimental.checkify", "dlpack", "export", "ffi", "image", "profiler", "distributed",
+    "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal",
+    "scipy.sparse.linalg", "experimental", "experimental.checkify", "dlpack", "export", "ffi",
+    "image", "profiler", "distributed",
 )  # fmt: skip
 
 #: (pattern of module.name, why it is absent), the first that matches

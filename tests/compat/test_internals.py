@@ -10,7 +10,14 @@ import pytest
 
 import fornax
 from fornax import numpy as fnp
-from fornax.compat import places, programs, traceback_filter, wrapped_functions
+from fornax.compat import (
+    core_names,
+    places,
+    programs,
+    traceback_filter,
+    value_types,
+    wrapped_functions,
+)
 from fornax.compat.partial_evaluation import (
     PartialVal,
     trace_to_jaxpr_dynamic,
@@ -26,6 +33,22 @@ def test_every_place_is_a_module(name):
     module = importlib.import_module(places.MODULES[name])
     for public in getattr(module, "__all__", ()):
         assert getattr(module, public) is not None or public == "not_mapped"
+
+
+def test_libraries_can_declare_classes_of_values():
+    class Wrapped:
+        def __init__(self, inside):
+            self.inside = inside
+
+    table = core_names.pytype_aval_mappings
+    assert np.ndarray in table and Wrapped not in table and core_names.Tracer is fornax.core.Tracer
+    with pytest.raises(TypeError):
+        fornax.typeof(Wrapped(fnp.ones(3)))
+    table[Wrapped] = lambda x: fornax.typeof(x.inside)
+    assert fornax.typeof(Wrapped(fnp.ones(3))) == VECTOR and Wrapped in set(table)
+    del table[Wrapped]
+    assert Wrapped not in table and len(table) == len(list(table))
+    assert value_types.canonicalize_dtype_handlers[np.ndarray](np.ones(3)).shape == (3,)
 
 
 def test_partial_evaluation_computes_what_is_known():

@@ -560,6 +560,63 @@ DISTRIBUTIONS = [
         "poisson.logpmf(2, x)", "multivariate_normal.logpdf(x, x[::-1], jnp.eye(2))")),
 ]  # fmt: skip
 
+_I = "jax.scipy.sparse.linalg"
+_P, _Q = "T[0] @ T[0].T + np.eye(4, dtype=np.float32)", "S + 9 * np.eye(4, dtype=np.float32)"
+ITERATED = [
+    *(
+        f"{_I}.{name}({a}, L[0])"
+        for name, a in (
+            ("cg", _P),
+            ("bicgstab", _Q),
+            ("gmres", _Q),
+            ("bicgstab", _P),
+            ("gmres", _P),
+            ("cg", "L"),
+            ("gmres", "L"),
+            ("bicgstab", "V"),
+            ("cg", f"lambda x: ({_P}) @ x"),
+        )
+    ),
+    *(
+        f"{_I}.gmres({_Q}, L[0], {more})"
+        for more in (
+            "restart=2",
+            "L[1]",
+            "tol=1e-3",
+            "solve_method='incremental'",
+            "solve_method='other'",
+            f"M=jnp.linalg.inv({_Q})",
+            "[L[0]]",
+        )
+    ),
+    *(
+        f"{_I}.cg({_P}, L[0], {more})"
+        for more in (
+            "maxiter=0",
+            "maxiter=1",
+            "maxiter=2",
+            "L[1], maxiter=1",
+            "atol=100.0",
+            "x0=L[1]",
+            f"M=jnp.diag(1 / jnp.diag({_P}))",
+            "L[0, :2]",
+        )
+    ),
+    f"{_I}.bicgstab({_Q}, L[0], maxiter=1)",
+    f"{_I}.bicgstab(C + 9 * np.eye(4), C[0])",
+    f"{_I}.gmres(C + 9 * np.eye(4), C[0])",
+    f"{_I}.cg(lambda t: dict(a=2 * t['a'], b=t['b'] + t['a'].sum() * 0), dict(a=V, b=W))",
+    f"grad(lambda b: {_I}.cg({_P}, b)[0].sum())(L[0])",
+    *(
+        f"grad(lambda a: {_I}.{name}(lambda x: (a + 9 * np.eye(4, dtype=np.float32)) @ x, "
+        "L[0])[0].sum())(S)"
+        for name in ("gmres", "bicgstab")
+    ),
+    f"vmap(lambda b: {_I}.cg({_P}, b)[0])(L)",
+    f"vmap(lambda b: {_I}.gmres({_Q}, b)[0])(L)",
+    f"jax.jvp(lambda b: {_I}.bicgstab({_Q}, b)[0], (L[0],), (L[1],))",
+]
+
 #: what libraries ask of values that only describe arrays, and of functions with rules of their own
 _S = "jax.ShapeDtypeStruct((3, 2), np.float16)"
 DESCRIBED = [
@@ -607,6 +664,7 @@ SUBJECTS = {
     "examples": EXAMPLES,
     "distributions": DISTRIBUTIONS,
     "described": DESCRIBED,
+    "iterated": ITERATED,
 }
 
 

@@ -59,9 +59,13 @@ class CustomVJPPrimal:
 
 
 def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
-    """The zero tangent of a value, as a `SymbolicZero` if asked for."""
-    zero = Zero(typeof(val).tangent())
-    return SymbolicZero(zero.type) if symbolic_zeros else instantiate(zero)
+    """The zero tangents of a tree of values, as `SymbolicZero`s if asked for."""
+
+    def zero_of(x: Any) -> Any:
+        zero = Zero(typeof(x).tangent())
+        return SymbolicZero(zero.type) if symbolic_zeros else instantiate(zero)
+
+    return pytree.tree_map(zero_of, val)
 
 
 def visible(tangent: Any, symbolic: bool) -> Any:

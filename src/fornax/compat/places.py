@@ -25,6 +25,7 @@ MODULES: dict[str, str] = {
     "jax._src.typing": "fornax.typing",
     "jax._src.xla_bridge": "fornax.compat.backends",
     "jax.api_util": "fornax.compat.wrapped_functions",
+    "jax.core": "fornax.compat.core_names",
     "jax.extend": "fornax.compat.extend",
     "jax.extend.backend": "fornax.compat.backends",
     "jax.extend.core": "fornax.compat.programs",
@@ -36,6 +37,7 @@ MODULES: dict[str, str] = {
     "jax.interpreters.batching": "fornax.compat.mapping",
     "jax.interpreters.mlir": "fornax.compat.lowering",
     "jax.interpreters.partial_eval": "fornax.compat.partial_evaluation",
+    "jax.interpreters.xla": "fornax.compat.value_types",
     "jax.version": "fornax.compat.version",
     "jaxlib.version": "fornax.compat.version",
 }

@@ -129,12 +129,13 @@ def is_one(n: int) -> bool:
     return n == 1
 
 
-_typeof: dict[type, Callable[[Any], ArrayType]] = {}
+#: class -> the function that gives the type of its instances
+rules: dict[type, Callable[[Any], ArrayType]] = {}
 
 
 def register_value(kind: type, typeof_value: Callable[[Any], ArrayType]) -> None:
     """Declare that instances of `kind` are values of programs."""
-    _typeof[kind] = typeof_value
+    rules[kind] = typeof_value
 
 
 def typeof(x: Any) -> ArrayType:
@@ -142,7 +143,7 @@ def typeof(x: Any) -> ArrayType:
 
     Raises TypeError for anything else.
     """
-    rule = _typeof.get(type(x))
+    rule = rules.get(type(x))
     if rule is None:
         rule = _find_rule(x)
     return rule(x)
@@ -159,8 +160,8 @@ def is_value(x: Any) -> bool:
 
 def _find_rule(x: Any) -> Callable[[Any], ArrayType]:
     for kind in type(x).__mro__:
-        if kind in _typeof:
-            rule = _typeof[type(x)] = _typeof[kind]
+        if kind in rules:
+            rule = rules[type(x)] = rules[kind]
             return rule
     raise TypeError(
         message(

@@ -3,5 +3,5 @@
 from fornax import lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
-    __name__, {}, modules=("linalg", "special", "stats"), before="fornax.numpy.methods"
+    __name__, {}, modules=("linalg", "sparse", "special", "stats"), before="fornax.numpy.methods"
 )
