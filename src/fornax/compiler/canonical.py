@@ -15,6 +15,7 @@ import numpy as np
 from fornax.compiler import cost, hoist
 from fornax.compiler.counted import counted
 from fornax.compiler.kernels import KERNELS
+from fornax.compiler.turns import without_detours
 from fornax.compiler.updates import in_place
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
@@ -295,7 +296,8 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         work = _Canonical()
         env: dict[Var, Atom] = {v: v for v in jaxpr.inputs}
         outputs = work.run(jaxpr, env)
-        equations = in_place(without_turns(work.equations, outputs), outputs)
+        equations = without_turns(work.equations, outputs)
+        equations = in_place(without_detours(equations, outputs), outputs)
         found = dead_code(
             Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
         )

@@ -9,6 +9,7 @@ unrolled loops are left as they are.
 from __future__ import annotations
 
 from fornax.compiler.loop import affine
+from fornax.compiler.loop.columns import along_rows
 from fornax.compiler.loop.estimate import Estimate, trips
 from fornax.compiler.loop.ir import (
     COMBINERS,
@@ -58,7 +59,7 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
     lanes = {loop: lanes_of(estimate, loop) for loop in chosen}
     body = marked(kernel.body, lanes)
     kernel = Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
-    return block_sums(kernel)
+    return along_rows(block_sums(kernel), target)
 
 
 def is_marked(body: tuple[Statement, ...]) -> bool:

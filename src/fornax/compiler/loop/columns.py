@@ -1,0 +1,172 @@
+"""Reductions of columns that walk along rows.
+
+With its lanes along a row and its results in registers, a reduction over rows reads a few cache
+lines of a row, then of the next, a whole row further on: no processor foresees that. Where the
+registers hold the results of few lanes only (there is much to compute, or what is carried is wide),
+the results of a longer piece of a row lie in local memory instead:
+
+    vector j: for i: c <- max(c, x[i, j])      becomes
+    for piece of j:  for i:  vector j in the piece:  c[j] = max(c[j], x[i, j])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import (
+    WIDTH,
+    Alloc,
+    Axis,
+    Buffer,
+    Carry,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+)
+from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.target import Target
+
+#: bytes of a row that are read before going on to the next: half a page
+PIECE = 2048
+#: rows at least so many bytes apart, and at least so many of them
+FAR = 2048
+MANY = 64
+#: arrays of so many times the second cache
+LARGE = 4
+#: loops whose lanes read so many bytes of a row at once are left alone
+ENOUGH = 512
+
+
+def along_rows(kernel: Kernel, target: Target) -> Kernel:
+    """The kernel, with marked vector loops, whose reductions of columns walk along rows."""
+    found = [
+        s for s in walk(kernel.body)
+        if isinstance(s, For) and s.kind == "vector" and walks_down(s, target)
+    ]  # fmt: skip
+    return Along(found).kernel(kernel) if found else kernel
+
+
+def walks_down(loop: For, target: Target) -> bool:
+    """Whether a vector loop holds reductions that jump from row to row of a large array."""
+    if loop.carries or loop.reverse or not isinstance(loop.axis.extent, int):
+        return False
+    rows = 0
+    written = set()
+    for statement in loop.body:
+        if isinstance(statement, For):
+            plain = statement.kind == "serial" and not statement.reverse
+            if not plain or not isinstance(statement.axis.extent, int):
+                return False
+            if not all(isinstance(s, Store) for s in statement.body):
+                return False
+            if any(c.combiner in (None, "cmul") for c in statement.carries):
+                return False
+            rows = max(rows, statement.axis.extent if statement.carries else 0)
+            written |= {s.buffer for s in statement.body}
+        elif isinstance(statement, Store):
+            written.add(statement.buffer)
+        else:
+            return False
+    if rows < MANY:
+        return False
+    loops = [s.axis for s in loop.body if isinstance(s, For)]
+    far = False
+    for node in reachable(expressions(loop.body)):
+        if node.kind != "load":
+            continue
+        if node.data in written or node.masked:
+            return False
+        steps = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+        size = WIDTH[node.data.dtype] // 8
+        if steps.get(loop.axis, 0) not in (0, 1):
+            return False
+        jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
+        if steps.get(loop.axis) == 1 and jump:
+            if jump < FAR or loop.lanes * size >= ENOUGH:
+                return False
+            far |= loop.axis.extent * size * rows >= LARGE * target.l2
+    return far
+
+
+class Along(Rewriter):
+    """Rebuilds the loops in `found`."""
+
+    def __init__(self, found: list[For]):
+        super().__init__(Builder())
+        self.found = found
+        self.count = 0
+
+    def statement(self, old: Statement) -> Iterator[Statement]:
+        if not isinstance(old, For) or old not in self.found:
+            if isinstance(old, For):
+                self.b.axis(old.axis)
+            yield from super().statement(old)
+            return
+        b, extent = self.b, old.axis.extent
+        widest = max(
+            WIDTH[n.data.dtype] for n in reachable(expressions(old.body)) if n.kind == "load"
+        )
+        size = old.lanes
+        while size * 2 <= extent and size * 2 * widest <= PIECE * 8:
+            size *= 2
+        pieces = Axis(-(-extent // size), old.axis.name + "_piece")
+        first = b.mul(b.axis(pieces) if pieces.extent > 1 else b.index(0), b.index(size))
+        left = b.min(b.sub(b.index(extent), first), b.index(size))
+        self.piece = (old, size, first, left.data if left.kind == "const" else left)
+        self.places: dict[Carry, Buffer] = {}
+        self.outside = self.memo
+        body: list[Statement] = []
+        for statement in old.body:
+            if isinstance(statement, For):
+                body += self.down(statement)
+            else:
+                body.append(self.across(lambda _, store=statement: self.statements((store,))))
+        self.memo = self.outside
+        if pieces.extent == 1:
+            yield from body
+        else:
+            yield For(pieces, tuple(body))
+
+    def across(self, make: Callable[[Expr], tuple[Statement, ...]]) -> For:
+        """A loop over the columns of the piece, with an axis of its own and what depends on it."""
+        b, (old, size, first, left) = self.b, self.piece
+        columns = Axis(size if old.axis.extent % size == 0 else left, old.axis.name)
+        column = b.axis(columns)
+        self.memo = dict(self.outside)
+        self.bound["axis", old.axis] = b.add(first, column)
+        for carry, local in self.places.items():
+            value = b.node("load", carry.dtype, local, (column,))
+            self.bound["carry", carry] = self.bound["final", carry] = value
+        return For(columns, make(column), kind="vector", lanes=old.lanes)
+
+    def down(self, loop: For) -> list[Statement]:
+        """A loop over rows around one over columns; what it carries lies in local memory."""
+        b, size = self.b, self.piece[1]
+        mine = {}
+        for carried in loop.carries:
+            self.count += 1
+            dtype = carried.carry.dtype
+            mine[carried.carry] = Buffer(f"column{self.count}", dtype, (size,), (1,), "local")
+        made: list[Statement] = [Alloc(local) for local in mine.values()]
+        if mine:
+            made.append(
+                self.across(
+                    lambda column: tuple(
+                        Store(mine[c.carry], (column,), self(c.start)) for c in loop.carries
+                    )
+                )
+            )
+        self.places |= mine
+        b.axis(loop.axis)
+        # the place of an extreme is stored before the extreme that decides about it
+        row = self.across(
+            lambda column: (
+                *self.statements(loop.body),
+                *(Store(mine[c.carry], (column,), self(c.next)) for c in reversed(loop.carries)),
+            )
+        )
+        return [*made, For(loop.axis, (row,))]

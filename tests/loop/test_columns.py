@@ -1,0 +1,95 @@
+"""Reductions of columns walk along rows where that pays, and give the same."""
+
+from __future__ import annotations
+
+import pytest
+from agreement import agree, target
+from random_kernels import Made, buffer, data
+
+from fornax.backends.llvm.target import find
+from fornax.compiler.loop import columns, vectorize
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Alloc, Axis, Kernel
+from fornax.compiler.loop.meaning import numpy_dtype
+from fornax.compiler.loop.rewrite import walk
+from fornax.compiler.loop.schedule import nest
+from fornax.compiler.loop.simplify import simplify
+
+
+def deviations(rows: int, count: int, dtype: str = "float32") -> Made:
+    """The largest of each column, the sum of squared distances from it, and those themselves."""
+    b = Builder()
+    x, y = buffer("x", dtype, (rows, count)), buffer("y", dtype, (count,), "out")
+    z = buffer("z", dtype, (count,), "out")
+    j, i, k = Axis(count), Axis(rows), Axis(rows)
+    column = b.axis(j)
+    largest = b.reduce("max", [i], b.load(x, (b.axis(i), column)))
+    apart = b.sub(b.load(x, (b.axis(k), column)), largest)
+    total = b.reduce("add", [k], b.mul(apart, apart))
+    stores = [(y, (column,), largest), (z, (column,), total)]
+    return made(Kernel("deviations", (x, y, z), nest(b, [j], stores)))
+
+
+def extremes(rows: int, count: int, dtype: str = "float32") -> Made:
+    """Where the largest and the smallest of each column are."""
+    b = Builder()
+    x = buffer("x", dtype, (rows, count))
+    outs = [buffer(name, "int64", (count,), "out") for name in ("high", "low")]
+    j, i = Axis(count), Axis(rows)
+    value = b.load(x, (b.axis(i), b.axis(j)))
+    stores = [
+        (out, (b.axis(j),), b.reduce_component(combiner, [i], 1, value, b.axis(i)))
+        for out, combiner in zip(outs, ("argmax", "argmin"), strict=True)
+    ]
+    return made(Kernel("extremes", (x, *outs), nest(b, [j], stores)))
+
+
+def made(kernel: Kernel) -> Made:
+    arrays = [
+        data(k.dtype, k.shape, seed, whole=True).astype(numpy_dtype(k.dtype))
+        for seed, k in enumerate(kernel.buffers)
+    ]
+    outputs = [k for k, b in enumerate(kernel.buffers) if b.role == "out"]
+    return Made(kernel, arrays, outputs)
+
+
+CASES = {
+    "deviations": lambda: deviations(40, 256),
+    "deviations, odd sizes": lambda: deviations(33, 203),
+    "deviations of float64": lambda: deviations(20, 131, "float64"),
+    "deviations of int16": lambda: deviations(20, 300, "int16"),
+    "extremes": lambda: extremes(40, 256),
+    "extremes, odd sizes": lambda: extremes(21, 199),
+    "extremes of float64": lambda: extremes(21, 100, "float64"),
+}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Small arrays are walked along, too, in several pieces."""
+    monkeypatch.setattr(columns, "PIECE", 256)
+    monkeypatch.setattr(columns, "FAR", 1)
+    monkeypatch.setattr(columns, "MANY", 2)
+    monkeypatch.setattr(columns, "LARGE", 0)
+    monkeypatch.setattr(columns, "ENOUGH", 512)
+
+
+def pieces(kernel: Kernel) -> int:
+    ready = vectorize.vectorize(simplify(kernel), find("avx512"))
+    return sum(isinstance(s, Alloc) for s in walk(ready.body))
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])
+@pytest.mark.parametrize("case", CASES)
+def test_values(name, case, always):
+    agree(CASES[case](), target(name))
+
+
+def test_results_lie_in_local_memory_where_registers_hold_few():
+    assert pieces(extremes(4096, 4096).kernel) == 4
+    assert pieces(extremes(4096, 64).kernel) == 0  # neighbouring rows are near
+    b = Builder()
+    x, y = buffer("x", "float32", (4096, 4096)), buffer("y", "float32", (4096,), "out")
+    j, i = Axis(4096), Axis(4096)
+    total = b.reduce("add", [i], b.load(x, (b.axis(i), b.axis(j))))
+    assert pieces(Kernel("sums", (x, y), nest(b, [j], [(y, (b.axis(j),), total)]))) == 0
