@@ -71,7 +71,7 @@ def always(monkeypatch):
     monkeypatch.setattr(columns, "FAR", 1)
     monkeypatch.setattr(columns, "MANY", 2)
     monkeypatch.setattr(columns, "LARGE", 0)
-    monkeypatch.setattr(columns, "ENOUGH", 512)
+    monkeypatch.setattr(columns, "ENOUGH", 1000)
 
 
 def pieces(kernel: Kernel) -> int:

@@ -24,6 +24,7 @@ class Target:
     rounding: bool = True  #: has floor, ceil, trunc and round-to-even
     masked_bits: tuple[int, ...] = ()
     streams: bool = True  #: can write past the caches
+    estimates: bool = False  #: has quick inverse roots of 14 digits, of vectors of float32
     triple: str = ""  #: empty: that of this process
     l1: int = 32 << 10
     l2: int = 512 << 10

@@ -245,6 +245,35 @@ def leading_zeros(o: Operation, x: str) -> str:
     return o.put(f"call {o.type} @llvm.ctlz.{suffix(o.source, o.lanes)}({o.type} {x}, i1 false)")
 
 
+def inverse_root(o: Operation, x: str) -> str:
+    """Estimates of a register each; where there are fewer lanes, the real thing."""
+    if o.lanes not in (4, 8) and o.lanes % 16:
+        one = o.constant(1.0)
+        return o.binary("fdiv", one, o.call("sqrt", x))
+    width = min(o.lanes, 16)
+    kind, mask = type_of(o.source, width), f"i{max(width, 8)}"
+    parts = []
+    for begin in range(0, o.lanes, width):
+        part = x
+        if o.lanes > width:
+            order = ", ".join(f"i32 {k}" for k in range(begin, begin + width))
+            part = o.put(f"shufflevector {o.type} {x}, {o.type} poison, <{width} x i32> <{order}>")
+        function = f"@llvm.x86.avx512.rsqrt14.ps.{32 * width}"
+        given = f"{kind} {part}, {kind} zeroinitializer, {mask} -1"
+        parts.append(o.put(f"call {kind} {function}({given})"))
+    while len(parts) > 1:
+        order = ", ".join(f"i32 {k}" for k in range(2 * width))
+        parts = [
+            o.put(
+                f"shufflevector <{width} x float> {low}, <{width} x float> {high}, "
+                f"<{2 * width} x i32> <{order}>"
+            )
+            for low, high in zip(parts[::2], parts[1::2], strict=True)
+        ]
+        width *= 2
+    return parts[0]
+
+
 def cast(o: Operation, x: str) -> str:
     source, to = o.source, o.dtype
     result = type_of(to, o.lanes)
@@ -291,6 +320,7 @@ TABLE: dict[str, Callable[..., str]] = {
     "select": choose, "cast": cast, "bitcast": bitcast,
     "floor": intrinsic("floor"), "ceil": intrinsic("ceil"), "trunc": intrinsic("trunc"),
     "round_even": intrinsic("roundeven"), "sqrt": intrinsic("sqrt"),
+    "inverse_root": inverse_root,
     "copysign": intrinsic("copysign"), "popcount": intrinsic("ctpop"), "clz": leading_zeros,
     "idiv": floor_division(False), "imod": floor_division(True),
 }  # fmt: skip

@@ -13,7 +13,13 @@ from fornax.source import located
 
 TARGETS = {
     "avx512": Target(
-        "avx512", "x86-64-v4", "-prefer-256-bit", 512, 32, masked_bits=(8, 16, 32, 64)
+        "avx512",
+        "x86-64-v4",
+        "-prefer-256-bit",
+        512,
+        32,
+        masked_bits=(8, 16, 32, 64),
+        estimates=True,
     ),
     "avx2": Target("avx2", "x86-64-v3", "", 256, 16, masked_bits=(32, 64)),
     "sse2": Target("sse2", "x86-64", "", 128, 16, fma=False, half=False, rounding=False),

@@ -32,7 +32,7 @@ UNARY = {
     "bitcast", "exp", "exp2", "expm1", "log", "log1p", "log2", "sin", "cos", "tan", "asin", "acos",
     "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erf_inv",
     "logistic", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite",
-    "bessel_i0e", "bessel_i1e",
+    "bessel_i0e", "bessel_i1e", "inverse_root",
 }  # fmt: skip
 ARITY = {
     name: 1 if name in UNARY else 3 if name in ("select", "rarely", "fma") else 2

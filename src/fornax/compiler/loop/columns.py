@@ -37,8 +37,8 @@ FAR = 2048
 MANY = 64
 #: arrays of so many times the second cache
 LARGE = 4
-#: loops whose lanes read so many bytes of a row at once are left alone
-ENOUGH = 512
+#: loops whose lanes read so many registers of a row at once are left alone
+ENOUGH = 8
 
 
 def along_rows(kernel: Kernel, target: Target) -> Kernel:
@@ -86,7 +86,7 @@ def walks_down(loop: For, target: Target) -> bool:
             return False
         jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
         if steps.get(loop.axis) == 1 and jump:
-            if jump < FAR or loop.lanes * size >= ENOUGH:
+            if jump < FAR or loop.lanes * size * 8 >= ENOUGH * target.vector_bits:
                 return False
             far |= loop.axis.extent * size * rows >= LARGE * target.l2
     return far

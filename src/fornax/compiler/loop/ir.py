@@ -174,11 +174,12 @@ class Pair(NamedTuple):
 #: dividend, the most negative number divided by -1 gives itself; shifts by >= width give 0 (or
 #: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0. "rarely" is a
 #: "select" whose condition hardly ever holds: what only its second operand needs is jumped over.
+#: "inverse_root" is 1/sqrt(x) to 13 binary digits at least.
 BASIC = {
     "add", "sub", "mul", "div", "rem", "neg", "abs", "min", "max", "fma",
     "and", "or", "xor", "not", "shl", "shr_arithmetic", "shr_logical",
     "eq", "ne", "lt", "le", "gt", "ge", "select", "rarely", "cast", "bitcast",
-    "floor", "ceil", "trunc", "round_even", "sqrt", "copysign", "popcount", "clz",
+    "floor", "ceil", "trunc", "round_even", "sqrt", "inverse_root", "copysign", "popcount", "clz",
     "idiv", "imod",  # floor division and modulo of indices by a positive divisor
 }  # fmt: skip
 #: Operations that `math.expand` rewrites into basic ones (float32 and float64).

@@ -29,6 +29,7 @@ from fornax.compiler.loop.ir import (
     Store,
     is_float,
 )
+from fornax.compiler.loop.math_power import root
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable
 from fornax.compiler.target import Target
 
@@ -68,6 +69,8 @@ def formula(b: Builder, target: Target, name: str, args: tuple[Expr, ...]) -> Ex
 
 class Legalizer(Rewriter):
     called: frozenset[tuple[str, str]] = frozenset()
+    #: whether square roots of float32 are computed by products and sums
+    roots = False
 
     def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
         super().__init__(b, memo, self.legal)
@@ -89,6 +92,8 @@ class Legalizer(Rewriter):
             return contract(self.b, *args)
         if name == "fma" and not self.target.fma and node.dtype == "float32":
             return wide_fma(self.b, *args)
+        if name == "sqrt" and self.roots and node.dtype == "float32":
+            return root(math_arithmetic.Term(self.formulas, args[0])).expr
         if name in ROUNDING and not self.target.rounding:
             return ROUNDING[name](self.b, args[0])
         return None
@@ -156,6 +161,14 @@ class Legalizer(Rewriter):
         if isinstance(old, For) and old.kind == "unroll":
             yield from self.unroll(old)
             return
+        before = self.roots
+        if isinstance(old, For) and old.kind == "vector":
+            self.roots = self.target.estimates and self.target.fma and divides_most(old)
+        yield from self.rounded(old)
+        self.roots = before
+
+    def rounded(self, old: Statement) -> Iterator[Statement]:
+        """The copy of a statement, with what is stored rounded to the formats of memory."""
         for new in super().statement(old):
             if isinstance(new, Store) and new.buffer.dtype in STORAGE:
                 dtype = new.buffer.dtype
@@ -172,7 +185,7 @@ class Legalizer(Rewriter):
         steps = range(loop.axis.extent)
         for position in reversed(steps) if loop.reverse else steps:
             copy = Legalizer(b, self.target, dict(self.memo))
-            copy.called = self.called
+            copy.called, copy.roots = self.called, self.roots
             copy.fresh = True  # loops in the body get axes and carries of their own each time
             copy.buffers = dict(self.buffers)
             copy.bound = {**self.bound, ("axis", loop.axis): b.index(position)}
@@ -182,6 +195,22 @@ class Legalizer(Rewriter):
             values = [copy(carried.next) for carried in loop.carries]
         for carried, value in zip(loop.carries, values, strict=True):
             self.bound["final", carried.carry] = value
+
+
+#: units of the divider that a register of float32 takes, in the time of two products
+DIVIDER = {"div": 10, "sqrt": 12}
+
+
+def divides_most(loop: For) -> bool:
+    """Whether a vector loop has roots beside divisions, and these take more time than the rest."""
+    busy, rest, roots, divisions = 0, 0, 0, 0
+    for node in reachable([*expressions((loop,))]):
+        if node.kind == "op" and node.dtype == "float32":
+            busy += DIVIDER.get(node.data, 0)
+            rest += 20 if node.data in MATH else node.data not in DIVIDER
+            roots += node.data == "sqrt"
+            divisions += node.data == "div"
+    return bool(roots and divisions) and busy > rest // 2 + 6
 
 
 # --- replacements -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from fornax.compiler.loop.math_arithmetic import (
     horner,
     nearest,
     quick_two_sum,
+    rarely,
     sqrt,
     two_product,
     two_sum,
@@ -27,6 +28,23 @@ from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits
 
 def rsqrt(x: Term) -> Term:
     return 1.0 / sqrt(x)
+
+
+def root(x: Term) -> Term:
+    """The square root of a float32, by products and sums: they can be many at once where the one
+    unit that divides and takes roots is busy with divisions.
+
+    An estimate g of 14 digits of the root and h of half its inverse become twice as exact; g plus
+    its error over 2 g is the rounded root for every significand (`tests/loop/test_root.py` tries
+    all). Zeros, tiny and infinite numbers and what is below zero take the usual way.
+    """
+    inverse = x.op("inverse_root")
+    g, h = x * inverse, inverse * 0.5
+    r = fma(-g, h, x.like(0.5))
+    g, h = fma(g, r, g), fma(h, r, h)
+    result = fma(fma(-g, g, x), h, g)
+    low, infinite = 27 << 23, x.format.exponent_mask  # from 2^-100
+    return rarely((x.bits - low) >= infinite - low, sqrt(x), result)
 
 
 # --- pow --------------------------------------------------------------------------------------

@@ -197,7 +197,8 @@ OPERATIONS: dict[str, Callable] = {
     "gt": np.greater, "ge": np.greater_equal, "select": np.where,
     "rarely": np.where,
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round_even": np.rint,
-    "sqrt": np.sqrt, "copysign": np.copysign, "popcount": lambda x: np.bitwise_count(unsigned(x)),
+    "sqrt": np.sqrt, "inverse_root": lambda x: 1 / np.sqrt(x),
+    "copysign": np.copysign, "popcount": lambda x: np.bitwise_count(unsigned(x)),
     "clz": count_leading_zeros, "idiv": np.floor_divide, "imod": np.mod,
     # mathematical functions
     "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log1p": np.log1p,
