@@ -111,7 +111,9 @@ class Gemm:
         small = p.depth * (p.rows + p.columns) <= PACKED_ALONE
         self.alone = pieces == 1 or small
         near = not small and not self.k.hoists
-        self.left_near = near and self._is_cheap(p.left)
+        # a tile of a left operand that runs along its rows is read a part of a cache line at a time
+        along = p.left.runs_along == "depth"
+        self.left_near = near and along and self._is_cheap(p.left)
         self.right_near = near and self._is_cheap(p.right)
         most = 1
         if not self.alone and not self.right_near:

@@ -176,7 +176,8 @@ class Panels:
         step = Axis(cut.depth, "step")
         write, zeros = [], []
         base = 0
-        for width in pieces(cut.width, cut.sticks_out):
+        # one vector with a mask where all instructions take masks
+        for width in pieces(cut.width, cut.sticks_out or 8 in cut.side.k.target.masked_bits):
             lane, blank = Axis(width, "w"), Axis(width, "w")
             lanes = {"kind": "vector", "lanes": power_of_two(width)}
             for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
