@@ -108,6 +108,26 @@ def test_automatic_checks(name):
     assert found(fornax.jit(function), x, errors=errors) == expected
 
 
+@fornax.custom_batching.custom_vmap
+def logarithm(x):
+    return fnp.log(x)
+
+
+logarithm.def_vmap(lambda size, mapped, x: (fnp.log(x), True))
+
+UNSEEN = {
+    "reduce": lambda x: lax.reduce(x, np.float32(1), lambda a, b: a / b, (0,)),
+    "scatter": lambda x: x.at[0].apply(lambda v: v / 0),
+    "custom_vmap": logarithm,
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_automatic_checks_do_not_look_into_parts_of_operations(name):
+    """As in JAX, whose program has nothing to check there."""
+    assert found(UNSEEN[name], -ones * 0, errors=checkify.float_checks) is None
+
+
 def test_mapped_errors_tell_which_examples():
     error, _ = fornax.vmap(checkify.checkify(positive))(np.float32([[1], [-1], [-2]]))
     assert error.get() == (

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import numpy
+from distribution_cases import DISTRIBUTIONS
 
 _random = numpy.random.default_rng(11)
 
@@ -493,71 +494,6 @@ EXAMPLES = [
       if "Dropout(0.5, 'test')" not in layer),
     f"{_X}.Dropout(0.5)[1]((), S, rng=jax.random.key(1))",
     f"{_X}.Dropout(0.5, 'test')[1]((), S, rng=jax.random.key(1))",
-]  # fmt: skip
-
-_S = "jax.scipy.stats"
-#: distribution -> (its functions, arguments)
-_DISTRIBUTIONS = {
-    "expon": ("logpdf pdf cdf logcdf sf logsf", ("V", "V, 0.5, 2", "J, W, 3.0", "[1.0]")),
-    "uniform": ("logpdf pdf cdf", ("V", "V, -1, 3", "J / 3, W")),
-    "laplace": ("logpdf pdf cdf", ("V", "V, 0.5, 2", "J, W, 3.0")),
-    "logistic": ("logpdf pdf cdf sf", ("V", "V, 0.5, 2", "J, W, 3.0")),
-    "cauchy": ("logpdf pdf cdf logcdf sf logsf", ("V", "V, 0.5, 2", "J, W, 3.0")),
-    "gamma": ("logpdf pdf cdf logcdf sf logsf", ("V, 2.5", "V, J + 0.5, -1, 2", "J, 1.5")),
-    "chi2": ("logpdf pdf cdf logcdf sf logsf", ("V, 2.5", "V, J + 0.5, -1, 2")),
-    "t": ("logpdf pdf", ("V, 2.5", "V, J + 1, -1, 2")),
-    "beta": (
-        "logpdf pdf cdf logcdf sf logsf",
-        ("V, 2.5, 1.5", "V / 4, J + 0.5, 2, -1, 2", "V / 9 + 0.5, 2, 3", "V, -1, 2"),
-    ),
-    "bernoulli": ("logpmf pmf", ("J, 0.3", "J % 2, 0.3", "J, 0.3, 1")),
-    "geom": ("logpmf pmf", ("J, 0.3", "J, 0.3, 1")),
-    "binom": ("logpmf pmf", ("J, 4, 0.3", "J, 2, 0.7", "J, 4, 0.3, 1", "J, 0, 0.5", "J, 4, 0.0")),
-    "nbinom": ("logpmf pmf", ("J, 4, 0.3", "J, 4, 0.3, 1")),
-    "poisson": ("logpmf pmf cdf", ("J, 2.5", "J, W + 5, 1", "V, 1.5", "V, 0")),
-    "dirichlet": (
-        "logpdf pdf",
-        (
-            "jnp.array([0.2, 0.3, 0.5]), V[:3] + 4",
-            "jnp.array([0.2, 0.3]), jnp.array([1.0, 2.0, 3.0])",
-            "jax.nn.softmax(S, 0), J[:4] + 1",
-            "V, S",
-            "V, V[:3]",
-            "V[:3], jnp.array([1.0, 2.0, 3.0])",
-        ),
-    ),
-    "multivariate_normal": (
-        "logpdf pdf",
-        (
-            "V, 0.5, 2.0",
-            "V, V + 1, 2.0",
-            "S, V[:4], S @ S.T",
-            "T, V[:4], jnp.eye(4) * 2",
-            "V, V, S",
-            "S, S, T @ T.swapaxes(1, 2)[:, None, :, :][:, 0]",
-        ),
-    ),
-    "truncnorm": (
-        "logpdf pdf cdf logcdf sf logsf",
-        ("V, -1, 2", "V, -1, 2, 0.5, 2", "V, 2, 1", "V, 1, 3", "V, -3, -1", "V, -30, 30"),
-    ),
-}
-DISTRIBUTIONS = [
-    *(f"{_S}.{name}.{function}({arguments})" for name, (functions, rows) in _DISTRIBUTIONS.items()
-      for function in functions.split() for arguments in rows),
-    *(f"{_S}.{name}.{function}(jnp.array([0.0, 0.2, 0.5, 0.9, 1.0, 1.5, -0.5]){more})"
-      for name, function in (("expon", "ppf"), ("uniform", "ppf"), ("logistic", "ppf"),
-                             ("logistic", "isf"), ("norm", "ppf"))
-      for more in ("", ", 0.5, 2.0")),
-    *(f"{_S}.cauchy.{f}(jnp.array([0.2, 0.5, 0.9]), 0.5, 2.0)" for f in ("ppf", "isf")),
-    f"{_S}.bernoulli.cdf(V, 0.3)", f"{_S}.bernoulli.cdf(J, 1.5)", f"{_S}.bernoulli.ppf(V, 0.3)",
-    f"{_S}.poisson.entropy(jnp.array([0.0, 0.5, 3.0, 9.9, 20.0, 99.0, 500.0]))",
-    f"{_S}.poisson.entropy(jnp.array([[0.5], [30.0]]), J)",
-    f"{_S}.multivariate_normal.logpdf(V, V, 1.0, allow_singular=True)",
-    *(f"grad(lambda x: {_S}.{call}.sum())(jnp.array([0.3, 1.2]))" for call in (
-        "expon.logpdf(x)", "gamma.logpdf(x, 2.0)", "beta.logpdf(x / 2, 2.0, 3.0)", "t.logpdf(x, 3)",
-        "logistic.cdf(x)", "truncnorm.logcdf(x, -1, 2)", "cauchy.logpdf(x)", "laplace.cdf(x)",
-        "poisson.logpmf(2, x)", "multivariate_normal.logpdf(x, x[::-1], jnp.eye(2))")),
 ]  # fmt: skip
 
 _I = "jax.scipy.sparse.linalg"

@@ -64,6 +64,26 @@ def collectives_over_two_axes(jx):
 
 
 @program
+def all_to_all_over_two_axes(jx):
+    lax = jx.lax
+    parts = np.arange(2 * 3 * 4 * 12, dtype=np.float32).reshape(2, 3, 4, 12)
+
+    def each(f, x=parts):
+        return jx.vmap(jx.vmap(f, axis_name="j"), axis_name="i")(x)
+
+    def exchange(*args, **options):
+        return lambda a: lax.all_to_all(a, ("i", "j"), *args, **options)
+
+    return (
+        each(exchange(1, 0, tiled=True)), each(exchange(1, 1, tiled=True)),
+        each(exchange(1, 0), parts[..., :6]), each(exchange(1, 1), parts[..., :6]),
+        each(lambda a: lax.all_to_all(a, ("j", "i"), 1, 0, tiled=True)),
+        jx.grad(lambda x: (each(exchange(1, 0, tiled=True), x) * parts.reshape(2, 3, 24, 2)).sum())(
+            parts),
+    )  # fmt: skip
+
+
+@program
 def collectives_in_control_flow(jx):
     fnp, lax = jx.numpy, jx.lax
     mapped = functools.partial(jx.vmap, axis_name="i")

@@ -67,3 +67,45 @@ def test_axis_size_of_vmap():
     with pytest.raises(ValueError, match="axis_size"):
         fornax.vmap(lambda a: a, axis_size=3)(x)
     assert fornax.vmap(lambda a: a, in_axes=None, axis_size=3)(x).shape == (3, 4)
+
+
+GRID = np.arange(2 * 3 * 12 * 2, dtype=np.float32).reshape(2, 3, 12, 2)
+
+
+def grid(function):
+    return fornax.jit(fornax.vmap(fornax.vmap(function, axis_name="j"), axis_name="i"))
+
+
+def test_psum_scatter_over_two_axes():
+    """JAX defines this for devices, not for mapped axes."""
+    total = GRID.sum((0, 1))
+    parts = total.reshape(2, 3, 2, 2)  # example (i, j) keeps the piece 3 i + j
+    tiled = grid(lambda a: lax.psum_scatter(a, ("i", "j"), tiled=True))(GRID)
+    np.testing.assert_allclose(tiled, parts)
+    whole = grid(lambda a: lax.psum_scatter(a, ("i", "j")))(GRID[:, :, :6])
+    np.testing.assert_allclose(whole, total[:6].reshape(2, 3, 2))
+
+
+def test_ppermute_over_two_axes():
+    pairs = [(0, 5), (5, 1), (3, 2)]
+    moved = grid(lambda a: lax.ppermute(a, ("i", "j"), pairs))(GRID)
+    expected = np.zeros((6, 12, 2), np.float32)
+    for source, destination in pairs:
+        expected[destination] = GRID.reshape(6, 12, 2)[source]
+    np.testing.assert_array_equal(moved, expected.reshape(GRID.shape))
+    shuffled = grid(lambda a: lax.pshuffle(a, ("i", "j"), [1, 0, 3, 2, 5, 4]))(GRID)
+    np.testing.assert_array_equal(
+        shuffled, GRID.reshape(6, 12, 2)[[1, 0, 3, 2, 5, 4]].reshape(GRID.shape)
+    )
+
+
+@pytest.mark.parametrize(
+    "function", [lax.psum_scatter, lambda *a, **k: lax.all_to_all(*a, 0, 0, **k)]
+)
+def test_parts_over_two_axes_must_be_equal(function):
+    with pytest.raises(ValueError, match="should be a multiple of 6"):
+        grid(lambda a: function(a, ("i", "j"), tiled=True))(GRID[:, :, :4])
+    with pytest.raises(ValueError, match="should be 6"):
+        grid(lambda a: function(a, ("i", "j")))(GRID)
+    with pytest.raises(NotImplementedError, match="axis_index_groups over several axes"):
+        grid(lambda a: function(a, ("i", "j"), axis_index_groups=groups))(GRID)

@@ -278,9 +278,17 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
         None means zero.
 
         With symbolic_zeros, fwd gets each value as `CustomVJPPrimal` and bwd gets `SymbolicZero`
-        for cotangents known to be zero. optimize_remat has no effect.
+        for cotangents known to be zero. optimize_remat: `fwd` may be recomputed; the program says
+        so already, so that it has no effect. Raises NotImplementedError for both together.
         """
-        del optimize_remat
+        if optimize_remat and symbolic_zeros:
+            raise NotImplementedError(
+                located(
+                    "remat optimization for custom_vjp does not support symbolic zeros",
+                    "what a recomputed fwd is given has no place for them",
+                    "one of the two",
+                )
+            )
         self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -34,6 +34,16 @@ _ENTERED = {
 _INDEX = ArrayType((), np.int32)
 
 
+def _has_checks(program: Jaxpr) -> bool:
+    """Whether the user wrote a check in it. What operations check themselves is not looked for in
+    programs that are part of an operation (the combination of a `reduce`)."""
+    return any(
+        equation.primitive.name == "check"
+        or any(_has_checks(inner) for _, inner in subprograms(equation.params))
+        for equation in program.equations
+    )
+
+
 class State(NamedTuple):
     """The error so far: whether, which, and the payloads of all findings."""
 
@@ -75,8 +85,8 @@ class Checker:
                 self.findings += own
                 found = True
             for _, inner in subprograms(equation.params):
-                if self.search(inner):
-                    found = True
+                if equation.primitive.name in _ENTERED or _has_checks(inner):
+                    found = self.search(inner) or found
         self.inside[id(program)] = found
         return found
 

@@ -185,7 +185,8 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
         sizes.append(shape[0])
     if length is not None:
         try:
-            length = static_integer(length, "length")
+            whole = int(length) if isinstance(length, float) else length
+            length = static_integer(whole, "length")
         except (ConcretizationTypeError, TracerIntegerConversionError) as error:
             raise ConcretizationTypeError(
                 located(

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree
-from fornax.ir.basis import reduce_sum_p
+from fornax.ir.basis import broadcast_in_dim, move_axis, reduce_sum_p, zeros
 from fornax.ir.trace import named_axis_size
 from fornax.ir.types import typeof
 from fornax.primitives import collectives
+from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import add_p, div_p, mul_p
 from fornax.primitives.family import constant
 from fornax.primitives.reduce import reduce_max_p, reduce_min_p
+from fornax.primitives.select import where
 from fornax.primitives.shape import reshape, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
@@ -55,19 +57,6 @@ def _only_names(axis_name: Any) -> tuple:
                 )
             )
     return _names(axis_name)
-
-
-def _one(name: str, axis_name: Any) -> Any:
-    """A single axis name."""
-    names = _only_names(axis_name)
-    if len(names) != 1:
-        raise TypeError(
-            located(
-                f"{name} takes a single axis name, got {axis_name!r}",
-                attempt="one call for each name",
-            )
-        )
-    return names[0]
 
 
 def axis_size(axis_name: Any) -> int:
@@ -173,8 +162,8 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     Examples that get nothing get zeros. Raises ValueError if a source or destination repeats or is
     out of range.
     """
-    name = _one("ppermute", axis_name)
-    size = named_axis_size(name)
+    names = _only_names(axis_name)
+    size = axis_size(names)
     pairs = tuple((int(a), int(b)) for a, b in perm)
     for what, ends in (("sources", [a for a, _ in pairs]), ("destinations", [b for _, b in pairs])):
         if len(set(ends)) != len(ends) or any(not 0 <= e < size for e in ends):
@@ -185,9 +174,23 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
                     "either side",
                 )
             )
-    return pytree.tree_map(
-        lambda leaf: collectives.ppermute_p.bind(leaf, axis_name=name, perm=pairs)[0], x
-    )
+    if len(names) == 1:
+        return pytree.tree_map(
+            lambda leaf: collectives.ppermute_p.bind(leaf, axis_name=names[0], perm=pairs)[0], x
+        )
+    place = axis_index(names)
+
+    def moved(leaf: Any) -> Any:
+        everywhere = all_gather(leaf, names)
+        shape = typeof(leaf).shape
+        found = zeros(typeof(leaf))
+        for source, destination in pairs:
+            value = squeeze(slice_in(everywhere, 0, source, source + 1), (0,))
+            here = eq_p(place, constant(place, destination))
+            found = where(broadcast_in_dim(here, shape, ()), value, found)
+        return found
+
+    return pytree.tree_map(moved, x)
 
 
 def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
@@ -263,6 +266,36 @@ def all_gather(
     return pytree.tree_map(gathered, x)
 
 
+def _refuse_groups(name: str, names: tuple, groups: Any) -> None:
+    if groups is not None and len(names) > 1:
+        raise NotImplementedError(
+            located(
+                f"{name} with axis_index_groups over several axes {names}",
+                "which examples the numbers of a group mean is not defined",
+                "one axis at a time",
+            )
+        )
+
+
+def _by_axes(name: str, leaf: Any, place: int, names: tuple, tiled: bool) -> Any:
+    """The array with a dimension for each axis in place of the one that is cut, and, if `tiled`,
+    the rest of that one."""
+    shape = typeof(leaf).shape
+    sizes = [named_axis_size(axis) for axis in names]
+    count = math.prod(sizes)
+    if shape[place] % count if tiled else shape[place] != count:
+        wanted = f"a multiple of {count}" if tiled else str(count)
+        raise ValueError(
+            located(
+                f"{name} over axes {names}: dimension {place} of shape {shape} should be {wanted}",
+                "every example gets an equal part of it",
+                f"numpy.pad, so that the dimension is {wanted}",
+            )
+        )
+    rest = [shape[place] // count] if tiled else []
+    return reshape(leaf, (*shape[:place], *sizes, *rest, *shape[place + 1 :]))
+
+
 def psum_scatter(
     x: Any,
     axis_name: Any,
@@ -272,14 +305,19 @@ def psum_scatter(
     tiled: bool = False,
 ) -> Any:
     """The sum over all examples, of which example i keeps part i of `scatter_dimension`."""
-    name = _one("psum_scatter", axis_name)
+    names = _only_names(axis_name)
+    _refuse_groups("psum_scatter", names, axis_index_groups)
 
     def scattered(leaf: Any) -> Any:
-        return collectives.reduce_scatter_p.bind(
-            leaf, scatter_dimension=_canonical(scatter_dimension, typeof(leaf).ndim),
-            axis_index_groups=axis_index_groups, axis_name=name, axis_size=named_axis_size(name),
-            tiled=tiled,
-        )[0]  # fmt: skip
+        place = _canonical(scatter_dimension, typeof(leaf).ndim)
+        if len(names) > 1:
+            leaf = _by_axes("psum_scatter", leaf, place, names, tiled)
+        for name in names:
+            (leaf,) = collectives.reduce_scatter_p.bind(
+                leaf, scatter_dimension=place, axis_index_groups=axis_index_groups,
+                axis_name=name, axis_size=named_axis_size(name), tiled=tiled and len(names) == 1,
+            )  # fmt: skip
+        return leaf
 
     return pytree.tree_map(scattered, x)
 
@@ -298,15 +336,31 @@ def all_to_all(
     Without `tiled` the split dimension has the size of the mapped axis and disappears; with it,
     it is cut into that many pieces, which are joined.
     """
-    name = _one("all_to_all", axis_name)
+    names = _only_names(axis_name)
+    _refuse_groups("all_to_all", names, axis_index_groups)
 
     def exchanged(leaf: Any) -> Any:
         ndim = typeof(leaf).ndim
-        return collectives.all_to_all_p.bind(
-            leaf, axis_index_groups=axis_index_groups, axis_name=name,
-            split_axis=_canonical(split_axis, ndim), concat_axis=_canonical(concat_axis, ndim),
-            tiled=tiled,
-        )[0]  # fmt: skip
+        split, concat = _canonical(split_axis, ndim), _canonical(concat_axis, ndim)
+        if len(names) == 1:
+            return collectives.all_to_all_p.bind(
+                leaf, axis_index_groups=axis_index_groups, axis_name=names[0],
+                split_axis=split, concat_axis=concat, tiled=tiled,
+            )[0]  # fmt: skip
+        leaf = _by_axes("all_to_all", leaf, split, names, tiled)
+        for k, name in enumerate(names):  # each part's place becomes where it came from
+            (leaf,) = collectives.all_to_all_p.bind(
+                leaf, axis_index_groups=None, axis_name=name, split_axis=split + k,
+                concat_axis=split + k, tiled=False,
+            )  # fmt: skip
+        shape = typeof(leaf).shape
+        size = axis_size(names)
+        leaf = reshape(leaf, (*shape[:split], size, *shape[split + len(names) :]))
+        leaf = move_axis(leaf, split, concat)
+        if not tiled:
+            return leaf
+        shape = typeof(leaf).shape
+        return reshape(leaf, (*shape[:concat], size * shape[concat + 1], *shape[concat + 2 :]))
 
     return pytree.tree_map(exchanged, x)
 

@@ -107,7 +107,12 @@ def generator_of(dtype: Any) -> Generator:
     for generator in _known.values():
         if generator.dtype == dtype:
             return generator
-    raise TypeError(f"{dtype} is no dtype of random keys")
+    raise TypeError(
+        located(
+            f"{dtype} is no dtype of random keys",
+            attempt="fornax.random.key(seed), whose dtype says which generator it is for",
+        )
+    )
 
 
 # --- words and counters ------------------------------------------------------------------------

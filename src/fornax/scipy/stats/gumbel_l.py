@@ -1,0 +1,55 @@
+"""The Gumbel distribution of the smallest of many numbers.
+
+Every function takes arrays of numbers, broadcasts and promotes them.
+
+`loc` moves the numbers, `scale` stretches them; where it is not positive, the result is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fornax import numpy as fnp
+from fornax.scipy.stats.arguments import numbers
+
+__all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
+
+
+def logpdf(x, loc=0, scale=1):
+    """The logarithm of the density at `x`."""
+    x, loc, scale = numbers("gumbel_l.logpdf", x, loc, scale)
+    z = (x - loc) / scale
+    return fnp.where(scale > 0, -fnp.log(scale) + (z - fnp.exp(z)), np.nan)
+
+
+def pdf(x, loc=0, scale=1):
+    """The density at `x`."""
+    return fnp.exp(logpdf(x, loc, scale))
+
+
+def logcdf(x, loc=0, scale=1):
+    """The logarithm of the probability of numbers below `x`."""
+    x, loc, scale = numbers("gumbel_l.logcdf", x, loc, scale)
+    return fnp.where(scale > 0, fnp.log(-fnp.expm1(-fnp.exp((x - loc) / scale))), np.nan)
+
+
+def cdf(x, loc=0, scale=1):
+    """The probability of numbers below `x`."""
+    return fnp.exp(logcdf(x, loc, scale))
+
+
+def logsf(x, loc=0, scale=1):
+    """The logarithm of the probability of numbers above `x`."""
+    x, loc, scale = numbers("gumbel_l.logsf", x, loc, scale)
+    return fnp.where(scale > 0, -fnp.exp((x - loc) / scale), np.nan)
+
+
+def sf(x, loc=0, scale=1):
+    """The probability of numbers above `x`."""
+    return fnp.exp(logsf(x, loc, scale))
+
+
+def ppf(p, loc=0, scale=1):
+    """The number that lies above a fraction `p` of the distribution; NaN for 0 and 1."""
+    p, loc, scale = numbers("gumbel_l.ppf", p, loc, scale)
+    return fnp.where((p > 0) & (p < 1), loc + scale * fnp.log(-fnp.log1p(-p)), np.nan)
