@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import zlib
 
+import numpy as np
 import pytest
 
+import fornax
 from tests import hostile, hostile_calls
 
 #: a call, and the class of the error it has to raise, or None for a result
@@ -61,6 +63,7 @@ FOUND = (
     ("fx.example_libraries.optimizers.pack_optimizer_state(1.0)", "TypeError"),
     ("fx.numpy.polyder(2.0)", "TypeError"),
     ("fx.numpy.polyint(2)", "TypeError"),
+    ("fx.example_libraries.optimizers.unpack_optimizer_state(None)", "TypeError"),
     # settings and scopes
     ("fx.numpy_rank_promotion(np.ones(3))", "ValueError"),
     ("fx.default_matmul_precision([[1, 2], [3]])", "ValueError"),
@@ -100,6 +103,24 @@ def test_calls_that_were_answered_wrongly_once(session, text, error):
         assert ours[0] == "value", ours
     else:
         assert ours[0] == "error" and error in ours[1], ours
+
+
+NOTHING_TO_DO = (
+    "squeeze(x, ())", "expand_dims(x, ())", "rev(x, ())", "reshape(x, (2, 3))", "broadcast(x, ())",
+    "collapse(x, 0, 1)", "broadcast_in_dim(x, (2, 3), (0, 1))", "broadcast_like(x, x)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call", NOTHING_TO_DO)
+def test_operations_with_nothing_to_do_give_arrays_of_dtypes_that_there_are(call):
+    x = np.ones((2, 3), np.uint64)
+    result = eval(f"lax.{call}", {"lax": fornax.lax, "x": x})  # noqa: S307
+    assert isinstance(result, fornax.Array) and result.dtype == "uint32"
+
+
+def test_the_slope_of_the_size_of_large_complex_numbers():
+    slope = fornax.grad(lambda x: abs(x))(np.complex64(3e38))
+    assert slope == 1
 
 
 @pytest.mark.parametrize("name", ("positive", "real", "trunc", "conj"))

@@ -45,7 +45,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ),
         "api.configuration": (
             "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
-            "checking_leaks", "config", "debug_infs", "debug_nans", "default_device",
+            "checking_leaks", "config", "debug_infs", "debug_key_reuse", "debug_nans",
+            "default_device",
             "default_matmul_precision", "default_prng_impl", "enable_checks",
             "enable_custom_prng", "enable_x64", "explain_cache_misses",
             "jax2tf_associative_scan_reductions", "legacy_prng_key", "make_user_context",

@@ -319,8 +319,33 @@ JaxprTypeError = JaxprCheckError
 class KeyReuseError(JAXTypeError):
     """A random key was used twice.
 
-    The same key gives the same numbers: `random.split` makes new ones. The class is there for
-    programs that catch it.
+    The same key gives the same numbers. With `debug_key_reuse` on, splitting a key and drawing
+    numbers from it use it up, in eager code, in compiled programs, and from step to step of loops.
+
+    ```python
+    import fornax as fx
+    import fornax.numpy as fnp
+    from fornax import lax
+    from fornax import random
+
+    key = random.key(0)
+    with fx.debug_key_reuse(True):
+        random.normal(key)
+        try:
+            random.uniform(key)
+        except fx.errors.KeyReuseError as error:
+            print(type(error).__name__)
+        first, second = random.split(random.key(0))
+        print(random.bernoulli(first), random.bernoulli(second))
+    ```
+
+    ```text
+    KeyReuseError
+    False True
+    ```
+
+    `random.split` makes new keys, `random.fold_in(key, number)` one for each number;
+    `random.clone(key)` says that the same numbers are meant.
     """
 
 

@@ -32,6 +32,8 @@ class Settings:
     #: raise FloatingPointError for results with NaN, with infinities
     debug_nans: bool = False
     debug_infs: bool = False
+    #: raise KeyReuseError where a random key is used twice
+    debug_key_reuse: bool = False
     #: refuse to trace, to run programs
     no_tracing: bool = False
     no_execution: bool = False
@@ -74,6 +76,11 @@ class Settings:
     @property
     def x64(self) -> bool:
         return self.enable_x64
+
+    @property
+    def watched(self) -> bool:
+        """Whether every operation and every call is looked at."""
+        return self.debug_nans or self.debug_infs or self.debug_key_reuse
 
 
 #: field -> its annotation

@@ -19,6 +19,8 @@ from fornax.errors import message
 _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 #: modules that only pass calls on
 _BETWEEN = (contextlib.__file__, functools.__file__)
+#: where NumPy is: its functions take our arrays and call back
+_NUMPY = os.path.join("site-packages", "numpy") + os.sep
 _inside: dict[CodeType, bool] = {}
 
 
@@ -39,11 +41,12 @@ class Source(NamedTuple):
 
 
 def is_inside(code: CodeType) -> bool:
-    """Whether code is part of Fornax (or of the import system)."""
+    """Whether code is part of Fornax, of NumPy or of the import system."""
     found = _inside.get(code)
     if found is None:
         name = code.co_filename
-        found = _inside[code] = name.startswith((_ROOT, "<frozen")) or name in _BETWEEN
+        ours = name.startswith((_ROOT, "<frozen")) or name in _BETWEEN
+        found = _inside[code] = ours or _NUMPY in name
     return found
 
 

@@ -76,6 +76,12 @@ CONVERSIONS = (
     m("one_hot", "jit(lambda x, n: nn.one_hot(x, n))(jnp.arange(3), 4)", CONCRETE, "num_classes"),
     m("slice", "jit(lambda x, n: x[:n])(ones(3), 2)", IndexError, "static", "dynamic_slice",
       parts="yt"),
+    m("split_axis", "jit(lambda x, a: np.split(x, 3, a))(ones(3), 0)", INTEGER, "__index__"),
+    m("flag", "jit(lambda x, f: x / x.sum() if f else x)(ones(3), True)", BOOL, "boolean"),
+    m("min", "jit(lambda x: min(x, 0))(2)", BOOL, "boolean conversion"),
+    m("where_alone", "jit(lambda x: jnp.where(x < 0))(ones(3))", CONCRETE, "size"),
+    m("where_as_index", "jit(lambda x: x[jnp.where(x > 1)].sum())(ones(3))", CONCRETE, "size"),
+    m("mask_of_sum", "jit(lambda x: x[x > 0].sum())(ones(3))", MASK, "must be concrete", "where"),
     m("mask", "jit(lambda x: x[x > 0])(ones(3))", MASK, "must be concrete", "where"),
     m("nonzero", "jit(lambda x: jnp.nonzero(x))(ones(3))", CONCRETE, "size"),
 )  # fmt: skip
@@ -207,6 +213,10 @@ KEYS = (
     m("key_seed", "random.normal(0)", TypeError, "PRNG key type", "random.key"),
     m("key_floats", "random.normal(ones(2))", TypeError, "invalid PRNG key data"),
     m("key_to_numpy", "np.asarray(random.key(0))", TypeError, "cannot be converted", "key_data"),
+    m("key_twice", "k = random.key(0)\nwith fx.debug_key_reuse(True): random.normal(k), "
+      "random.uniform(k)", errors.KeyReuseError, "Previously-consumed key", "random.split"),
+    m("key_twice_in_jit", "with fx.debug_key_reuse(True): jit(lambda k: random.normal(k) + "
+      "random.normal(k))(random.key(0))", errors.KeyReuseError, "already consumed"),
     m("keys", "random.normal(random.split(random.key(0), 3))", ValueError, "accepts a single key",
       "vmap"),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from fornax.source import located
 
 __all__ = [
     "allow_f16_reductions", "array_garbage_collection_guard", "check_tracer_leaks",
-    "checking_leaks", "config", "debug_infs", "debug_nans", "default_device",
+    "checking_leaks", "config", "debug_infs", "debug_key_reuse", "debug_nans", "default_device",
     "default_matmul_precision", "default_prng_impl", "enable_checks", "enable_custom_prng",
     "enable_x64", "explain_cache_misses",
     "jax2tf_associative_scan_reductions", "legacy_prng_key", "log_compiles", "make_user_context",
@@ -124,6 +124,12 @@ debug_nans = Setting(
     True,
 )
 debug_infs = Setting("debug_infs", "As `debug_nans`, for infinities.", True)
+debug_key_reuse = Setting(
+    "debug_key_reuse",
+    "Raise KeyReuseError where a random key is used twice: split, or drawn numbers from.\n\n"
+    "Keys are those of `random.key`; arrays of words (`random.PRNGKey`) are not followed.",
+    True,
+)
 check_tracer_leaks = Setting(
     "check_tracer_leaks", "Leaked tracers are an error when their transformation ends.", True
 )

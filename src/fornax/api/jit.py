@@ -16,7 +16,7 @@ from fornax.errors import message
 from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
-from fornax.runtime import nonfinite
+from fornax.runtime import key_reuse, nonfinite
 from fornax.source import located
 
 __all__ = ["jit"]
@@ -132,9 +132,15 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
             )
         )
     compiled = _compiled(traced)
+    looked_at = current_settings.watched
+    marks = None
+    if current_settings.debug_key_reuse:
+        operands = traced.operands(prepared.leaves)
+        marks = key_reuse.check_call(options.fun, options.name, traced.jaxpr, operands)
     outputs = compiled.run(prepared.leaves)
-    looked_at = nonfinite.wanted(current_settings)
-    if looked_at:
+    if marks is not None:
+        key_reuse.give(outputs, marks)
+    if nonfinite.wanted(current_settings):
         nonfinite.check_program(options.name, traced.jaxpr, prepared.leaves, outputs)
     result = pytree.tree_unflatten(traced.out_tree, outputs)
     return result, None if key is None or looked_at else compiled.entry

@@ -9,7 +9,6 @@ from fornax import settings
 from fornax.api.signature import function_name
 from fornax.api.tracing import Options, prepare, programs_of, trace_call
 from fornax.errors import JAXIndexError, JAXTypeError
-from fornax.runtime import nonfinite
 
 __all__ = ["entry_for"]
 
@@ -18,12 +17,7 @@ def entry_for(eager: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """The Entry for calls of this kind; None for those that depend on values, and where settings
     ask to see every operation."""
     current = settings.current()
-    if (
-        current.disable_jit
-        or current.no_tracing
-        or current.no_execution
-        or nonfinite.wanted(current)
-    ):
+    if current.disable_jit or current.no_tracing or current.no_execution or current.watched:
         return None
     function = eager.function
     options = Options(

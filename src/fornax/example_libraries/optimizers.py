@@ -343,7 +343,17 @@ class JoinPoint:
 
 
 def unpack_optimizer_state(opt_state: OptimizerState) -> Any:
-    """The tree of parameters with a `JoinPoint` of its state in the place of each."""
+    """The tree of parameters with a `JoinPoint` of its state in the place of each.
+
+    Raises TypeError for anything but an `OptimizerState`.
+    """
+    if not isinstance(opt_state, OptimizerState):
+        raise TypeError(
+            located(
+                f"unpack_optimizer_state needs an OptimizerState, got {type(opt_state).__name__}",
+                attempt="the state that the optimizer's init or update function gave",
+            )
+        )
     return pytree.tree_unflatten(opt_state.tree_def, map(JoinPoint, _states(opt_state)))
 
 

@@ -16,7 +16,7 @@ from fornax.ir.requested import requested
 from fornax.ir.static import static_integers
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
-from fornax.lax.shapes import sizes
+from fornax.lax.shapes import settled, sizes
 from fornax.primitives.convert import convert_element_type
 from fornax.source import located
 
@@ -38,7 +38,7 @@ def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -
     shape = typeof(operand).shape
     new = static_integers(sizes, "sizes")
     dims = tuple(range(len(new), len(new) + len(shape)))
-    return basis.broadcast_in_dim(operand, (*new, *shape), dims)
+    return settled(operand, basis.broadcast_in_dim(operand, (*new, *shape), dims))
 
 
 def broadcast_in_dim(
@@ -59,7 +59,7 @@ def broadcast_in_dim(
             )
         )
     if typeof(operand).shape == shape and dims == tuple(range(len(shape))):
-        return operand
+        return settled(operand, operand)
     return basis.broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims)[0]
 
 
@@ -73,7 +73,8 @@ def broadcast_like(arr: Any, like_arr: Any) -> Any:
                 attempt="numpy.broadcast_to after reshape, so that sizes are equal or 1",
             )
         )
-    return basis.broadcast_in_dim(arr, shape, range(len(shape) - len(old), len(shape)))
+    dims = range(len(shape) - len(old), len(shape))
+    return settled(arr, basis.broadcast_in_dim(arr, shape, dims))
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Any:

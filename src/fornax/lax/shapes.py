@@ -13,6 +13,7 @@ from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
+from fornax.numpy.promotion import as_value
 from fornax.primitives import concatenate as _concatenate
 from fornax.primitives import iota as _iota
 from fornax.primitives import pad as _pad
@@ -65,6 +66,12 @@ def sizes(shape: Sequence[int]) -> tuple[int, ...]:
         ) from None
 
 
+def settled(operand: Any, result: Any) -> Any:
+    """The result of an operation; where it had nothing to do and was left out, the operand as an
+    array of a dtype that programs have."""
+    return as_value(operand) if result is operand else result
+
+
 def reshape(
     operand: Any,
     new_sizes: Sequence[int],
@@ -94,7 +101,7 @@ def reshape(
                 )
             )
         operand = _transpose(operand, dimensions)
-    return _shape.reshape(operand, sizes(new_sizes))
+    return settled(operand, _shape.reshape(operand, sizes(new_sizes)))
 
 
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
@@ -108,7 +115,7 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
         raise ValueError(
             located(f"dimensions are not unique: {dimensions}", attempt="name each dimension once")
         )
-    return _shape.squeeze(array, tuple(sorted(dimensions)))
+    return settled(array, _shape.squeeze(array, tuple(sorted(dimensions))))
 
 
 def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
@@ -125,12 +132,12 @@ def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
                 attempt="each position once",
             )
         )
-    return _shape.expand_dims(array, tuple(sorted(places)))
+    return settled(array, _shape.expand_dims(array, tuple(sorted(places))))
 
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Any:
     """`operand` with the order of elements reversed along `dimensions` (not negative)."""
-    return _shape.rev(operand, static_integers(dimensions, "dimensions"))
+    return settled(operand, _shape.rev(operand, static_integers(dimensions, "dimensions")))
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
@@ -140,7 +147,7 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
     merged = 1
     for n in shape[first:last]:
         merged *= n
-    return _shape.reshape(operand, (*shape[:first], merged, *shape[last:]))
+    return settled(operand, _shape.reshape(operand, (*shape[:first], merged, *shape[last:])))
 
 
 def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:

@@ -112,11 +112,11 @@ def _chosen(g, out, x, y):
 def _abs_derivative(g, out, x):
     if not dtypes.is_complex(typeof(x).dtype):
         return where(ge_p(x, constant(x, 0)), g, neg_p(g))
-    # Re(g conj(x)) / |x|, not weakly typed
+    # Re(g conj(x) / |x|), not weakly typed; divided first, so that large numbers do not vanish
     size = where(eq_p(out, constant(out, 0)), constant(out, 1), out)
     size = convert_element_type(size, typeof(size).dtype)
-    along = add_p(mul_p(real_p(g), real_p(x)), mul_p(imag_p(g), imag_p(x)))
-    return div_p(along, size)
+    real, imag = div_p(real_p(x), size), div_p(imag_p(x), size)
+    return add_p(mul_p(real_p(g), real), mul_p(imag_p(g), imag))
 
 
 def _power_base(g, out, x, y):

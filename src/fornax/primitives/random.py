@@ -178,8 +178,11 @@ def _blocks_reference(words: np.ndarray, shape: tuple[int, ...]) -> list[np.ndar
 
 
 # --- operations --------------------------------------------------------------------------------
-class _KeyPrimitive(Primitive):
+class KeyPrimitive(Primitive):
     """An operation on keys that maps over leading dimensions of its first operand."""
+
+    #: whether its first operand must not be used again
+    uses_up = False
 
     def words(self, *operands: Any, **params: Any) -> list[Any]:
         """The operation on words instead of keys, in operations on words."""
@@ -203,7 +206,7 @@ class _KeyPrimitive(Primitive):
         return self.bind(*fronted, **params), [0]
 
 
-class RandomSeed(_KeyPrimitive):
+class RandomSeed(KeyPrimitive):
     """Keys from integers: the number's upper and lower 32 bits."""
 
     def type(self, seeds, *, impl):
@@ -231,7 +234,7 @@ class RandomSeed(_KeyPrimitive):
         return [_pair(convert_element_type(high, _WORD), low)]
 
 
-class RandomWrap(_KeyPrimitive):
+class RandomWrap(KeyPrimitive):
     """Keys out of an array of their words, in the last dimension."""
 
     def type(self, words, *, impl):
@@ -253,7 +256,7 @@ class RandomWrap(_KeyPrimitive):
         return [words]
 
 
-class RandomUnwrap(_KeyPrimitive):
+class RandomUnwrap(KeyPrimitive):
     """The words of keys, in a new last dimension."""
 
     def type(self, keys):
@@ -267,8 +270,10 @@ class RandomUnwrap(_KeyPrimitive):
         return [keys]
 
 
-class RandomSplit(_KeyPrimitive):
+class RandomSplit(KeyPrimitive):
     """Independent keys from every key, in new trailing dimensions of `shape`."""
+
+    uses_up = True
 
     def type(self, keys, *, shape):
         _check_keys(self.name, keys)
@@ -281,7 +286,7 @@ class RandomSplit(_KeyPrimitive):
         return [_pair(*_blocks(keys, shape))]
 
 
-class RandomFoldIn(_KeyPrimitive):
+class RandomFoldIn(KeyPrimitive):
     """A new key from a key and a 32-bit number; either may be a scalar that serves the other."""
 
     def type(self, keys, numbers):
@@ -331,8 +336,10 @@ class RandomFoldIn(_KeyPrimitive):
         return self.bind(keys, numbers), [dim]
 
 
-class RandomBits(_KeyPrimitive):
+class RandomBits(KeyPrimitive):
     """Unsigned integers of `bit_width` random bits, `shape` of them from every key."""
+
+    uses_up = True
 
     def type(self, keys, *, bit_width, shape):
         _check_keys(self.name, keys)
@@ -360,7 +367,7 @@ class RandomBits(_KeyPrimitive):
         return [or_p(high, convert_element_type(second, dtype))]
 
 
-class RandomClone(_KeyPrimitive):
+class RandomClone(KeyPrimitive):
     """The same keys, said to be new ones."""
 
     def type(self, keys):

@@ -17,7 +17,7 @@ from fornax.lax.control_flow import scan, while_loop
 from fornax.lax.reductions import cumsum
 from fornax.lax.selection import select
 from fornax.numpy.promotion import as_dtype, broadcast_to, check, promote_inexact
-from fornax.primitives.random import THREEFRY, generator_of, random_split
+from fornax.primitives.random import THREEFRY, generator_of, random_clone_p, random_split
 from fornax.random.keys import typed
 from fornax.random.sampler import (
     check_shape,
@@ -96,8 +96,9 @@ def _poisson(key, lam, *, shape, dtype):
     small = fnp.logical_or(fnp.isnan(lam), lam < 10)
     few = fnp.where(small, lam, np.float32(0))
     many = fnp.where(small, np.float32(1e5), lam)
+    again = random_clone_p.bind(key)[0]  # one of the two is taken
     result = select(
-        small, _poisson_by_product(key, few, dtype), _poisson_by_rejection(key, many, dtype)
+        small, _poisson_by_product(key, few, dtype), _poisson_by_rejection(again, many, dtype)
     )
     return fnp.where(lam == 0, dtype.type(0), result)
 
@@ -183,11 +184,12 @@ def _binomial(key, count, prob, *, shape, dtype):
     few = no_count | (count * q <= 10.0)
     count = fnp.floor(count)
     limit = dtype.type(dtypes.finfo(dtype).max)
+    again = random_clone_p.bind(key)[0]  # one of the two is taken
     samples = select(
         few,
         _binomial_by_inversion(key, fnp.where(few, count, kind(0)), q, dtype, limit),
         _binomial_by_rejection(
-            key, fnp.where(few, kind(1e4), count), fnp.where(few, kind(0.5), q), dtype, limit
+            again, fnp.where(few, kind(1e4), count), fnp.where(few, kind(0.5), q), dtype, limit
         ),
     )
     invalid = negative | no_number | no_count

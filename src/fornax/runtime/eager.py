@@ -20,7 +20,7 @@ from fornax.ir import trace
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
-from fornax.runtime import nonfinite
+from fornax.runtime import key_reuse, nonfinite
 from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, to_numpy, wrap
@@ -82,8 +82,19 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
             if entry.spent > PROMOTE_AFTER:
                 entry.executable = _compile(primitive, types, params, entry.out_types)
     if entry.watched:
-        nonfinite.check_operation(primitive, operands, params, results)
+        _look(current, primitive, operands, params, results)
     return results
+
+
+def _look(
+    current: settings.Settings, primitive: Primitive, operands: Sequence[Any], params: dict,
+    results: Sequence[Any],
+) -> None:  # fmt: skip
+    """What settings ask about every operation."""
+    if current.debug_key_reuse:
+        key_reuse.check_operation(primitive, operands, params, results)
+    if nonfinite.wanted(current):
+        nonfinite.check_operation(primitive, operands, params, results)
 
 
 def _on_keys(
@@ -93,10 +104,13 @@ def _on_keys(
     words = [stored(x) if isinstance(x, KeyArray) else x for x in operands]
     results = bind_on_words(primitive, words, types, params)
     out_types = primitive.type(*types, **params)
-    return [
+    outs = [
         KeyArray(stored(x), t.dtype) if isinstance(t.dtype, ExtendedDtype) else x
         for x, t in zip(results, out_types, strict=True)
     ]
+    if settings.current().debug_key_reuse:
+        key_reuse.check_operation(primitive, operands, params, outs)
+    return outs
 
 
 def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: tuple) -> _Entry:
@@ -105,7 +119,7 @@ def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: 
     holds_program = next(iter(subprograms(params)), None) is not None
     current = settings.current()  # part of the key
     promote = not effectful and not current.disable_jit and _compilable(primitive, types)
-    entry = _Entry(out_types, promote, nonfinite.wanted(current))
+    entry = _Entry(out_types, promote, current.watched)
     if holds_program and not current.disable_jit:
         entry.executable = _compile(primitive, types, params, out_types)
     _entries[key] = entry

@@ -22,13 +22,15 @@ class KeyArray:
     no arithmetic.
     """
 
-    __slots__ = ("__weakref__", "aval", "words")
+    __slots__ = ("__weakref__", "aval", "marks", "words")
     __array_priority__ = 100
     __hash__ = None  # type: ignore[assignment]
     weak_type = False
 
     def __init__(self, words: Any, dtype: ExtendedDtype):
         self.words = words
+        #: who used the keys, see `key_reuse`
+        self.marks: Any = None
         rank = words.ndim - len(dtype.base_shape)
         self.aval = ArrayType(words.shape[:rank], dtype)
 
