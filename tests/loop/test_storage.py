@@ -66,6 +66,26 @@ def test_narrowing_rounds_to_even(dtype, name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("to", ["float32", "stored"])
+def test_rounding_in_between(dtype, to, name):
+    """A value rounded to a format and made wide again is so in one place, or where it is stored."""
+    patterns = np.arange(0, 1 << 32, 99_991, dtype=np.uint64).astype(np.uint32)
+    values = patterns.view(np.float32)
+    b, to = Builder(), dtype if to == "stored" else to
+    x, y = buffer("x", "float32", values.shape), buffer("y", to, values.shape, "out")
+    i = Axis(values.size)
+    index = (b.axis(i),)
+    rounded = b.op("cast", b.op("cast", b.load(x, index), dtype=dtype), dtype="float32")
+    kernel = Kernel("rounded", (x, y), nest(b, [i], [(y, index, rounded)]))
+    found = np.zeros(values.shape, numpy_dtype(to))
+    cpu.run(cpu.compile_kernel(kernel, find(name)), [values, found])
+    with np.errstate(all="ignore"):
+        expected = values.astype(numpy_dtype(dtype))
+    np.testing.assert_array_equal(found.astype("f4"), expected.astype("f4"))
+
+
+@pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", ["int4", "uint4"])
 def test_four_bits(dtype, name):
     values = np.arange(-8 if dtype == "int4" else 0, 8 if dtype == "int4" else 16)

@@ -150,6 +150,9 @@ class Legalizer(Rewriter):
             to = self.kept(after) if after in STORAGE else after
             return self.b.op("bitcast", x, dtype=to)
         if before in STORAGE:
+            inner = rounding(node, before)
+            if before == "bfloat16" and after == "float32" and inner is not None:
+                return storage.rounded(self.b, self(inner))
             wide = self.from_storage(x, before)
             if after in STORAGE:
                 return self.to_storage(wide, after)
@@ -169,6 +172,11 @@ class Legalizer(Rewriter):
 
     def rounded(self, old: Statement) -> Iterator[Statement]:
         """The copy of a statement, with what is stored rounded to the formats of memory."""
+        if isinstance(old, Store) and old.buffer.dtype in STORAGE:
+            inner = rounding(old.value, old.buffer.dtype)
+            if inner is not None and inner.dtype == STORAGE[old.buffer.dtype]:
+                # it is rounded when it is stored
+                old = Store(old.buffer, old.index, inner, old.mask, old.ahead)
         for new in super().statement(old):
             if isinstance(new, Store) and new.buffer.dtype in STORAGE:
                 dtype = new.buffer.dtype
@@ -195,6 +203,16 @@ class Legalizer(Rewriter):
             values = [copy(carried.next) for carried in loop.carries]
         for carried, value in zip(loop.carries, values, strict=True):
             self.bound["final", carried.carry] = value
+
+
+def rounding(node: Expr, dtype: str) -> Expr | None:
+    """What a value is rounded from, if it is a `dtype` made wide again."""
+    if node.kind != "op" or node.data != "cast" or node.args[0].dtype != dtype:
+        return None
+    narrow = node.args[0]
+    if narrow.kind != "op" or narrow.data != "cast" or narrow.args[0].dtype != STORAGE[dtype]:
+        return None
+    return narrow.args[0]
 
 
 #: units of the divider that a register of float32 takes, in the time of two products

@@ -75,19 +75,29 @@ def widen(b: Builder, raw: Expr, dtype: str) -> Expr:
     return b.bitcast(b.or_(b.select(special, found, word), sign), dtype="float32")
 
 
+def rounded(b: Builder, x: Expr) -> Expr:
+    """The float32 x rounded to a bfloat16, in place: as `widen` of `narrow`."""
+    return b.bitcast(b.and_(upper_half(b, x), bits(b, 0xFFFF0000)), dtype="float32")
+
+
+def upper_half(b: Builder, x: Expr) -> Expr:
+    """A word whose upper half are the bits of the float32 x rounded to bfloat16."""
+    word = b.bitcast(x, dtype="uint32")
+    odd = b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1))
+    up = b.add(word, b.add(odd, bits(b, 0x7FFF)))
+    quiet = b.or_(b.and_(word, bits(b, 0x80000000)), bits(b, 0x7FC00000))
+    return b.select(b.ne(x, x), quiet, up)
+
+
 def narrow(b: Builder, x: Expr, dtype: str) -> Expr:
     """The bits of x (float32, int8 or uint8) rounded to `dtype`."""
     raw = RAW[dtype]
     if dtype in ("int4", "uint4"):
         return b.and_(b.bitcast(x, dtype="uint8"), b.const(15, "uint8"))
+    if dtype == "bfloat16":
+        return b.cast(b.shr_logical(upper_half(b, x), bits(b, 16)), raw)
     word = b.bitcast(x, dtype="uint32")
     is_nan = b.ne(x, x)
-    if dtype == "bfloat16":
-        high = b.shr_logical(word, bits(b, 16))
-        odd = b.and_(high, bits(b, 1))
-        rounded = b.shr_logical(b.add(word, b.add(odd, bits(b, 0x7FFF))), bits(b, 16))
-        quiet = b.or_(b.and_(high, bits(b, 0x8000)), bits(b, 0x7FC0))
-        return b.cast(b.select(is_nan, quiet, rounded), raw)
     layout = LAYOUTS[dtype]
     dropped = 23 - layout.mantissa
     size = b.and_(word, bits(b, 0x7FFFFFFF))
