@@ -123,6 +123,20 @@ def test_the_slope_of_the_size_of_large_complex_numbers():
     assert slope == 1
 
 
+#: a call, and the result that it did not give once
+RESULTS = (
+    ("numpy.bool_(1j)", True), ("numpy.array(1j, dtype=bool)", True),
+    ("numpy.bincount(np.array([0]), minlength=6, length=3).shape", (3,)),
+    ("numpy.linalg.norm(np.zeros(0), np.inf)", 0.0),
+    ("numpy.linalg.norm(-np.ones(2), np.inf)", 1.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call, result", RESULTS)
+def test_results_that_were_others_once(call, result):
+    assert eval(f"fx.{call}", {"fx": fornax, "np": np}) == result  # noqa: S307
+
+
 @pytest.mark.parametrize("name", ("positive", "real", "trunc", "conj"))
 def test_what_changes_nothing_gives_arrays_of_dtypes_that_there_are(session, name):
     ours = session.ours.evaluate(f'fx.numpy.{name}(array("int64", (3,)))')

@@ -85,7 +85,7 @@ def scalar(x: Any, dtype: Dtype) -> Any:
                 )
             )
     value = np.asarray(x)
-    if value.dtype.kind == "c" and not dtypes.is_complex(dtype):
+    if value.dtype.kind == "c" and not dtypes.is_complex(dtype) and dtype != dtypes.bool_:
         value = value.real
     with np.errstate(all="ignore"):
         return value.astype(dtype)[()]

@@ -383,7 +383,7 @@ def bincount(x, weights=None, minlength=0, *, length=None, out_sharding=None):
         largest = int(reductions.max(x)) + 1 if typeof(x).size else 0
         length = max(minlength, largest)
     else:
-        length = max(static_integer(length, "length"), minlength)
+        length = max(static_integer(length, "length"), 0)
     x = ufuncs.maximum(as_dtype(x, dtypes.canonical(int)), 0)
     if weights is None:
         weights = full(typeof(x).shape, 1, dtypes.canonical(int))

@@ -67,7 +67,7 @@ def _vector(x: Any, ord: Any, axes: Sequence[int]) -> Any:
         return ufuncs.sqrt(reductions.sum(_squares(x), axes))
     size = ufuncs.absolute(x)
     if ord == np.inf:
-        return reductions.max(size, axes)
+        return reductions.max(size, axes, initial=0)
     if ord == -np.inf:
         return reductions.min(size, axes)
     if ord == 0:
