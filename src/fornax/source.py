@@ -21,7 +21,8 @@ _ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BETWEEN = (contextlib.__file__, functools.__file__)
 #: where NumPy is: its functions take our arrays and call back
 _NUMPY = os.path.join("site-packages", "numpy") + os.sep
-_inside: dict[CodeType, bool] = {}
+#: by identity of the code, which is kept beside the answer: to hash code is to hash all of it
+_inside: dict[int, tuple[bool, CodeType]] = {}
 
 
 class Source(NamedTuple):
@@ -42,12 +43,12 @@ class Source(NamedTuple):
 
 def is_inside(code: CodeType) -> bool:
     """Whether code is part of Fornax, of NumPy or of the import system."""
-    found = _inside.get(code)
+    found = _inside.get(id(code))
     if found is None:
         name = code.co_filename
         ours = name.startswith((_ROOT, "<frozen")) or name in _BETWEEN
-        found = _inside[code] = ours or _NUMPY in name
-    return found
+        found = _inside[id(code)] = ours or _NUMPY in name, code
+    return found[0]
 
 
 def here() -> Source | None:
@@ -55,10 +56,8 @@ def here() -> Source | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        inside = _inside.get(code)
-        if inside is None:  # asked here without a call: this runs for every equation
-            inside = is_inside(code)
-        if not inside:
+        inside = _inside.get(id(code))  # asked here without a call: this runs for every equation
+        if not (is_inside(code) if inside is None else inside[0]):
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return None

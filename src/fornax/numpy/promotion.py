@@ -41,11 +41,17 @@ def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
     return convert_element_type(x, dtype, weak)
 
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _PYTHON = {"b": bool, "i": int, "f": float, "c": complex}
 
 
 def _weak_scalar(x: Any, dtype: Dtype) -> Any:
     """A weakly typed number: a Python one where its dtype is the default of its kind."""
+    if type(x) is float and typeof(x).dtype is dtype:  # most constants of most programs
+        if dtype is _FLOAT64:
+            return x
+        if dtype is _FLOAT32 and -1e38 < x < 1e38:
+            return float(np.float32(x))
     value = _wrapped(x, dtype)
     kind = _PYTHON.get(dtype.kind)
     if kind is not None and typeof(kind(0)).dtype == dtype:

@@ -12,6 +12,7 @@ from fornax.backends import cpu
 from fornax.compiler.buffers import Memory, Next, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.plan import Planner
+from fornax.ir import garbage
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.ir.types import ArrayType
 from fornax.observe import events
@@ -165,6 +166,11 @@ def executable(
     donated: one flag per input that is no constant; its memory may become an output's.
     threads: most that may work on it at once; 0: what the settings say.
     """
+    with garbage.kept():
+        return _executable(jaxpr, name, donated, threads)
+
+
+def _executable(jaxpr: Jaxpr, name: str, donated: Sequence[bool], threads: int) -> Executable:
     started = time.perf_counter()
     current = settings.current()
     target = cpu.find(current.target)

@@ -13,12 +13,12 @@ def live_equations(equations: Sequence[Equation], outputs: Sequence[Atom]) -> li
     kept = []
     for equation in reversed(equations):
         effectful = bool(equation.primitive.effects(**equation.params))
-        if effectful or any(v in needed for v in equation.outputs):
+        if effectful or not needed.isdisjoint(equation.outputs):
             prune = getattr(equation.primitive, "dce", None)
             if prune is not None and not effectful:
                 equation = prune([v in needed for v in equation.outputs], equation)
             kept.append(equation)
-            needed.update(a for a in equation.inputs if isinstance(a, Var))
+            needed.update([a for a in equation.inputs if isinstance(a, Var)])
     kept.reverse()
     return kept
 

@@ -24,6 +24,10 @@ __all__ = ["content_hash", "exact", "signature"]
 _LIST, _DICT, _SET, _ARRAY, _PROGRAM = "list", "dict", "set", "array", "program"
 
 
+#: types of most params, whose equal values are the same
+_PLAIN = frozenset((int, str, type(None)))
+
+
 class NoContent(Signal, TypeError):
     """Something in a program has no content that could be compared or named."""
 
@@ -93,8 +97,11 @@ def _numbered(jaxpr: Jaxpr) -> Hashable:
 def exact(value: Any) -> Any:
     """A hashable param, with numbers that are equal but not the same told apart: zeros by their
     sign, and True, 1 and 1.0 by their types."""
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(map(exact, value))
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        return tuple([exact(part) for part in value])
     if isinstance(value, np.generic):
         return _ARRAY, value.dtype, (), value.tobytes()
     if isinstance(value, bool | float | complex):

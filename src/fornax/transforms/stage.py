@@ -9,6 +9,7 @@ import numpy as np
 
 from fornax import source
 from fornax.errors import message
+from fornax.ir import garbage
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
 from fornax.ir.ref import Ref, read_in, write_in
@@ -146,9 +147,9 @@ class Stage(Trace):
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """One more equation."""
-        atoms = tuple(map(self.lift, operands))
+        atoms = tuple([self.lift(x) for x in operands])
         types = primitive.type(*[a.type for a in atoms], **params)
-        outputs = tuple(map(Var, types))
+        outputs = tuple([Var(type) for type in types])
         self.equations.append(Equation(primitive, atoms, params, outputs, source.here()))
         return [StageTracer(self, v) for v in outputs]
 
@@ -195,7 +196,7 @@ def stage(
     inputs, and their new values its last outputs. Raises NotImplementedError without `refs`.
     """
     trace = Stage(current(), purpose=purpose or f"the traced function {name or 'f'}", names=names)
-    with new_trace(trace):
+    with garbage.kept(), new_trace(trace):
         outputs = function(*map(trace.new_input, types))
         if refs is not None:
             refs.extend(trace.refs)
