@@ -27,7 +27,7 @@ MODULES = (
     "random", "tree", "tree_util", "dtypes", "flatten_util", "ops", "errors", "stages", "typing",
     "monitoring", "custom_batching", "custom_derivatives", "ad_checkpoint", "debug", "ref", "core",
     "sharding",
-    "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal",
+    "scipy.optimize", "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal",
     "scipy.sparse.linalg", "experimental", "experimental.checkify", "dlpack", "export", "ffi",
     "image", "profiler", "distributed",
 )  # fmt: skip

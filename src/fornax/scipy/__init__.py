@@ -3,5 +3,8 @@
 from fornax import lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
-    __name__, {}, modules=("linalg", "sparse", "special", "stats"), before="fornax.numpy.methods"
+    __name__,
+    {},
+    modules=("linalg", "optimize", "sparse", "special", "stats"),
+    before="fornax.numpy.methods",
 )
