@@ -35,9 +35,10 @@ test: .venv/ready-test native
 test-all: .venv/ready-test native
 	$(RUN) -m pytest -q -m ""
 
-# Every case on Fornax and on jax, which runs in processes of its own.
+# Every case on Fornax and on jax, which runs in processes of its own. Only files that have such
+# tests are collected: all others take minutes.
 oracle: .venv/ready-test .venv/ready-oracle native
-	$(RUN) -m pytest -q -m oracle
+	$(RUN) -m pytest -q -m oracle $$(grep -rlF mark.oracle tests --include='*.py')
 
 fuzz: .venv/ready-test native
 	PYTHONPATH=src:. $(RUN) -m tests.fuzz $(ARGS)

@@ -2,17 +2,18 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 from numpy_cases import evaluate, mentioned
+from test_numpy_promotion import RECORDED
 from test_numpy_recorded import LINES, check
 
 import fornax
 import fornax.numpy
+from oracle.process import environment
 
 pytestmark = [
     pytest.mark.oracle,
@@ -22,13 +23,23 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory):
-    """What the installed jax gives, asked in a process of its own."""
+def folder(tmp_path_factory):
+    """Where the installed jax, in a process of its own, has left what it gives."""
     folder = tmp_path_factory.mktemp("oracle")
     recorder = pathlib.Path(__file__).with_name("record.py")
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, recorder, folder], check=True, env=environment)
+    subprocess.run([sys.executable, recorder, folder], check=True, env=environment())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def live(folder):
+    """What every line gives."""
     return json.loads((folder / "recorded.json").read_text())
+
+
+def test_promotions(folder):
+    """jax promotes dtypes as was recorded, which `test_numpy_promotion.py` compares with."""
+    assert json.loads((folder / "promotions.json").read_text()) == RECORDED
 
 
 @pytest.mark.parametrize("line", LINES)

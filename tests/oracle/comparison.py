@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +15,22 @@ from fornax import settings
 from oracle.calls import Call
 from oracle.differences import ACCIDENTS, Difference, difference
 from oracle.worker import Outcome, outcome
+
+
+@dataclass
+class Tally:
+    """What a run has compared."""
+
+    calls: int = 0
+    #: outcomes, eager and compiled apart
+    comparisons: int = 0
+    #: those of calls that raise an error in jax
+    errors: int = 0
+    #: calls in which a known difference, by its reason, was met
+    known: Counter = field(default_factory=Counter)
+
+
+TALLY = Tally()
 
 
 def ours(call: Call, compiled: bool) -> Outcome:
@@ -85,6 +103,9 @@ def check_call(
     call: Call, known: Difference | None, results: Sequence[Outcome], wanted: Outcome, **limits
 ) -> None:
     """Raises AssertionError where a call does not do what jax does, or no longer differs."""
+    TALLY.calls += 1
+    TALLY.comparisons += len(results)
+    TALLY.errors += len(results) * (wanted[0] == "error")
     if known is None:
         for result in results:
             agree(result, wanted, **limits)
@@ -94,6 +115,7 @@ def check_call(
         if not np.any(except_at):
             except_at = None
         differ = [agree(result, wanted, **limits, except_at=except_at) for result in results]
+        TALLY.known[known.reason] += any(differ)
         must_differ = except_at is not None and not known.sometimes
         assert not must_differ or all(differ), f"no longer differs: {known.reason}"
         return
@@ -101,6 +123,7 @@ def check_call(
         try:
             agree(result, wanted, **limits)
         except AssertionError:
+            TALLY.known[known.reason] += 1
             continue
         assert known.sometimes, f"no longer differs: {known.reason}"
 

@@ -1,9 +1,13 @@
-"""One process that runs jax, for all tests of this folder."""
+"""One process that runs jax, for all tests of this folder; the summary of what was compared."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
+from oracle.comparison import TALLY
+from oracle.differences import DIFFERENCES
 from oracle.process import Worker
 
 
@@ -25,3 +29,27 @@ def asked(request, jax_worker):
     """The calls of a test, and a function that waits for what jax gives for them."""
     key = request.node.nodeid
     return jax_worker.calls[key], lambda: jax_worker.answer(key)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Items and seconds of every test of the oracle, comparisons, and the differences met."""
+    if not TALLY.calls:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("compared with jax")
+    seconds = defaultdict(list)
+    for report in (
+        r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())
+    ):
+        if "oracle" in report.keywords:
+            seconds[report.nodeid.partition("[")[0]].append(report.duration)
+    for name, durations in seconds.items():
+        write(f"{len(durations):6} items, {sum(durations):7.1f} s  {name}")
+    write(
+        f"{TALLY.calls} calls of primitives and transformations, {TALLY.comparisons} comparisons,"
+    )
+    write(
+        f"{TALLY.errors} of them of errors. Known differences, and in how many calls they were met:"
+    )
+    for known in DIFFERENCES:
+        write(f"{TALLY.known[known.reason]:6}  {known.reason}")

@@ -18,6 +18,18 @@ from oracle.calls import Call
 CACHE = Path(__file__).parents[2] / "build" / "oracle"
 
 
+def environment() -> dict[str, str]:
+    """The environment of a process that runs jax."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(CACHE),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 class Worker:
     """Answers questions, each a key and a list of calls, in the order they are given in.
 
@@ -32,12 +44,7 @@ class Worker:
             [sys.executable, "-m", "oracle.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "JAX_PLATFORMS": "cpu",
-                "JAX_COMPILATION_CACHE_DIR": str(CACHE),
-            },
+            env=environment(),
         )
         self.threads = [
             threading.Thread(target=target, daemon=True) for target in (self._ask, self._listen)

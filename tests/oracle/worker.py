@@ -6,6 +6,7 @@ outcomes for each to standard output.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from oracle import composed, transformed
+
+#: after so many lists of calls jax gives back what it has compiled: megabytes for each list
+FORGET = 100
 
 #: an outcome: ("error", names of the classes, message) or ("values", leaves), where a leaf is
 #: (array, weak_type)
@@ -48,10 +52,10 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints does not disturb the answers
     import jax
 
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     warnings.simplefilter("ignore")
-    while True:
+    for count in itertools.count(1):
+        if count % FORGET == 0:
+            jax.clear_caches()
         try:
             calls = pickle.load(sys.stdin.buffer)
         except EOFError:
