@@ -230,8 +230,9 @@ class Allocator {
   // Maps whole chunks, aligned to the chunk size.
   static void* map(size_t bytes, bool huge) {
     size_t reserved = bytes + chunk_bytes;
-    void* memory = mmap(nullptr, reserved, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // Not MAP_NORESERVE: what cannot fit this machine is refused here, not killed when it is used.
+    void* memory =
+        mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     auto start = reinterpret_cast<uintptr_t>(memory);
     uintptr_t aligned = (start + chunk_bytes - 1) & ~(chunk_bytes - 1);

@@ -132,16 +132,17 @@ PyObject* call_eager(PyObject* object, PyObject* const* values, size_t flagged, 
   Tally* tally = known ? as_tally(known.get()) : nullptr;
   if (!tally || tally->settled)
     return PyObject_Vectorcall(function.get(), values, flagged, names);
+  if (tally->spent > 0 && tally->spent > self->after) {  // never before it is known to work
+    if (!promote(self, arguments, tally)) return nullptr;
+    known = Ref::steal(look_up(self, arguments, result, answered));
+    return answered ? result : PyObject_Vectorcall(function.get(), values, flagged, names);
+  }
   Ref value;
   {
     Stopwatch stopwatch(tally);
     value = Ref::steal(PyObject_Vectorcall(function.get(), values, flagged, names));
   }
-  if (!value || value.get() == Py_NotImplemented) {
-    tally->settled = true;  // nothing to compile
-  } else if (tally->spent > self->after && !tally->settled) {
-    if (!promote(self, arguments, tally)) return nullptr;
-  }
+  if (!value || value.get() == Py_NotImplemented) tally->settled = true;  // nothing to compile
   return value.release();
 }
 

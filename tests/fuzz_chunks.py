@@ -30,7 +30,7 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
     ((tile, "BLOCK", 8), (tile, "STEPS", 1), (tile, "FAR", 4), (keep, "SHORTEST", 4),
      (concatenate, "SMALL", 0)),
     ((generate, "HUGE", 0), (parallelize, "GRAIN", 20.0), (parallelize, "BLOCK", 60.0)),
-    ((eager, "PROMOTE_AFTER", 0.0),),
+    ((eager, "PROMOTE_AFTER", -1.0),),
     ((stage, "WORTH", 0), (stage, "REUSED", 1), (stage, "CHEAPER", 2.0), (cost, "ROWS", 2),
      (cost, "LARGE", 32), (cost, "SPREAD", 2)),
 )  # fmt: skip

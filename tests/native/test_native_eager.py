@@ -13,16 +13,15 @@ from test_native_dispatch import identity_entry, scalar, settings  # noqa: F401 
 
 from fornax import _native as native
 
-KEYED = native.JitFunction(lambda *_: None)  # describes calls
-
 
 def eager(after=-1.0, function=None, static_argnums=(), static_argnames=()):
     """An EagerFunction that is compiled to the identity, and what it asked for."""
     asked = []
+    keyed = native.JitFunction(lambda *_: None, static_argnums, static_argnames)
 
     def promote(self, args, kwargs):
         asked.append((args, kwargs))
-        leaves, structure, _, _ = KEYED.key_description(args, kwargs)
+        leaves, structure, _, _ = keyed.key_description(args, kwargs)
         arrays = [native.empty(shape, dtype, weak) for _, dtype, shape, weak in leaves]
         return identity_entry(arrays, structure)
 
@@ -37,8 +36,9 @@ def test_calls_are_compiled_when_they_have_taken_long():
     ((spent, entry),) = function.tallies()
     assert spent > 0 and entry is None
     function.after = 0.0
-    assert function(x) == "called" and asked == [((x,), {})]
     ((got,), keywords) = function(x)
+    assert asked == [((x,), {})]
+    assert function(x) == ((x,), {})
     assert got is x and keywords == {} and len(asked) == 1
     function.clear_cache()
     assert function.tallies() == [] and function(x) == "called"
@@ -48,7 +48,7 @@ def test_kinds_of_calls():
     function, asked = eager(static_argnames=("n",), function=lambda x, n=0: "called")
     for call in (lambda x: function(x), lambda x: function(x, n=1), lambda x: function(x, n=2)):
         for x in (scalar(1), scalar(1, np.int32), native.empty((2,), np.float32)):
-            assert call(x) == "called"
+            assert call(x) == "called" and call(x) != "called"
     assert len(asked) == len(function.tallies()) == 9
 
 
@@ -88,6 +88,7 @@ def test_errors():
             function(scalar(1))
     assert not asked
     wrong = native.EagerFunction(lambda x: x, lambda *_: 3, -1.0)
+    wrong(scalar(1))
     with pytest.raises(TypeError, match="must return an Entry or None, not int"):
         wrong(scalar(1))
     assert wrong(scalar(1)) is not None  # not asked again

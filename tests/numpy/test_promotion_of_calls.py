@@ -16,7 +16,7 @@ from fornax.runtime.eager import PROMOTE_AFTER
 
 @pytest.fixture
 def at_once():
-    """Every kind of call is compiled when it comes for the first time."""
+    """Every kind of call is compiled when it comes for the second time."""
     for name in fnp.__all__:
         getattr(fnp, name)
     for function in list(functions._functions):

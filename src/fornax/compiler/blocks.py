@@ -41,9 +41,9 @@ ENOUGH = 8
 
 
 def drafts(
-    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int, repeated: bool
 ) -> list[Draft]:
-    """The kernel of a chain."""
+    """The kernel of a chain; `repeated` does not change it."""
     emitter = BlockEmitter(fusion, group, in_memory, target, threads)
     emitter.emit()
     return emitter.drafts

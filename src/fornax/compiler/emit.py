@@ -54,6 +54,7 @@ class Emitter:
         self.group = group
         self.in_memory = in_memory
         self.threads = threads
+        self.repeated = False
         self.members = set(group.members)
         self.buffers: dict[Var, Buffer] = {}
         self.places: dict[Buffer, Place] = {}
@@ -323,10 +324,12 @@ def record(made: list[Draft], compiled: list[Any], variables: list[Var], extra: 
 
 
 def drafts(
-    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int, repeated: bool
 ) -> list[Draft]:
-    """The kernels of a fused or heavy group, in the order they must run."""
+    """The kernels of a fused or heavy group, in the order they must run; `repeated` where a loop
+    is around them."""
     emitter = Emitter(fusion, group, in_memory, threads)
+    emitter.repeated = repeated
     if group.equation is None:
         fused(emitter)
     else:
@@ -390,6 +393,8 @@ def overwritable(
 
 class GroupContext(KernelContext):
     """A heavy operation inside the program: prologues are expressions, epilogues members."""
+
+    hoists = property(lambda self: self.emitter.repeated)
 
     def __init__(self, emitter: Emitter, equation: Equation, target: Any):
         self.emitter = emitter

@@ -148,12 +148,13 @@ class Planner:
     ) -> tuple[Recipe, list[Var]]:
         """The compiled kernels of a group, and the variables their places refer to by number."""
         content, variables = (signature.shape, signature.numbers), signature.variables
-        key = (content, self.target, self.threads, self.compile_kernel_key)
+        repeated = self.loops > 0
+        key = (content, self.target, self.threads, self.compile_kernel_key, repeated)
         found = _recipes.get(key)
         if found is None:
             needed = set(in_memory)
             make = emit.drafts if group.chain is None else blocks.drafts
-            drafts = make(fusion, group, needed, self.target, self.threads)
+            drafts = make(fusion, group, needed, self.target, self.threads, repeated)
             units = [Unit(d.kernel) for d in drafts]
             found = _recipes[key] = emit.record(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:

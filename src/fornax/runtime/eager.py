@@ -27,7 +27,7 @@ from fornax.runtime.values import stored, to_array, to_numpy, wrap
 from fornax.scalars.dtypes import ExtendedDtype
 from fornax.transforms.physical import bind_on_words
 
-#: seconds of reference time after which a compiled kernel takes over
+#: seconds of reference time after which a compiled kernel takes over at the next call
 PROMOTE_AFTER = 0.01
 #: most (operation, types) pairs remembered
 _LIMIT = 8192
@@ -64,6 +64,8 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
         if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
             return _on_keys(primitive, operands, types, params)
         entry = _new_entry(primitive, types, params, key)
+    if entry.executable is None and entry.spent and entry.spent > PROMOTE_AFTER:
+        entry.executable = _compile(primitive, types, params, entry.out_types)
     if entry.executable is not None:
         with allocating(entry.out_types):
             results = entry.executable.call(operands)
@@ -79,8 +81,6 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
             flush_denormals(before)
         if entry.promote:
             entry.spent += time.perf_counter() - started
-            if entry.spent > PROMOTE_AFTER:
-                entry.executable = _compile(primitive, types, params, entry.out_types)
     if entry.watched:
         _look(current, primitive, operands, params, results)
     return results

@@ -51,7 +51,7 @@ class KernelContext(ABC):
     threads: int
     #: each element may be stored once only: what is stored is added to what is there
     adds: bool = False
-    #: what `prepare` gets may run once, before many calls of the nest
+    #: what `prepare` gets, or a nest of its own, may run once, before many calls of the main nest
     hoists: bool = False
 
     # --- what the planner provides ---
