@@ -170,3 +170,18 @@ def test_names_of_dtypes():
     )  # fmt: skip
     assert fornax.dtypes.issubdtype(a=jnp.float32, b=jnp.inexact)
     assert not jnp.issubdtype(jnp.float32, jnp.flexible) and issubclass(jnp.character, jnp.flexible)
+
+
+def test_what_arrays_say_about_their_memory():
+    x = fnp.arange(6, dtype=np.int16).reshape(2, 3)
+    assert x.tobytes() == np.asarray(x).tobytes() and x.tobytes("F") == np.asarray(x).tobytes("F")
+    assert x.on_device_size_in_bytes() == x.nbytes == 12
+    assert x.platform() == "cpu" and x.is_ready()
+    copy = x.clone()
+    assert copy is not x and copy.dtype == x.dtype and bool(fnp.all(copy == x))
+    np.testing.assert_array_equal(x.argpartition(1), fnp.argpartition(x, 1))
+    np.testing.assert_array_equal(
+        fornax.jit(lambda x: x.argpartition(1))(x), fnp.argpartition(x, 1)
+    )
+    with pytest.raises(fornax.errors.ConcretizationTypeError, match="tobytes"):
+        fornax.jit(lambda x: x.tobytes())(x)

@@ -311,6 +311,16 @@ class Tracer:
             )
         return value.tolist()
 
+    def tobytes(self, order="C"):
+        value = self.concrete()
+        if value is None:
+            raise self._refuse(
+                ConcretizationTypeError,
+                "The tobytes() method was called",
+                "return the array and call it on the result, outside",
+            )
+        return numpy.asarray(value).tobytes(order)
+
 
 def check_alive(tracer: Tracer) -> None:
     """Raise UnexpectedTracerError if the tracer's transformation has ended."""

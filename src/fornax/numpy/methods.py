@@ -171,7 +171,8 @@ _METHODS: dict[str, Callable] = {
 }  # fmt: skip
 #: methods that are the function of the same name
 _FUNCTIONS = (
-    "all", "any", "argmax", "argmin", "argsort", "choose", "conj", "conjugate", "cumprod",
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "conj", "conjugate",
+    "cumprod",
     "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat",
     "round", "searchsorted", "sort", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 )  # fmt: skip
@@ -271,6 +272,11 @@ _CONCRETE_METHODS: dict[str, Callable] = {
     "__deepcopy__": lambda self, memo: fnp.copy(self),
     "item": _item,
     "tolist": _tolist,
+    "tobytes": lambda self, order="C": self.numpy_view().tobytes(order),
+    "clone": _copy,
+    "is_ready": lambda self: not self.is_deleted(),
+    "on_device_size_in_bytes": lambda self: self.nbytes,
+    "platform": lambda self: self.device.platform,
     "copy_to_host_async": lambda self: None,
     "addressable_data": lambda self, index: self,
 }
