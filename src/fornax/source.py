@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 import warnings
 from types import CodeType, FrameType
 from typing import NamedTuple
@@ -51,8 +52,25 @@ def is_inside(code: CodeType) -> bool:
     return found[0]
 
 
+class _Standing(threading.local):
+    source: Source | None = None
+
+
+_standing = _Standing()
+
+
+def stand_for(source: Source | None) -> Source | None:
+    """What is done from now on stands for what was done there: `here` says so, until it is told
+    otherwise (None: it looks for the user's line again). Returns what it was told before."""
+    before = _standing.source
+    _standing.source = source
+    return before
+
+
 def here() -> Source | None:
-    """The innermost caller that is not part of Fornax."""
+    """The innermost caller that is not part of Fornax, or the place that it stands for."""
+    if _standing.source is not None:
+        return _standing.source
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code

@@ -274,6 +274,30 @@ def test_mistake(mistake):
         assert "mistake" in where or "argument" in where, where
 
 
+BACKWARD = """
+def size(x):
+    root = jnp.sqrt(x)
+    return jnp.where(x > 0, root, 0.0)
+def rule(x):
+    return custom(x) * 2
+custom = fx.custom_vjp(lambda x: x)
+custom.defvjp(lambda x: (x, None), lambda _, g:
+    (jnp.log(g - 3),))
+with fx.debug_nans(True):
+    {}
+"""
+
+
+@pytest.mark.parametrize("call, line", (
+    ("grad(size)(0.0)", 3), ("jit(grad(size))(0.0)", 3),
+    ("jit(fx.value_and_grad(size))(0.0)", 3), ("grad(rule)(1.0)", 9), ("jit(grad(rule))(1.0)", 9),
+))  # fmt: skip
+def test_nan_of_a_backward_pass_names_the_line_of_the_forward_pass(call, line):
+    error = raised_by(BACKWARD.format(call), "fornax")
+    assert isinstance(error, FloatingPointError)
+    assert f"where: mistake.py:{line} " in str(error), str(error)
+
+
 #: what jax warns of: code, the start of its words, what else the message says
 WARNINGS = {
     "donated_sum": ("jit(lambda t: t['a'].sum(), donate_argnums=0)({'a': ones(3), 'b': ones(2)})",

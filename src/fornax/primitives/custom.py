@@ -347,7 +347,11 @@ class CustomLinear(Primitive):
             )
         given = iter(cotangents)
         cts = [next(given) if has else Zero(_float0) for has in has_tangent]
-        grads = bwd(token, residuals, cts)
+        before = source.stand_for(None)  # the rule has lines of its own
+        try:
+            grads = bwd(token, residuals, cts)
+        finally:
+            source.stand_for(before)
         return [None] * num_res + chosen(grads, nonzero)
 
     def batch_named(

@@ -9,6 +9,7 @@ from fornax.ir.basis import add
 from fornax.ir.evaluate import literal
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Zero
+from fornax.source import stand_for
 from fornax.transforms.mixed import separated
 
 
@@ -56,7 +57,11 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
             for v, g in zip(equation.outputs, outs, strict=True)
         ]
         operands = [read(a) for a in equation.inputs]
-        ins = equation.primitive.transpose(outs, *operands, **equation.params)
+        before = stand_for(equation.source)  # what goes backwards is there because of that line
+        try:
+            ins = equation.primitive.transpose(outs, *operands, **equation.params)
+        finally:
+            stand_for(before)
         for atom, cotangent in zip(equation.inputs, ins, strict=True):
             accumulate(atom, cotangent)
     results = []
