@@ -6,6 +6,15 @@ from tests.fuzz import Input, Program
 from tests.fuzz import Instruction as I  # noqa: E741, N817
 
 FOUND: tuple[Program, ...] = (
+    # a group that stores totals of rows beside the columns that blocks are cut along
+    Program((
+        Input("complex64", (3, 4), 568185),
+    ), (
+        I("one", (6, 10), 46), I("reduced", (11, 16), 5), I("smooth", (9, 17), 1),
+        I("custom", (5, 50), 31, (
+            I("product", (3, 57), 39), I("padded", (1, 57), 47), I("row_values", (1, 51), 57),
+        )),
+    )),
     # a loop that adds to a carry of a dtype that is computed wider than it is stored
     Program((
         Input("bool", (3, 33), 444896), Input("bfloat16", (3,), 38326),

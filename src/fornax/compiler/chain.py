@@ -94,6 +94,8 @@ class Finder:
         pending = [last]
         while pending:
             group = pending.pop()
+            if any(max(parts[group]) >= len(v.type.shape) for v in group.members):
+                return None  # it makes a value that is the same for all blocks
             read = self.view(group).aligned(parts[group])
             made = {v: parts[group] for v in group.members if parts[group][-1] >= 0}
             for value, places in (read | made).items():
