@@ -12,6 +12,7 @@ import fornax
 from fornax import numpy as fnp
 from fornax.compat import (
     core_names,
+    derivatives,
     places,
     programs,
     traceback_filter,
@@ -33,6 +34,20 @@ def test_every_place_is_a_module(name):
     module = importlib.import_module(places.MODULES[name])
     for public in getattr(module, "__all__", ()):
         assert getattr(module, public) is not None or public == "not_mapped"
+
+
+def test_whose_tracer_a_value_is():
+    def function(x):
+        top = programs.find_top_trace([x])
+        assert isinstance(x, derivatives.JVPTracer) and x._trace.main is top.main
+
+        def inner(y):
+            assert y._trace.main is not top.main and x._trace.main is top.main
+            return x * y
+
+        return fornax.jvp(inner, (2.0,), (1.0,))[1]
+
+    assert fornax.jvp(function, (3.0,), (1.0,)) == (3.0, 1.0)
 
 
 def test_libraries_can_declare_classes_of_values():

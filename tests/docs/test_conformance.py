@@ -107,3 +107,24 @@ def test_reading_and_comparing(tool, tmp_path):
     assert "Of 3 tests that pass with JAX, 1 pass (33.3 %)." in lines
     assert "| 1 | a name that is not there yet: `jax.nn.thing` | `two` |" in lines
     assert "| 1 | skipped here | `three` |" in lines
+
+
+def test_comparing_libraries(tool, monkeypatch):
+    spec = importlib.util.spec_from_file_location(
+        "compare_libraries", ROOT / "tools/compare_libraries.py"
+    )
+    compare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compare)
+    theirs = {"results": {"a": [1.0, [2.0]], "~mean": 1.0}}
+    assert compare.verdict({"results": {"a": [1.0, [2.0]], "~mean": 1.2}}, theirs) == (
+        "runs; within 0e+00"
+    )
+    assert compare.verdict({"results": {"a": [1.0, [2.1]], "~mean": 3}}, theirs) == (
+        "differs in a, ~mean"
+    )
+    assert compare.verdict({"results": {"a": [1.0]}}, theirs) == "differs in a, ~mean"
+    absent = {"error": "ImportError: Fornax has no jax.nn.thing"}
+    assert compare.verdict(absent, theirs) == "`jax.nn.thing` is absent"
+    assert compare.verdict(theirs, {}) == "runs; not with JAX: not tried"
+    text = "Traceback\n  File x\nModuleNotFoundError: Fornax has no jax.x\n  why: …"
+    assert compare.ended(text) == "ModuleNotFoundError: Fornax has no jax.x"

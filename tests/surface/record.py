@@ -11,6 +11,7 @@ import warnings
 import jax
 import jax.example_libraries.optimizers
 import jax.example_libraries.stax
+import jax.scipy.fft
 import jax.scipy.sparse.linalg
 import jax.scipy.stats
 import numpy

@@ -553,6 +553,39 @@ ITERATED = [
     f"jax.jvp(lambda b: {_I}.bicgstab({_Q}, b)[0], (L[0],), (L[1],))",
 ]
 
+_F = "jax.scipy.fft"
+COSINES = [
+    *(
+        f"{_F}.{name}({x})"
+        for name in ("dct", "idct")
+        for x in (
+            "V",
+            "M",
+            "M, norm='ortho'",
+            "M, axis=0",
+            "G, axis=1, norm='ortho'",
+            "V, n=4",
+            "V, n=9",
+            "I",
+            "V[:1]",
+            "V, 2",
+            "V, 1",
+            "V, 3",
+            "C",
+            "M, n=3, axis=-2",
+        )
+    ),
+    *(
+        f"{_F}.{name}({x})"
+        for name in ("dctn", "idctn")
+        for x in ("M", "G, norm='ortho'", "G, axes=(0, 2)", "M, s=(3, 2)", "M, 1", "V")
+    ),
+    f"grad(lambda x: ({_F}.dct(x, norm='ortho') * W).sum())(V)",
+    f"vmap({_F}.dct, 1, 1)(M)",
+    f"{_F}.idct({_F}.dct(V))",
+    f"{_F}.dct(np.float16([1, 2, 3]))",
+]
+
 #: what libraries ask of values that only describe arrays, and of functions with rules of their own
 _S = "jax.ShapeDtypeStruct((3, 2), np.float16)"
 DESCRIBED = [
@@ -599,6 +632,7 @@ SUBJECTS = {
     "small": SMALL,
     "examples": EXAMPLES,
     "distributions": DISTRIBUTIONS,
+    "cosines": COSINES,
     "described": DESCRIBED,
     "iterated": ITERATED,
 }

@@ -45,6 +45,11 @@ class Trace:
         """Perform one operation. The slot is empty during the call."""
         raise InternalError(f"{type(self).__name__} does not say how it processes operations")
 
+    @property
+    def main(self) -> Trace:
+        """What libraries compare to tell whose tracer a value is: the trace itself."""
+        return self
+
 
 Eager = Callable[["Primitive", Sequence[Any], dict], list[Any]]
 _eager: Eager | None = None

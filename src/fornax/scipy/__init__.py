@@ -5,6 +5,6 @@ from fornax import lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     {},
-    modules=("linalg", "optimize", "sparse", "special", "stats"),
+    modules=("fft", "linalg", "optimize", "sparse", "special", "stats"),
     before="fornax.numpy.methods",
 )
