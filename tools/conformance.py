@@ -45,7 +45,8 @@ SHARED = (
 )  # fmt: skip
 LIBRARIES = ("optax==0.2.8", "chex==0.1.92", "flax==0.12.8")
 SIDES = {
-    "fornax": ((*SHARED, "llvmlite>=0.50", "mpmath"), LIBRARIES),
+    # opt_einsum comes with jax, and Flax relies on that
+    "fornax": ((*SHARED, "llvmlite>=0.50", "mpmath", "opt_einsum"), LIBRARIES),
     "jax": ((*SHARED, f"jax=={JAX}", *LIBRARIES), ()),
 }
 
