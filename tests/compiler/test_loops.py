@@ -233,3 +233,24 @@ def test_a_mapped_loop_with_updates_copies_nothing():
     x, limits = np.zeros((2, 1000), np.float32), np.asarray([3, 5], np.int32)
     (buffers,) = buffers_of_loops(fornax.vmap(f), x, limits)
     assert buffers.count(2000) == 1
+
+
+@pytest.mark.parametrize("target", ["native", "avx2", "sse2"])
+def test_what_rarely_happens_may_leave_a_loop(target):
+    """The root of a norm is the same for all elements: its branch goes in front of their loop,
+    where the code of unrolled loops has begun already."""
+    matrix = np.diag(np.arange(1, 17)).astype(np.float32)
+
+    def body(state):
+        step, v, old, _ = state
+        v = v / fnp.linalg.norm(v)
+        w = matrix @ v
+        new = fnp.vdot(v, w)
+        return step + 1, w, new, fnp.abs(new - old) > 1e-6
+
+    start = 0, fnp.ones(16), fnp.float32(0), True
+    with settings.override(target=target):
+        loop = fornax.jit(
+            lambda: lax.while_loop(lambda s: fnp.logical_and(s[0] < 100, s[3]), body, start)
+        )
+        np.testing.assert_allclose(loop()[2], 16, rtol=1e-4)

@@ -359,7 +359,7 @@ class Emitter(Values):
         """One iteration without a loop."""
         parent = self.scopes[-1]
         scope = self.enter(body)
-        scope.block = parent.block
+        entry = scope.block
         # the depth of the scope, although the name is known outside: other iterations of the same
         # body are emitted with other values
         self.bound["axis", axis] = Value(base, 1, scope.depth)
@@ -372,8 +372,10 @@ class Emitter(Values):
         nexts = self.body(body, Finish(self, carries, inside))
         self.vector, self.mask = outer
         closed = self.leave()
+        if closed.block != entry:  # blocks in it follow one of its own: `parent` may have grown
+            parent.lines += [f"  br label %{entry}", f"{entry}:"]
+            parent.block = closed.block
         parent.lines += closed.lines
-        parent.block = closed.block
         return [Value(n, s.lanes, parent.depth) for n, s in zip(nexts, starts, strict=True)]
 
     def varying_carries(self, loop: For | While) -> set[Carry]:
