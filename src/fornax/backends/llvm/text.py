@@ -74,6 +74,9 @@ def streamed(kernel: Kernel, target: Target) -> frozenset[Buffer]:
     return frozenset(large.difference(n.data for n in nodes if n.kind == "load"))
 
 
+#: addresses in a loop from which on it is hidden from LLVM's strength reduction, if those inside of
+#: it are, too: inner loops are reduced badly where the outer ones cannot be seen
+ADDRESSES = 8
 PARAMETERS = "ptr %buffers, i64 %begin, i64 %end, i64 %worker"
 
 
@@ -326,7 +329,18 @@ class Emitter(Values):
                 f"  {phi.name} = phi {kind} [ {start.name}, %{before} ], [ {after}, %{tail} ]"
             )
         lines += closed.lines
-        lines.append(f"  {following} = add nsw i64 {counter}, {step}")
+        inner = sum("= phi i64 [" in line for line in closed.lines)
+        hidden = sum('asm "", "=r,0"' in line for line in closed.lines)
+        addresses = sum("getelementptr" in line for line in closed.lines)
+        if addresses >= ADDRESSES and inner == hidden:
+            # Strength reduction sees no induction variable behind an empty `asm`, which costs no
+            # instruction. With many addresses it took up to half of all time of code generation,
+            # and made no faster loops: what it would move out of them has been put there already
+            stepped = self.fresh("%s")
+            lines.append(f"  {stepped} = add nsw i64 {counter}, {step}")
+            lines.append(f'  {following} = call i64 asm "", "=r,0"(i64 {stepped})')
+        else:
+            lines.append(f"  {following} = add nsw i64 {counter}, {step}")
         if nonempty:
             again = self.fresh("%v")
             lines.append(f"  {again} = icmp slt i64 {following}, {end}")
