@@ -61,7 +61,7 @@ class _Canonical:
 
     def run(self, jaxpr: Jaxpr, env: dict[Var, Atom]) -> list[Atom]:
         for equation in jaxpr.equations:
-            inputs = tuple(_read(env, a) for a in equation.inputs)
+            inputs = tuple([a if isinstance(a, Literal) else env[a] for a in equation.inputs])
             outputs = self.equation(equation, inputs)
             env.update(zip(equation.outputs, outputs, strict=True))
         return [_read(env, a) for a in jaxpr.outputs]
@@ -149,14 +149,14 @@ class _Canonical:
         key = (
             self.region,
             primitive,
-            tuple(map(_atom_key, inputs)),
-            tuple([(name, exact(params[name])) for name in sorted(params)]),
+            tuple([_atom_key(a) if isinstance(a, Literal) else a for a in inputs]),
+            tuple([(name, exact(params[name])) for name in sorted(params)]) if params else (),
         )
         if not effectful:
             found = self.seen.get(key)
             if found is not None:
                 return found
-        outputs = tuple(Var(v.type) for v in equation.outputs)
+        outputs = tuple([Var(v.type) for v in equation.outputs])
         self.equations.append(Equation(primitive, inputs, params, outputs, equation.source))
         if not effectful:
             self.seen[key] = outputs

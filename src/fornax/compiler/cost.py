@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from fornax.ir.jaxpr import Equation, Jaxpr, Var
-from fornax.record import record
 
 #: a value this cheap is computed again wherever it is read rather than stored
 CHEAP = 16
@@ -43,8 +43,7 @@ def own_cost(equation: Equation) -> int:
     return 0 if equation.primitive.name in MOVES else equation.primitive.cost
 
 
-@record(frozen=True)
-class Chain:
+class Chain(NamedTuple):
     """What computing one element takes, from values in memory: `work`, and how many arrays of about
     the result's size are read."""
 

@@ -32,8 +32,8 @@ class Workspace:
 
 
 Place = Var | Workspace
-#: equations of a program in which recursion over all of them stays within Python's limit
-SHORT = 100
+#: operations one of the other over which recursion stays far within Python's limit
+SHALLOW = 40
 
 
 @record
@@ -63,6 +63,7 @@ class Emitter:
         self.drafts: list[Draft] = []
         #: the element of a heavy operation's result that is being stored
         self.given: dict[Var, Value] = {}
+        self.found_levels: dict[Var, int] = {}
 
     def buffer(self, var: Var, role: str = "in") -> Buffer:
         found = self.buffers.get(var)
@@ -106,6 +107,8 @@ class Emitter:
         Chains of operations become as long as programs are, and `value` and the rules call each
         other: without this, some 150 operations would exceed Python's recursion limit.
         """
+        if self.levels(var) <= SHALLOW:
+            return
         stack = [(var, index)]
         while stack:
             key = stack[-1]
@@ -117,6 +120,27 @@ class Emitter:
             if key not in self.memo:
                 self.memo[key] = self.defined(*key)
 
+    def levels(self, var: Var) -> int:
+        """At most how many operations one of the other compute an element from memory."""
+        levels, definition = self.found_levels, self.fusion.definition
+        stack = [var]
+        while stack:
+            var = stack[-1]
+            if var in levels:
+                stack.pop()
+                continue
+            operands = [
+                atom for atom in definition[var].inputs
+                if isinstance(atom, Var) and not self.lives_in_memory(atom)
+            ]  # fmt: skip
+            missing = [atom for atom in operands if atom not in levels]
+            if missing:
+                stack.extend(missing)
+            else:
+                levels[var] = 1 + max([levels[atom] for atom in operands], default=0)
+                stack.pop()
+        return levels[var]
+
     def is_there(self, var: Var) -> bool:
         """Whether no rule is needed for an element."""
         return var in self.given or self.lives_in_memory(var)
@@ -124,8 +148,7 @@ class Emitter:
     def missing(self, var: Var, index: tuple[Expr, ...]) -> list[tuple[Var, tuple[Expr, ...]]]:
         """Which elements the rule of `var` reads that are computed by rules, too, and not yet.
 
-        Elements inside of reductions cannot come first, what they read from outside can. In short
-        programs those that take a trial run of a rule to be known are found by recursion.
+        Elements inside of reductions cannot come first, what they read from outside can.
         """
         axes: set[Any] | None = None
         found: list[tuple[Var, tuple[Expr, ...]]] = []
@@ -156,7 +179,7 @@ class Emitter:
             for atom in equation.inputs:
                 if isinstance(atom, Var) and not self.is_there(atom):
                     found.append((atom, self.place(atom, index if atom.type.shape else ())))
-        elif len(self.fusion.definition) > SHORT:
+        else:
 
             def reader(atom: Atom):
                 def read(at: Sequence[Expr]) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
@@ -67,8 +67,7 @@ class Chain:
     again: frozenset[Var] = frozenset()
 
 
-@record(frozen=True)
-class Read:
+class Read(NamedTuple):
     """A group reads a value at `index`, inside the loops `path` (outermost first).
 
     `index` is None for a heavy operation, which may read anywhere.
@@ -211,13 +210,20 @@ class _Walk:
 
     # --- reads ---
     def record(self, var: Var, read: Read) -> None:
-        table = self.reads.setdefault(var, {})
-        table.setdefault((read.group, read.index), read)
-        if var in self.stored and self.stored[var] is not read.group:
-            self.order.need(read.group, self.stored[var])
+        group = read.group
+        table = self.reads.get(var)
+        if table is None:
+            self.reads[var] = {(group, read.index): read}
+        else:
+            table.setdefault((group, read.index), read)
+        needed = self.stored.get(var)
+        if needed is not None and needed is not group:
+            self.order.need(group, needed)
 
     def readers(self, equation: Equation) -> list[Read]:
         """Distinct reads of any result of an equation."""
+        if len(equation.outputs) == 1:
+            return list(self.reads.get(equation.outputs[0], {}).values())
         found: dict[tuple, Read] = {}
         for var in equation.outputs:
             found.update(self.reads.get(var, {}))
@@ -249,6 +255,12 @@ class _Walk:
             return
         # it is computed where the innermost axis it depends on is known, not further inside
         outer = read.path[: self.depth(read)]
+        if equation.primitive.pointwise:
+            same = Read(read.group, read.index, outer)
+            for atom in equation.inputs:
+                if isinstance(atom, Var):
+                    self.record(atom, same if atom.type.shape else same._replace(index=()))
+            return
         for var, index, path in operand_reads(self.b, equation, read.index, outer):
             self.record(var, Read(read.group, index, path))
 
@@ -284,8 +296,8 @@ class _Walk:
             dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
             if reduces or dear:
                 return False
-        used = self.axes_of(read.index)
         if reduces:
+            used = self.axes_of(read.index)
             if group.equation is not None:
                 return False  # kernels of heavy operations have no loops of their readers
             if equation.inputs[0].type.size >= cost.LARGE and set(used) - set(group.axes):

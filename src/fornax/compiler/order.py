@@ -8,7 +8,7 @@ program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Iterable, Set
 
 from fornax.record import field, record
 
@@ -40,21 +40,40 @@ class Order:
         node.needs.add(needed)
         needed.users.add(node)
         if node.rank < needed.rank:
-            below = _search(needed, node.rank, _needs)
-            above = _search(node, needed.rank, _users)
+            below = _needed(needed, node.rank)
+            above = _using(node, needed.rank)
             self.rerank(below, above)
 
     def depends(self, node: Node, other: Node) -> bool:
-        """Whether `node` needs `other`, directly or not."""
-        if node.rank <= other.rank:
+        """Whether `node` needs `other`, directly or not.
+
+        Searched from both ends in turn: in a long program one of them soon has nowhere to go.
+        """
+        low, high = other.rank, node.rank
+        if high <= low:
             return False
-        return other in _search(node, other.rank, _needs)
+        below, above = {node}, {other}
+        down, up = [node], [other]
+        while down and up:
+            for needed in down.pop().needs:
+                if needed in above:
+                    return True
+                if needed.rank > low and needed not in below:
+                    below.add(needed)
+                    down.append(needed)
+            for user in up.pop().users:
+                if user in below:
+                    return True
+                if user.rank < high and user not in above:
+                    above.add(user)
+                    up.append(user)
+        return False
 
     def merge(self, node: Node, other: Node) -> None:
         """Make `node` both; neither may need the other. `other` has no edges afterwards."""
         low, high = sorted((node, other), key=_rank)
-        below = _search(high, low.rank, _needs) - {high}
-        above = _search(low, high.rank, _users) - {low}
+        below = _needed(high, low.rank) - {high}
+        above = _using(low, high.rank) - {low}
         ranks = sorted({n.rank for n in (*below, *above)} | {node.rank})
         for end in (node, other):
             end.needs.discard(end)
@@ -84,20 +103,23 @@ def _rank(node: Node) -> int:
     return node.rank
 
 
-def _needs(node: Node, limit: int) -> list[Node]:
-    return [n for n in node.needs if n.rank >= limit]
-
-
-def _users(node: Node, limit: int) -> list[Node]:
-    return [n for n in node.users if n.rank <= limit]
-
-
-def _search(start: Node, limit: int, neighbours: Callable[[Node, int], list[Node]]) -> set[Node]:
-    """What is reached from `start` over edges to nodes with ranks up to `limit`."""
+def _needed(start: Node, limit: int) -> set[Node]:
+    """What `start` needs, directly or not, down to the rank `limit`; and itself."""
     seen, stack = {start}, [start]
     while stack:
-        for node in neighbours(stack.pop(), limit):
-            if node not in seen:
+        for node in stack.pop().needs:
+            if node.rank >= limit and node not in seen:
+                seen.add(node)
+                stack.append(node)
+    return seen
+
+
+def _using(start: Node, limit: int) -> set[Node]:
+    """What needs `start`, directly or not, up to the rank `limit`; and itself."""
+    seen, stack = {start}, [start]
+    while stack:
+        for node in stack.pop().users:
+            if node.rank <= limit and node not in seen:
                 seen.add(node)
                 stack.append(node)
     return seen

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from fornax.compiler.loop.ir import Axis, Buffer
 from fornax.record import field, record
 
 
-@record(slots=True, frozen=True)
-class Value:
+class Value(NamedTuple):
     """The name of an SSA value or constant, its lanes, and the depth of its scope."""
 
     name: str

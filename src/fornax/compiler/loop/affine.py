@@ -127,6 +127,10 @@ def operation_interval(name: str, args: tuple[Expr, ...], dtype: str) -> tuple[i
 
 
 # --- linear forms -----------------------------------------------------------------------------
+#: half of the range of int64
+_HALF = 1 << 63
+
+
 def linear(x: Expr) -> tuple[Terms, int]:
     """x as (parts with coefficients, constant)."""
     found = form(x)
@@ -141,11 +145,21 @@ def combine(*scaled: tuple[Expr, int], constant: int = 0) -> tuple[dict[Expr, in
     """The linear form of sum(coefficient * x) + constant."""
     total: dict[Expr, int] = {}
     for x, scale in scaled:
-        terms, offset = linear(x)
-        constant += scale * offset
-        for part, coefficient in terms:
-            total[part] = total.get(part, 0) + scale * coefficient
-    return {p: w for p, c in total.items() if (w := wrap(c))}, wrap(constant)
+        found = x.linear or form(x)
+        if found is not None:
+            terms, offset = found
+            constant += scale * offset
+            for part, coefficient in terms:
+                total[part] = total.get(part, 0) + scale * coefficient
+        elif x.kind == "const":
+            constant += scale * x.data
+        else:
+            total[x] = total.get(x, 0) + scale
+    for c in total.values():
+        if not c or not -_HALF <= c < _HALF:
+            total = {p: w for p, c in total.items() if (w := wrap(c))}
+            break
+    return total, constant if -_HALF <= constant < _HALF else wrap(constant)
 
 
 def form(node: Expr) -> tuple[Terms, int] | None:
@@ -174,7 +188,12 @@ def build(b: Builder, terms: dict[Expr, int], constant: int) -> Expr:
     if not terms:
         return b.index(constant)
     total = None
-    ordered = tuple(sorted(terms.items(), key=_by_number)) if len(terms) > 1 else terms.items()
+    if len(terms) > 1:
+        ordered = tuple(sorted(terms.items(), key=_by_number))
+    else:
+        ordered = tuple(terms.items())
+        if not constant and ordered[0][1] == 1:
+            return ordered[0][0]
     for part, coefficient in ordered:
         negate = coefficient < 0 and total is not None
         size = -coefficient if negate else coefficient
@@ -187,7 +206,7 @@ def build(b: Builder, terms: dict[Expr, int], constant: int) -> Expr:
     if constant:
         total = b.node("op", "int64", "add", (total, b.index(constant)))
     if total.kind == "op" and total.linear is None and total.data in _SUMS:
-        total.linear = tuple(ordered), constant
+        total.linear = ordered, constant
     return total
 
 

@@ -124,16 +124,19 @@ class Builder:
 
         `dtype` is the result's dtype where the operands do not give it (cast, bitcast).
         """
-        if any(isinstance(a, Pair) for a in args):
-            return complex_rules.apply(self, name, args, dtype)
+        for a in args:
+            if a.__class__ is Pair:
+                return complex_rules.apply(self, name, args, dtype)
         if dtype is None:
             dtype = (
                 "bool" if name in COMPARE else args[1 if name in ("select", "rarely") else 0].dtype
             )
+        return self.operation(name, args, dtype)
+
+    def operation(self, name: str, args: tuple[Expr, ...], dtype: str) -> Expr:
+        """`op` of expressions that are no pairs."""
         folded = fold.operation(self, name, args, dtype)
-        if folded is not None:
-            return folded
-        return self.node("op", dtype, name, args)
+        return self.node("op", dtype, name, args) if folded is None else folded
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
         """`b.add(x, y)` is `b.op("add", x, y)`, for every operation."""

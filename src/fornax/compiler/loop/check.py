@@ -85,7 +85,8 @@ class Checker:
     def expression(self, root: Expr, dtype: str | None = None) -> None:
         if not isinstance(root, Expr):
             self.fail(f"{root!r} is not an expression")
-        for node in reachable((root,), self.visible.__contains__):
+        nodes = () if root in self.visible else reachable((root,), self.visible.__contains__)
+        for node in nodes:
             if node in self.visible:
                 continue
             self.visible.add(node)

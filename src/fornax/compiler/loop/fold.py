@@ -34,10 +34,14 @@ def canonical(value, dtype: str):
 
 def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     """A simpler expression equal to the operation, or None."""
-    if all(a.kind == "const" for a in args) and name not in MATH and dtype not in STORAGE:
-        return constant(b, name, args, dtype)
+    for a in args:
+        if a.kind != "const":
+            break
+    else:
+        if name not in MATH and dtype not in STORAGE:
+            return constant(b, name, args, dtype)
     rule = RULES.get(name)
-    return rule(b, args, dtype) if rule is not None else None
+    return None if rule is None else rule(b, args, dtype)
 
 
 #: what operations of int64 constants are in Python's integers, before wrapping
@@ -69,7 +73,9 @@ def is_constant(x: Expr, value) -> bool:
     """x is the constant `value`, the sign of zero included."""
     if x.kind != "const" or x.data != value:
         return False
-    return not is_float(x.dtype) or math.copysign(1, x.data) == math.copysign(1, value)
+    if value or not is_float(x.dtype):
+        return True
+    return math.copysign(1, x.data) == math.copysign(1, value)
 
 
 # --- arithmetic -------------------------------------------------------------------------------
@@ -83,10 +89,10 @@ def add(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         if y.kind == "op" and y.data == "neg":
             return b.op("sub", x, y.args[0])
         return None
-    if dtype == "int64":
-        return affine.sum_of(b, (x, 1), (y, 1))
     if is_constant(y, 0):
         return x
+    if dtype == "int64":
+        return affine.sum_of(b, (x, 1), (y, 1))
     return y if is_constant(x, 0) else None
 
 

@@ -36,9 +36,9 @@ def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None)
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            if stop is None or not stop(node):
+            if node.args and (stop is None or not stop(node)):
                 stack.extend(node.args)
-    return sorted(seen, key=_number)
+    return sorted(seen, key=_number) if len(seen) > 1 else list(seen)
 
 
 class Rewriter:
@@ -76,8 +76,9 @@ class Rewriter:
             if node not in new and node not in memo:
                 new.add(node)
                 stack.extend(node.args)
-        for node in sorted(new, key=_number):
-            memo[node] = self.rebuild(node, tuple([memo[a] for a in node.args]))
+        rebuild = self.rebuild
+        for node in sorted(new, key=_number) if len(new) > 1 else new:
+            memo[node] = rebuild(node, tuple([memo[a] for a in node.args]))
         return memo[root]
 
     def rebuild(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -88,7 +89,7 @@ class Rewriter:
                 return replaced
         b, kind = self.b, node.kind
         if kind == "op":
-            return b.op(node.data, *args, dtype=node.dtype)
+            return b.operation(node.data, args, node.dtype)
         if kind in ("axis", "carry", "final"):
             found = self.bound.get((kind, node.data))
             if found is not None:

@@ -38,6 +38,7 @@ class Printer:
         self.lines: list[str] = []
         self.names: dict[Expr, str] = {}
         self.objects: dict[Axis | Carry | Buffer, str] = {}
+        self.counts: Counter[type] = Counter()
         self.temporaries = 0
         self.uses: Counter[Expr] = Counter()
         roots = list(expressions(kernel.body))
@@ -49,6 +50,7 @@ class Printer:
         described = []
         for position, buffer in enumerate(self.kernel.buffers):
             name = self.objects[buffer] = f"b{position}"
+            self.counts[Buffer] += 1
             described.append(f"{name}: {describe(buffer)}")
         head = f"kernel({', '.join(described)})"
         self.lines.append(f"{head} extent {self.kernel.extent} grain {self.kernel.grain}")
@@ -63,13 +65,16 @@ class Printer:
         found = self.objects.get(thing)
         if found is None:
             letter = {Axis: "i", Carry: "c", Buffer: "m"}[type(thing)]
-            count = sum(type(t) is type(thing) for t in self.objects)
-            found = self.objects[thing] = f"{letter}{count}"
+            found = self.objects[thing] = f"{letter}{self.counts[type(thing)]}"
+            self.counts[type(thing)] += 1
         return found
 
     # --- expressions ---
     def expression(self, root: Expr, depth: int) -> str:
         """The text of an expression, after lines for the shared and the long ones below it."""
+        found = self.names.get(root)
+        if found is not None:
+            return found
         for node in reachable((root,), self.names.__contains__):
             if node in self.names:
                 continue
