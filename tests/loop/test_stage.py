@@ -9,7 +9,7 @@ from random_kernels import Made, buffer, data
 from fornax.backends.llvm.target import find
 from fornax.compiler.loop import stage, vectorize
 from fornax.compiler.loop.builder import Builder, compute_dtype
-from fornax.compiler.loop.ir import Alloc, Axis, Kernel
+from fornax.compiler.loop.ir import Alloc, Axis, For, Kernel
 from fornax.compiler.loop.meaning import numpy_dtype
 from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
@@ -116,3 +116,12 @@ def test_nothing_is_laid_out_that_is_read_once_or_is_too_large():
     total = b.reduce("add", [k], b.load(x, (b.axis(i), b.axis(k))))
     assert locals_of(Kernel("sums", (x, y), nest(b, [i], [(y, (b.axis(i),), total)]))) == []
     assert locals_of(pairs(200, 200, 4000).kernel) == []
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2"])
+@pytest.mark.parametrize("case", CASES)
+def test_loops_have_axes_of_their_own(name, case, always):
+    """Kernels are linked into others by rewriters that give every axis a new name."""
+    ready = vectorize.vectorize(simplify(CASES[case]().kernel), target(name))
+    axes = [s.axis for s in walk(ready.body) if isinstance(s, For)]
+    assert len(set(axes)) == len(axes)

@@ -254,43 +254,45 @@ class Stager(Rewriter):
     ) -> tuple[Statement, ...]:  # fmt: skip
         """local[inside, row] = load at that row: whole squares are transposed in registers."""
         b = self.b
-        fresh = {axis: Axis(axis.extent, axis.name) for axis in inside}
         along = next((a for a in reversed(inside) if coefficient(load.args[0], a) == 1), inside[-1])
         native = self.target.lanes(local.dtype)
-        values = {old: b.axis(new) for old, new in fresh.items()}
 
-        def store(row: Expr) -> Store:
+        def loops(row: Expr, around: Axis | None, kind: str, lanes: int) -> tuple[Statement, ...]:
+            """The rows that `row` stands for, if need be with a loop over them inside; the loops
+            have axes of their own each time."""
+            fresh = {axis: Axis(axis.extent, axis.name) for axis in inside}
+            values = {old: b.axis(new) for old, new in fresh.items()}
             copy = Rewriter(b)
             copy.bound = {("axis", old): value for old, value in values.items()}
             copy.bound["axis", self.found.vector.axis] = b.add(first, row)
             offset = copy(load.args[0])
             place = b.add(self.place(inside, values), row)
-            return Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
-
-        def loops(body: tuple[Statement, ...], kind: str, lanes: int) -> tuple[Statement, ...]:
-            body = (For(fresh[along], body, kind=kind, lanes=lanes),)
+            body: tuple[Statement, ...] = (
+                Store(local, (place,), b.node("load", dtype, load.data, (offset,))),
+            )
+            if around is not None:
+                inner = "unroll" if kind == "vector" else "vector"
+                body = (For(around, body, kind=inner, lanes=1 if inner == "unroll" else lanes),)
+            outer = lanes if kind == "vector" else 1
+            body = (For(fresh[along], body, kind=kind, lanes=outer),)
             for axis in reversed(inside):
                 if axis is not along:
                     body = (For(fresh[axis], body),)
             return body
 
-        contiguous = coefficient(load.args[0], along) == 1 and along.extent >= native
-        if not contiguous:
-            row = Axis(rows, "row")
-            lanes = self.found.lanes
-            body: Statement = For(row, (store(b.axis(row)),), kind="vector", lanes=lanes)
-            return loops((body,), "serial", 1)
+        if coefficient(load.args[0], along) != 1 or along.extent < native:
+            every = Axis(rows, "row")
+            return loops(b.axis(every), every, "serial", self.found.lanes)
         whole = b.idiv(b.index(rows), b.index(native))
         group = Axis(whole.data if whole.kind == "const" else whole, "group")
         step = Axis(native, "step")
         row = b.add(b.mul(b.axis(group), b.index(native)), b.axis(step))
-        square = For(step, (store(row),), kind="unroll")
-        made: tuple[Statement, ...] = (For(group, loops((square,), "vector", native)),)
+        made: tuple[Statement, ...] = (For(group, loops(row, step, "vector", native)),)
         rest = b.imod(b.index(rows), b.index(native))
         if rest.kind != "const" or rest.data:
             left = Axis(rest.data if rest.kind == "const" else rest, "left")
             row = b.add(b.mul(whole, b.index(native)), b.axis(left))
-            made += (For(left, loops((store(row),), "vector", native)),)
+            made += (For(left, loops(row, None, "vector", native)),)
         return made
 
 
