@@ -41,7 +41,12 @@ ENOUGH = 8
 
 
 def drafts(
-    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int, repeated: bool
+    fusion: Fusion,
+    group: Group,
+    in_memory: set[Var],
+    target: Any,
+    threads: int,
+    repeated: bool = False,
 ) -> list[Draft]:
     """The kernel of a chain; `repeated` does not change it."""
     emitter = BlockEmitter(fusion, group, in_memory, target, threads)

@@ -347,7 +347,12 @@ def record(made: list[Draft], compiled: list[Any], variables: list[Var], extra: 
 
 
 def drafts(
-    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int, repeated: bool
+    fusion: Fusion,
+    group: Group,
+    in_memory: set[Var],
+    target: Any,
+    threads: int,
+    repeated: bool = False,
 ) -> list[Draft]:
     """The kernels of a fused or heavy group, in the order they must run; `repeated` where a loop
     is around them."""
