@@ -220,7 +220,7 @@ ERRORS = {
     "not square": (lambda: linalg.inv(np.ones((2, 3))), ValueError, "must have shape"),
     "a vector": (lambda: linalg.det(np.ones(3)), ValueError, "at least two-dimensional"),
     "half floats": (lambda: linalg.inv(fnp.ones((2, 2), "float16")), TypeError, "float16"),
-    "mode": (lambda: linalg.qr(np.ones((2, 2)), "raw"), ValueError, "mode 'raw'"),
+    "mode": (lambda: linalg.qr(np.ones((2, 2)), "thin"), ValueError, "mode 'thin'"),
     "a list": (lambda: linalg.inv([[1.0]]), TypeError, "requires ndarray or scalar"),
     "full svd": (
         lambda: fornax.jvp(linalg.svd, (np.ones((3, 2)),), (np.ones((3, 2)),)),
