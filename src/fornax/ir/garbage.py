@@ -1,7 +1,7 @@
 """The collector of cyclic garbage waits while programs are made.
 
 Tracing and compiling make many small objects that stay alive, and the collector would look at all
-of them again and again: a fifth of the time of long programs.
+of them again and again: 15 to 20 % of the time of programs of 10 000 equations.
 """
 
 from __future__ import annotations
