@@ -258,8 +258,16 @@ def exact(program: Program, inputs: Sequence[V]) -> list[np.ndarray]:
         return [np.asarray(v.array) for v in run(program, wide)]
 
 
-def wrong(got: np.ndarray, expected: V, truth_of: Callable[[], np.ndarray]) -> str | None:
-    """How a result differs from the expected one, or None."""
+def largest(inputs: Sequence[V]) -> float:
+    """The largest finite magnitude of the inputs that are not whole; at least 1."""
+    parts = [np.abs(v.array.astype(np.complex128)) for v in inputs if not v.whole]
+    return max([1.0, *(float(p[np.isfinite(p)].max(initial=0.0)) for p in parts)])
+
+
+def wrong(
+    got: np.ndarray, expected: V, truth_of: Callable[[], np.ndarray], operands: float = 1.0
+) -> str | None:
+    """How a result differs from the expected one, or None. `operands`: magnitude of the inputs."""
     a, b = got, expected.array
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"is {a.dtype}{a.shape}, expected {b.dtype}{b.shape}"
@@ -276,9 +284,12 @@ def wrong(got: np.ndarray, expected: V, truth_of: Callable[[], np.ndarray]) -> s
             near = close * np.maximum(np.abs(b), max(0.1 * scale, 1e-4))
             apart &= ~(np.abs(a - b) <= near)
             if apart.any():
-                # both about as far from the truth: an ill-conditioned program, no wrong one
+                # both about as far from the truth: an ill-conditioned program, no wrong one;
+                # where equal operands cancel, one side may be right by luck
                 real = truth_of()
-                apart &= ~(np.abs(a - real) <= 16 * np.nanmax(np.abs(b - real), initial=0.0))
+                rounding = float(ml_dtypes.finfo(expected.array.dtype).eps) * operands
+                far = max(16 * np.nanmax(np.abs(b - real), initial=0.0), 4 * rounding)
+                apart &= ~(np.abs(a - real) <= far)
     if not apart.any():
         return None
     place = tuple(int(k) for k in np.argwhere(apart)[0])
@@ -299,7 +310,9 @@ def difference(program: Program) -> str | None:
             expected = expected_of(program, which)
             with np.errstate(all="ignore"):
                 for k, (a, b) in enumerate(zip(function(which), expected, strict=True)):
-                    found = wrong(a, b, lambda k=k, which=which: exact(program, which)[k])
+                    found = wrong(
+                        a, b, lambda k=k, which=which: exact(program, which)[k], largest(which)
+                    )
                     if found is not None:
                         return f"output {k} {found}"
     except Exception:
