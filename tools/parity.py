@@ -3,8 +3,8 @@
     python tools/parity.py            from what is recorded of JAX
     python tools/parity.py --record   records the installed JAX first
 
-What is recorded are names, kinds and signatures (tests/parity/jax_names.json); a test keeps the
-page true.
+What is recorded are names, kinds and signatures with their defaults (tests/parity/jax_names.json);
+a test keeps the page true, and every difference of signatures has a reason in `DIFFERENCES`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import signatures
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "tests/parity/jax_names.json"
@@ -46,6 +49,21 @@ REASONS = (
     (r"interpreters|^(ad|lib|api_util|version)$", "internal to JAX"),
 )  # fmt: skip
 
+#: (pattern of module.name, pattern of the difference, why it is meant)
+DIFFERENCES: tuple[tuple[str, str, str], ...] = (
+    (r"Array|numpy.ndarray|(ref.)?(Abstract)?Ref|stages\..*|core\..*|experimental.checkify.Error|"
+     r"ad_checkpoint.Offloadable", "", "a class whose objects programs receive and do not make"),
+    (r"jit", "`threads`", "how many threads may work on a call is said here"),
+    (r"remat", "`static_argnames`", "it is `checkpoint` under its older name"),
+    (r"transfer_guard", "`new_val`", "a setting like the others; without a value a TypeError, too"),
+    (r"numpy.((logical|bitwise)_(and|or|x?or)|logaddexp2?|maximum|minimum|multiply|add|subtract|"
+     r"negative)|lax.random_gamma_grad", "", "named parameters where JAX takes any number"),
+    (r"numpy.set_printoptions", "", "NumPy's own, where JAX wraps it"),
+    (r"debug.breakpoint", "", "what the debugger takes is named"),
+    (r"debug.log", "", "they go through `**kwargs`"),
+    (r"ref.swap", "`_function_name`", "private"),
+)  # fmt: skip
+
 
 def public_names(module: Any) -> list[str]:
     names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
@@ -56,20 +74,12 @@ def public_names(module: Any) -> list[str]:
 
 
 def described(value: Any) -> dict[str, Any]:
-    """Kind and parameters (name, kind, whether there is a default) of a public object."""
+    """Kind and parameters of a public object."""
     if inspect.ismodule(value):
         return {"kind": "module"}
     kind = "class" if inspect.isclass(value) else "function" if callable(value) else "value"
-    found: dict[str, Any] = {"kind": kind}
-    if kind == "function":
-        try:
-            parameters = inspect.signature(value).parameters.values()
-        except (TypeError, ValueError):
-            return found
-        found["parameters"] = [
-            [p.name, p.kind.name, p.default is not inspect.Parameter.empty] for p in parameters
-        ]
-    return found
+    found = signatures.parameters(value) if callable(value) else None
+    return {"kind": kind} if found is None else {"kind": kind, "parameters": found}
 
 
 def described_module(package: str, name: str) -> dict[str, dict[str, Any]] | None:
@@ -109,24 +119,26 @@ def reason(module: str, name: str) -> str:
     return next((why for pattern, why in REASONS if re.search(pattern, full)), "not yet")
 
 
-def signature_difference(theirs: list, ours: list) -> str:
-    """How our parameters differ from JAX's; empty if every call of theirs works with ours."""
-    if any(kind in ("VAR_POSITIONAL", "VAR_KEYWORD") for _, kind, _ in (*theirs, *ours)):
-        return ""
-    while theirs and ours and theirs[0][1] == "POSITIONAL_ONLY":  # its name is nobody's business
-        if ours[0][1] == "KEYWORD_ONLY" or theirs[0][2] and not ours[0][2]:
-            break
-        theirs, ours = theirs[1:], ours[1:]
-    known = {name: (kind, default) for name, kind, default in ours}
-    lacks = [n for n, _, _ in theirs if n not in known]
-    more = [n for n, _, default in ours if n not in {t[0] for t in theirs} and not default]
-    stricter = [
-        n for n, kind, default in theirs
-        if n in known and (default and not known[n][1]
-        or kind == "POSITIONAL_OR_KEYWORD" and known[n][0] != kind)
-    ]  # fmt: skip
-    parts = [("lacks", lacks), ("needs", more), ("differs in", stricter)]
-    return "; ".join(f"{word} {quoted(names)}" for word, names in parts if names)
+def signature_differences(module: str, recorded: dict[str, Any]) -> dict[str, list[str]]:
+    """name -> how the signatures that both have differ, for the names of a module."""
+    ours = described_module("fornax", module) or {}
+    found = {}
+    for name, theirs in recorded.items():
+        mine = ours.get(name, {})
+        if "parameters" in theirs and "parameters" in mine:
+            different = signatures.differences(theirs["parameters"], mine["parameters"])
+            if different:
+                found[name] = different
+    return found
+
+
+def accepted(module: str, name: str, difference: str) -> tuple[str, str]:
+    """Why a signature differs ("" where nothing says so), and what to say about how it does."""
+    full = f"{module}.{name}" if module else name
+    for names, how, why in DIFFERENCES:
+        if re.fullmatch(names, full) and re.search(how, difference):
+            return why, f" {difference}" if how else ""
+    return "", f" {difference}"
 
 
 def quoted(names: list[str]) -> str:
@@ -140,7 +152,7 @@ def page() -> str:
         "",
         f"Written by `tools/parity.py` from the public names of JAX {recorded['version']}; do not",
         "edit. A name that is there behaves as in JAX unless the guide for JAX users says so.",
-        "Parameters are compared by name, kind and default's presence.",
+        "Signatures are compared by the parameters' names, order, kinds and defaults.",
         "",
         "| module | names | there | absent |",
         "|---|---|---|---|",
@@ -155,17 +167,18 @@ def page() -> str:
         by_reason: dict[str, list[str]] = {}
         for name in absent:
             by_reason.setdefault(reason(module, name), []).append(name)
-        other = []
-        for name, found in theirs.items():
-            mine = ours.get(name, {})
-            if "parameters" in found and "parameters" in mine:
-                difference = signature_difference(found["parameters"], mine["parameters"])
-                if difference:
-                    other.append(f"* `{name}` {difference}")
+        other: dict[str, dict[str, list[str]]] = {}
+        for name, found in signature_differences(module, theirs).items():
+            for difference in found:
+                why, how = accepted(module, name, difference)
+                listed = other.setdefault(why or "for no reason", {}).setdefault(how, [])
+                listed += [name] if name not in listed else []
         if by_reason or other:
             details += ["", f"## {title}", ""]
             details += [f"* absent, {why}: {quoted(names)}" for why, names in by_reason.items()]
-            details += other
+            for why, each in other.items():
+                said = "; ".join(f"{quoted(names)}{how}" for how, names in each.items())
+                details.append(f"* differs, {why}: {said}")
     return "\n".join([*lines, *details]) + "\n"
 
 

@@ -25,8 +25,14 @@ eval_context = ensure_compile_time_eval
 ShapedArray = AbstractValue = ArrayType
 
 
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
-    """The outputs of a program for constants and arguments, one operation after another."""
+def eval_jaxpr(
+    jaxpr: Jaxpr, consts: Sequence[Any], *args: Any, propagate_source_info: bool = True
+) -> list[Any]:
+    """The outputs of a program for constants and arguments, one operation after another.
+
+    propagate_source_info: accepted; an operation always knows the line that asked for it.
+    """
+    del propagate_source_info
     return evaluate(jaxpr.without_consts(), *consts, *args)
 
 

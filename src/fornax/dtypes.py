@@ -6,7 +6,8 @@ from typing import Any
 
 from fornax.errors import TypePromotionError
 from fornax.ir.types import typeof
-from fornax.numpy.scalar_types import finfo, iinfo, issubdtype, result_type
+from fornax.numpy.scalar_types import finfo, iinfo, joint_type
+from fornax.numpy.scalar_types import issubdtype as _issubdtype
 from fornax.scalars import dtypes as _dtypes
 from fornax.scalars.dtypes import (
     bfloat16,
@@ -26,6 +27,21 @@ __all__ = [
     "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "iinfo", "int4",
     "issubdtype", "itemsize_bits", "prng_key", "result_type", "scalar_type_of", "uint4",
 ]  # fmt: skip
+
+
+def issubdtype(a: Any, b: Any) -> bool:
+    """Whether one dtype is (a kind of) another. See `numpy.issubdtype`."""
+    return _issubdtype(a, b)
+
+
+def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
+    """The dtype that the arguments (arrays, numbers, dtypes) promote to.
+
+    return_weak_type_flag: also whether the result is weakly typed, as (dtype, weak). Raises
+    ValueError without arguments, TypeError for what has no dtype.
+    """
+    dtype, weak = joint_type(*args)
+    return (dtype, weak) if return_weak_type_flag else dtype
 
 
 def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> Any:

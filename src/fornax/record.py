@@ -9,6 +9,7 @@ and `is_dataclass` work on records.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
@@ -77,6 +78,7 @@ def record(
     cls._record_values = attrgetter(*fields) if fields else _nothing
     cls.__dataclass_fields__ = _DATACLASS_FIELDS
     cls.__match_args__ = tuple(name for name, f in fields.items() if not f.kw_only)
+    cls.__signature__ = _SIGNATURE
     methods: dict[str, Any] = {"__init__": _late_init(cls, frozen), "__repr__": _repr}
     explicit_hash = cls.__dict__.get("__hash__", None)
     if eq:
@@ -173,6 +175,21 @@ def _compile_init(cls: Any, frozen: bool) -> Callable[..., None]:
     return init
 
 
+class _Signature:
+    """The signature of a record's class, made when somebody asks for it."""
+
+    def __get__(self, instance: Any, cls: Any) -> inspect.Signature:
+        if instance is not None:  # of an instance that can be called this says nothing
+            raise AttributeError(
+                located("only classes of records have a signature", attempt="that of type(x)")
+            )
+        own = cls.__init__
+        if own.__qualname__.startswith("_late_init."):
+            own = _compile_init(cls, False)
+        _, *parameters = inspect.signature(own).parameters.values()
+        return inspect.Signature(parameters)
+
+
 class _DataclassFields:
     """Makes `__dataclass_fields__` of a record when somebody asks for it."""
 
@@ -190,3 +207,4 @@ class _DataclassFields:
 
 
 _DATACLASS_FIELDS = _DataclassFields()
+_SIGNATURE = _Signature()

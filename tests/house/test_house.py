@@ -17,9 +17,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: rooms from the ground up; a room may import those before it, and itself
 ROOMS = (
-    "_native", "errors", "source", "lazy", "record", "settings", "observe", "pytree", "scalars",
-    "ir", "transforms", "primitives", "partition", "compiler", "backends", "runtime", "api",
-    "numpy", "lax", "random", "nn", "scipy", "example_libraries", "experimental", "compat", "cli",
+    "_native", "errors", "source", "lazy", "given", "record", "settings", "observe", "pytree",
+    "scalars", "ir", "transforms", "primitives", "partition", "compiler", "backends", "runtime",
+    "api", "numpy", "lax", "random", "nn", "scipy", "example_libraries", "experimental", "compat",
+    "cli",
 )  # fmt: skip
 #: the rooms of the public surface, which use one another
 SURFACE = ("numpy", "lax", "random", "nn", "scipy")

@@ -10,6 +10,7 @@ from typing import Any
 from fornax import pytree, settings
 from fornax.api.signature import as_arrays, check_callable, function_name, resolve_names
 from fornax.api.tracing import Options, prepare, programs_of, trace_call
+from fornax.given import not_given
 from fornax.ir.types import typeof
 from fornax.primitives.checkpoint import (
     Offloadable,
@@ -38,13 +39,13 @@ __all__ = [
 
 
 def checkpoint(
-    fun: Callable[..., Any] | None = None,
+    fun: Callable[..., Any],
     *,
     prevent_cse: bool | Sequence[bool] = True,
     policy: Policy | None = None,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Iterable[str] = (),
-    concrete: bool | None = None,
+    concrete: Any = not_given,
 ) -> Any:
     """`fun`, of which derivatives remember the arguments only and compute the rest again.
 
@@ -53,13 +54,8 @@ def checkpoint(
     hashed, the program is not remembered. prevent_cse: whether the compiler
     must keep the recomputation apart from the first computation.
     """
-    if fun is None:
-        return functools.partial(
-            checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums,
-            static_argnames=static_argnames,
-        )  # fmt: skip
     check_callable(fun)
-    if concrete is not None:
+    if concrete is not not_given:
         raise NotImplementedError(
             located(
                 "The 'concrete' option to checkpoint has no meaning any more; use static_argnums",
@@ -232,7 +228,7 @@ def _residuals(function: Callable[..., Any], primals: Sequence[Any]) -> list[Any
     return list(linearize_flat(function, primals, nonzero)[1].consts)
 
 
-def print_saved_residuals(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Print what the derivative of `fun` would remember; see `saved_residuals`."""
-    for type, origin in saved_residuals(fun, *args, **kwargs):
+def print_saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Print what the derivative of `f` would remember; see `saved_residuals`."""
+    for type, origin in saved_residuals(f, *args, **kwargs):
         print(type.short(), origin)

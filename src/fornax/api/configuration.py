@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fornax import settings
+from fornax.given import not_given
 from fornax.source import located
 
 __all__ = [
@@ -72,7 +73,6 @@ class Config:
 
 
 config = Config()
-_needed = object()
 
 
 class Setting:
@@ -81,7 +81,7 @@ class Setting:
     It holds for the thread that runs the `with`. `value` is what holds now.
     """
 
-    def __init__(self, name: str, text: str, default: Any = _needed):
+    def __init__(self, name: str, text: str, default: Any = not_given):
         self.__name__ = self.__qualname__ = name
         self.__doc__ = text
         self._default = default
@@ -93,11 +93,11 @@ class Setting:
     def value(self) -> Any:
         return settings.value(self.__name__)
 
-    def __call__(self, new_val: Any = _needed) -> contextlib.AbstractContextManager[None]:
+    def __call__(self, new_val: Any = not_given) -> contextlib.AbstractContextManager[None]:
         """The context manager. Raises ValueError for a value that is not allowed."""
-        if new_val is _needed:
+        if new_val is not_given:
             new_val = self._default
-        if new_val is _needed:
+        if new_val is not_given:
             raise TypeError(
                 located(
                     f"Context manager for {self.__name__} config option requires an argument "

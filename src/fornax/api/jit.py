@@ -13,6 +13,7 @@ from fornax.api.signature import check_callable, function_name, resolve_names
 from fornax.api.stages import Compiled, Lowered, Traced
 from fornax.api.tracing import Options, clear_traces, prepare, programs_of, trace_call
 from fornax.errors import message
+from fornax.given import not_given
 from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
@@ -26,11 +27,11 @@ _native.JitFunction.__signature__ = property(lambda self: inspect.signature(self
 
 
 def jit(
-    fun: Callable[..., Any] | None = None,
+    fun: Callable[..., Any] = not_given,
     /,
     *,
-    in_shardings: Any = None,
-    out_shardings: Any = None,
+    in_shardings: Any = not_given,
+    out_shardings: Any = not_given,
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Iterable[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
@@ -59,7 +60,7 @@ def jit(
     hashable, for argument numbers and names that the function does not have, and for less than one
     thread.
     """
-    if fun is None:
+    if fun is not_given:
         return functools.partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames,
             donate_argnums=donate_argnums, donate_argnames=donate_argnames,

@@ -47,7 +47,8 @@ class ShapeDtypeStruct:
         *,
         sharding: Any = None,
         weak_type: bool = False,
-        **_: Any,
+        manual_axis_type: Any = None,
+        is_ref: bool = False,
     ):
         if dtype is None:
             raise ValueError(

@@ -170,13 +170,14 @@ def _check(pred: Any, msg: str, debug: bool, args: tuple, kwargs: dict[str, Any]
     check_p.bind(failed, np.int32(0), *arrays, findings=(finding,), debug=debug)
 
 
-def check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
+def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs: Any) -> None:
     """Fail with a message unless `pred` holds: at once, or in the Error of `checkify`.
 
     pred: bool scalar. msg: a format string for the other arguments, which are trees of arrays.
+    debug: no effect except in a function given to `checkify`, as `debug_check`.
     Raises JaxRuntimeError where pred is known to be False, TypeError for other arguments.
     """
-    _check(pred, msg, False, fmt_args, fmt_kwargs)
+    _check(pred, msg, debug, fmt_args, fmt_kwargs)
 
 
 def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:

@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 class ArrayType:
     """Type of an array: `shape`, `dtype`, and whether it is weakly typed (a Python scalar).
 
-    Where an array lies is no part of its type: sharding, manual_type, vma and memory_space decide
+    Where an array lies is no part of its type: sharding, manual_axis_type and memory_space decide
     nothing, and are taken because programs that make types hand on what they found.
     """
 
@@ -44,8 +44,7 @@ class ArrayType:
         weak_type: bool = False,
         *,
         sharding: Any = None,
-        manual_type: Any = None,
-        vma: Any = None,
+        manual_axis_type: Any = None,
         memory_space: Any = None,
     ) -> ArrayType:
         shape = tuple(shape)

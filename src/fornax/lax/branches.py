@@ -11,6 +11,7 @@ from fornax import pytree, settings
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
+from fornax.given import not_given
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
@@ -27,19 +28,12 @@ from fornax.source import located
 __all__ = ["cond", "switch"]
 
 
-class _NotGiven:
-    """Default of `operand`, where None is a value."""
-
-
-_not_given = _NotGiven()
-
-
 def cond(
     pred: Any,
     true_fun: Callable[..., Any],
     false_fun: Callable[..., Any],
     *operands: Any,
-    operand: Any = _not_given,
+    operand: Any = not_given,
 ) -> Any:
     """`true_fun(*operands)` if `pred` is true, else `false_fun(*operands)`.
 
@@ -50,7 +44,7 @@ def cond(
 
     Raises TypeError if the functions' results differ in type or `pred` is no scalar.
     """
-    if not isinstance(operand, _NotGiven):
+    if operand is not not_given:
         if operands:
             raise TypeError(
                 located(
@@ -123,14 +117,14 @@ def switch(
     index: Any,
     branches: Sequence[Callable[..., Any]],
     *operands: Any,
-    operand: Any = _not_given,
+    operand: Any = not_given,
 ) -> Any:
     """`branches[index](*operands)`, with the index clamped to the branches there are.
 
     index: an integer scalar. Raises TypeError if branches' results differ in type or the index is
     not an integer, ValueError for no branches.
     """
-    if not isinstance(operand, _NotGiven):
+    if operand is not not_given:
         if operands:
             raise TypeError(
                 located(

@@ -105,7 +105,12 @@ def mul(x, y, *, out_dtype=None):
     return table.mul_p.bind(*together("mul", x, y))[0]
 
 
-mulhi = _binary(table.mulhi_p, "The upper half of the bits of the product of integers.")
+@eager
+def mulhi(x, y, /):
+    """The upper half of the bits of the product of integers."""
+    return table.mulhi_p.bind(*together("mulhi", x, y))[0]
+
+
 div = _binary(table.div_p, "x / y of numbers; truncated for integers, all ones where y is 0.")
 rem = _binary(table.rem_p, "Remainder with the sign of x, of integers or floats.")
 max = _binary(table.max_p, "The larger of x and y; NaN where either is NaN.")

@@ -38,9 +38,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub",
             "polyval", "roots",
         ),
+        "contractions": ("einsum", "einsum_path", "matvec", "vecmat"),
         "products": (
-            "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer",
-            "tensordot", "trace", "vdot", "vecdot", "vecmat",
+            "cross", "dot", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot",
+            "vecdot",
         ),
         "reductions": (
             "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,14 +57,17 @@ def _dtype(dtype: Any, default: Any = None) -> Any:
     return requested(dtype, default)
 
 
-def array(object, dtype=None, copy=True, order="K", ndmin=0, *, device=None):
+def array(object, dtype=None, *args, copy=True, order="K", ndmin=0, device=None, out_sharding=None):
     """An array from numbers, arrays, or nested sequences of them.
 
     dtype: the result's dtype; by default the promoted dtype of the contents. ndmin: least rank.
+    copy, order and ndmin by position are deprecated, with a DeprecationWarning.
     Raises TypeError for contents that are no numbers. See `numpy.array`.
     """
-    if device is not None:
-        check_place("array", device)
+    if args:
+        copy, order, ndmin = _by_position(args, copy, order, ndmin)
+    if device is not None or out_sharding is not None:
+        check_place("array", device, out_sharding)
     if order not in (None, "K", "C"):
         raise NotImplementedError(
             located(
@@ -84,6 +88,34 @@ def asarray(a, dtype=None, order=None, *, copy=None, device=None, out_sharding=N
     if type(a) is Array and dtype is None and not copy:
         return a
     return array(a, dtype=dtype, copy=bool(copy), order=order)
+
+
+def _by_position(args: tuple, copy: Any, order: Any, ndmin: Any) -> tuple[Any, Any, Any]:
+    if len(args) > 3:
+        raise TypeError(
+            located(
+                f"array() takes at most 5 positional arguments but {len(args) + 2} were given",
+                attempt="array(x, dtype), and the others by keyword",
+            )
+        )
+    given = (copy, order, ndmin)
+    for name, value, default in zip(
+        ("copy", "order", "ndmin")[: len(args)], given, (True, "K", 0), strict=False
+    ):
+        if value != default:
+            raise TypeError(
+                located(
+                    f"array() got multiple values for argument '{name}'",
+                    attempt=f"array(x, dtype, {name}=...) alone",
+                )
+            )
+    warnings.warn(
+        "Passing the copy, order, and ndmin arguments to numpy.array positionally is deprecated. "
+        "Use keyword arguments instead.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return (*args, *given[len(args) :])
 
 
 def _from_object(x: Any, dtype: Any, copy: bool) -> Any:

@@ -597,7 +597,7 @@ def nanmean(a, axis=None, dtype=None, out=None, keepdims=False, where=None):
     return mean(a, axis, dtype, out, keepdims, where=_present(a, where))
 
 
-@eager(static="axis dtype out ddof keepdims correction")
+@eager(static="axis dtype out ddof keepdims")
 def nanvar(
     a,
     axis=None,
@@ -607,20 +607,16 @@ def nanvar(
     keepdims=False,
     where=None,
     mean=None,
-    correction=None,
-):  # noqa: E501
+):
     """`var` of the elements that are numbers; NaN where fewer than ddof + 1 are."""
     check("nanvar", a)
     present = _present(a, where)
-    result = var(
-        a, axis, dtype, out, ddof, keepdims, where=present, mean=mean, correction=correction
-    )
-    removed = ddof if correction is None else correction
-    enough = ufuncs.greater(sum(present, axis, keepdims=keepdims), removed)
+    result = var(a, axis, dtype, out, ddof, keepdims, where=present, mean=mean)
+    enough = ufuncs.greater(sum(present, axis, keepdims=keepdims), ddof)
     return select_where(enough, result, scalar(np.nan, typeof(result).dtype))
 
 
-@eager(static="axis dtype out ddof keepdims correction")
+@eager(static="axis dtype out ddof keepdims")
 def nanstd(
     a,
     axis=None,
@@ -630,12 +626,9 @@ def nanstd(
     keepdims=False,
     where=None,
     mean=None,
-    correction=None,
-):  # noqa: E501
+):
     """`std` of the elements that are numbers."""
-    return ufuncs.sqrt(
-        nanvar(a, axis, dtype, out, ddof, keepdims, where, mean=mean, correction=correction)
-    )
+    return ufuncs.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
 
 
 @eager(static="axis out keepdims")

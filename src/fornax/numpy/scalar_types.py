@@ -41,7 +41,7 @@ class _ScalarType(type):
 
     dtype: np.dtype
 
-    def __call__(cls, x: Any = 0) -> Any:
+    def __call__(cls, x: Any) -> Any:
         return array(x, dtype=cls.dtype)
 
     def __eq__(cls, other: Any) -> Any:
@@ -86,9 +86,10 @@ int_, uint, float_, complex_ = int64, uint64, float64, complex128
 single, double, csingle, cdouble = float32, float64, complex64, complex128
 
 
-def issubdtype(a, b):
+def issubdtype(arg1, arg2):
     """Whether one dtype is (a kind of) another. See `numpy.issubdtype`."""
-    return dtypes.issubdtype(*(t.dtype if isinstance(t, _ScalarType) else t for t in (a, b)))
+    both = (t.dtype if isinstance(t, _ScalarType) else t for t in (arg1, arg2))
+    return dtypes.issubdtype(*both)
 
 
 def finfo(dtype):
@@ -96,9 +97,9 @@ def finfo(dtype):
     return dtypes.finfo(getattr(dtype, "dtype", dtype))
 
 
-def iinfo(dtype):
+def iinfo(int_type):
     """Limits of an integer dtype."""
-    return dtypes.iinfo(getattr(dtype, "dtype", dtype))
+    return dtypes.iinfo(getattr(int_type, "dtype", int_type))
 
 
 def _type(x: Any) -> Any:
@@ -124,11 +125,16 @@ def result_type(*args):
 
     Raises ValueError without arguments, TypeError for what has no dtype.
     """
+    return joint_type(*args)[0]
+
+
+def joint_type(*args):
+    """As `result_type`, and whether the result is weakly typed."""
     if not args:
         raise ValueError(
             located("at least one array or dtype is required", attempt="result_type(x, y)")
         )
-    return promote([_type(x) for x in args])[0]
+    return promote([_type(x) for x in args])
 
 
 def promote_types(a, b):

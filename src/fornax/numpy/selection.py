@@ -99,11 +99,8 @@ def select(condlist, choicelist, default=0):
 
 
 @eager
-def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
+def clip(arr=None, /, min=None, max=None):
     """Every element limited to [min, max]; either may be None."""
-    arr = a if arr is None else arr
-    low = a_min if min is None else min
-    high = a_max if max is None else max
     if arr is None:
         raise ValueError(
             located(
@@ -112,7 +109,7 @@ def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
             )
         )
     check("clip", arr)
-    if any(dtypes.is_complex(typeof(v).dtype) for v in (arr, low, high) if v is not None):
+    if any(dtypes.is_complex(typeof(v).dtype) for v in (arr, min, max) if v is not None):
         raise ValueError(
             located(
                 "Clip received a complex value: complex numbers have no order",
@@ -120,10 +117,10 @@ def clip(arr=None, /, min=None, max=None, *, a=None, a_min=None, a_max=None):
             )
         )
     result = asarray(concrete_form(arr))
-    if low is not None:
-        result = ufuncs.maximum(low, result)
-    if high is not None:
-        result = ufuncs.minimum(high, result)
+    if min is not None:
+        result = ufuncs.maximum(min, result)
+    if max is not None:
+        result = ufuncs.minimum(max, result)
     return result
 
 

@@ -176,7 +176,9 @@ def transpose(a, axes=None):
     return basis.transpose(a, order)
 
 
-permute_dims = transpose
+def permute_dims(a, /, axes):
+    """Dimensions in the order `axes`: `transpose`, which needs an order."""
+    return transpose(a, axes)
 
 
 @eager

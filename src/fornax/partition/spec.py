@@ -43,7 +43,10 @@ class PartitionSpec:
     UNCONSTRAINED = UNCONSTRAINED
 
     def __init__(
-        self, *partitions: Any, unreduced: Iterable[Any] = (), reduced: Iterable[Any] = ()
+        self,
+        *partitions: Any,
+        unreduced: Iterable[Any] = frozenset(),
+        reduced: Iterable[Any] = frozenset(),
     ):
         self._entries = tuple(map(_entry, partitions))
         self.unreduced = frozenset(unreduced)

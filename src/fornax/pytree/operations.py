@@ -9,6 +9,7 @@ from typing import Any
 from fornax._native import PyTreeDef
 from fornax._native import pytree as native
 from fornax.errors import message
+from fornax.given import not_given
 from fornax.source import located
 
 from .prefix import broadcast_prefix, raise_prefix_error
@@ -37,16 +38,6 @@ __all__ = [
 ]
 
 IsLeaf = Callable[[Any], bool] | None
-
-
-class _Unset:
-    """Stands for an argument that was not given, where None is a value."""
-
-    def __repr__(self) -> str:
-        return "<not given>"
-
-
-_unset = _Unset()
 
 
 def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
@@ -117,7 +108,7 @@ def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
 def tree_reduce(
     function: Callable[[Any, Any], Any],
     tree: Any,
-    initializer: Any = _unset,
+    initializer: Any = not_given,
     is_leaf: IsLeaf = None,
 ) -> Any:
     """`functools.reduce` over the leaves, from left to right.
@@ -125,7 +116,7 @@ def tree_reduce(
     Raises TypeError for a tree without leaves when there is no `initializer`.
     """
     leaves = native.leaves(tree, is_leaf)
-    if initializer is _unset:
+    if initializer is not_given:
         return functools.reduce(function, leaves)
     return functools.reduce(function, leaves, initializer)
 
@@ -134,7 +125,7 @@ def tree_reduce_associative(
     operation: Callable[[Any, Any], Any],
     tree: Any,
     *,
-    identity: Any = _unset,
+    identity: Any = not_given,
     is_leaf: IsLeaf = None,
 ) -> Any:
     """Combines the leaves pairwise in a balanced tree of calls, for an associative `operation`.
@@ -144,7 +135,7 @@ def tree_reduce_associative(
     leaves = native.leaves(tree, is_leaf)
     if leaves:
         return _reduce_halves(operation, leaves)
-    if identity is _unset:
+    if identity is not_given:
         raise TypeError(
             located(
                 "tree_reduce_associative: the tree has no leaves and no identity was given to "

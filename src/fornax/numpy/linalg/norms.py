@@ -12,7 +12,7 @@ from fornax.ir.types import typeof
 from fornax.numpy import products, reductions, selection, shaping, ufuncs
 from fornax.numpy.creation import asarray, eye
 from fornax.numpy.linalg import decompositions, equations
-from fornax.numpy.products import matmul, tensordot, vecdot
+from fornax.numpy.products import vecdot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact
 from fornax.numpy.reductions import canonical_axes, canonical_axis, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
@@ -22,6 +22,21 @@ __all__ = [
     "cond", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
     "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+
+def matmul(x1, x2, /, *, precision=None, preferred_element_type=None):
+    """The matrix product over the last two dimensions: `numpy.matmul`."""
+    return products.matmul(
+        x1, x2, precision=precision, preferred_element_type=preferred_element_type
+    )
+
+
+def tensordot(x1, x2, /, *, axes=2, precision=None, preferred_element_type=None, out_sharding=None):
+    """The sum product over `axes`: `numpy.tensordot`."""
+    return products.tensordot(
+        x1, x2, axes, precision=precision, preferred_element_type=preferred_element_type,
+        out_sharding=out_sharding,
+    )  # fmt: skip
 
 
 def norm(x, ord=None, axis=None, keepdims=False):

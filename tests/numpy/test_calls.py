@@ -1,0 +1,101 @@
+"""How functions can be called where that is not a matter of their results."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as fnp
+from fornax.experimental import checkify
+
+X, Y, Z = (np.ones(s, np.float32) for s in ((2, 3), (3, 4), (4, 5)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "optimize", "expected"),
+    [
+        (("ij,jk,kl", X, Y, Z), "auto", [(0, 1), (0, 1)]),
+        (("ij,jk,kl", X, Y, Z), "greedy", [(1, 2), (0, 1)]),
+        (("ij,jk,kl", X, Y, Z), True, [(0, 1), (0, 1)]),
+        (("ij,jk,kl", X, Y, Z), False, [(0, 1), (0, 1)]),
+        (("ij,jk,kl", X, Y, Z), [(1, 2), (0, 1)], [(1, 2), (0, 1)]),
+        (("...ij,...jk->...ik", X, Y), "auto", [(0, 1)]),
+        (("...", 1.0), "auto", [(0,)]),
+        ((X, [0, 1], Y, [1, 2], [0, 2]), "auto", [(0, 1)]),
+    ],
+)
+def test_orders_of_contractions(arguments, optimize, expected):
+    steps, about = fnp.einsum_path(*arguments, optimize=optimize)
+    assert steps == expected == about.path
+    result = fnp.einsum(*arguments, optimize=steps)
+    np.testing.assert_allclose(result, np.einsum(*arguments))
+
+
+def test_costs_of_an_order_of_contractions():
+    """The numbers that JAX's `einsum_path` gives for the same call."""
+    _, about = fnp.einsum_path("ij,jk,kl", X, Y, Z)
+    assert (about.naive_cost, about.opt_cost, about.speedup) == (360, 128, 2.8125)
+    assert (about.largest_intermediate, about.scale_list, about.size_list) == (10, [3, 3], [8, 10])
+    assert about.eq == "ij,jk,kl->il" and about.size_dict == {"i": 2, "j": 3, "k": 4, "l": 5}
+    assert "ij,jk->ik" in str(about) and "128" in f"{about.opt_cost}"
+
+
+@pytest.mark.parametrize("text", ["ij,jk", "ij->k"])
+def test_contractions_that_do_not_fit(text):
+    with pytest.raises(ValueError, match="einsum"):
+        fnp.einsum_path(text, *((X, Z) if "," in text else (X,)))
+
+
+def test_einsum_calls_the_product_it_is_given():
+    calls = []
+
+    def product(a, b, numbers, **options):
+        calls.append(numbers)
+        return fornax.lax.dot_general(a, b, numbers, **options)
+
+    result = fnp.einsum("ij,jk,kl->il", X, Y, Z, _dot_general=product)
+    np.testing.assert_array_equal(result, X @ Y @ Z)
+    assert len(calls) == 2
+
+
+def test_array_by_position_is_deprecated():
+    with pytest.warns(DeprecationWarning, match="positionally is deprecated"):
+        assert fnp.array([1, 2], None, True, "K", 2).shape == (1, 2)
+    with pytest.raises(TypeError, match="at most 5"):
+        fnp.array([1], None, True, "K", 2, 3)
+    with pytest.raises(TypeError, match="multiple values for argument 'ndmin'"):
+        fnp.array([1], None, True, "K", 2, ndmin=3)
+
+
+def test_dtypes_need_a_value():
+    with pytest.raises(TypeError):
+        fnp.float32()
+    assert fnp.float32(3).dtype == "float32"
+
+
+def test_jit_of_none_is_no_decorator():
+    with pytest.raises(TypeError, match="callable"):
+        fornax.jit(None)
+    assert fornax.jit(static_argnums=0)(lambda n: fnp.ones(n))(3).shape == (3,)
+
+
+def test_the_joint_dtype_and_its_weakness():
+    of = fornax.dtypes.result_type
+    assert of(1.0, np.int8(1), return_weak_type_flag=True) == (np.float32, True)
+    assert of(np.float16(1), 2, return_weak_type_flag=True) == (np.float16, False)
+    assert of(np.float16(1), 2) == np.float16
+
+
+def test_a_check_for_debugging_does_nothing_outside_of_checkify():
+    checkify.check(False, "no", debug=True)
+    error, _ = checkify.checkify(lambda: checkify.check(False, "no", debug=True))()
+    assert "no" in error.get()
+
+
+def test_signatures_of_records():
+    assert list(inspect.signature(type(fnp.einsum_path("i", X[0])[1])).parameters)[:2] == [
+        "eq", "path",
+    ]  # fmt: skip
