@@ -11,6 +11,7 @@ import numpy as np
 
 from fornax import pytree
 from fornax.api import device
+from fornax.api.signature import as_arrays
 from fornax.ir.types import typeof
 from fornax.partition.mesh import (
     AbstractMesh,
@@ -121,30 +122,54 @@ def get_abstract_mesh() -> AbstractMesh:
 
 
 def _checked(name: str, x: Any, shardings: Any) -> Any:
-    """The tree `x`, after each sharding has been found to fit its leaf."""
+    """The tree `x` of arrays, after each sharding has been found to fit its leaf."""
     leaves, structure = pytree.tree_flatten(x)
-    given = pytree.flatten_axes(name, structure, shardings)
-    for leaf, sharding in zip(leaves, given, strict=True):
-        if isinstance(sharding, PartitionSpec):
-            mesh = current_mesh()
-            if mesh is None:
-                raise RuntimeError(
-                    located(
-                        f"{name} requires a non-empty mesh if you are passing `PartitionSpec`s",
-                        attempt="with jax.set_mesh(mesh): …, or a NamedSharding",
-                    )
-                )
-            sharding = NamedSharding(mesh, sharding)
-        if isinstance(sharding, Sharding):
-            sharding.check_compatible_aval(typeof(leaf).shape)
-    return x
+    types = [typeof(leaf) for leaf in leaves]
+    given = pytree.flatten_axes(f"{name} shardings", structure, shardings)
+    for type_, sharding in zip(types, given, strict=True):
+        _sharding(name, sharding).check_compatible_aval(type_.shape)
+    return pytree.tree_unflatten(structure, as_arrays(leaves))
+
+
+def _sharding(name: str, given: Any) -> Sharding:
+    """The sharding that was meant, by itself or as a specification for the current mesh."""
+    if isinstance(getattr(given, "sharding", None), Sharding):
+        given = given.sharding  # a format: this, and how elements follow one another
+    if isinstance(given, Sharding):
+        return given
+    if given is None:
+        raise ValueError(
+            located(
+                f"One of {name} arguments got sharding None which is not allowed",
+                "it would say nothing",
+                "a NamedSharding, or PartitionSpec() for a copy on every device",
+            )
+        )
+    if not isinstance(given, PartitionSpec):
+        raise TypeError(
+            located(
+                "shardings leaf specifications are expected to be PartitionSpec instances or "
+                f"None, but got {given!r:.80}",
+                attempt="NamedSharding(mesh, PartitionSpec('axis'))",
+            )
+        )
+    mesh = current_mesh()
+    if mesh is None:
+        raise RuntimeError(
+            located(
+                f"{name} requires a non-empty mesh in context if you are passing "
+                "`PartitionSpec`s to shardings",
+                attempt="with jax.set_mesh(mesh): …, or a NamedSharding",
+            )
+        )
+    return NamedSharding(mesh, given)
 
 
 def with_sharding_constraint(x: Any, shardings: Any) -> Any:
     """`x`, laid out as `shardings` says: a sharding or PartitionSpec, or a tree of them.
 
     With one device the values stay where they are. Raises ValueError for a sharding that does not
-    fit, RuntimeError for a PartitionSpec without a current mesh.
+    fit, RuntimeError for a PartitionSpec without a current mesh, TypeError for what is neither.
     """
     return _checked("with_sharding_constraint", x, shardings)
 

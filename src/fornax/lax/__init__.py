@@ -64,7 +64,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
         ),
         "descriptions": ("AccuracyMode", "Tolerance", "dtype", "shape_as_value"),
-        "convolution_dimensions": ("ConvDimensionNumbers", "conv_dimension_numbers"),
+        "placement": ("with_sharding_constraint",),
+        "convolution_dimensions": (
+            "ConvDimensionNumbers", "conv_dimension_numbers", "padtype_to_pads",
+        ),
         "spectral": ("FftType", "fft", "fft_p"),
         "sorting": ("approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"),
         "operations": (

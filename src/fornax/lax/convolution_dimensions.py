@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fornax.source import located
 
-__all__ = ["ConvDimensionNumbers", "conv_dimension_numbers"]
+__all__ = ["ConvDimensionNumbers", "conv_dimension_numbers", "padtype_to_pads"]
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -19,6 +19,51 @@ class ConvDimensionNumbers(NamedTuple):
     lhs_spec: Sequence[int]
     rhs_spec: Sequence[int]
     out_spec: Sequence[int]
+
+
+def padtype_to_pads(
+    in_shape: Sequence[int],
+    window_shape: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str,
+) -> list[tuple[int, int]]:
+    """For each dimension how much to pad before and after it, in place of a word.
+
+    padding: "VALID", nothing; "SAME" or "SAME_LOWER", so much that a window stands at every stride,
+    with the odd one after or before. Raises RuntimeError for another word, TypeError for no word,
+    ValueError for sequences of different lengths.
+    """
+    if not isinstance(padding, str):
+        raise TypeError(
+            located(
+                f"Unknown padding type: {padding!r:.80}.",
+                attempt="'VALID', 'SAME' or 'SAME_LOWER'; pairs of numbers need no conversion",
+            )
+        )
+    word = padding.upper()
+    if word not in ("VALID", "SAME", "SAME_LOWER"):
+        raise RuntimeError(
+            located(
+                "Unrecognized padding type: expected 'VALID', 'SAME', or 'SAME_LOWER', got "
+                f"{padding}.",
+                attempt="one of these, or a pair of numbers for each dimension",
+            )
+        )
+    if not len(in_shape) == len(window_shape) == len(window_strides):
+        raise ValueError(
+            located(
+                f"shapes {tuple(in_shape)}, {tuple(window_shape)} and strides "
+                f"{tuple(window_strides)} are of different lengths",
+                attempt="the dimensions that the window moves over, in all three",
+            )
+        )
+    found = []
+    for size, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
+        steps = -(-size // stride)
+        total = 0 if word == "VALID" else max(0, (steps - 1) * stride + window - size)
+        less, more = int(total // 2), int(total - total // 2)
+        found.append((more, less) if word == "SAME_LOWER" else (less, more))
+    return found
 
 
 #: the letters of the two dimensions that are not spatial, for each array
