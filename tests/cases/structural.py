@@ -14,6 +14,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     shape,
     slice,
     sort,
+    stacking,
     true_positions,
 )
 from fornax.primitives.bit_generator import RandomAlgorithm
@@ -57,6 +58,19 @@ row("rev", [ANY], ALL, [
 row("split", [ANY], ALL, [
     Variant([(3, 4)], sizes=(1, 3), axis=1), Variant([(3, 4)], sizes=(0, 2, 1), axis=0),
     Variant([(3,)], sizes=(3,), axis=0),
+], special=False)  # fmt: skip
+row("stack", [ANY, ANY], ALL, [
+    Variant([(3, 4), (3, 4)], axis=1), Variant([(3,), (3,)], axis=0), Variant([(), ()], axis=0),
+    Variant([(0, 2), (0, 2)], axis=2), Variant([(2, 3), (2, 3)], axis=2),
+], special=False)  # fmt: skip
+row("unstack", [ANY], ALL, [
+    Variant([(3, 4)], axis=1), Variant([(2, 3)], axis=0), Variant([(1,)], axis=0),
+    Variant([(2, 0)], axis=0), Variant([(2, 3, 2)], axis=1),
+], special=False)  # fmt: skip
+row("tile", [ANY], ALL, [
+    Variant([(2, 3)], reps=(2, 3)), Variant([(3,)], reps=(1,)), Variant([()], reps=()),
+    Variant([(2, 3)], reps=(0, 1)), Variant([(0, 2)], reps=(2, 2)),
+    Variant([(2, 1, 3)], reps=(1, 4, 2)),
 ], special=False)  # fmt: skip
 row("transpose", [ANY], ALL, [
     Variant([(2, 3, 4)], permutation=(2, 0, 1)), Variant([(3, 4)], permutation=(1, 0)),

@@ -30,6 +30,7 @@ from fornax.primitives import (
     slice,
     sort,
     special,
+    stacking,
     while_,
 )
 
@@ -37,7 +38,8 @@ __all__ = ["broadcast_in_dim_p", "reduce_sum_p", "transpose_p"]
 for _module in (
     argreduce, bit_generator, collectives, combine, compare, complex, composite, concatenate, cond,
     convert, cumulative, dot, dynamic_slice, elementwise, gamma, gather, iota, linear_solve, pad,
-    ragged_dot, reduce, scan, scatter, select, shape, slice, sort, special, while_,
+    ragged_dot, reduce, scan, scatter, select, shape, slice, sort, special, stacking,
+    while_,
 ):  # fmt: skip
     for _name, _value in vars(_module).items():
         if _name.endswith("_p"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fornax.ir.basis import broadcast_in_dim as _broadcast_in_dim
 from fornax.ir.basis import transpose as _transpose
 from fornax.ir.requested import requested
 from fornax.ir.static import static_integer, static_integers
@@ -18,6 +17,7 @@ from fornax.primitives import concatenate as _concatenate
 from fornax.primitives import iota as _iota
 from fornax.primitives import pad as _pad
 from fornax.primitives import shape as _shape
+from fornax.primitives import stacking as _stacking
 from fornax.source import located
 
 __all__ = [
@@ -201,31 +201,20 @@ def stack(operands: Sequence[Any], axis: int = 0) -> Any:
                 attempt="ask whether the list is empty first",
             )
         )
-    axis = canonical_axis(axis, typeof(operands[0]).ndim + 1)
-    return concatenate([_shape.expand_dims(x, (axis,)) for x in operands], axis)
+    return _stacking.stack(operands, canonical_axis(axis, typeof(operands[0]).ndim + 1))
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """The slices of an array along `axis`, without that dimension."""
-    shape = typeof(x).shape
-    axis = canonical_axis(axis, len(shape))
-    pieces = _shape.split_p.bind(x, sizes=(1,) * shape[axis], axis=axis) if shape[axis] else []
-    return tuple(_shape.squeeze(piece, (axis,)) for piece in pieces)
+    return tuple(_stacking.unstack(x, canonical_axis(axis, typeof(x).ndim)))
 
 
 def tile(operand: Any, reps: Sequence[int]) -> Any:
-    """`operand` repeated `reps[d]` times along every dimension d."""
-    shape, reps = typeof(operand).shape, sizes(reps)
-    if len(reps) != len(shape):
-        raise ValueError(
-            located(
-                f"tile needs one number per dimension, got reps={reps} for shape {shape}",
-                attempt=f"{len(shape)} numbers; numpy.tile fills in ones",
-            )
-        )
-    spread = [part for pair in zip(reps, shape, strict=True) for part in pair]
-    repeated = _broadcast_in_dim(operand, spread, range(1, 2 * len(shape), 2))
-    return _shape.reshape(repeated, [r * n for r, n in zip(reps, shape, strict=True)])
+    """`operand` repeated `reps[d]` times along every dimension d.
+
+    Raises TypeError unless there is a number for each dimension.
+    """
+    return _stacking.tile(operand, sizes(reps))
 
 
 def iota(dtype: Any, size: int) -> Any:

@@ -24,6 +24,7 @@ from fornax.numpy.promotion import broadcast_shapes as _broadcast_shapes
 from fornax.numpy.promotion import broadcast_to as _broadcast_to
 from fornax.numpy.reductions import canonical_axes, canonical_axis, cumsum, sum
 from fornax.primitives import shape as _shape
+from fornax.primitives import stacking as _stacking
 from fornax.primitives.concatenate import concatenate as _concatenate
 from fornax.primitives.slice import slice_p
 from fornax.scalars import dtypes
@@ -301,11 +302,13 @@ def concatenate(arrays, axis=0, dtype=None):
                     attempt="x[None] for those with fewer dimensions, or numpy.atleast_2d",
                 )
             )
-    if dtype is not None:
-        parts = [as_dtype(p, requested(dtype)) for p in parts]
-    else:
-        parts = promote_dtypes(*parts)
-    return _concatenate(parts, axis)
+    return _concatenate(_of_one_dtype(parts, dtype), axis)
+
+
+def _of_one_dtype(parts: Sequence[Any], dtype: Any) -> Sequence[Any]:
+    if dtype is None:
+        return promote_dtypes(*parts)
+    return [as_dtype(p, requested(dtype)) for p in parts]
 
 
 @eager(static="axis")
@@ -328,7 +331,7 @@ def stack(arrays, axis=0, out=None, dtype=None):
             )
         )
     axis = canonical_axis(axis, len(shapes.pop()) + 1)
-    return concatenate([_shape.expand_dims(p, (axis,)) for p in parts], axis, dtype)
+    return _stacking.stack(_of_one_dtype(parts, dtype), axis)
 
 
 @eager(static="axis")
@@ -343,9 +346,7 @@ def unstack(x, /, *, axis=0):
             )
         )
     axis = canonical_axis(axis, typeof(x).ndim)
-    return tuple(
-        _shape.squeeze(_piece(x, axis, k, k + 1), (axis,)) for k in range(typeof(x).shape[axis])
-    )
+    return tuple(_stacking.unstack(x, axis))
 
 
 def _piece(x: Any, axis: int, start: int, stop: int) -> Any:
@@ -482,9 +483,7 @@ def tile(A, reps):
     rank = builtins.max(len(old), len(reps))
     old = (1,) * (rank - len(old)) + old
     reps = (1,) * (rank - len(reps)) + reps
-    mixed = [n for pair in zip(reps, old, strict=True) for n in pair]
-    wide = basis.broadcast_in_dim(_shape.reshape(A, old), mixed, range(1, 2 * rank, 2))
-    return _shape.reshape(wide, tuple(r * n for r, n in zip(reps, old, strict=True)))
+    return _stacking.tile(_shape.reshape(A, old), reps)
 
 
 def repeat(a, repeats, axis=None, *, total_repeat_length=None, out_sharding=None):
