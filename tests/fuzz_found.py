@@ -59,6 +59,10 @@ FOUND: tuple[Program, ...] = (
     ), (
         I("grad", (3, 46), 55, (I("written", (3, 22), 12), I("product", (3, 54), 28))),
     )),
+    # a transposed value is needed on the way to another one, before the program asks for it
+    Program((Input("uint64", (4, 1), 969206),), (
+        I("derivative", (1, 33), 0, (I("checkpoint", (1, 57), 45, (I("shaped", (9, 44), 45),)),)),
+    ), True, "native", 1),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

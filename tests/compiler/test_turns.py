@@ -46,6 +46,9 @@ CASES = {
     ),
     "an operand that is not turned": (lambda x, y: (x.T * y).T, (matrix, matrix.T + 1), 2),
     "dear, and wanted turned": (lambda x: (expensive(x.T), expensive(x.T).T), (matrix,), 2),
+    "on the way to another one": (
+        lambda x: [y.T for y in (jnp.sin(x.T + 1), x.T + 1)], (matrix,), 0,
+    ),
     "wanted turned": (lambda x: (x.T + 1, (x.T + 1).T), (matrix,), 1),
 }  # fmt: skip
 

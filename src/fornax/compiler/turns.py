@@ -37,16 +37,22 @@ class _Turns:
         self.uses = Counter(
             a for a in (*(a for e in equations for a in e.inputs), *outputs) if isinstance(a, Var)
         )
+        #: what the program calls a transposed value
+        self.names: dict[tuple[Var, Order], Var] = {}
+        for turn in filter(is_turn, equations):
+            self.names.setdefault(turned(turn), turn.outputs[0])
         self.equations: list[Equation] = []
         self.made: dict[tuple[Var, Order], Atom] = {}
         for equation in equations:
-            root = equation.inputs[0] if equation.primitive.name == "transpose" else None
-            if isinstance(root, Var) and self.is_detour(
-                root, tuple(equation.params["permutation"])
-            ):
-                self.shorten(equation, root)
-            else:
-                self.equations.append(equation)
+            if is_turn(equation):
+                key = turned(equation)
+                if self.made.get(key) is equation.outputs[0]:  # on the way to a later one
+                    continue
+                if key not in self.made and self.is_detour(*key):
+                    self.shorten(*key)
+                    continue
+                self.made.setdefault(key, equation.outputs[0])
+            self.equations.append(equation)
 
     def is_detour(self, root: Var, order: Order) -> bool:
         """Whether all that `root` is computed from elementwise are transposes that `order` undoes,
@@ -93,9 +99,8 @@ class _Turns:
                     stack.append(atom)
         return sum(cost.own_cost(found[v]) for v in twice)
 
-    def shorten(self, turn: Equation, root: Var) -> None:
+    def shorten(self, root: Var, order: Order) -> None:
         """Make the transpose of `root` of operations on what the transposes started from."""
-        order = tuple(turn.params["permutation"])
         stack = [root]
         while stack:
             var = stack[-1]
@@ -112,7 +117,7 @@ class _Turns:
                     stack += missing
                     continue
             stack.pop()
-            result = turn.outputs[0] if var is root else Var(permuted(var.type, order))
+            result = self.names.get((var, order)) or Var(permuted(var.type, order))
             self.made[var, order] = self.step(equation, result, order)
 
     def step(self, equation: Equation, result: Var, order: Order) -> Atom:
@@ -144,6 +149,16 @@ class _Turns:
             **equation.params, "shape": result.type.shape, "broadcast_dimensions": tuple(places)
         }  # fmt: skip
         self.equations.append(equation.replace(inputs=(operand,), params=params, outputs=(result,)))
+
+
+def is_turn(equation: Equation) -> bool:
+    """A transpose of a value."""
+    return equation.primitive.name == "transpose" and isinstance(equation.inputs[0], Var)
+
+
+def turned(turn: Equation) -> tuple[Var, Order]:
+    """What a transpose turns, and how."""
+    return turn.inputs[0], tuple(turn.params["permutation"])
 
 
 def widens(equation: Equation) -> bool:
