@@ -85,6 +85,17 @@ def one_hot_means(x, y):
     return (member.T @ x) / jnp.maximum(member.sum(0), 1)[:, None]
 
 
+def added_at_places(x, i, v):
+    """Neither the places, negative ones counted from the end, nor the products are stored."""
+    return x.at[i].add(v * 2 + 1)
+
+
+def updated_from_itself(x, i):
+    """What the array held is read before it changes."""
+    return x.at[i].add(x * 3), x.at[i[:9]].set(x[i[9:18]] * 2 + 1)
+
+
+places = numbers.integers(-90, 90, 70).astype(np.int32)
 many = numbers.standard_normal((300, 3)).astype(np.float32)
 
 CASES = {
@@ -98,6 +109,8 @@ CASES = {
     "layer norm": (normalized, (rows, scale, shift), 1),
     "gradient of layer norm": (normalized_gradient, (rows, scale, shift), 4),
     "rows beside a product": (rows_beside_a_product, (rows, scale[:, None], rows[:, 0]), 5),
+    "added at places": (added_at_places, (shift, places, scale), 1),
+    "updated from itself": (updated_from_itself, (shift, places), 4),
     "gradient descent": (descent, (square, square + 1, square - 1), 2),
 }
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fornax.compiler.loop import affine, meaning
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Axis, Expr
+from fornax.compiler.loop.ir import Axis, Carry, Expr
+from fornax.compiler.loop.legalize import from_zero
 from fornax.compiler.loop.rewrite import Rewriter, reachable
 
 INTEGERS = ("int8", "uint8", "int32", "int64", "uint64")
@@ -19,7 +20,7 @@ INTEGERS = ("int8", "uint8", "int32", "int64", "uint64")
 
 def at(b: Builder, x: Expr, point: dict[Expr, int]) -> int:
     """The value of an index expression at a point."""
-    copy = Rewriter(b, {axis: b.index(value) for axis, value in point.items()})
+    copy = Rewriter(b, {node: b.const(value, node.dtype) for node, value in point.items()})
     found = copy(x)
     assert found.kind == "const", found
     return found.data
@@ -143,6 +144,34 @@ def test_ranges_decide_comparisons_and_clamps():
     assert b.clamp_index(i, 0, 9) is i
     assert b.within(b.sub(i, b.index(1)), -1, 9).data is True
     assert b.lt(i, b.index(9)).kind == "op"
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge", "eq", "ne"])
+@pytest.mark.parametrize("end", [-128, -5, 0, 127])
+def test_selections_bound_what_they_test(name, end):
+    b = Builder()
+    x, other = b.carry(Carry("int8")), b.const(3, "int8")
+    test = b.op(name, x, b.const(end, "int8"))
+    for then, otherwise in ((x, other), (other, x)):
+        chosen = b.select(test, then, otherwise)
+        values = [at(b, chosen, {x: value}) for value in range(-128, 128)]
+        assert chosen.low <= min(values) and max(values) <= chosen.high
+        if name not in ("eq", "ne"):
+            assert (chosen.low, chosen.high) == (min(values), max(values))
+
+
+def test_one_comparison_says_whether_a_number_is_an_index():
+    b = Builder()
+    x = b.carry(Carry("int8"))
+    for end in (0, 1, 100, 127):
+        both = b.op("ge", x, b.const(0, "int8")), b.op("lt", x, b.const(end, "int8"))
+        test = from_zero(b, *both)
+        assert test is not None and test.data != "and"
+        assert [at(b, test, {x: v}) for v in range(-128, 128)] == [
+            0 <= v < end for v in range(-128, 128)
+        ]
+    assert from_zero(b, *both[::-1]) is None
+    assert from_zero(b, both[0], b.op("lt", x, b.const(-3, "int8"))) is None
 
 
 def test_deep_graphs_do_not_recurse():

@@ -15,9 +15,10 @@ from collections.abc import Collection, Sequence
 from math import prod
 
 from fornax.compiler.emit import Emitter
-from fornax.compiler.fuse import Chain, Fusion, Group, axes_of, opaque
+from fornax.compiler.fuse import Chain, Fusion, Group
 from fornax.compiler.loop.ir import COMPLEX, Axis, Expr
 from fornax.compiler.order import Node
+from fornax.compiler.reads import axes_of, opaque
 from fornax.ir.jaxpr import Atom, Equation, Var
 
 #: a value is worth a chain if it has so many times the elements of what the products around it

@@ -26,7 +26,7 @@ SHORT = 4
 SPREAD = 16
 #: a value this expensive is stored rather than computed once per iteration of an outer loop
 DEAR = 8
-#: most work of a fused operand of a heavy kernel, which may read it more than once
+#: most work of a fused operand of a heavy kernel that may read it more than once
 PROLOGUE = 6
 #: most work in one kernel: machine code and compile time grow with it
 LARGEST = 1200

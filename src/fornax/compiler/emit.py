@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler.fuse import Fusion, Group, axes_of, opaque
-from fornax.compiler.kernels import KERNELS, STARTS_AS, KernelContext
+from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.kernels import KERNELS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, Kernel, row_major
 from fornax.compiler.loop.schedule import nest
+from fornax.compiler.reads import axes_of, opaque
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 from fornax.record import record
 from fornax.transforms.hash import exact
@@ -483,8 +484,3 @@ class GroupContext(KernelContext):
 
     def emit(self, body: tuple, extent: int = 1, grain: int = 1) -> None:
         self.emitter.add(tuple(body), extent, grain)
-
-
-def starts_as(equation: Equation) -> int | None:
-    """The operand whose contents the result of a heavy equation begins with."""
-    return STARTS_AS.get(equation.primitive.name)

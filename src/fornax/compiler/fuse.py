@@ -12,24 +12,25 @@ their loads (prologue), one group that reads their result element by element bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
 from fornax.compiler.kernels import KERNELS, STARTS_AS
-from fornax.compiler.loop.builder import Builder, compute_dtype
-from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Axis, Expr
 from fornax.compiler.order import Node, Order
-from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
-from fornax.ir.types import ArrayType
+from fornax.compiler.reads import axes_of, operand_reads
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.record import field, record
 
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general",))
-#: heavy operations that read each operand element about once
-PROLOGUE = frozenset(("dot_general", "concatenate", "sort"))
+#: heavy operations that read each element of an operand once, others about once
+READ_ONCE = frozenset(("concatenate", *(name for name in KERNELS if name.startswith("scatter"))))
+PROLOGUE = READ_ONCE | {"dot_general", "sort"}
 
 
 @record(eq=False)
@@ -151,38 +152,6 @@ class _Facts:
         return found
 
 
-def operand_reads(
-    b: Builder, equation: Equation, index: Sequence[Expr], path: tuple[Axis, ...]
-) -> list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]]:
-    """Where the element at `index` reads its operands; new axes are reductions."""
-    if equation.primitive.pointwise:
-        at = tuple(index)
-        return [
-            (a, at if a.type.shape else (), path) for a in equation.inputs if isinstance(a, Var)
-        ]
-    found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
-
-    def reader(atom) -> Callable[[Sequence[Expr]], Any]:
-        def read(at: Sequence[Expr]) -> Any:
-            if isinstance(atom, Literal):
-                return b.const(atom.value, atom.type.dtype_name)
-            at = tuple(at)
-            inner = [a for a in axes_of(at) if a not in path]
-            found.append((atom, at, (*path, *inner)))
-            return opaque(b, atom.type)
-
-        return read
-
-    equation.primitive.element(
-        b,
-        [a.type for a in equation.inputs],
-        [reader(a) for a in equation.inputs],
-        list(index),
-        **equation.params,
-    )
-    return found
-
-
 class _Walk:
     def __init__(self, facts: _Facts, chain: dict[Var, cost.Chain]):
         self.facts = facts
@@ -290,7 +259,11 @@ class _Walk:
         if read.index is None:
             if reduces or group.equation.primitive.name not in PROLOGUE:
                 return False
-            return moves or (chain.work <= cost.PROLOGUE and (len(reads) == 1 or chain.spread))
+            if starts_as(group.equation) in equation.inputs:
+                return False  # what reads the array that is updated would not see it as it was
+            once = group.equation.primitive.name in READ_ONCE
+            most = cost.CHEAP if once else cost.PROLOGUE
+            return moves or (chain.work <= most and (len(reads) == 1 or chain.spread))
         if len(reads) > 1:
             alone = all(r.group is group for r in reads) and len(reads) <= cost.RECOMPUTATIONS
             dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
@@ -417,7 +390,7 @@ class _Walk:
         self.adopt(equation.outputs, group, reads)
         for atom in equation.inputs:
             if isinstance(atom, Var):
-                if equation.primitive.name not in PROLOGUE:
+                if equation.primitive.name not in PROLOGUE or atom is starts_as(equation):
                     self.forced.add(atom)
                 self.record(atom, Read(group, None, ()))
 
@@ -524,9 +497,7 @@ class _Walk:
         """What is updated is read by others before: then the update can be made in place."""
         known = set(alive)
         for group in alive:
-            if group.equation is None or group.equation.primitive.name not in STARTS_AS:
-                continue
-            source = group.equation.inputs[STARTS_AS[group.equation.primitive.name]]
+            source = None if group.equation is None else starts_as(group.equation)
             if not isinstance(source, Var):
                 continue
             for reader in {read.group for read in self.reads.get(source, {}).values()}:
@@ -535,34 +506,15 @@ class _Walk:
                         self.order.need(group, reader)
 
 
+def starts_as(equation: Equation) -> Atom | None:
+    """The operand whose contents the result of an operation begins with, if there is one."""
+    position = STARTS_AS.get(equation.primitive.name)
+    return None if position is None else equation.inputs[position]
+
+
 def expands(equation: Equation) -> bool:
     """Whether the result repeats elements of a smaller operand: it is never worth storing."""
     return (
         equation.primitive.name == "broadcast_in_dim"
         and equation.inputs[0].type.size < equation.outputs[0].type.size
     )
-
-
-def axes_of(values: Sequence[Expr]) -> list[Axis]:
-    """The axes that index expressions depend on, each once."""
-    found: dict[Axis, None] = {}
-    seen: set[Expr] = set()
-    stack = list(reversed(values))
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node.kind == "axis":
-            found.setdefault(node.data)
-        stack.extend(reversed(node.args))
-    return list(found)
-
-
-def opaque(b: Builder, type: ArrayType) -> Any:
-    """A stand-in for an element whose value does not matter."""
-    name = type.dtype_name
-    if name in COMPLEX:
-        part = COMPLEX[name]
-        return Pair(b.carry(Carry(part)), b.carry(Carry(part)))
-    return b.carry(Carry(compute_dtype(name)))

@@ -296,10 +296,7 @@ class _Body:
             equation = group.equation
             if equation is None:
                 continue
-            position = emit.starts_as(equation)
-            if position is None:
-                continue
-            source = equation.inputs[position]
+            source = fuse.starts_as(equation)
             result = equation.outputs[0]
             if (
                 isinstance(source, Var)
@@ -358,9 +355,9 @@ class _Body:
     def kernels(self, group: Group, recipe: Recipe, variables: list[Var]) -> None:
         equation = group.equation
         if equation is not None:
-            position = emit.starts_as(equation)
-            if position is not None:
-                self.start_as(group, equation, position)
+            source = fuse.starts_as(equation)
+            if source is not None:
+                self.start_as(group, equation, source)
         for _, _, in_place in recipe.steps:
             for result, operands in in_place.items():
                 self.define(variables[result], [variables[k] for k in operands], group)
@@ -385,8 +382,7 @@ class _Body:
             if var in self.in_memory:
                 self.define(var)  # an empty array has no kernel but needs a place
 
-    def start_as(self, group: Group, equation: Equation, position: int) -> None:
-        source = equation.inputs[position]
+    def start_as(self, group: Group, equation: Equation, source: Atom) -> None:
         result = equation.outputs[0]
         alone = isinstance(source, Var) and equation.inputs.count(source) == 1
         operands = [source] if alone else []

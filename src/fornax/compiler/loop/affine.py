@@ -83,7 +83,8 @@ def last_value(axis: Axis) -> int:
 def operation_interval(name: str, args: tuple[Expr, ...], dtype: str) -> tuple[int, int] | None:
     """Bounds of an operation before wrapping, or None when nothing is known."""
     if name in ("select", "rarely"):
-        return min(args[1].low, args[2].low), max(args[1].high, args[2].high)
+        (a, b), (c, d) = chosen(args[0], args[1], True), chosen(args[0], args[2], False)
+        return min(a, c), max(b, d)
     x = args[0]
     if x.low is None:  # a float operand (cast, bitcast)
         return None
@@ -124,6 +125,19 @@ def operation_interval(name: str, args: tuple[Expr, ...], dtype: str) -> tuple[i
     if name == "and" and dtype != "bool" and (a >= 0 or c >= 0):
         return 0, min(b if a >= 0 else d, d if c >= 0 else b)
     return None
+
+
+def chosen(condition: Expr, value: Expr, holds: bool) -> tuple[int, int]:
+    """Bounds of a value that is chosen where a condition holds, or where it does not."""
+    low, high = value.low, value.high
+    if condition.kind != "op" or condition.args[0] is not value or condition.args[-1].low is None:
+        return low, high
+    bound, name = condition.args[-1], condition.data
+    if (name in ("ge", "gt")) if holds else (name in ("lt", "le")):
+        low = max(low, bound.low + (name in ("gt", "le")))
+    elif name in ("lt", "le", "ge", "gt"):
+        high = min(high, bound.high - (name in ("lt", "ge")))
+    return (low, high) if low <= high else (value.low, value.high)
 
 
 # --- linear forms -----------------------------------------------------------------------------

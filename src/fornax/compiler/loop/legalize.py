@@ -96,6 +96,8 @@ class Legalizer(Rewriter):
             return root(math_arithmetic.Term(self.formulas, args[0])).expr
         if name in ROUNDING and not self.target.rounding:
             return ROUNDING[name](self.b, args[0])
+        if name == "and" and node.dtype == "bool":
+            return from_zero(self.b, *args)
         return None
 
     def expand(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -232,6 +234,19 @@ def divides_most(loop: For) -> bool:
 
 
 # --- replacements -----------------------------------------------------------------------------
+def from_zero(b: Builder, above: Expr, below: Expr) -> Expr | None:
+    """`0 <= x and x < n` as one comparison: a negative number is a large one without a sign."""
+    if not (above.kind == below.kind == "op" and (above.data, below.data) == ("ge", "lt")):
+        return None
+    (x, zero), (y, end) = above.args, below.args
+    if x is not y or zero.kind != "const" or end.kind != "const" or zero.data or end.data < 0:
+        return None
+    if not x.dtype.startswith("int"):
+        return None
+    plain = "u" + x.dtype
+    return b.op("lt", b.cast(x, plain), b.const(end.data, plain))
+
+
 def contract(b: Builder, x: Expr, y: Expr) -> Expr | None:
     """fma for a sum of one product and something that is none."""
     products = [a.kind == "op" and a.data == "mul" for a in (x, y)]
