@@ -22,8 +22,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     {
         "api.jit": ("jit",),
         "api.grad": (
-            "fwd_and_bwd", "grad", "jvp", "linear_transpose", "linearize", "value_and_grad", "vjp",
+            "fwd_and_bwd", "grad", "linear_transpose", "linearize", "value_and_grad", "vjp",
         ),
+        "api.forward": ("jvp",),
         "api.jacobian": ("hessian", "jacfwd", "jacobian", "jacrev"),
         "api.vmap": ("vmap",),
         "api.pmap": ("pmap",),
@@ -63,8 +64,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "observe.events": ("explain_misses",),
     },
     modules=(
-        "core", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors",
-        "example_libraries", "experimental", "flatten_util", "lax", "monitoring", "nn", "numpy",
+        "ad", "core", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes",
+        "errors", "example_libraries", "experimental", "flatten_util", "lax", "monitoring", "nn",
+        "numpy",
         "observe", "ops", "random", "ref", "scipy", "sharding", "stages", "test_util", "tree",
         "tree_util", "typing",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree
-from fornax.api.grad import jvp as forward
+from fornax.api.forward import jvp as forward
 from fornax.api.grad import vjp as backward
 from fornax.ir.types import typeof
 from fornax.scalars import dtypes

@@ -7,11 +7,13 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.leaks import checked
-from fornax.api.signature import as_arrays, check_values, describe, strip_tracers
+from fornax.api.references import RefArguments, refuse_aliases
+from fornax.api.signature import as_arrays, check_values, describe, leaf_names, strip_tracers
 from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Zero
+from fornax.ir.ref import AbstractRef, Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -23,11 +25,19 @@ class Flat:
     """A function of positional trees called with leaves; remembers the structure of its output.
 
     With `has_aux` the function gives (output, auxiliary); the auxiliary is kept in `aux`, freed of
-    the current trace, and is not part of the flat output.
+    the current trace, and is not part of the flat output. It takes values for references, whose
+    last values are the last outputs.
     """
 
-    def __init__(self, fun: Callable[..., Any], structure: pytree.PyTreeDef, has_aux: bool = False):
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        structure: pytree.PyTreeDef,
+        has_aux: bool = False,
+        refs: RefArguments | None = None,
+    ):
         self.fun = fun
+        self.refs = refs or RefArguments(())
         self.structure = structure
         self.has_aux = has_aux
         self.out_structure: pytree.PyTreeDef | None = None
@@ -37,14 +47,14 @@ class Flat:
     def __call__(self, *leaves: Any) -> list[Any]:
         if self.remember is not None:
             self.remember()
-        output = self.fun(*pytree.tree_unflatten(self.structure, leaves))
+        output = self.fun(*pytree.tree_unflatten(self.structure, self.refs.opened(leaves)))
         if self.has_aux:
             output, aux = self.split(output)
             aux_leaves, aux_structure = pytree.tree_flatten(aux)
             self.aux = pytree.tree_unflatten(aux_structure, strip_tracers(aux_leaves))
         outputs, self.out_structure = pytree.tree_flatten(output)
         check_values(outputs, f"Output of {describe(self.fun)}: value")
-        return outputs
+        return [*outputs, *self.refs.closed()]
 
     def split(self, output: Any) -> tuple[Any, Any]:
         if not isinstance(output, tuple | list) or len(output) != 2:
@@ -65,8 +75,11 @@ class Flat:
 class Pullback:
     """The backward half of a function: cotangents of the outputs to cotangents of the inputs.
 
-    Static part of a `Partial` whose leaves are the residuals. Compares by its program.
+    Static part of a tree whose leaves are the residuals. Compares by its program. The inputs at
+    `in_refs` were the values of references, and the last outputs are their last values.
     """
+
+    purpose = "vjp"
 
     def __init__(
         self,
@@ -78,6 +91,7 @@ class Pullback:
         in_structure: pytree.PyTreeDef,
         out_structure: pytree.PyTreeDef,
         name: str,
+        in_refs: Sequence[int] = (),
     ):
         self.program = program
         self.has_tangent = tuple(has_tangent)
@@ -87,6 +101,8 @@ class Pullback:
         self.in_structure = in_structure
         self.out_structure = out_structure
         self.name = name
+        self.in_refs = tuple(in_refs)
+        self.count = len(self.out_types) - len(self.in_refs)
 
     def _key(self) -> tuple:
         return self.program, self.in_structure, self.out_structure
@@ -106,7 +122,7 @@ class Pullback:
         )  # fmt: skip
 
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """One cotangent or `Zero` per input leaf, for one cotangent per output leaf."""
+        """One cotangent or `Zero` per input leaf, for one cotangent or `Zero` per output leaf."""
         given = [c for c, has in zip(cotangents, self.has_tangent, strict=True) if has]
         found = iter(backward(self.with_consts(residuals), given))
         return [
@@ -115,6 +131,32 @@ class Pullback:
         ]
 
     def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
+        given = self.cotangents(args)
+        last = [Zero(self.out_types[self.count + k].tangent()) for k in range(len(self.in_refs))]
+        grads = self.pull(residuals, [*given, *last])
+        for i in self.in_refs:
+            grads[i] = self.untouched(self.in_types[i], grads[i])
+        whole = [g if isinstance(g, Ref) else as_arrays([instantiate(g)])[0] for g in grads]
+        return pytree.tree_unflatten(self.in_structure, whole)
+
+    def untouched(self, type: ArrayType, grad: Any) -> Ref:
+        """The cotangent of a reference that nothing flows into: another, of zeros."""
+        if not isinstance(grad, Zero):
+            aval = AbstractRef(type)
+            raise ValueError(
+                located(
+                    f"Expected cotangent type {aval} but got {type.dtype.name}"
+                    f"[{','.join(map(str, type.shape))}]: an argument of {self.name} is a mutable "
+                    f"array reference of type {aval}, through which derivatives flow",
+                    "its cotangent is accumulated in a reference as well",
+                    "f_vjp.with_refs(...)(cotangent), with a reference for each such argument and "
+                    "fornax.ad.GradValue() for the others",
+                )
+            )
+        return Ref(instantiate(Zero(type)))
+
+    def cotangents(self, args: Sequence[Any]) -> list[Any]:
+        """The cotangent leaves of the outputs. Raises where they do not fit the outputs."""
         if len(args) != 1:
             raise TypeError(
                 located(
@@ -143,7 +185,8 @@ class Pullback:
                     attempt=f"cotangents in the same containers as the result of {self.name}",
                 )
             )
-        for k, (leaf, expected) in enumerate(zip(leaves, self.out_types, strict=True)):
+        types = self.out_types[: self.count]
+        for k, (leaf, expected) in enumerate(zip(leaves, types, strict=True)):
             found, wanted = typeof(leaf), expected.tangent()
             if found.shape == wanted.shape and wanted.dtype == dtypes.float0:
                 leaves[k] = Zero(wanted)  # whatever is given for an integer counts nothing
@@ -158,12 +201,16 @@ class Pullback:
                         "numpy.ones_like(output), or astype of what you have",
                     )
                 )
-        grads = as_arrays(map(instantiate, self.pull(residuals, leaves)))
-        return pytree.tree_unflatten(self.in_structure, grads)
+        return leaves
 
 
 class Pushforward(Pullback):
-    """The linear half of a function: tangents of the inputs to tangents of the outputs."""
+    """The linear half of a function: tangents of the inputs to tangents of the outputs.
+
+    The tangent of a reference is in another, which gets the tangent of its last value.
+    """
+
+    purpose = "linearize"
 
     def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
         leaves, structure = pytree.tree_flatten(args)
@@ -175,25 +222,36 @@ class Pushforward(Pullback):
                     "linearized at",
                 )
             )
-        for leaf, expected in zip(leaves, self.in_types, strict=True):
+        refs = RefArguments(leaves)
+        values = refs.values(leaves)
+        for i, (leaf, expected) in enumerate(zip(values, self.in_types, strict=True)):
             found, wanted = typeof(leaf), expected.tangent()
-            if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            is_ref, was_ref = i in refs.places, i in self.in_refs
+            if is_ref and was_ref and wanted.dtype == dtypes.float0:
+                continue  # nothing flows through a reference to integers
+            if is_ref != was_ref or found.shape != wanted.shape or found.dtype != wanted.dtype:
+                shown = (f"Ref{{{t.short()}}}" if flag else t.short() for t, flag in (
+                    (found, is_ref), (expected, was_ref), (wanted, was_ref)))  # fmt: skip
+                given, primal, needed = shown
                 raise ValueError(
                     located(
                         "linearized function called on tangent values inconsistent with the "
-                        f"original primal values:\nGot tangent aval {found.short()} for primal "
-                        f"aval {expected.short()} but expected {wanted.short()}.",
+                        f"original primal values:\nGot tangent aval {given} for primal "
+                        f"aval {primal} but expected {needed}.",
                         attempt="x.astype and reshape, so that each tangent is like its primal "
                         "value",
                     )
                 )
-        given = [leaf for leaf, flag in zip(leaves, self.nonzero, strict=True) if flag]
-        found = iter(evaluate(self.with_consts(residuals), *given))
+        operands = [leaf for leaf, flag in zip(values, self.nonzero, strict=True) if flag]
+        results = iter(evaluate(self.with_consts(residuals), *operands))
         tangents = [
-            next(found) if has else instantiate(Zero(t.tangent()))
+            next(results) if has else instantiate(Zero(t.tangent()))
             for has, t in zip(self.has_tangent, self.out_types, strict=True)
         ]
-        return pytree.tree_unflatten(self.out_structure, as_arrays(tangents))
+        for i, tangent in zip(self.in_refs, tangents[self.count :], strict=True):
+            if self.nonzero[i]:
+                leaves[i].write(tangent)
+        return pytree.tree_unflatten(self.out_structure, as_arrays(tangents[: self.count]))
 
 
 def linearized(
@@ -201,14 +259,20 @@ def linearized(
 ) -> tuple[Flat, list[Any], Pullback, tuple[Any, ...]]:
     """(flat function after its call, output leaves, linear half, residuals)."""
     leaves, structure = pytree.tree_flatten(tuple(primals))
+    refs = RefArguments(leaves)
+    if refs.places:
+        refuse_aliases(fun, kind.purpose, leaves, lambda: leaf_names(fun, primals, {}))
+        leaves = refs.values(leaves)
     check_values(leaves, "Argument")
-    flat = Flat(fun, structure, has_aux)
+    flat = Flat(fun, structure, has_aux, refs)
     types = [typeof(x) for x in leaves]
     nonzero = [dtypes.is_inexact(t.dtype) for t in types]
     with checked() as flat.remember:
         outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero)
+    out_types = [typeof(x) for x in outputs]
+    outputs = refs.settle(outputs, fun, kind.purpose)
     linear = kind(
-        program.without_consts(), has_tangent, nonzero, types, [typeof(x) for x in outputs],
-        structure, flat.out_structure, describe(fun),
+        program.without_consts(), has_tangent, nonzero, types, out_types, structure,
+        flat.out_structure, describe(fun), refs.places,
     )  # fmt: skip
     return flat, outputs, linear, program.consts

@@ -11,7 +11,7 @@ import numpy as np
 from fornax import pytree
 from fornax.api.flat import Flat, Pullback, Pushforward, linearized
 from fornax.api.jit import jit
-from fornax.api.leaks import checked
+from fornax.api.reverse import VJP
 from fornax.api.signature import (
     abstract,
     as_arrays,
@@ -21,19 +21,17 @@ from fornax.api.signature import (
     partial_arguments,
 )
 from fornax.ir.basis import instantiate
-from fornax.ir.primitive import Zero
+from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime.values import wrap
 from fornax.scalars import dtypes
 from fornax.source import located
-from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.stage import stage
 from fornax.transforms.transpose import backward
 
 __all__ = [
     "fwd_and_bwd",
     "grad",
-    "jvp",
     "linear_transpose",
     "linearize",
     "value_and_grad",
@@ -208,7 +206,8 @@ def vjp(
     """(output, function from the output's cotangent to a tuple of the inputs' cotangents).
 
     With has_aux, `fun` gives (output, auxiliary) and the auxiliary comes third. The function is a
-    tree: it may leave a jitted function and enter another.
+    tree: it may leave a jitted function and enter another. Its method `with_refs` adds cotangents
+    to references, and is needed where derivatives flow through references among `primals`.
     """
     check_callable(fun)
     if reduce_axes:
@@ -218,91 +217,21 @@ def vjp(
                 attempt="lax.psum over the axis inside the function",
             )
         )
-    return _halves(Pullback, fun, primals, has_aux)
+    flat, outputs, linear, residuals = linearized(Pullback, fun, primals, has_aux)
+    output, half = flat.tree(outputs), VJP(linear, residuals)
+    return (output, half, flat.aux) if has_aux else (output, half)
 
 
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """(output, function from the inputs' tangents to the output's tangent).
 
-    The work that does not depend on tangents is done once, here.
+    The work that does not depend on tangents is done once, here. The tangent of a reference among
+    `primals` is a reference, which the function changes as `fun` changes that argument.
     """
     check_callable(fun)
-    return _halves(Pushforward, fun, primals, has_aux)
-
-
-def _halves(kind: type[Pullback], fun: Callable, primals: Sequence[Any], has_aux: bool) -> Any:
-    flat, outputs, linear, residuals = linearized(kind, fun, primals, has_aux)
-    half = pytree.Partial(linear, list(residuals))
-    output = flat.tree(outputs)
+    flat, outputs, linear, residuals = linearized(Pushforward, fun, primals, has_aux)
+    output, half = flat.tree(outputs), pytree.Partial(linear, list(residuals))
     return (output, half, flat.aux) if has_aux else (output, half)
-
-
-def jvp(
-    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
-) -> Any:
-    """(output, its tangent) for tangents of the inputs; with has_aux the auxiliary comes third.
-
-    primals, tangents: tuples or lists of equal structure. Tangents have the dtype and shape of the
-    primals; those of integers have dtype float0. Raises TypeError or ValueError where they do not.
-    """
-    check_callable(fun)
-    if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
-        raise TypeError(
-            located(
-                "primal and tangent arguments to fornax.jvp must be tuples or lists; found "
-                f"{type(primals).__name__} and {type(tangents).__name__}.",
-                "the function may have several arguments",
-                "jvp(f, (x,), (t,))",
-            )
-        )
-    leaves, structure = pytree.tree_flatten(tuple(primals))
-    given, tangent_structure = pytree.tree_flatten(tangents)
-    primal_structure = pytree.tree_structure(primals)
-    if primal_structure != tangent_structure:
-        raise TypeError(
-            located(
-                "primal and tangent arguments to fornax.jvp must have the same tree structure; "
-                f"primals have tree structure {primal_structure} whereas tangents have tree "
-                f"structure {tangent_structure}.",
-                "each input has one tangent",
-                "tree.map(numpy.ones_like, primals)",
-            )
-        )
-    check_values(leaves, "Argument")
-    flat = Flat(fun, structure, has_aux)
-    pairs = [_tangent(p, t) for p, t in zip(leaves, given, strict=True)]
-    with checked() as flat.remember:
-        outputs, out_tangents = jvp_flat(flat, leaves, pairs)
-    result = flat.tree(outputs), flat.tree(map(instantiate, out_tangents))
-    return (*result, flat.aux) if has_aux else result
-
-
-def _tangent(primal: Any, tangent: Any) -> Any:
-    """The tangent, `Zero` where the primal has none; checked."""
-    type, found = typeof(primal), typeof(tangent)
-    expected = type.tangent()
-    if found.dtype != expected.dtype:
-        raise TypeError(
-            located(
-                "primal and tangent arguments to fornax.jvp do not match; dtypes must be equal, "
-                "or in case of int/bool primal dtype the tangent dtype must be float0. Got primal "
-                f"dtype {type.dtype.name} and so expected tangent dtype "
-                f"{dtypes.short_name(expected.dtype)}, but got tangent dtype {found.dtype.name} "
-                "instead.",
-                "tangents are added to and scaled like the values they belong to",
-                "1.0 instead of 1, or tangent.astype(primal.dtype)",
-            )
-        )
-    if found.shape != expected.shape:
-        raise ValueError(
-            located(
-                "jvp called with different primal and tangent shapes; Got primal shape "
-                f"{type.shape} and tangent shape as {found.shape}",
-                "a tangent says, for each element of the input, how fast it changes",
-                "numpy.ones_like(primal)",
-            )
-        )
-    return Zero(expected) if expected.dtype == dtypes.float0 else tangent
 
 
 def linear_transpose(
@@ -324,6 +253,7 @@ def linear_transpose(
             )
         )
     leaves, structure = pytree.tree_flatten(primals)
+    check_values([x for x in leaves if isinstance(x, Ref)], "Argument of linear_transpose")
     types = [abstract(x) for x in leaves]
     flat = Flat(fun, structure)
     program = stage(flat, types, getattr(fun, "__name__", ""))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree
+from fornax.ir.ref import Ref
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.runtime.values import Array, to_array
@@ -239,8 +240,18 @@ def abstract(x: Any) -> ArrayType:
 
 
 def check_values(leaves: Sequence[Any], what: str) -> None:
-    """Raise TypeError for leaves that programs cannot compute on."""
+    """Raise TypeError for leaves that programs cannot compute on, ValueError for references."""
     for leaf in leaves:
+        if isinstance(leaf, Ref):
+            raise ValueError(
+                located(
+                    f"{what} is a mutable array reference of type {leaf.aval}, but mutable array "
+                    "references are not taken or returned here",
+                    "a reference is no value: it has one, which changes",
+                    "ref[...], its value, or freeze(ref); fornax.vjp(...)[1].with_refs and "
+                    "fornax.jvp differentiate with respect to references",
+                )
+            )
         if not is_value(leaf):
             raise TypeError(
                 located(

@@ -12,6 +12,7 @@ from typing import Any
 
 from fornax import pytree, settings
 from fornax.api.leaks import checked
+from fornax.api.references import RefArguments, refuse_aliases, refuse_both
 from fornax.api.signature import (
     abstract,
     describe,
@@ -69,8 +70,8 @@ class Key:
     donated: tuple[bool, ...]
     keep_unused: bool
     purpose: str
-    #: positions of the leaves that are references
-    refs: tuple[int, ...] = ()
+    #: positions and kinds of the leaves that are references
+    refs: tuple[tuple[int, str | None], ...] = ()
     threads: int = 0
 
 
@@ -214,30 +215,15 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
         donated_leaves(options, places, dynamic, keywords),
         options.keep_unused,
         options.purpose,
-        references_among(options, leaves, places, args, keywords),
+        tuple((i, x.kind) for i, x in enumerate(leaves) if isinstance(x, Ref)),
         options.threads,
     )
+    if key.refs:
+        refuse_aliases(
+            options.fun, options.purpose, leaves,
+            lambda: names_of(options, places, args, keywords),
+        )  # fmt: skip
     return Prepared(options, leaves, key, places, args, kwargs)
-
-
-def references_among(options, leaves, places, args, keywords) -> tuple[int, ...]:
-    """The positions of references. Raises ValueError if one reference is there twice."""
-    found = tuple(i for i, x in enumerate(leaves) if isinstance(x, Ref))
-    seen: dict[Ref, int] = {}
-    for i in found:
-        first = seen.setdefault(leaves[i], i)
-        if first != i:
-            names = names_of(options, places, args, keywords)
-            raise ValueError(
-                located(
-                    "only one reference to a mutable array may be passed as an argument to a "
-                    f"function, but when tracing {describe(options.fun)} for {options.purpose} "
-                    f"the mutable array reference of type {leaves[i].aval} appeared at both "
-                    f"{names[first]} and {names[i]}.",
-                    attempt="pass the reference once",
-                )
-            )
-    return found
 
 
 def names_of(
@@ -276,11 +262,12 @@ def refused_argument(options, leaves, places, args, keywords) -> TypeError:
 
 def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     """The program for a call, traced unless it is known."""
+    options = prepared.options
     known = programs.get(prepared.key)
     if known is not None and known.alive():
         programs.move_to_end(prepared.key)
+        _refuse_both(options, known, prepared)
         return known
-    options = prepared.options
     if prepared.key.settings.no_tracing:
         raise RuntimeError(
             located(
@@ -294,13 +281,14 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
         explain(options, prepared, programs)
     out_structure: list[pytree.PyTreeDef] = []
 
+    arguments = RefArguments(prepared.leaves)
+
     def flat(*leaves: Any) -> list[Any]:
         remember()
-        given = [Ref(x) if i in prepared.key.refs else x for i, x in enumerate(leaves)]
-        outputs, structure = pytree.tree_flatten(prepared.call(given))
+        outputs, structure = pytree.tree_flatten(prepared.call(arguments.opened(leaves)))
         check_outputs(options, outputs, structure)
         out_structure[:] = [structure]
-        return [*outputs, *(given[i].read() for i in prepared.key.refs)]
+        return [*outputs, *arguments.closed()]
 
     names = names_of(
         options, prepared.places, prepared.args,
@@ -311,16 +299,6 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     refs: list[Ref] = []
     with checked() as remember:
         jaxpr = stage(flat, prepared.key.types, options.name, purpose, names, refs)
-    for i in prepared.key.refs:
-        if prepared.leaves[i] in refs:
-            raise ValueError(
-                located(
-                    f"when tracing {describe(options.fun)} for {options.purpose}, a mutable array "
-                    f"reference of type {prepared.leaves[i].aval} was both closed over and passed "
-                    f"as the argument {names[i]}",
-                    attempt="use the argument only, or the closed-over reference only",
-                )
-            )
     if prepared.key.settings.enable_checks:
         check(jaxpr)
     events.emit(
@@ -332,12 +310,21 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )
     traced = Traced(
         options.name, jaxpr, prepared.key.structure, out_structure[0], prepared.key.donated, names,
-        options.keep_unused, prepared.key.refs, tuple(refs), options.threads,
+        options.keep_unused, arguments.places, tuple(refs), options.threads,
     )  # fmt: skip
+    _refuse_both(options, traced, prepared)
     programs[prepared.key] = traced
     if len(programs) > _LIMIT:
         programs.popitem(last=False)
     return traced
+
+
+def _refuse_both(options: Options, traced: Traced, prepared: Prepared) -> None:
+    """Raise ValueError if a reference that the function closes over is an argument as well."""
+    for i in traced.argument_refs:
+        if prepared.leaves[i] in traced.refs:
+            name = traced.names[i]
+            raise refuse_both(options.fun, options.purpose, prepared.leaves[i], name)
 
 
 def trace_types(

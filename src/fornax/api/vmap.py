@@ -9,6 +9,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.leaks import checked
+from fornax.api.references import RefArguments, refuse_aliases
 from fornax.api.signature import as_arrays, check_callable, check_values, describe, leaf_names
 from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
@@ -76,29 +77,35 @@ def vmap(
                     attempt="pass an array to map over, or axis_size=n",
                 )
             )
-        places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
         check_values([x for x in leaves if not isinstance(x, Ref)], "Argument")
         axes = pytree.flatten_axes("vmap in_axes", structure, (in_axes, 0), kws=True)
         types = [x.type if isinstance(x, Ref) else typeof(x) for x in leaves]
         axes = [_axis(t, axis) for t, axis in zip(types, axes, strict=True)]
         size = _mapped_size(fun, args, kwargs, types, axes, axis_size)
         out_structure: list[pytree.PyTreeDef] = []
+        # the others are the same for all examples, so that the function gets them as they are
+        refs = RefArguments(
+            leaves,
+            [i for i, x in enumerate(leaves) if isinstance(x, Ref) and axes[i] is not None],
+        )
+        if refs.places:
+            mapped = [x if i in refs.places else None for i, x in enumerate(leaves)]
+            refuse_aliases(fun, "vmap", mapped, lambda: leaf_names(fun, args, kwargs))
 
         def flat(*values: Any) -> list[Any]:
             remember()
-            values = [Ref(x) if i in mapped_refs else x for i, x in enumerate(values)]
-            inner_args, inner_kwargs = pytree.tree_unflatten(structure, values)
+            inner_args, inner_kwargs = pytree.tree_unflatten(structure, refs.opened(values))
             outputs, found = pytree.tree_flatten(fun(*inner_args, **inner_kwargs))
             check_values(outputs, "Output from batched function")
             out_structure[:] = [found]
-            return [*outputs, *(values[i].read() for i in mapped_refs)]
+            return [*outputs, *refs.closed()]
 
-        mapped_refs = [i for i in places if axes[i] is not None]
-        operands = [x.read() if i in mapped_refs else x for i, x in enumerate(leaves)]
         with checked() as remember:
-            values, dims = batch_flat(flat, size, operands, axes, axis_name)
-        for i in reversed(mapped_refs):
-            leaves[i].write(place(values.pop(), dims.pop(), size, axes[i]))
+            values, dims = batch_flat(flat, size, refs.values(leaves), axes, axis_name)
+        for k, i in enumerate(refs.places, len(values) - len(refs.places)):
+            values[k] = place(values[k], dims[k], size, axes[i])
+        values = refs.settle(values, fun, "vmap")
+        dims = dims[: len(values)]
         wanted = pytree.flatten_axes("vmap out_axes", out_structure[0], out_axes)
         results = [
             _placed(fun, value, dim, size, axis)

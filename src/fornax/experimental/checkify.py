@@ -7,15 +7,17 @@ may be compiled: it returns an `Error` beside its result.
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-import fornax
 from fornax import numpy as fnp
 from fornax import pytree
+from fornax.api.tracing import Options, prepare, trace_call
 from fornax.experimental.checked_program import Checker, State
+from fornax.ir.ref import Ref
 from fornax.ir.trace import Tracer
 from fornax.ir.types import is_value, typeof
 from fornax.primitives.check import (
@@ -114,21 +116,17 @@ def checkify(
 
     @functools.wraps(f)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        leaves, structure = pytree.tree_flatten((args, kwargs))
-        for leaf in leaves:
-            typeof(leaf)  # says what is wrong with it
-
-        def flat(*values: Any) -> Any:
-            inner_args, inner_kwargs = pytree.tree_unflatten(structure, values)
-            return f(*inner_args, **inner_kwargs)
-
-        flat.__name__ = getattr(f, "__name__", "checked")
-        program, shapes = fornax.make_jaxpr(flat, return_shape=True)(*leaves)
+        options = Options(f, getattr(f, "__name__", "checked"), purpose="checkify")
+        prepared = prepare(options, args, kwargs)
+        for leaf in prepared.leaves:
+            if not isinstance(leaf, Ref):
+                typeof(leaf)  # says what is wrong with it
+        traced = trace_call(prepared, OrderedDict())
+        program, operands = traced.jaxpr, traced.operands(prepared.leaves)
         checker = Checker(program, frozenset(errors))
-        state, outputs = checker.run(program, checker.start(), [*program.consts, *leaves])
-        result = pytree.tree_unflatten(
-            pytree.tree_structure(shapes), [fnp.asarray(x) for x in outputs]
-        )
+        state, outputs = checker.run(program, checker.start(), [*program.consts, *operands])
+        outputs = traced.settle(prepared.leaves, [fnp.asarray(x) for x in outputs])
+        result = pytree.tree_unflatten(traced.out_tree, outputs)
         return Error(state.failed, state.code, state.payloads, checker.findings), result
 
     return checked

@@ -21,10 +21,11 @@ __all__ = ["AbstractRef", "Ref", "differentiated", "read_in", "write_in"]
 
 
 class AbstractRef:
-    """The type of a reference: that of its value, `inner_aval`."""
+    """The type of a reference: that of its value, `inner_aval`; `kind` is that of `Ref`."""
 
-    def __init__(self, inner_aval: ArrayType):
+    def __init__(self, inner_aval: ArrayType, kind: str | None = None):
         self.inner_aval = inner_aval
+        self.kind = kind
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,30 +40,36 @@ class AbstractRef:
         return f"Ref{{{self.inner_aval.dtype.name}[{dims}]}}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AbstractRef) and other.inner_aval is self.inner_aval
+        return (
+            isinstance(other, AbstractRef)
+            and other.inner_aval is self.inner_aval
+            and other.kind == self.kind
+        )
 
     def __hash__(self) -> int:
-        return hash((AbstractRef, self.inner_aval))
+        return hash((AbstractRef, self.inner_aval, self.kind))
 
 
 class Ref:
     """A mutable array. Made by `fornax.new_ref`.
 
     `ref[...]` is its value, `ref[index]` a part of it, and both can be assigned. It compares by
-    identity. Indexing is added by `numpy.refs`.
+    identity. Indexing is added by `numpy.refs`. kind: "no_grad_no_remat" for one that
+    differentiation leaves alone: what is written to it loses its derivatives.
     """
 
-    __slots__ = ("__weakref__", "_gone", "_owner", "_value", "type")
+    __slots__ = ("__weakref__", "_gone", "_owner", "_value", "kind", "type")
 
-    def __init__(self, value: Any):
+    def __init__(self, value: Any, kind: str | None = None):
         self.type = typeof(value)
+        self.kind = kind
         self._owner = current()
         self._value = value
         self._gone = ""
 
     @property
     def aval(self) -> AbstractRef:
-        return AbstractRef(self.type)
+        return AbstractRef(self.type, self.kind)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -167,6 +174,8 @@ def _inside(trace: Trace | None, ref: Ref) -> Trace:
                 attempt="return freeze(ref), the value, instead of keeping the reference",
             )
         )
+    if trace.taken is not None and ref in trace.taken:
+        trace.taken[ref] = True
     return trace
 
 
@@ -179,6 +188,7 @@ def differentiated(ref: Ref) -> ValueError:
             where=str(source.here() or "unknown"),
             why="the reference was made outside of the differentiated function, where nobody would "
             "see the tangent",
-            attempt="make it inside the function, or assign lax.stop_gradient(value)",
+            attempt="make it inside the function, pass it to jvp or vjp as an argument, assign "
+            "lax.stop_gradient(value), or new_ref(..., kind='no_grad_no_remat')",
         )
     )

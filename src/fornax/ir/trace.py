@@ -40,6 +40,8 @@ class Trace:
     parent: Trace | None = None
     alive = True
     purpose = "a transformed function"
+    #: references whose values the function got as arguments: whether it used them from outside too
+    taken: dict[Any, bool] | None = None
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """Perform one operation. The slot is empty during the call."""

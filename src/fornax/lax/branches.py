@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree, settings
+from fornax.api.references import RefArguments
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
@@ -187,8 +188,9 @@ def switch(
 def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any:
     """The result of branch number `index` on the operands."""
     leaves = pytree.tree_leaves(tuple(operands))
-    refs = joined_refs(traced)
+    arguments, refs = RefArguments(leaves), joined_refs(traced)
     programs, consts = with_common_constants([with_refs(t, refs) for t in traced])
-    outs = cond_p.bind(index, *consts, *leaves, *(ref.read() for ref in refs), branches=programs)
-    outs = write_refs(refs, outs)
+    given = [*arguments.values(leaves), *(ref.read() for ref in refs)]
+    outs = write_refs(refs, cond_p.bind(index, *consts, *given, branches=programs))
+    outs = arguments.settle(outs)
     return pytree.tree_unflatten(traced[0].out_tree, as_arrays(outs))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax import pytree
-from fornax.api.signature import describe
+from fornax.api.signature import check_values, describe
+from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type
 from fornax.scalars.promotion import promote
@@ -183,5 +184,9 @@ def _at(path: Sequence[Any]) -> str:
 
 
 def value_types(leaves: Sequence[Any]) -> list[ArrayType]:
-    """The types of values. Raises TypeError for leaves that are not arrays or numbers."""
+    """The types of values.
+
+    Raises TypeError for leaves that are not arrays or numbers, ValueError for references.
+    """
+    check_values([leaf for leaf in leaves if isinstance(leaf, Ref)], "What a loop carries")
     return [typeof(leaf) for leaf in leaves]

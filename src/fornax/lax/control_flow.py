@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree, settings
-from fornax.api.signature import as_arrays, describe
+from fornax.api.references import RefArguments, refuse_aliases, refuse_both
+from fornax.api.signature import as_arrays, describe, leaf_names
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
 from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
-from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
-from fornax.lax.carry import check_carry, promoted, value_types
+from fornax.lax.carry import carry_name, check_carry, promoted, value_types
 from fornax.lax.refs import (
+    RowsAsRefs,
     joined_refs,
     reading_refs,
     with_carried_refs,
@@ -72,49 +73,19 @@ def scan(
             )
         )
     x_leaves, x_structure = pytree.tree_flatten(xs)
-    refs = [x for x in x_leaves if isinstance(x, Ref)]
-    if not refs:
+    refs = RefArguments(x_leaves)
+    if not refs.places:
         return run_scan(f, None, "scan", "", init, xs, length, reverse, unroll)
-    if len(set(refs)) < len(refs):
-        raise ValueError(
-            located(
-                "scan: only one reference to a mutable array may be passed, not two",
-                attempt="pass the reference once, or close over it",
-            )
-        )
-    values = [x.read() if isinstance(x, Ref) else x for x in x_leaves]
-    adapt = _RowsAsRefs(x_structure, tuple(isinstance(x, Ref) for x in x_leaves))
-    carry, (ys, rows) = run_scan(
-        f,
-        adapt,
-        f"scan over references {adapt.flags} of {x_structure}",
-        "",
-        init,
-        values,
-        length,
-        reverse,
-        unroll,
+    refuse_aliases(
+        f, "scan", [*pytree.tree_leaves(init), *x_leaves], lambda: leaf_names(f, (init, xs), {})
     )
-    for ref, value in zip(refs, rows, strict=True):
-        ref.write(value)
+    adapt = RowsAsRefs(x_structure, refs)
+    carry, (ys, rows) = run_scan(
+        f, adapt, adapt.purpose, "", init, refs.values(x_leaves), length, reverse, unroll,
+        refs.outer,
+    )  # fmt: skip
+    refs.settle(rows)
     return carry, ys
-
-
-class _RowsAsRefs:
-    """Makes of a body one that takes values for the rows of references, and gives the new ones."""
-
-    def __init__(self, structure: pytree.PyTreeDef, flags: tuple[bool, ...]):
-        self.structure = structure
-        self.flags = flags
-
-    def __call__(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        def body(carry: Any, rows: Any) -> Any:
-            given = [Ref(x) if flag else x for x, flag in zip(rows, self.flags, strict=True)]
-            carry, y = f(carry, pytree.tree_unflatten(self.structure, given))
-            written = [x.read() for x, flag in zip(given, self.flags, strict=True) if flag]
-            return carry, (y, written)
-
-        return body
 
 
 def run_scan(
@@ -127,10 +98,12 @@ def run_scan(
     length: int | None,
     reverse: bool,
     unroll: int | bool,
+    rows: Sequence[Ref] = (),
 ) -> tuple[Any, Any]:
     """`scan` of `adapt(f)`, whose program is remembered under `f` and `purpose`.
 
-    name: what messages call the carry, "" for what `f` calls it.
+    name: what messages call the carry, "" for what `f` calls it. rows: references whose values
+    are among xs.
     """
     x_leaves, x_structure = pytree.tree_flatten(xs)
     length = scan_length(x_leaves, length)
@@ -157,6 +130,9 @@ def run_scan(
         "scan body", name or f, structure, types, carry_structure, traced.jaxpr.out_types[:count]
     )
     refs = traced.refs
+    for ref in rows:
+        if ref in refs:
+            raise refuse_both(f, purpose, ref, carry_name(f, 1))
     jaxpr = with_carried_refs(traced, count)
     leaves = [*leaves, *(ref.read() for ref in refs)]
     outs = bind_scan(jaxpr, leaves, x_leaves, length, reverse, unroll)
@@ -184,18 +160,7 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
             )
         sizes.append(shape[0])
     if length is not None:
-        try:
-            whole = int(length) if isinstance(length, float) else length
-            length = static_integer(whole, "length")
-        except (ConcretizationTypeError, TracerIntegerConversionError) as error:
-            raise ConcretizationTypeError(
-                located(
-                    "The `length` argument to `scan` expects a concrete `int` value.\n"
-                    + str(error).partition("\n  where:")[0],
-                    attempt="a Python integer, or the size of xs; a bound that is traced needs "
-                    "fori_loop",
-                )
-            ) from None
+        length = whole_length(length)
         if any(size != length for size in sizes):
             raise ValueError(
                 located(
@@ -228,6 +193,29 @@ def scan_length(leaves: Sequence[Any], length: int | None) -> int:
             )
         )
     return sizes[0]
+
+
+def whole_length(length: Any) -> int:
+    """`int(length)`: numbers are cut off. Raises ConcretizationTypeError for a traced value, and
+    what `int` raises for what is no number."""
+    try:
+        return int(length)
+    except (ConcretizationTypeError, TracerIntegerConversionError) as error:
+        raise ConcretizationTypeError(
+            located(
+                "The `length` argument to `scan` expects a concrete `int` value.\n"
+                + str(error).partition("\n  where:")[0],
+                attempt="a Python integer, or the size of xs; fori_loop for a traced bound",
+            )
+        ) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(
+            located(
+                f"The `length` argument to `scan` is no number of steps: {length!r:.80} ({error})",
+                "the loop is laid out for so many steps",
+                "a Python integer, or the size of xs",
+            )
+        ) from None
 
 
 def unroll_factor(unroll: int | bool, length: int) -> int:
@@ -523,8 +511,11 @@ def _below(loop_carry: Any) -> Any:
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """`f` applied to each slice of `xs` along its leading axis; the results stacked.
 
-    Like `vmap`, but one slice after another, or `batch_size` slices at a time.
+    Like `vmap`, but one slice after another, or `batch_size` slices at a time. A mutable reference
+    in xs comes as one to its slice, one after another.
     """
+    if any(isinstance(x, Ref) for x in pytree.tree_leaves(xs)) and not batch_size:
+        return scan(_mapping(f), (), xs)[1]
     if not batch_size:
         _, ys = run_scan(f, _mapping, "map", "carry", (), xs, None, False, 1)
         return ys

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax import pytree
+from fornax.api.references import RefArguments
 from fornax.api.stages import Traced
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.ref import Ref
 from fornax.source import located
 from fornax.transforms.programs import remembered
 
-__all__ = ["joined_refs", "reading_refs", "with_carried_refs", "with_refs", "write_refs"]
+__all__ = [
+    "RowsAsRefs",
+    "joined_refs",
+    "reading_refs",
+    "with_carried_refs",
+    "with_refs",
+    "write_refs",
+]
+
+
+class RowsAsRefs:
+    """Makes of a body one that takes values for the rows of references, and gives the new ones."""
+
+    def __init__(self, structure: pytree.PyTreeDef, refs: RefArguments):
+        self.structure = structure
+        self.kinds = [(i, ref.kind) for i, ref in zip(refs.places, refs.outer, strict=True)]
+        self.purpose = f"scan over references {self.kinds} of {structure}"
+
+    def __call__(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def body(carry: Any, rows: Any) -> Any:
+            given = list(rows)
+            for i, kind in self.kinds:
+                given[i] = Ref(rows[i], kind)
+            carry, y = f(carry, pytree.tree_unflatten(self.structure, given))
+            return carry, (y, [given[i].read() for i, _ in self.kinds])
+
+        return body
 
 
 def joined_refs(traced: Sequence[Traced]) -> list[Ref]:
@@ -37,7 +65,7 @@ def with_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
     def make() -> Jaxpr:
         first = len(jaxpr.inputs) - own
         inputs = dict(zip(traced.refs, jaxpr.inputs[first:], strict=True))
-        count = traced.out_tree.num_leaves
+        count = traced.out_tree.num_leaves + len(traced.argument_refs)
         outputs = dict(zip(traced.refs, jaxpr.outputs[count:], strict=True))
         values = [inputs.get(ref) or Var(ref.type) for ref in refs]
         return Jaxpr(

@@ -8,7 +8,8 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.custom import custom_jvp
-from fornax.api.grad import jvp, linear_transpose, linearize
+from fornax.api.forward import jvp
+from fornax.api.grad import linear_transpose, linearize
 from fornax.api.rules import zero_from_primal
 from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced

@@ -14,12 +14,13 @@ from fornax.api.stages import ShapeDtypeStruct
 from fornax.errors import message
 from fornax.ir.basis import zeros
 from fornax.ir.ref import AbstractRef, Ref
+from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import indexing
 from fornax.numpy.at import IndexUpdateHelper
-from fornax.primitives.convert import convert_element_type
+from fornax.primitives.convert import convert_element_type, stop_gradient_p
 from fornax.runtime.values import to_array
-from fornax.scalars.dtypes import ExtendedDtype
+from fornax.scalars.dtypes import ExtendedDtype, is_inexact
 from fornax.source import located
 
 __all__ = ["AbstractRef", "Ref", "addupdate", "empty_ref", "free_ref", "freeze", "get", "new_ref",
@@ -137,11 +138,13 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
     `ref[index]` reads, `ref[index] = value` writes, also inside jit, loops and branches, whether
     the function made the reference, closes over it or gets it as an argument. Derivatives flow
     through references made inside the differentiated function. A reference cannot be returned:
-    `freeze(ref)` is its value. memory_space, kind: accepted; there is one memory.
+    `freeze(ref)` is its value. memory_space: accepted; there is one memory. kind:
+    "no_grad_no_remat" for a reference whose values have no derivatives: code that is
+    differentiated may write anything to one from outside.
 
     Raises TypeError for what is no array or number.
     """
-    del memory_space, kind
+    del memory_space
     if not is_value(init_val):
         raise TypeError(
             located(
@@ -152,7 +155,15 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
             )
         )
     numeric = not hasattr(init_val, "_trace")
-    return Ref(to_array(init_val) if numeric else init_val)
+    return Ref(to_array(init_val) if numeric else _plain(init_val, kind), kind)
+
+
+def _plain(value: Any, kind: str | None) -> Any:
+    """A value as a reference of this kind takes it."""
+    dropped = kind == "no_grad_no_remat" and isinstance(value, Tracer)
+    if not dropped or not is_inexact(typeof(value).dtype):
+        return value
+    return stop_gradient_p.bind(value)[0]
 
 
 def empty_ref(ty: Any, memory_space: Any = None) -> Ref:
@@ -223,6 +234,7 @@ def addupdate(ref: Any, idx: Any, x: Any) -> None:
         ref[...] = _updated("addupdate", old, index, x, _add)
         return
     reference = _reference("addupdate", ref)
+    x = _plain(x, reference.kind)
     reference.write(_updated("addupdate", reference.read(), index, x, _add))
 
 
@@ -233,7 +245,7 @@ def _get_item(self: Ref, index: Any) -> Any:
 
 def _set_item(self: Ref, index: Any, value: Any) -> None:
     """Replace the value, or a part of it."""
-    self.write(_updated("swap", self.read(), index, value, _set))
+    self.write(_updated("swap", self.read(), index, _plain(value, self.kind), _set))
 
 
 def _iterate(self: Ref) -> Any:

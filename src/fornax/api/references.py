@@ -1,0 +1,122 @@
+"""Mutable references among arguments: a function that takes them is one from values to values.
+
+Each transformation runs the function with references that are its own, made of the values that
+those outside have, and gives the last values back as further outputs, which are written outside.
+What a transformation does to arrays it so does to references: it batches them, differentiates
+them, records them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fornax.api.signature import describe
+from fornax.ir.ref import Ref
+from fornax.ir.trace import current
+from fornax.source import located
+
+__all__ = ["RefArguments", "refuse_aliases", "refuse_both"]
+
+
+class RefArguments:
+    """The references among the leaves of a call, at `places`; outside and inside.
+
+    Outside, `values` reads them and `settle` writes them. Inside, while the function runs,
+    `opened` makes those that it gets, and `closed` reads them at the end.
+    """
+
+    def __init__(self, leaves: Sequence[Any], places: Sequence[int] | None = None):
+        if places is None:
+            places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
+        self.places = tuple(places)
+        self.outer: list[Ref] = [leaves[i] for i in self.places]
+        self.inner: list[Ref] = []
+        #: whether the function used a reference from outside, whose argument it also wrote
+        self.mixed: list[Ref] = []
+
+    def values(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves with the values of the references in their place."""
+        found = list(leaves)
+        for i, ref in zip(self.places, self.outer, strict=True):
+            found[i] = ref.read()
+        return found
+
+    def opened(self, values: Sequence[Any]) -> list[Any]:
+        """The leaves that the function gets: references to these values."""
+        if not self.places:
+            return list(values)
+        found = list(values)
+        made: dict[Ref, Ref] = {}
+        for i, ref in zip(self.places, self.outer, strict=True):
+            if ref not in made:
+                made[ref] = Ref(values[i], ref.kind)
+            found[i] = made[ref]
+        self.inner = [found[i] for i in self.places]
+        trace = current()
+        if trace is not None:
+            trace.taken = dict.fromkeys(self.outer, False)
+        self._first = [values[i] for i in self.places]
+        return found
+
+    def closed(self) -> list[Any]:
+        """The last values of the references that the function got."""
+        if not self.places:
+            return []
+        last = [ref.read() for ref in self.inner]
+        trace = current()
+        if trace is not None and trace.taken is not None:
+            self.mixed = [
+                ref
+                for ref, before, after in zip(self.outer, self._first, last, strict=True)
+                if trace.taken[ref] and after is not before
+            ]
+        return last
+
+    def settle(self, outputs: Sequence[Any], fun: Any = None, purpose: str = "") -> list[Any]:
+        """The outputs of the function itself; the others are the last values of references.
+
+        Raises ValueError if the function wrote to one and used the same from outside.
+        """
+        if self.mixed:
+            raise refuse_both(fun, purpose, self.mixed[0], self.places[self.outer.index(
+                self.mixed[0])])  # fmt: skip
+        count = len(outputs) - len(self.places)
+        for ref, value in zip(self.outer, outputs[count:], strict=True):
+            ref.write(value)
+        return list(outputs[:count])
+
+
+def refuse_both(fun: Any, purpose: str, ref: Ref, place: Any) -> ValueError:
+    """The error for a reference that a function gets and closes over."""
+    return ValueError(
+        located(
+            f"when tracing {describe(fun)} for {purpose}, a mutable array reference of type "
+            f"{ref.aval} was both closed over and passed as the argument {place}",
+            "the function would see two values of one reference",
+            "use the argument only, or the closed-over reference only",
+        )
+    )
+
+
+def refuse_aliases(
+    fun: Any, purpose: str, leaves: Sequence[Any], names: Callable[[], Sequence[str]]
+) -> None:
+    """Raise ValueError if one reference is there twice."""
+    seen: dict[Ref, int] = {}
+    for i, leaf in enumerate(leaves):
+        if not isinstance(leaf, Ref):
+            continue
+        first = seen.setdefault(leaf, i)
+        if first != i:
+            known = names()
+            raise ValueError(
+                located(
+                    "only one reference to a mutable array may be passed as an argument to a "
+                    f"function, but when tracing {describe(fun)} for {purpose} the mutable array "
+                    f"reference of type {leaf.aval} appeared at both {known[first]} and "
+                    f"{known[i]}.",
+                    "the function would see two values of one reference",
+                    "pass the reference once",
+                )
+            )
