@@ -28,6 +28,8 @@ class Tally:
     errors: int = 0
     #: calls in which a known difference, by its reason, was met
     known: Counter = field(default_factory=Counter)
+    #: known differences that a run of everything did not meet
+    unmet: list[str] = field(default_factory=list)
 
 
 TALLY = Tally()

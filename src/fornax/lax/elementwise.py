@@ -181,9 +181,13 @@ def zeta(x, q):
 igamma = _order_first(gamma.igamma_p, "Regularized lower incomplete gamma function, order a.")
 igammac = _order_first(gamma.igammac_p, "1 - igamma(a, x), accurate for large x.")
 igamma_grad_a = _order_first(gamma.igamma_grad_a_p, "Derivative of igamma in its order a.")
-random_gamma_grad = _binary(
-    gamma.random_gamma_grad_p, "Derivative in a of a sample of the gamma distribution of order a."
-)
+
+
+@eager
+def random_gamma_grad(a, x):
+    """Derivative in a of a sample of the gamma distribution of order a; never weakly typed."""
+    slope = gamma.random_gamma_grad_p.bind(*together("random_gamma_grad", a, x))[0]
+    return convert_element_type(slope, typeof(slope).dtype)
 
 
 def betainc(a: Any, b: Any, x: Any) -> Any:
