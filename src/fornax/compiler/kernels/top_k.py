@@ -2,7 +2,8 @@
 
 The best so far are two sorted arrays, ranks and positions. A rank is the bit pattern of an element
 as an unsigned integer, least where the element is largest. Most elements do not qualify: blocks of
-a line are compared with the last of the best, in vectors, and looked into only where one qualifies.
+a line are compared with the last of the best, in vectors, and looked into only where one qualifies:
+a comparison gives the block a word of bits, of which those set are followed.
 An element is inserted by one pass over the arrays, in vectors, to a second pair of arrays. It goes
 behind those of equal rank, so the earlier of equal elements comes first.
 
@@ -27,12 +28,13 @@ from fornax.compiler.loop.ir import (
     If,
     Statement,
     Store,
+    While,
 )
 from fornax.record import record
 
 #: most elements that are kept while a line is read
 KEPT = 512
-#: registers in a block of a line
+#: registers in a block of a line; it has at most 64 elements
 BLOCK = 4
 
 
@@ -229,12 +231,33 @@ class Best:
         least = Carried(carry, worst, b.min(b.carry(carry), here), "min")
         lanes = BLOCK * self.lanes if width == BLOCK * self.lanes else self.lanes
         scan = For(lane, (), (least,), kind="vector", lanes=lanes)
-        one = Axis(width, "one")
-        at = b.add(begin, b.axis(one))
-        value, last = source.rank(at), self.kept(b.index(self.count - 1))[0]
+        last = self.kept(b.index(self.count - 1))[0]
+        return scan, If(b.lt(b.final(carry), last), self.better(source, begin, width, lanes))
+
+    def better(
+        self, source: Source, begin: Expr, width: int | Expr, lanes: int
+    ) -> tuple[Statement, ...]:
+        """Insert what qualifies in a block: every element has a bit, and those set are followed."""
+        b = self.b
+        last = self.kept(b.index(self.count - 1))[0]
+        lane, marks, left = Axis(width, "lane"), Carry("uint64", "marks"), Carry("uint64", "left")
+        one, none = b.const(1, "uint64"), b.const(0, "uint64")
+        here = b.lt(source.rank(b.add(begin, b.axis(lane))), last)
+        bit = b.select(here, b.op("shl", one, b.cast(b.axis(lane), "uint64")), none)
+        mark = Carried(marks, none, b.op("or", b.carry(marks), bit), "or")
+        rest = b.carry(left)
+        lowest = b.op("and", rest, b.sub(none, rest))
+        number = b.sub(b.index(63), b.cast(b.op("clz", lowest), "int64"))
+        at = b.add(begin, number)
+        value = source.rank(at)
         insert = self.insert(value, source.position(at), b.index(self.count))
-        look = For(one, (If(b.lt(value, last), insert),))
-        return scan, If(b.lt(b.final(carry), last), (look,))
+        # the best may have become better since the bit was set
+        follow = While(
+            b.op("ne", rest, none),
+            (Carried(left, b.final(marks), b.xor(rest, lowest)),),
+            (If(b.lt(value, last), insert),),
+        )
+        return For(lane, (), (mark,), kind="vector", lanes=lanes), follow
 
 
 def extent_of(extent: Expr) -> int | Expr:
