@@ -26,6 +26,8 @@ namespace fornax {
 namespace {
 
 constexpr auto spin_time = std::chrono::microseconds(30);
+// Parts for each thread where they are worth it: others take those of a thread that is held up.
+constexpr int64_t parts_of_a_thread = 4;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -58,7 +60,7 @@ class Pool {
   int count() const { return count_; }
 
   // False when the pool is busy or could not start; nothing was executed then.
-  bool run(int64_t extent, int64_t parts, RangeFunction function, void* context) {
+  bool run(int64_t extent, int64_t parts, int64_t threads, RangeFunction function, void* context) {
     std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock || stopping_.load(std::memory_order_acquire) || !start()) return false;
     extent_ = extent;
@@ -66,15 +68,23 @@ class Pool {
     // Neighbours should not write to one cache line.
     if (step_ >= 1024) step_ = (step_ + 63) & ~int64_t{63};
     parts = (extent + step_ - 1) / step_;
+    threads = std::min(threads, parts);
     function_ = function;
     context_ = context;
     done_.store(0, std::memory_order_relaxed);
-    uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(epoch << 32 | static_cast<uint64_t>(parts), std::memory_order_release);
+    uint64_t epoch = (range_.load(std::memory_order_relaxed) >> 32) + 1;
+    for (int64_t i = 0; i < threads; ++i) {
+      Share& share = shares_[i];
+      int64_t first = i * parts / threads;
+      share.first = first;
+      auto left = static_cast<uint64_t>((i + 1) * parts / threads - first);
+      share.ticket.store(epoch << 32 | left, std::memory_order_release);
+    }
+    range_.store(epoch << 32 | static_cast<uint64_t>(threads), std::memory_order_release);
     processors_[0].store(current_processor(), std::memory_order_relaxed);
     signal_.fetch_add(1, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) signal_.notify_all();
-    work(static_cast<uint32_t>(epoch), 0);
+    work(epoch << 32 | static_cast<uint64_t>(threads), 0);
     // Parts taken by other threads are being executed; they cannot be taken over any more.
     auto target = static_cast<uint32_t>(parts);
     auto finished = [&] { return done_.load(std::memory_order_acquire) == target; };
@@ -137,10 +147,10 @@ class Pool {
     uint32_t seen = 0;
     Placement placement;
     while (!stopping_.load(std::memory_order_acquire)) {
-      uint64_t ticket = ticket_.load(std::memory_order_acquire);
-      if (ticket & 0xFFFFFFFF) {
+      uint64_t range = range_.load(std::memory_order_acquire);
+      if (static_cast<uint32_t>(worker) < static_cast<uint32_t>(range) && open(range)) {
         settle(placement, worker);
-        work(static_cast<uint32_t>(ticket >> 32), worker);
+        work(range, worker);
       }
       auto changed = [&] { return signal_.load(std::memory_order_acquire) != seen; };
       if (!spin(changed)) {
@@ -160,23 +170,43 @@ class Pool {
     processors_[worker].store(current_processor(), std::memory_order_relaxed);
   }
 
-  // Takes parts of range number `epoch` until none is left. The ticket holds the epoch and the
-  // number of parts not taken yet, so winning one proves that the range is still open; only
-  // then may its description be read, and it cannot change before the part is reported done.
-  void work(uint32_t epoch, int worker) {
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    while (static_cast<uint32_t>(ticket >> 32) == epoch && (ticket & 0xFFFFFFFF)) {
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
-                                         std::memory_order_acquire))
-        continue;
-      int64_t part = static_cast<int64_t>(ticket & 0xFFFFFFFF) - 1;
-      int64_t begin = part * step_;
-      int64_t end = std::min(begin + step_, extent_);
-      executing_worker = worker;
-      function_(context_, begin, end, worker);
-      executing_worker = -1;
-      done_.fetch_add(1, std::memory_order_acq_rel);
-      ticket = ticket_.load(std::memory_order_acquire);
+  // Parts that one thread takes before it helps the others: neighbours, and about the same ones in
+  // every range of that extent, so that what one range wrote is near the thread that reads it.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> ticket{0};  // number of the range, and of parts not taken yet
+    int64_t first = 0;
+  };
+
+  // Whether a range, its number and how many threads have a share of it, has parts to take.
+  bool open(uint64_t range) const {
+    for (uint32_t i = 0; i < static_cast<uint32_t>(range); ++i) {
+      uint64_t ticket = shares_[i].ticket.load(std::memory_order_acquire);
+      if (ticket >> 32 == range >> 32 && static_cast<uint32_t>(ticket)) return true;
+    }
+    return false;
+  }
+
+  // Takes parts of a range until none is left, those of its own share first: a thread that is held
+  // up takes fewer. Winning a ticket proves that the range is still open; only then may its
+  // description be read, and it cannot change before the part is reported done.
+  void work(uint64_t range, int worker) {
+    auto threads = static_cast<uint32_t>(range);
+    for (uint32_t i = 0; i < threads; ++i) {
+      Share& share = shares_[(static_cast<uint32_t>(worker) + i) % threads];
+      uint64_t ticket = share.ticket.load(std::memory_order_acquire);
+      while (ticket >> 32 == range >> 32 && static_cast<uint32_t>(ticket)) {
+        if (!share.ticket.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                                std::memory_order_acquire))
+          continue;
+        int64_t part = share.first + static_cast<int64_t>(static_cast<uint32_t>(ticket)) - 1;
+        int64_t begin = part * step_;
+        int64_t end = std::min(begin + step_, extent_);
+        executing_worker = worker;
+        function_(context_, begin, end, worker);
+        executing_worker = -1;
+        done_.fetch_add(1, std::memory_order_acq_rel);
+        ticket = share.ticket.load(std::memory_order_acquire);
+      }
     }
   }
 
@@ -192,7 +222,8 @@ class Pool {
   RangeFunction function_ = nullptr;
   void* context_ = nullptr;
 
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  Share shares_[most_threads];
+  alignas(64) std::atomic<uint64_t> range_{0};  // its number, and how many threads share it
   alignas(64) std::atomic<uint32_t> done_{0};
   alignas(64) std::atomic<uint32_t> signal_{0};  // changes when there is something to do
   std::atomic<int> sleepers_{0};
@@ -307,11 +338,12 @@ void parallel_for(int64_t extent, int64_t grain, int64_t most, RangeFunction fun
                   void* context) noexcept {
   if (extent <= 0) return;
   grain = std::max<int64_t>(grain, 1);
-  int64_t parts = std::min(extent / grain, most);
-  if (parts > 1 && executing_worker < 0 && thread_count() > 1) {
+  int64_t worthwhile = extent / grain;
+  if (std::min(worthwhile, most) > 1 && executing_worker < 0 && thread_count() > 1) {
     std::shared_ptr<Pool> current = current_pool();
-    if (current->run(extent, std::min<int64_t>(parts, current->count()), function, context))
-      return;
+    int64_t threads = std::min<int64_t>({worthwhile, most, current->count()});
+    int64_t parts = std::min(worthwhile, threads * parts_of_a_thread);
+    if (current->run(extent, parts, threads, function, context)) return;
   }
   function(context, 0, extent, std::max<int64_t>(executing_worker, 0));
 }

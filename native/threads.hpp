@@ -19,8 +19,9 @@ int thread_count() noexcept;
 // 0 means processor_count(). Waits for a running range.
 void set_thread_count(int count) noexcept;
 
-// Splits [0, extent) into at most `most` and at most thread_count() parts of about `grain` or more
-// and returns when all are done. Boundaries depend on these numbers only.
+// Runs parts of [0, extent) of about `grain` or more on at most `most` and at most thread_count()
+// threads and returns when all are done: a few for each thread, neighbours, which others take over
+// from one that is held up. Boundaries depend on these numbers only, never on who takes what.
 void parallel_for(int64_t extent, int64_t grain, int64_t most, RangeFunction function,
                   void* context) noexcept;
 

@@ -19,6 +19,7 @@ struct Visits {
   std::atomic<int> busy[64] = {};
   std::atomic<int> parts{0};
   int64_t nested = 0;
+  int64_t most = INT64_MAX;
 
   explicit Visits(int64_t extent) : seen(static_cast<size_t>(extent)) {}
 };
@@ -26,6 +27,7 @@ struct Visits {
 void visit(void* context, int64_t begin, int64_t end, int64_t worker) {
   auto& visits = *static_cast<Visits*>(context);
   CHECK(begin < end && worker >= 0 && worker < thread_count());
+  CHECK(worker < visits.most);
   CHECK(visits.busy[worker].fetch_add(1) == 0);  // parts of a worker never overlap
   for (int64_t i = begin; i < end; ++i) ++visits.seen[static_cast<size_t>(i)];
   if (visits.nested) {
@@ -44,11 +46,11 @@ void visit(void* context, int64_t begin, int64_t end, int64_t worker) {
 void run(int64_t extent, int64_t grain, int64_t nested = 0, int64_t most = INT64_MAX) {
   Visits visits(extent);
   visits.nested = nested;
+  visits.most = most;
   parallel_for(extent, grain, most, visit, &visits);
   CHECK(std::all_of(visits.seen.begin(), visits.seen.end(), [](int count) { return count == 1; }));
   CHECK(visits.parts <= std::max<int64_t>(1, extent / std::max<int64_t>(grain, 1)));
-  CHECK(visits.parts <= thread_count());
-  CHECK(visits.parts <= most);
+  CHECK(visits.parts <= std::max<int64_t>(1, 4 * std::min<int64_t>(thread_count(), most)));
 }
 
 void test_ranges() {
@@ -65,6 +67,21 @@ void test_limits() {
   set_thread_count(4);
   for (int64_t most : {1, 2, 3, 4, 9})
     for (int64_t extent : {1, 64, 100'001}) run(extent, 1, 0, most);
+}
+
+// The caller is held up in its first part: the other thread makes all the others.
+void test_a_thread_that_is_held_up() {
+  set_thread_count(2);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<int> done{0};
+    parallel_for(8, 1, INT64_MAX, [](void* context, int64_t begin, int64_t end, int64_t worker) {
+      CHECK(end == begin + 1);
+      auto& count = *static_cast<std::atomic<int>*>(context);
+      while (worker == 0 && count < 7) std::this_thread::yield();
+      ++count;
+    }, &done);
+    CHECK(done == 8);
+  }
 }
 
 void test_many_small_ranges() {
@@ -119,6 +136,7 @@ int main() {
   CHECK(processor_count() >= 1);
   test_ranges();
   test_limits();
+  test_a_thread_that_is_held_up();
   test_many_small_ranges();
   test_nested();
   test_concurrent_callers_and_resizing();
