@@ -16,9 +16,9 @@ from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.lax.elementwise import rsqrt
 from fornax.numpy import creation, reductions, ufuncs
+from fornax.numpy.joining import concatenate
 from fornax.numpy.products import matmul
 from fornax.numpy.selection import where
-from fornax.numpy.shaping import concatenate
 from fornax.primitives.iota import iota
 from fornax.primitives.linalg import stacks
 from fornax.primitives.linalg.cholesky import cholesky_p

@@ -16,11 +16,11 @@ from fornax.lax.broadcasting import full_like
 from fornax.lax.elementwise import erfc, logistic
 from fornax.lax.selection import select
 from fornax.numpy import ufuncs as fnp
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import check, promote_inexact
-from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import clip, where
-from fornax.numpy.shaping import split
+from fornax.numpy.splitting import split
 from fornax.numpy.ufuncs import tanh
 from fornax.numpy.ufuncs.logarithms import logaddexp
 from fornax.source import located

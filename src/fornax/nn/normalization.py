@@ -18,8 +18,9 @@ from fornax.lax.elementwise import rsqrt
 from fornax.lax.parallel import axis_index, axis_size
 from fornax.lax.selection import stop_gradient
 from fornax.lax.shapes import broadcasted_iota, canonical_axis, expand_dims
-from fornax.numpy import reductions
+from fornax.numpy import moments, reductions
 from fornax.numpy import ufuncs as fnp
+from fornax.numpy.axes import canonical_axes
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
 from fornax.numpy.selection import clip, where
@@ -49,7 +50,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=Non
         check("logsumexp", b)
         a, b = promote_inexact(a, b)
         a = _where(fnp.not_equal(b, 0), a, -np.inf)
-    axes = reductions.canonical_axes(axis, typeof(a).ndim)
+    axes = canonical_axes(axis, typeof(a).ndim)
     top = reductions.max(fnp.real(a), axes, keepdims=True, where=where, initial=-np.inf)
     top = stop_gradient(_where(fnp.isfinite(top), top, 0))
     terms = fnp.exp(fnp.subtract(a, top))
@@ -88,7 +89,7 @@ def softmax(x, axis=-1, where=None):
     result is 0 where they are false.
     """
     check("softmax", x)
-    axes = None if axis is None else reductions.canonical_axes(axis, typeof(x).ndim)
+    axes = None if axis is None else canonical_axes(axis, typeof(x).ndim)
     return _softmax(x, axes, where)
 
 
@@ -135,13 +136,13 @@ def standardize(
     """
     check("standardize", x)
     if mean is None:
-        mean = reductions.mean(x, axis, keepdims=True, where=where)
+        mean = moments.mean(x, axis, keepdims=True, where=where)
     if variance is None:
         if algorithm == "stable":
             squares = fnp.square(fnp.subtract(x, mean))
-            variance = reductions.mean(squares, axis, keepdims=True, where=where)
+            variance = moments.mean(squares, axis, keepdims=True, where=where)
         elif algorithm == "fast":
-            squares = reductions.mean(fnp.square(x), axis, keepdims=True, where=where)
+            squares = moments.mean(fnp.square(x), axis, keepdims=True, where=where)
             variance = clip(fnp.subtract(squares, fnp.square(mean)), 0)
         else:
             raise ValueError(

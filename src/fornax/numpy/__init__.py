@@ -43,11 +43,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "cross", "dot", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot",
             "vecdot",
         ),
+        "moments": ("average", "mean", "std", "var"),
         "reductions": (
-            "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
-            "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax",
-            "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod",
-            "nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum", "var",
+            "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "max", "min", "prod",
+            "ptp", "sum",
+        ),
+        "running": ("cumprod", "cumsum", "cumulative_prod", "cumulative_sum"),
+        "without_nan": (
+            "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin",
+            "nanprod", "nanstd", "nansum", "nanvar",
         ),
         "scalar_types": (
             "ComplexWarning", "bfloat16", "bool", "bool_", "can_cast", "cdouble", "character",
@@ -70,24 +74,30 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all",
             "unique_counts", "unique_inverse", "unique_values",
         ),
-        "shaping": (
-            "append", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
-            "broadcast_arrays", "broadcast_shapes", "broadcast_to", "column_stack", "concat",
-            "concatenate", "diagonal", "dsplit", "dstack", "expand_dims", "flip", "fliplr",
-            "flipud", "hsplit", "hstack", "matrix_transpose", "moveaxis", "ndim", "permute_dims",
-            "ravel", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90", "shape", "size",
-            "split", "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vsplit",
-            "vstack",
+        "conversions": ("astype",),
+        "joining": (
+            "append", "column_stack", "concat",
+            "concatenate", "dstack", "hstack", "stack", "vstack",
         ),
+        "rearranging": ("flip", "fliplr", "flipud", "repeat", "resize", "roll", "rot90", "tile"),
+        "shaping": (
+            "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes",
+            "broadcast_to", "diagonal", "expand_dims", "matrix_transpose", "moveaxis", "ndim",
+            "permute_dims", "ravel", "reshape", "rollaxis", "shape", "size", "squeeze", "swapaxes",
+            "transpose",
+        ),
+        "splitting": ("array_split", "dsplit", "hsplit", "split", "unstack", "vsplit"),
         "signal": (
             "bartlett", "blackman", "convolve", "correlate", "ediff1d", "gradient", "hamming",
             "hanning", "i0", "interp", "kaiser", "trapezoid", "unwrap",
         ),
-        "statistics": (
-            "bincount", "corrcoef", "cov", "histogram", "histogram2d", "histogram_bin_edges",
-            "histogramdd", "median", "nanmedian", "nanpercentile", "nanquantile", "percentile",
-            "quantile",
+        "histograms": (
+            "bincount", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",
         ),
+        "quantiles": (
+            "median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile",
+        ),
+        "statistics": ("corrcoef", "cov"),
         "texts": (
             "array_repr", "array_str", "from_dlpack", "fromfile", "fromiter", "fromstring",
             "get_printoptions", "load", "printoptions", "save", "savez", "set_printoptions",

@@ -10,10 +10,12 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
 from fornax.numpy import reductions, ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
+from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, promote_inexact
 from fornax.numpy.selection import where
-from fornax.numpy.shaping import broadcast_arrays, concatenate, moveaxis, ravel, reshape
+from fornax.numpy.shaping import broadcast_arrays, moveaxis, ravel, reshape
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -64,7 +66,7 @@ def lcm(x1, x2):
 def _bit_axis(a: Any, axis: Any) -> tuple[Any, int]:
     if axis is None:
         return ravel(a), 0
-    return a, reductions.canonical_axis(axis, typeof(a).ndim)
+    return a, canonical_axis(axis, typeof(a).ndim)
 
 
 def packbits(a, axis=None, bitorder="big"):

@@ -12,12 +12,13 @@ from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray
 from fornax.numpy.indexing import take
 from fornax.numpy.promotion import as_dtype, check, concrete_form
-from fornax.numpy.reductions import canonical_axis
+from fornax.numpy.rearranging import resize
 from fornax.numpy.selection import argsort, flatnonzero, sort, where
-from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape, resize
+from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
 from fornax.source import located

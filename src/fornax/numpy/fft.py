@@ -17,11 +17,11 @@ from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.spectral import FftType
 from fornax.lax.spectral import fft as transform
-from fornax.numpy import shaping, ufuncs
+from fornax.numpy import rearranging, shaping, ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import arange, asarray, zeros
 from fornax.numpy.padding import pad
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
-from fornax.numpy.reductions import canonical_axis
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -278,7 +278,7 @@ def _shift(x: Any, axes: Any, sign: int) -> Any:
         axes = (static_integer(axes, "axes"),)
     axes = [canonical_axis(a, len(shape)) for a in axes]
     shifts = [shape[a] // 2 if sign > 0 else -(shape[a] // 2) for a in axes]
-    return shaping.roll(x, tuple(shifts), tuple(axes)) if len(axes) else x
+    return rearranging.roll(x, tuple(shifts), tuple(axes)) if len(axes) else x
 
 
 def fftshift(x, axes=None):

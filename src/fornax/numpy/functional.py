@@ -11,10 +11,10 @@ from fornax.api.vmap import vmap
 from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.matrices import indices
 from fornax.numpy.promotion import as_dtype, broadcast_shapes, check, concrete_form
-from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import where
 from fornax.numpy.shaping import expand_dims, reshape
 from fornax.scalars import dtypes

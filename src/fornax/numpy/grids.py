@@ -8,9 +8,10 @@ import numpy as np
 
 from fornax.ir.types import typeof
 from fornax.numpy.creation import arange, asarray, linspace
+from fornax.numpy.joining import concatenate, stack
 from fornax.numpy.matrices import meshgrid
 from fornax.numpy.promotion import promote_dtypes
-from fornax.numpy.shaping import concatenate, expand_dims, moveaxis, stack
+from fornax.numpy.shaping import expand_dims, moveaxis
 from fornax.source import located
 
 __all__ = ["c_", "index_exp", "mgrid", "ogrid", "r_", "s_"]

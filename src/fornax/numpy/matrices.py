@@ -12,9 +12,10 @@ from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
+from fornax.numpy.joining import concatenate, stack
 from fornax.numpy.promotion import as_dtype, check, scalar
 from fornax.numpy.selection import nonzero, where
-from fornax.numpy.shaping import broadcast_to, concatenate, diagonal, expand_dims, ravel, stack
+from fornax.numpy.shaping import broadcast_to, diagonal, expand_dims, ravel
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
 from fornax.source import located

@@ -328,7 +328,7 @@ def install() -> None:
     _late("at", "IndexUpdateHelper", property, "fornax.numpy.at")
     for name in _FUNCTIONS:
         _late(name, name, _as_method)
-    _late("view", "view", _as_method, "fornax.numpy.shaping")
+    _late("view", "view", _as_method, "fornax.numpy.conversions")
     _late("compress", "compress_method", _as_method, "fornax.numpy.selection")
     for name, function in _METHODS.items():
         function.__name__ = name

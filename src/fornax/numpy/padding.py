@@ -12,12 +12,13 @@ from fornax.api.vmap import vmap
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integers
 from fornax.ir.types import typeof
-from fornax.numpy import reductions, ufuncs
+from fornax.numpy import moments, reductions, ufuncs
 from fornax.numpy.creation import asarray, linspace
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
-from fornax.numpy.shaping import broadcast_to, concatenate, moveaxis
-from fornax.numpy.statistics import median
+from fornax.numpy.quantiles import median
+from fornax.numpy.shaping import broadcast_to, moveaxis
 from fornax.primitives import pad as _pad  # noqa: F401  (fill the registry)
 from fornax.primitives.slice import slice_p
 from fornax.scalars import dtypes
@@ -40,7 +41,7 @@ _KEYWORDS = {
     "wrap": set(),
 }
 _STATISTICS = {
-    "maximum": reductions.max, "mean": reductions.mean, "median": median,
+    "maximum": reductions.max, "mean": moments.mean, "median": median,
     "minimum": reductions.min,
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from fornax.lax.sorting import sort_key_val
 from fornax.numpy import linalg, ufuncs
 from fornax.numpy.creation import asarray, full, ones
 from fornax.numpy.editing import trim_zeros
+from fornax.numpy.joining import concatenate
 from fornax.numpy.matrices import diag, vander
 from fornax.numpy.products import matmul, outer
 from fornax.numpy.promotion import (
@@ -22,8 +23,9 @@ from fornax.numpy.promotion import (
     promote_dtypes,
     promote_inexact,
 )
+from fornax.numpy.rearranging import roll
 from fornax.numpy.selection import where
-from fornax.numpy.shaping import atleast_1d, broadcast_to, concatenate, roll
+from fornax.numpy.shaping import atleast_1d, broadcast_to
 from fornax.numpy.signal import convolve
 from fornax.scalars import dtypes
 from fornax.source import located

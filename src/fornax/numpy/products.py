@@ -14,6 +14,7 @@ from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.lax.products import dot_general
 from fornax.numpy import ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import (
     as_dtype,
@@ -23,7 +24,7 @@ from fornax.numpy.promotion import (
     concrete_form,
     promote_dtypes,
 )
-from fornax.numpy.reductions import canonical_axis, sum
+from fornax.numpy.reductions import sum
 from fornax.numpy.shaping import diagonal, moveaxis, ravel
 from fornax.primitives import shape as _shape
 from fornax.source import located

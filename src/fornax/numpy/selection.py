@@ -15,8 +15,10 @@ from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import array, asarray, full
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import concatenate, stack
 from fornax.numpy.promotion import (
     align,
     as_dtype,
@@ -26,15 +28,7 @@ from fornax.numpy.promotion import (
     promote_inexact,
     scalar,
 )
-from fornax.numpy.reductions import canonical_axis
-from fornax.numpy.shaping import (
-    broadcast_arrays,
-    broadcast_to,
-    concatenate,
-    ravel,
-    reshape,
-    stack,
-)
+from fornax.numpy.shaping import broadcast_arrays, broadcast_to, ravel, reshape
 from fornax.primitives import iota as _iota
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where

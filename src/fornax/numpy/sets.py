@@ -16,12 +16,14 @@ from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
-from fornax.numpy.reductions import canonical_axis
+from fornax.numpy.running import cumsum
 from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
-from fornax.numpy.shaping import concatenate, moveaxis, ravel, reshape
+from fornax.numpy.shaping import moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -125,7 +127,7 @@ def _inverse(order: Any, starts: Any, n: int) -> Any:
     index = dtypes.canonical(int)
     if n == 0:
         return full((0,), 0, index)
-    group = ufuncs.subtract(reductions.cumsum(starts, dtype=index), 1)
+    group = ufuncs.subtract(cumsum(starts, dtype=index), 1)
     _, inverse = REGISTRY["sort"].bind(order, group, dimension=0, is_stable=True, num_keys=1)
     return inverse
 

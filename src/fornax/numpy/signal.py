@@ -10,13 +10,16 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
+from fornax.numpy.axes import canonical_axes, canonical_axis
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import concatenate
 from fornax.numpy.products import dot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact, scalar
-from fornax.numpy.reductions import canonical_axes, canonical_axis
+from fornax.numpy.rearranging import flip
+from fornax.numpy.running import cumsum
 from fornax.numpy.selection import diff, searchsorted, where
-from fornax.numpy.shaping import concatenate, flip, moveaxis, ravel
+from fornax.numpy.shaping import moveaxis, ravel
 from fornax.primitives import special  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
 from fornax.scalars import dtypes
@@ -295,7 +298,7 @@ def unwrap(p, discont=None, axis=-1, period=2 * np.pi):
     begin[axis] = slice(0, 1)
     behind = list(begin)
     behind[axis] = slice(1, None)
-    moved = ufuncs.add(p[tuple(behind)], reductions.cumsum(fix, axis))
+    moved = ufuncs.add(p[tuple(behind)], cumsum(fix, axis))
     return as_dtype(concatenate([p[tuple(begin)], moved], axis), dtype)
 
 

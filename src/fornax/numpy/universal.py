@@ -18,13 +18,14 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
 from fornax.lax.control_flow import fori_loop, scan
 from fornax.numpy import universal_ways
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.functional import vectorize
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import append
 from fornax.numpy.promotion import as_dtype, broadcast_shapes, broadcast_to, check
-from fornax.numpy.reductions import canonical_axis
 from fornax.numpy.selection import where as select_where
-from fornax.numpy.shaping import append, expand_dims, ravel
+from fornax.numpy.shaping import expand_dims, ravel
 from fornax.numpy.ufuncs.publishing import refuse
 from fornax.primitives.shape import reshape
 from fornax.scalars import dtypes

@@ -10,7 +10,8 @@ import numpy as np
 from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.nn.normalization import logsumexp
-from fornax.numpy import reductions, ufuncs
+from fornax.numpy import reductions, running, ufuncs
+from fornax.numpy.axes import canonical_axes, keep_dims
 from fornax.numpy.creation import asarray, full_like
 from fornax.numpy.promotion import as_dtype
 from fornax.numpy.selection import where as select_where
@@ -41,11 +42,11 @@ def _bitwise(primitive: Any, combine: Callable, neutral: int) -> Callable:
                 )
         a = _masked(a if dtype is None else as_dtype(a, dtype), where, neutral)
         shape = typeof(a).shape
-        axes = reductions.canonical_axes(axis, len(shape))
+        axes = canonical_axes(axis, len(shape))
         result = primitive.bind(a, axes=tuple(sorted(axes)))[0]
         if initial is not None:
             result = combine(as_dtype(asarray(initial), typeof(a).dtype), result)
-        return reductions.keep_dims(result, shape, axes) if keepdims else result
+        return keep_dims(result, shape, axes) if keepdims else result
 
     return reduce
 
@@ -101,10 +102,10 @@ def _subtract_at(a, indices, b):
 #: name -> (number of arguments, identity, ways)
 BUILT_IN: dict[str, tuple[int, Any, dict[str, Callable]]] = {
     "negative": (1, None, {}),
-    "add": (2, 0, {"reduce": reductions.sum, "accumulate": reductions.cumsum, "at": _add_at}),
+    "add": (2, 0, {"reduce": reductions.sum, "accumulate": running.cumsum, "at": _add_at}),
     "multiply": (
         2, 1,
-        {"reduce": reductions.prod, "accumulate": reductions.cumprod, "at": _multiply_at},
+        {"reduce": reductions.prod, "accumulate": running.cumprod, "at": _multiply_at},
     ),
     "subtract": (2, None, {"at": _subtract_at}),
     "minimum": (2, None, {"reduce": _extreme(reductions.min)}),

@@ -10,11 +10,11 @@ import numpy as np
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.numpy import products, reductions, selection, shaping, ufuncs
+from fornax.numpy.axes import canonical_axes, canonical_axis, keep_dims
 from fornax.numpy.creation import asarray, eye
 from fornax.numpy.linalg import decompositions, equations
 from fornax.numpy.products import vecdot
 from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_inexact
-from fornax.numpy.reductions import canonical_axes, canonical_axis, keep_dims
 from fornax.numpy.shaping import broadcast_to, matrix_transpose
 from fornax.source import located
 
