@@ -157,10 +157,6 @@ DIFFERENCES = [
         r"wrong_vjp\(jax, 'dtype'\)",
         "jax hands on a cotangent of integers for an argument of floats",
     ),
-    Difference(
-        r"scaled_by_rule\(jax, \(0,\)\)\(x, 3\.0\)\)\(3\.0\)",
-        "a traced argument that the rule says is not differentiated: jax gives the derivative 0",
-    ),
 ]
 
 

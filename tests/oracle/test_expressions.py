@@ -9,6 +9,7 @@ import pytest
 from oracle.comparison import compare
 from oracle.expressions import EXPRESSIONS
 from oracle.more_expressions import MORE_EXPRESSIONS
+from oracle.option_expressions import OPTION_EXPRESSIONS
 
 pytestmark = [
     pytest.mark.oracle,
@@ -17,7 +18,7 @@ pytestmark = [
 ]
 
 
-SUBJECTS = EXPRESSIONS | MORE_EXPRESSIONS
+SUBJECTS = EXPRESSIONS | MORE_EXPRESSIONS | OPTION_EXPRESSIONS
 
 
 def questions(subject):

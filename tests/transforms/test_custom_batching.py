@@ -326,3 +326,33 @@ def test_numbers_among_residuals_reach_the_bwd_rule_as_they_are():
     for way in ways:
         assert float(way(fnp.float32(3))) == 2
     assert set(seen) == {(bool, int, True, 2)}
+
+
+def test_arguments_that_are_not_differentiated_are_constants():
+    f = fornax.custom_jvp(lambda x, n: x * n, nondiff_argnums=(1,))
+    f.defjvp(lambda n, primals, tangents: (primals[0] * n, tangents[0] * n * 10))
+    assert fornax.grad(f, (0, 1))(2.0, 3.0) == (30, 0)
+    assert fornax.jit(fornax.grad(f, (0, 1)))(2.0, 3.0) == (30, 0)
+    assert fornax.jvp(f, (2.0, 3.0), (1.0, 1.0)) == (6, 30)
+    mapped = fornax.vmap(fornax.grad(f, (0, 1)))(np.ones(2, "f"), np.arange(2, dtype="f"))
+    np.testing.assert_array_equal(mapped[0], [0, 10])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+def test_bwd_rules_may_compute_in_another_precision(dtype):
+    f = fornax.custom_vjp(lambda x: x * 2)
+    f.defvjp(lambda x: (x * 2, None), lambda _, g: (g.astype(dtype) * 3,))
+    x = np.ones(3, np.float32)
+    for grad in (fornax.grad(lambda x: f(x).sum()), fornax.jit(fornax.grad(lambda x: f(x).sum()))):
+        found = grad(x)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, 3 * x)
+    inside = fornax.grad(lambda x: f(fornax.numpy.sin(x)).sum())(x)
+    np.testing.assert_allclose(inside, 3 * np.cos(x), rtol=1e-6)
+
+
+def test_bwd_rules_give_numbers_of_the_kind_of_the_input():
+    f = fornax.custom_vjp(lambda x: x * 2)
+    f.defvjp(lambda x: (x * 2, None), lambda _, g: (g * 1j,))
+    with pytest.raises(ValueError, match="must produce an output with the same type"):
+        fornax.grad(f)(1.0)

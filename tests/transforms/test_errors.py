@@ -84,8 +84,18 @@ CASES = {
     "linear_transpose type": (lambda: fx.linear_transpose(lambda x: 2 * x, 1.0)(X), TypeError,
                               "cotangent type does not match function output"),
     "linear_transpose of square": (lambda: fx.linear_transpose(square, 1.0)(1.0),
-                                   (TypeError, AssertionError, NotImplementedError, ValueError),
-                                   None),
+                                   NotImplementedError, r"a product of two values that both "
+                                   r"depend on the inputs\n  where: .*\.py:\d+ \(square"),
+    "linear_transpose of product": (lambda: fx.linear_transpose(lambda x: x @ x, X)(1.0),
+                                    NotImplementedError, "a product of two values"),
+    "linear_transpose to int": (lambda: fx.linear_transpose(lambda x: (x, 3), 1.0)((1.0, 3)),
+                                TypeError, r"only supports .* got \['float32'\] -> \['float32', "
+                                "'int32'"),
+    "linear_call shape": (
+        lambda: fx.grad(lambda x: fx.custom_derivatives.linear_call(
+            lambda r, x: x * 2, lambda r, t: X, (), x))(1.0),
+        ValueError, r"Expected cotangent type f32\[\] but got f32\[3\]"),
+    "scan unroll": (lambda: scan(lambda c, x: (c, x), 1.0, X, unroll=1.5), TypeError, "unroll"),
     # vmap
     "vmap sizes": (lambda: fx.vmap(plus)(X, np.ones(4)), ValueError,
                    r"inconsistent sizes[\s\S]*one axis had size 3: axis 0 of argument x of type "

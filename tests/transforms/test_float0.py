@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fornax
+import fornax.numpy as fnp
 from fornax.dtypes import float0
 
 
@@ -55,3 +56,32 @@ def test_tangents_as_arguments():
     for g in (push, fornax.jit(push)):
         out, tangent = g(2.0, 3, zero)
         assert (out, tangent) == (6, 6)
+
+
+@pytest.mark.parametrize("f, shape", [
+    (fnp.asarray, (3,)), (fnp.zeros_like, (3,)), (lambda z: fnp.stack([z, z]), (2, 3)),
+    (lambda z: fnp.concatenate([z, z]), (6,)), (lambda z: fnp.reshape(z, (3, 1)), (3, 1)),
+    (fornax.device_put, (3,)), (lambda z: fnp.where(True, z, z), (3,)),
+    (lambda z: fnp.full_like(z, 1), (3,)),
+])  # fmt: skip
+def test_functions_that_only_move_elements_take_it(f, shape):
+    moved = f(np.zeros(3, float0))
+    assert isinstance(moved, np.ndarray) and moved.dtype == float0 and moved.shape == shape
+
+
+@pytest.mark.parametrize("f", [
+    fnp.sin, fnp.sum, fnp.negative, lambda z: fnp.add(z, 1), lambda z: fnp.add(z, z),
+    lambda z: fnp.asarray(z, "float32"), fornax.lax.neg,
+])  # fmt: skip
+def test_functions_that_compute_refuse_it(f):
+    with pytest.raises(
+        TypeError, match="float0s do not support any operations by design"
+    ) as raised:
+        f(np.zeros(3, float0))
+    assert str(raised.value).count("try:") == 1
+
+
+def test_jacobians_of_integer_outputs_are_zeros():
+    found = fornax.jacfwd(lambda x: {"n": x.astype(int), "x": x})(fnp.ones(2))
+    assert found["n"].dtype == np.int32 and not np.any(found["n"])
+    np.testing.assert_array_equal(found["x"], np.eye(2))

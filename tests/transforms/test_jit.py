@@ -310,3 +310,20 @@ def test_named_call_runs_the_function_where_it_is_called():
     assert function(np.float32(1)) == 3 + 4
     with pytest.raises(TypeError, match="must be a string"):
         fx.named_call(keep, name=3)(1, how="")
+
+
+def test_device_and_backend_are_deprecated():
+    for place in ({"backend": "cpu"}, {"device": fx.devices()[0]}):
+        with pytest.warns(DeprecationWarning, match="backend and device argument on jit"):
+            f = fx.jit(lambda x: x + 1, **place)
+        assert f(1.0) == 2
+        with pytest.warns(DeprecationWarning, match="backend and device argument on jit"):
+            fx.jit(**place)(lambda x: x)
+    wrong = (
+        ({"backend": "abacus"}, RuntimeError, r"Unknown backend 'abacus'. Available backends are"),
+        ({"backend": "cpu", "device": fx.devices()[0]}, ValueError, "can't specify both"),
+        ({"backend": "cpu", "in_shardings": 1}, ValueError, "in_shardings should not be"),
+    )
+    for place, kind, text in wrong:
+        with pytest.warns(DeprecationWarning), pytest.raises(kind, match=text):
+            fx.jit(lambda x: x, **place)

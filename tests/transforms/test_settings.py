@@ -201,6 +201,11 @@ def test_strict_promotion():
         with pytest.raises(fornax.errors.TypePromotionError, match="no available implicit dtype"):
             fnp.ones(2) + fnp.ones(2, int)
         assert (fnp.ones(2) + 1).dtype == np.float32
+        assert (fnp.ones(2, "complex64") * 2.0).dtype == np.complex64
+        assert fnp.add(1, 2.0).weak_type
+        for few, many in ((fnp.ones(2, int), 1.5), (fnp.ones(2), 1j), (fnp.ones(2, bool), 1)):
+            with pytest.raises(fornax.errors.TypePromotionError, match="a Python"):
+                few + many
 
 
 def test_keys():

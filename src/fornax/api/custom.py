@@ -31,6 +31,7 @@ from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Zero
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
+from fornax.primitives.convert import stop_gradient_p
 from fornax.primitives.custom import call_custom, custom_jvp_call_p, custom_vjp_call_p
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -225,6 +226,7 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
                 )
             )
         fixed, rest = self.split(self.positional(args, kwargs))
+        fixed = [(place, _constant(value)) for place, value in fixed]
         call = _Call(self.fun, fixed, rest)
         check_values([ref for _, ref in call.refs], "Argument")
         rule = JVPOnTrees(self.fun, self.jvp, [v for _, v in fixed], call, self.symbolic_zeros)
@@ -233,6 +235,13 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
             symbolic_zeros=self.symbolic_zeros,
         )  # fmt: skip
         return call.tree(outputs)
+
+
+def _constant(value: Any) -> Any:
+    """An argument that is not differentiated: the rule has no tangent for what is traced in it."""
+    if not isinstance(value, Tracer) or not dtypes.is_inexact(value.type.dtype):
+        return value
+    return stop_gradient_p.bind(value)[0]
 
 
 def _add(x: Any, y: Any) -> Any:

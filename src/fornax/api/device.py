@@ -15,8 +15,7 @@ from fornax import _native, pytree
 from fornax.api import eager as functions
 from fornax.api import jit
 from fornax.runtime import eager, shared
-from fornax.runtime.device import CPU, Device
-from fornax.source import located
+from fornax.runtime.device import CPU, Device, check_backend
 
 __all__ = [
     "Device", "clear_caches", "copy_to_host_async", "default_backend", "device_count", "devices",
@@ -27,13 +26,7 @@ __all__ = [
 
 def devices(backend: str | None = None) -> list[Device]:
     """All devices. Raises RuntimeError for a backend other than "cpu"."""
-    if backend not in (None, "cpu"):
-        raise RuntimeError(
-            located(
-                f"Unknown backend {backend!r}: only 'cpu' is present",
-                attempt="devices() or devices('cpu')",
-            )
-        )
+    check_backend(backend)
     return [CPU]
 
 

@@ -257,12 +257,15 @@ def linear_transpose(
     types = [abstract(x) for x in leaves]
     flat = Flat(fun, structure)
     program = stage(flat, types, getattr(fun, "__name__", ""))
-    inputs = {dtypes.is_inexact(t.dtype) or _countable(t.dtype) for t in types}
-    if not all(inputs):
+    given, gives = ([t.dtype for t in each] for each in (types, program.out_types))
+    if not any(all(map(kind, (*given, *gives))) for kind in (dtypes.is_inexact, _countable)):
         raise TypeError(
             located(
-                "linear_transpose only supports numeric inputs",
-                attempt="arrays of floats or complex numbers; close over the others",
+                "linear_transpose only supports [float or complex] -> [float or complex], and "
+                f"integer -> integer functions, but got {[d.name for d in given]} -> "
+                f"{[d.name for d in gives]}.",
+                "a transpose maps what the function gives back to what it takes",
+                "arrays of floats or complex numbers; close over the others, return no integers",
             )
         )
 

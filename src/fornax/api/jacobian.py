@@ -79,7 +79,8 @@ def jacfwd(
     """The Jacobian of `fun`, column by column in forward mode.
 
     The result has the tree of the output; each leaf holds the tree of the differentiated arguments,
-    with the shape of the output followed by that of the argument. argnums, has_aux, holomorphic: as
+    with the shape of the output followed by that of the argument. Integer outputs have blocks of
+    zeros of their dtype. argnums, has_aux, holomorphic: as
     for `grad`. Raises TypeError for arguments that are not real (or complex, if holomorphic).
     """
     check_callable(fun)
@@ -106,14 +107,21 @@ def jacfwd(
             for out in outputs:
                 check_output("jacfwd", typeof(out), True)
         rows = []
-        for column, dim in zip(columns, dims, strict=True):
-            pieces = split_last(place(column, dim, total, 0), types)
+        for column, dim, out in zip(columns, dims, outputs, strict=True):
+            column = _numbers(place(column, dim, total, 0), typeof(out))
+            pieces = split_last(column, types)
             tree = pytree.tree_unflatten(structure, as_arrays(pieces))
             rows.append(tree[0] if isinstance(argnums, int) else tree)
         result = pytree.tree_unflatten(flat.out_structure, rows)
         return (result, flat.aux) if has_aux else result
 
     return jacobian_f
+
+
+def _numbers(derivatives: Any, type: ArrayType) -> Any:
+    """Derivatives of or by a value of this type; those of integers as zeros of their dtype."""
+    found = typeof(derivatives)
+    return np.zeros(found.shape, type.dtype) if found.dtype == dtypes.float0 else derivatives
 
 
 def check_forward_input(name: str, leaf: Any, holomorphic: bool) -> None:
@@ -174,9 +182,7 @@ def jacrev(
         rows, dims = batch_flat(pull, total, stacks, [0] * len(stacks))
         blocks = []  # [argument leaf][output leaf]
         for row, dim, type in zip(rows, dims, linear.in_types, strict=True):
-            row = place(row, dim, total, 0)
-            if typeof(row).dtype == dtypes.float0:
-                row = np.zeros(typeof(row).shape, type.dtype)
+            row = _numbers(place(row, dim, total, 0), type)
             row = convert_element_type(row, type.dtype, type.weak_type)
             blocks.append(as_arrays(split_axis(row, out_types)))
         results = []

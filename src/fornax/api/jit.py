@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
 from fornax.runtime import key_reuse, nonfinite
+from fornax.runtime.device import check_backend
 from fornax.source import located
 
 __all__ = ["jit"]
@@ -54,19 +56,23 @@ def jit(
     threads: most threads that may work on a call at once; None: what the setting `threads` says.
     Of functions that call each other the outermost decides. Not an argument of JAX's.
     The shardings, device, backend and compiler_options are accepted and have no effect on a
-    machine with one device.
+    machine with one device; device and backend are deprecated, and warn.
 
     Raises TypeError for arguments that are not arrays, ValueError for static arguments that are not
-    hashable, for argument numbers and names that the function does not have, and for less than one
-    thread.
+    hashable, for argument numbers and names that the function does not have, for less than one
+    thread, and for device together with backend; RuntimeError for a backend that is not there.
     """
     if fun is not_given:
         return functools.partial(
-            jit, static_argnums=static_argnums, static_argnames=static_argnames,
+            jit, in_shardings=in_shardings, out_shardings=out_shardings,
+            static_argnums=static_argnums, static_argnames=static_argnames,
             donate_argnums=donate_argnums, donate_argnames=donate_argnames,
-            keep_unused=keep_unused, inline=inline, threads=threads,
+            keep_unused=keep_unused, device=device, backend=backend, inline=inline,
+            compiler_options=compiler_options, threads=threads,
         )  # fmt: skip
     check_callable(fun)
+    if device is not None or backend is not None:
+        _check_place(fun, device, backend, in_shardings, out_shardings)
     if threads is not None and (type(threads) is not int or threads < 1):
         raise ValueError(
             message(
@@ -107,6 +113,41 @@ def jit(
     jitted._cache_size = jitted.cache_size
     jitted.clear_cache = jitted._clear_cache = functools.partial(_clear, jitted)
     return jitted
+
+
+def _check_place(
+    fun: Callable[..., Any], device: Any, backend: Any, in_shardings: Any, out_shardings: Any
+) -> None:
+    """Warn of jit's `device` and `backend`. Raises where they contradict each other, or are not."""
+    warnings.warn(
+        located(
+            "backend and device argument on jit is deprecated.",
+            "a program runs where its arguments are",
+            "device_put(x, devices()[0]) on the arguments of the jitted function",
+        ),
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    if device is not None and backend is not None:
+        raise ValueError(
+            located(
+                "can't specify both a device and a backend for jit, got "
+                f"device={device!r} and backend={backend!r}",
+                "a device belongs to one backend",
+                "device alone",
+            )
+        )
+    for name, given in (("in_shardings", in_shardings), ("out_shardings", out_shardings)):
+        if given is not None:
+            raise ValueError(
+                located(
+                    f"If backend or device is specified on jit, then {name} should not be "
+                    f"specified: got {name}={given!r:.80} for {function_name(fun)}",
+                    "a sharding says already on which devices the values are",
+                    f"{name} alone",
+                )
+            )
+    check_backend(backend)
 
 
 def _programs(jitted: Any) -> Any:

@@ -9,6 +9,7 @@ from fornax import pytree
 from fornax.api.rules import CustomVJPPrimal
 from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
+from fornax.ir.types import typeof
 from fornax.primitives.linear_call import linear_call_p
 from fornax.source import located
 
@@ -26,10 +27,12 @@ def linear_call(
     fun: linear in its second argument. fun_transpose: (residual_args, cotangent of the output) ->
     cotangent of the linear arguments. Both arguments are trees of arrays. Derivatives with respect
     to the residual arguments are not defined (NotImplementedError). Raises TypeError if
-    `fun_transpose` gives another structure than that of the linear arguments.
+    `fun_transpose` gives another structure than that of the linear arguments, ValueError if it
+    gives another shape.
     """
     residuals, residual_structure = pytree.tree_flatten(residual_args)
     linear, linear_structure = pytree.tree_flatten(linear_args)
+    linear_types = [typeof(x).tangent() for x in linear]
     traced = trace_types(fun, (residual_args, linear_args), "linear_call")
     jaxpr, out_structure = traced.jaxpr, traced.out_tree
     count = len(jaxpr.consts)
@@ -49,6 +52,19 @@ def linear_call(
                     "their containers",
                 )
             )
+        for path, value, type in zip(
+            pytree.structure_paths(linear_structure), found, linear_types, strict=True
+        ):
+            got = typeof(value)
+            if got.shape != type.shape:
+                raise ValueError(
+                    located(
+                        f"Expected cotangent type {type.short()} but got {got.short()}, for linear "
+                        f"input{pytree.keystr(path)} from the transpose of linear_call",
+                        "a cotangent has the shape of what it belongs to",
+                        "sum it over the dimensions that the function broadcasts",
+                    )
+                )
         return found
 
     outputs = linear_call_p.bind(

@@ -13,6 +13,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
 from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.convert import convert_element_type
 from fornax.record import record
 from fornax.runtime.values import to_array, wrap
 from fornax.scalars import dtypes
@@ -324,7 +325,7 @@ class BackwardOnTrees:
                 grads.append(Zero(expected))
                 continue
             given = type_of(found)
-            if given.shape != expected.shape or given.dtype != expected.dtype:
+            if given.shape != expected.shape or not _converts(given.dtype, expected.dtype):
                 raise ValueError(
                     located(
                         "Custom VJP bwd rule must produce an output with the same type as the "
@@ -335,7 +336,10 @@ class BackwardOnTrees:
                         "dtype of the input",
                     )
                 )
-            grads.append(internal(found))
+            grad = internal(found)
+            if given.dtype != expected.dtype:
+                grad = convert_element_type(grad, expected.dtype)
+            grads.append(grad)
         return grads
 
     def _leaves(self, result: Any) -> list[Any]:
@@ -364,3 +368,9 @@ class BackwardOnTrees:
                 )
             )
         return [f for f, n in zip(found, counts, strict=True) for _ in range(n)]
+
+
+def _converts(given: Any, expected: Any) -> bool:
+    """Whether a cotangent may come in this dtype: many rules compute in another precision."""
+    number = dtypes.is_inexact(given) or dtypes.is_integer(given)
+    return number and (dtypes.is_complex(expected) or not dtypes.is_complex(given))

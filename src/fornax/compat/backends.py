@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fornax.runtime.device import CPU
-from fornax.source import located
+from fornax.runtime.device import CPU, check_backend
 
 __all__ = ["backends", "get_backend"]
 
@@ -19,11 +18,5 @@ def backends() -> dict[str, Any]:
 
 def get_backend(platform: str | None = None) -> Any:
     """The backend of a platform. Raises RuntimeError for any but "cpu"."""
-    if platform not in (None, "cpu"):
-        raise RuntimeError(
-            located(
-                f"Unknown backend {platform!r}: only 'cpu' is present",
-                attempt="'cpu', or no name at all",
-            )
-        )
+    check_backend(platform)
     return CPU

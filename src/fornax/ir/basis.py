@@ -13,6 +13,7 @@ import numpy as np
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import no_float0
 from fornax.source import located
 
 
@@ -134,6 +135,8 @@ class ReduceSum(Primitive):
 
     def type(self, x, *, axes):
         check_axes("reduce_sum", x, axes)
+        if x.dtype == dtypes.float0:
+            raise no_float0("reduce_sum", (x.dtype,))
         return [x.update(shape=[n for i, n in enumerate(x.shape) if i not in axes])]
 
     def reference(self, x, *, axes):
@@ -165,7 +168,7 @@ class AddAny(Primitive):
     pointwise = True
 
     def type(self, x, y):
-        return [x]
+        return [x if y.weak_type else x.update(weak_type=False)]
 
     def reference(self, x, y):
         return [np.asarray(np.add(x, y))]

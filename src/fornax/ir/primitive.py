@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fornax.ir import trace
-from fornax.ir.types import ArrayType
+from fornax.ir.types import ArrayType, register_value
 from fornax.source import located
 
 if TYPE_CHECKING:
@@ -50,6 +50,19 @@ class Linear:
     def __repr__(self) -> str:
         return f"Linear({self.type.short()})"
 
+
+def _product(x: Linear) -> ArrayType:
+    """Rules bind a linear operand only where they multiply it by another one."""
+    raise NotImplementedError(
+        located(
+            "linear_transpose of a product of two values that both depend on the inputs",
+            "such a product is not linear: with twice the inputs it is four times as large",
+            "lax.stop_gradient on one of them, or vjp for the derivative",
+        )
+    )
+
+
+register_value(Linear, _product)
 
 REGISTRY: dict[str, Primitive] = {}
 

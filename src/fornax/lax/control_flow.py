@@ -219,19 +219,20 @@ def whole_length(length: Any) -> int:
 
 
 def unroll_factor(unroll: int | bool, length: int) -> int:
-    """`unroll` as a number. Raises ValueError unless it is positive."""
+    """`unroll` as a number. Raises TypeError or ValueError unless it is one, and positive."""
     if unroll is True:
         return max(length, 1)
     if unroll is False:
         return 1
-    if unroll < 0:
+    number = static_integer(unroll, "unroll")
+    if number < 0:
         raise ValueError(
             located(
                 "`unroll` must be a `bool` or a non-negative `int`.",
                 attempt="unroll=1, or unroll=True for all iterations",
             )
         )
-    return max(int(unroll), 1)
+    return max(number, 1)
 
 
 def output_pair(traced: Traced, f: Callable[..., Any]) -> list[pytree.PyTreeDef]:

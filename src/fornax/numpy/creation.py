@@ -42,7 +42,7 @@ from fornax.runtime.key_array import KeyArray
 from fornax.runtime.placement import check_place
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
-from fornax.scalars.promotion import inexact
+from fornax.scalars.promotion import inexact, no_float0
 from fornax.source import located
 
 __all__ = [
@@ -136,7 +136,10 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
             ) if not isinstance(x, np.generic) else to_array(x)  # fmt: skip
         return _native.from_numpy(np.asarray(scalar(x, dtype)), False, True)
     if isinstance(x, np.ndarray):
-        typeof(x)  # refuses dtypes that are no numbers
+        if typeof(x).dtype == dtypes.float0:  # typeof refuses others that are no numbers
+            if dtype not in (None, dtypes.float0):
+                raise no_float0("array", (dtypes.float0, dtype))
+            return x
         target = dtypes.canonical(x.dtype) if dtype is None else dtype
         with np.errstate(all="ignore"):
             return _native.from_numpy(np.array(x, target, order="C"), False, False)
@@ -241,6 +244,8 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
         words = full((*shape, *dtype.base_shape), fill_value, np.uint32)
         return random_wrap(words, generator_of(dtype))
+    if dtype == dtypes.float0:
+        return np.zeros(shape, dtypes.float0)
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
     if isinstance(value, np.generic) and _nothing_traced():

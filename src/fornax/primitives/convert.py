@@ -10,6 +10,7 @@ from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import computed_in, narrowed, widened
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import no_float0
 from fornax.source import located
 
 
@@ -52,6 +53,8 @@ class ConvertElementType(Primitive):
                     "random.uniform(key, ...) for numbers, random.key_data(key) for the words",
                 )
             )
+        if dtypes.float0 in (x.dtype, new_dtype):
+            raise no_float0(self.name, (x.dtype, new_dtype))
         return [ArrayType(x.shape, new_dtype, weak_type)]
 
     def reference(self, x, *, new_dtype, weak_type):

@@ -17,6 +17,7 @@ from fornax.ir.basis import add, broadcast_in_dim, move_axis, reduce_sum
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import no_float0
 from fornax.source import located
 
 #: letters for the categories of dtypes that an operand position accepts
@@ -227,13 +228,7 @@ class Elementwise(Primitive):
         for position, (type, accepted) in enumerate(zip(types, self.accepts, strict=True)):
             letter = category(type.dtype)
             if not letter or letter not in accepted:
-                raise TypeError(
-                    located(
-                        self._refusal(type.dtype, position),
-                        attempt="astype a dtype it takes, or the function in fornax.numpy, which "
-                        "converts",
-                    )
-                )
+                raise self._refusal(type.dtype, position)
         self.check_equal(types)
 
     def check_equal(self, types: Sequence[ArrayType]) -> None:
@@ -248,17 +243,22 @@ class Elementwise(Primitive):
                 )
             )
 
-    def _refusal(self, dtype: dtypes.Dtype, position: int) -> str:
+    def _refusal(self, dtype: dtypes.Dtype, position: int) -> TypeError:
+        if dtype == dtypes.float0:
+            return no_float0(self.name, (dtype,))
         at = f" at position {position}" if len(self.accepts) > 1 else ""
         accepted = self.accepts[position]
         names = ["integer"] if INTEGER in accepted else []
         skipped = INTEGER if names else ""
         names += [_CATEGORY_NAMES[c] for c in accepted if c not in skipped]
-        return located(
-            f"{self.name} does not accept dtype {dtype.name}{at}. Accepted dtypes"
-            f"{at} are subtypes of {', '.join(names)}.",
-            "the operation has no meaning for other dtypes",
-            "x.astype(...); for booleans, numpy.logical_not, logical_and, logical_xor",
+        return TypeError(
+            located(
+                f"{self.name} does not accept dtype {dtype.name}{at}. Accepted dtypes"
+                f"{at} are subtypes of {', '.join(names)}.",
+                "the operation has no meaning for other dtypes",
+                "astype a dtype it takes, or the function in fornax.numpy, which converts; for "
+                "booleans, numpy.logical_not, logical_and, logical_xor",
+            )
         )
 
     def type(self, *types, **params):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fornax import _native
+from fornax.source import located
 
-__all__ = ["CPU", "Device"]
+__all__ = ["CPU", "Device", "check_backend"]
 
 
 class Device:
@@ -34,6 +35,18 @@ class Device:
 
 CPU = Device()
 _native.set_default_device(CPU)
+
+
+def check_backend(name: str | None) -> None:
+    """Raise RuntimeError for the name of a backend that is not there."""
+    if name not in (None, "cpu"):
+        raise RuntimeError(
+            located(
+                f"Unknown backend {name!r}. Available backends are ['cpu']",
+                "programs are compiled for the processor of this machine",
+                "'cpu', or no backend at all",
+            )
+        )
 
 
 def _the_processor() -> Device:

@@ -30,12 +30,17 @@ def to_numpy(x: Any, type: ArrayType) -> np.ndarray:
 
 
 def to_array(x: Any) -> Any:
-    """The value as an Array; NumPy data is copied, for its owner may change it. Keys stay keys."""
+    """The value as an Array; NumPy data is copied, for its owner may change it.
+
+    Keys stay keys, and what has no data (float0) is NumPy's.
+    """
     if isinstance(x, Array | KeyArray):
         return x
     if isinstance(x, Tracer):
         raise unexpected(x)
     type = typeof(x)
+    if type.dtype == dtypes.float0:
+        return np.zeros(type.shape, dtypes.float0)
     return _native.from_numpy(np.array(x, dtype=type.dtype, order="C"), type.weak_type, False)
 
 

@@ -55,6 +55,8 @@ EDGES: dict[Any, tuple] = {
     d.complex64: (d.complex128,),
     d.complex128: (),
 }
+#: which Python numbers a dtype has: those of its kind and of the kinds before
+_KINDS = {"int": 1, "float": 2, "complex": 3}
 _WEAK_DTYPE = {"int": d.int64, "float": d.float64, "complex": d.complex128}
 
 
@@ -108,6 +110,25 @@ def _join(nodes: frozenset):
     return least[0]
 
 
+def _check_strict(pairs: list[tuple[Dtype, bool]]) -> None:
+    """Raise TypePromotionError unless all have one dtype that Python numbers may take as well."""
+    strong = {t for t, weak in pairs if not weak}
+    held = {_KINDS.get(node(t, True), 0) for t in strong}
+    asked = [_KINDS.get(node(t, True), 0) for t, weak in pairs if weak]
+    if len(strong) > 1 or any(kind > most for kind in asked for most in held):
+        weak_names = (f"a Python {node(t, True)}" for t, weak in pairs if weak)
+        names = dict.fromkeys((*sorted(t.name for t in strong), *weak_names))
+        raise TypePromotionError(
+            message(
+                f"Input dtypes {tuple(names)} have no available implicit dtype promotion path "
+                "when jax_numpy_dtype_promotion=strict.",
+                why="in this mode only Python numbers take another dtype, and only one that has "
+                "such numbers",
+                attempt="convert explicitly with .astype, or jax_numpy_dtype_promotion='standard'",
+            )
+        )
+
+
 def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     """The promoted (dtype, weak) of several (dtype, weak) pairs; not canonicalised.
 
@@ -125,34 +146,37 @@ def join(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     if all(p == first for p in pairs) and d.computable(first[0]) is not None:
         return first[0], first[1] and first[0] != d.bool_
     for dtype, _ in pairs:
-        if isinstance(dtype, d.ExtendedDtype) or dtype == d.float0:
+        if dtype == d.float0:
+            raise no_float0("an operation", [t for t, _ in pairs])
+        if isinstance(dtype, d.ExtendedDtype):
             raise TypePromotionError(
                 message(
                     f"dtype {d.short_name(dtype)} takes no part in promotion: all operands must "
                     f"have it, got {[d.short_name(t) for t, _ in pairs]}",
                     why="it is no number",
-                    attempt="random.key_data(key) for the words of a key; float0 is the tangent "
-                    "of an integer, which is zero",
+                    attempt="random.key_data(key) for the words of a key",
                 )
             )
-    mode = settings.current().numpy_dtype_promotion
-    if mode == "strict":
-        strong = {t for t, weak in pairs if not weak}
-        if len(strong) > 1:
-            raise TypePromotionError(
-                message(
-                    f"Input dtypes {tuple(sorted(t.name for t in strong))} have no available "
-                    "implicit dtype promotion path when jax_numpy_dtype_promotion=strict.",
-                    why="in this mode only Python numbers take another dtype",
-                    attempt="convert explicitly with .astype, or "
-                    "jax_numpy_dtype_promotion='standard'",
-                )
-            )
+    if settings.current().numpy_dtype_promotion == "strict":
+        _check_strict(pairs)
     result = _join(frozenset(node(t, weak) for t, weak in pairs))
     if isinstance(result, str):
         weak_dtypes = [t for t, weak in pairs if node(t, weak) == result]
         return max(weak_dtypes, key=lambda t: t.itemsize, default=_WEAK_DTYPE[result]), True
     return result, all(weak for _, weak in pairs) and result != d.bool_
+
+
+def no_float0(name: str, found: Iterable[Dtype]) -> TypeError:
+    """The error of an operation on numbers that was given the tangent of an integer."""
+    return TypeError(
+        located(
+            f"Called {name} with a float0 array, got dtypes {[d.short_name(t) for t in found]}. "
+            "float0s do not support any operations by design",
+            "float0 is the dtype of tangents of integers, which are zero and no numbers; it comes "
+            "from a gradient with respect to an integer argument",
+            "numpy.zeros(x.shape) in its place, or argnums without the integer argument",
+        )
+    )
 
 
 def promote(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:

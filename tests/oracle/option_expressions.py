@@ -1,0 +1,49 @@
+"""Options of transformations where Fornax once differed from jax, as expressions over `jax`."""
+
+OPTION_EXPRESSIONS = {
+    "types of linear maps": [
+        "jax.linear_transpose(lambda x: (x * 2, x.sum()), jax.ShapeDtypeStruct((3,), 'float32'))"
+        "((np.ones(3, 'f'), 2.0))",
+        "jax.linear_transpose(lambda x: (x * 2, 3), 1.0)((1.0, 3))",
+        "jax.linear_transpose(lambda x, y: x, 1.0, 2)(1.0)",
+        "jax.linear_transpose(lambda x: x.astype('int32'), 1.0)(1)",
+        "jax.jacfwd(lambda x: np.int32(3))(composed.X)",
+    ],
+    "float0": [
+        *(
+            f"(lambda z: {call})(np.zeros(3, jax.dtypes.float0))"
+            for call in (
+                "jax.numpy.asarray(z).shape", "jax.numpy.zeros_like(z).dtype == z.dtype",
+                "jax.numpy.stack([z, z]).shape", "jax.numpy.concatenate([z, z]).shape",
+                "jax.numpy.reshape(z, (3, 1)).shape", "jax.device_put(z).shape",
+                "jax.numpy.add(z, 1)", "jax.numpy.add(z, z)", "jax.numpy.sin(z)",
+                "jax.numpy.sum(z)", "jax.numpy.negative(z)", "jax.lax.add(z, z)",
+            )
+        ),
+    ],
+    "rules": [
+        "jax.grad(jax.custom_jvp(lambda x, n: x * n, nondiff_argnums=(1,)), 1)(1.0, 2.0)",
+        "(lambda f: (f.defjvp(lambda n, p, t: (p[0] * n, t[0] * 9 * n)),"
+        " jax.grad(f, (0, 1))(1.0, 2.0), jax.jit(jax.grad(f))(1.0, 2.0))[1:])"
+        "(jax.custom_jvp(lambda x, n: x * n, nondiff_argnums=(1,)))",
+        "jax.grad(lambda x: jax.custom_derivatives.linear_call(lambda r, x: x * 2,"
+        " lambda r, t: np.ones(3, 'f'), (), x))(1.0)",
+    ],
+    "strict promotion": [
+        *(
+            f"jax.numpy_dtype_promotion('strict')(lambda: {call})()"
+            for call in (
+                "jax.numpy.ones(2, 'int32') + 1", "jax.numpy.ones(2, 'int32') + 1.0",
+                "jax.numpy.ones(2) + 1", "jax.numpy.ones(2) + 1j", "jax.numpy.ones(2) * 2.0",
+                "jax.numpy.ones(2, 'complex64') * 2.0", "jax.numpy.bool_(True) & 1",
+                "jax.numpy.maximum(np.arange(2, dtype='int32'), 1.5)",
+                "jax.numpy.add(1, 2.0)", "jax.numpy.ones(2, 'int8') + jax.numpy.ones(2, 'int16')",
+            )
+        ),
+    ],
+    "jit": [
+        "jax.jit(lambda x: x, backend='gpuu')(1.0)",
+        "jax.jit(lambda x: x, backend='cpu', device=jax.devices()[0])(1.0)",
+        "jax.lax.scan(lambda c, x: (c + x, c), 0.0, composed.X, unroll=1.5)",
+    ],
+}  # fmt: skip
