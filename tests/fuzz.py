@@ -259,9 +259,13 @@ def exact(program: Program, inputs: Sequence[V]) -> list[np.ndarray]:
 
 
 def largest(inputs: Sequence[V]) -> float:
-    """The largest finite magnitude of the inputs that are not whole; at least 1."""
-    parts = [np.abs(v.array.astype(np.complex128)) for v in inputs if not v.whole]
-    return max([1.0, *(float(p[np.isfinite(p)].max(initial=0.0)) for p in parts)])
+    """The largest finite magnitude of the inputs; of whole numbers, of what floats are made of."""
+    found = 1.0
+    for v in inputs:
+        size = np.abs(v.array.astype(np.complex128))
+        most = float(size[np.isfinite(size)].max(initial=0.0))
+        found = max(found, min(most, 8.0) if v.whole else most)
+    return found
 
 
 def wrong(
