@@ -99,3 +99,26 @@ def test_signatures_of_records():
     assert list(inspect.signature(type(fnp.einsum_path("i", X[0])[1])).parameters)[:2] == [
         "eq", "path",
     ]  # fmt: skip
+
+
+def test_bits_of_booleans():
+    counted = fnp.bitwise_count(np.array([True, False]))
+    assert counted.tolist() == [1, 0] and counted.dtype == np.uint8
+    with pytest.raises(TypeError, match="bool"):
+        fornax.lax.population_count(np.array([True]))
+
+
+def test_the_dtype_of_what_describes_arrays():
+    assert fornax.lax.dtype(fornax.ShapeDtypeStruct((2,), "int8")) == np.int8
+    assert fornax.lax.dtype(fornax.core.ShapedArray((2,), "int32")) == np.int32
+    assert fornax.lax.dtype(fornax.new_ref(fnp.ones(2))) == np.float32
+    with pytest.raises(TypeError, match="Cannot determine dtype"):
+        fornax.lax.dtype(object())
+
+
+def test_an_array_is_frozen_already():
+    x = fnp.ones(2)
+    assert fornax.ref.freeze(x) is x
+    assert isinstance(fornax.ref.freeze(np.ones(2)), fornax.Array)
+    with pytest.raises(ValueError, match="freeze"):
+        fornax.ref.freeze(1.0)

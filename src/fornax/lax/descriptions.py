@@ -69,6 +69,8 @@ def dtype(x: Any) -> Any:
             )
         return found
     if not is_value(x):
+        if hasattr(x, "dtype"):  # what describes an array
+            return dtype(x.dtype)
         raise TypeError(
             located(f"Cannot determine dtype of {x}", attempt="numpy.asarray(x).dtype, or a number")
         )

@@ -20,7 +20,7 @@ from fornax.lax.selection import stop_gradient
 from fornax.lax.shapes import broadcasted_iota, canonical_axis, expand_dims
 from fornax.numpy import moments, reductions
 from fornax.numpy import ufuncs as fnp
-from fornax.numpy.axes import canonical_axes
+from fornax.numpy.axes import canonical_axes, dimensions
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
 from fornax.numpy.selection import clip, where
@@ -37,9 +37,10 @@ _where = where  # also the name of an argument
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=None):
     """log(sum(b * exp(a))) without overflow.
 
-    a: array. axis: an int or several, None for all. b: factors that broadcast with a. keepdims:
-    keep reduced dimensions with size 1. return_sign: give (log of the sum's size, its sign);
-    otherwise negative sums give NaN. where: booleans that say which elements count.
+    a: array. axis: an int or several, or names of axes of vmap; None for all. b: factors that
+    broadcast with a. keepdims: keep reduced dimensions with size 1. return_sign: give (log of the
+    sum's size, its sign); otherwise negative sums give NaN. where: booleans that say which elements
+    count.
     """
     check("logsumexp", a)
     if where is not None:
@@ -50,7 +51,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=Non
         check("logsumexp", b)
         a, b = promote_inexact(a, b)
         a = _where(fnp.not_equal(b, 0), a, -np.inf)
-    axes = canonical_axes(axis, typeof(a).ndim)
+    axes = canonical_axes(axis, typeof(a).ndim, named=True)
     top = reductions.max(fnp.real(a), axes, keepdims=True, where=where, initial=-np.inf)
     top = stop_gradient(_where(fnp.isfinite(top), top, 0))
     terms = fnp.exp(fnp.subtract(a, top))
@@ -58,7 +59,7 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False, where=Non
         terms = fnp.multiply(terms, b)
     total = reductions.sum(terms, axes, keepdims=keepdims, where=where)
     if not keepdims:
-        top = squeeze(top, axes)
+        top = squeeze(top, dimensions(axes))
     sign = fnp.sign(total)
     is_complex = dtypes.is_complex(typeof(total).dtype)
     if return_sign or not is_complex:
@@ -89,7 +90,7 @@ def softmax(x, axis=-1, where=None):
     result is 0 where they are false.
     """
     check("softmax", x)
-    axes = None if axis is None else canonical_axes(axis, typeof(x).ndim)
+    axes = None if axis is None else canonical_axes(axis, typeof(x).ndim, named=True)
     return _softmax(x, axes, where)
 
 

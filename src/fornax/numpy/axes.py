@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,18 +31,33 @@ def canonical_axis(axis: Any, rank: int) -> int:
     return axis % rank
 
 
-def canonical_axes(axis: Any, rank: int) -> tuple[int, ...]:
-    """Axes from None (all), an int or a sequence. Raises ValueError for duplicates."""
+def canonical_axes(axis: Any, rank: int, named: bool = False) -> tuple[Any, ...]:
+    """Axes from None (all), an int or a sequence. Raises ValueError for duplicates.
+
+    named: texts are kept; they name axes of `vmap`.
+    """
     if axis is None:
         return tuple(range(rank))
-    if isinstance(axis, Sequence | set | frozenset):
-        axes = tuple(canonical_axis(a, rank) for a in axis)
+    if named and isinstance(axis, str):
+        return (axis,)
+    if isinstance(axis, Sequence | set | frozenset) and not isinstance(axis, str):
+        axes = tuple(a if named and isinstance(a, str) else canonical_axis(a, rank) for a in axis)
         if len(set(axes)) != len(axes):
             raise ValueError(
                 located(f"duplicate value in 'axis': {tuple(axis)}", attempt="name each axis once")
             )
         return axes
     return (canonical_axis(axis, rank),)
+
+
+def dimensions(axes: Iterable[Any]) -> tuple[int, ...]:
+    """Those of canonical axes that are dimensions, in order."""
+    return tuple(sorted(a for a in axes if not isinstance(a, str)))
+
+
+def axis_names(axes: Iterable[Any]) -> tuple[str, ...]:
+    """Those of canonical axes that are names."""
+    return tuple(a for a in axes if isinstance(a, str))
 
 
 def refuse_out(name: str, out: Any) -> None:

@@ -34,7 +34,7 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     check("mean", a)
     a = concrete_form(a)
     type = typeof(a)
-    axes = canonical_axes(axis, type.ndim)
+    axes = canonical_axes(axis, type.ndim, named=True)
     result_dtype = _mean_dtype(type.dtype) if dtype is None else requested(dtype)
     wide = _mean_dtype(result_dtype)
     wide = dtypes.float32 if wide.itemsize < 4 else wide
@@ -60,7 +60,7 @@ def var(
     check("var", a)
     a = concrete_form(a)
     type = typeof(a)
-    axes = canonical_axes(axis, type.ndim)
+    axes = canonical_axes(axis, type.ndim, named=True)
     computed = _mean_dtype(type.dtype if dtype is None else requested(dtype))
     wide = dtypes.float32 if computed.itemsize < 4 else computed
     x = as_dtype(a, wide)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,16 @@ from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
 from fornax.ir.types import typeof
+from fornax.lax.parallel import axis_size, pmax, pmin, psum
 from fornax.numpy import ufuncs
-from fornax.numpy.axes import canonical_axes, canonical_axis, keep_dims, refuse_out
+from fornax.numpy.axes import (
+    axis_names,
+    canonical_axes,
+    canonical_axis,
+    dimensions,
+    keep_dims,
+    refuse_out,
+)
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
 from fornax.primitives import argreduce, reduce  # noqa: F401  (fill the registry)
@@ -41,11 +50,21 @@ def _reduce(
     neutral: Callable[[Any], Any],
     accumulate: Callable[[Any], Any] | None = None,
     has_identity: bool = True,
+    across: Callable[[Any, tuple[str, ...]], Any] | None = None,
 ) -> Any:
     check(name, a)
     a = concrete_form(a)
     type = typeof(a)
-    axes = canonical_axes(axis, type.ndim)
+    every = canonical_axes(axis, type.ndim, named=True)
+    axes, over = dimensions(every), axis_names(every)
+    if over and across is None:
+        raise NotImplementedError(
+            located(
+                f"Named reductions not implemented for jnp.{name}()",
+                "only sums, means, variances and extremes are taken across the examples of vmap",
+                f"lax.all_gather(x, {over[0]!r}), and {name} over the dimension that it makes",
+            )
+        )
     out_dtype = type.dtype
     if dtype is not None:
         out_dtype = requested(dtype)
@@ -75,6 +94,8 @@ def _reduce(
     if where is not None:
         x = select_where(where_mask(where, typeof(x).shape), x, scalar(neutral(wide), wide))
     result = operation(x, axes) if axes else asarray(x)
+    if over:
+        result = across(result, over)
     if initial is not None:
         result = combine(as_dtype(initial, wide), result)
     result = as_dtype(result, out_dtype)
@@ -129,7 +150,7 @@ def sum(
     return _reduce(
         "sum", a, axis, dtype, keepdims, initial, where,
         lambda x, axes: _sum_bool(x, axes), ufuncs.add, lambda _: 0,
-        sum_dtype if promote_integers else lambda d: d,
+        sum_dtype if promote_integers else lambda d: d, across=psum,
     )  # fmt: skip
 
 
@@ -177,7 +198,7 @@ def max(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     refuse_out("max", out)
     return _reduce(
         "max", a, axis, None, keepdims, initial, where, _bind("reduce_max"), ufuncs.maximum,
-        _lowest, has_identity=False,
+        _lowest, has_identity=False, across=pmax,
     )  # fmt: skip
 
 
@@ -187,7 +208,7 @@ def min(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     refuse_out("min", out)
     return _reduce(
         "min", a, axis, None, keepdims, initial, where, _bind("reduce_min"), ufuncs.minimum,
-        _highest, has_identity=False,
+        _highest, has_identity=False, across=pmin,
     )  # fmt: skip
 
 
@@ -221,12 +242,10 @@ def any(a, axis=None, out=None, keepdims=False, *, where=None):  # noqa: A001
     )  # fmt: skip
 
 
-def count_of(type: Any, axes: tuple[int, ...], where: Any, keepdims: bool, dtype: Any) -> Any:
+def count_of(type: Any, axes: tuple[Any, ...], where: Any, keepdims: bool, dtype: Any) -> Any:
     """How many elements each result is made of."""
     if where is None:
-        size = 1
-        for k in axes:
-            size *= type.shape[k]
+        size = math.prod(axis_size(k) if isinstance(k, str) else type.shape[k] for k in axes)
         return scalar(float(size), dtypes.real_dtype(dtype))
     mask = where_mask(where, type.shape)
     return sum(as_dtype(mask, dtypes.real_dtype(dtype)), axes, keepdims=keepdims)

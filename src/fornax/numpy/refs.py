@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fornax import source
 from fornax.api.signature import as_arrays
 from fornax.api.stages import ShapeDtypeStruct
@@ -18,6 +20,7 @@ from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import indexing
 from fornax.numpy.at import IndexUpdateHelper
+from fornax.numpy.promotion import Array
 from fornax.primitives.convert import convert_element_type, stop_gradient_p
 from fornax.runtime.values import to_array
 from fornax.scalars.dtypes import ExtendedDtype, is_inexact
@@ -196,8 +199,11 @@ def _reference(name: str, ref: Any) -> Any:
 def freeze(ref: Ref) -> Any:
     """The value of a reference, which cannot be used any more.
 
-    Raises ValueError for a reference made outside of the function that is being transformed.
+    An array is its own value. Raises ValueError for a reference made outside of the function that
+    is being transformed, and for what is neither.
     """
+    if isinstance(ref, Array | np.ndarray):
+        return ref if isinstance(ref, Array) else to_array(ref)
     return _reference("freeze", ref).end("frozen")
 
 

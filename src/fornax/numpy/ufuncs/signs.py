@@ -92,6 +92,8 @@ def heaviside(x, y, /):
 def bitwise_count(x, /):
     """The number of bits set in |x|, as uint8."""
     check("bitwise_count", x)
+    if typeof(x).dtype == np.bool_:
+        x = as_dtype(x, np.dtype(np.uint8))
     count = REGISTRY["population_count"].bind(absolute(x))[0]
     return as_dtype(count, np.dtype(np.uint8))
 
