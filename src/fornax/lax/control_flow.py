@@ -16,6 +16,7 @@ from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.carry import carry_name, check_carry, promoted, value_types
 from fornax.lax.refs import (
