@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special as reference
 
+import fornax.numpy as fnp
 from fornax import grad, jit, settings, vmap
 from fornax.scipy import special
 
@@ -31,12 +33,17 @@ CASES = {
     "comb": (np.array([[5], [9], [12]]), np.array([0, 2, 5])),
     "poch": (POSITIVE[:6, None], np.array([0, 1, 2.5])), "i0": (SPREAD,), "i0e": (SPREAD,),
     "i1": (SPREAD,), "i1e": (SPREAD,), "softmax": (SPREAD,), "log_softmax": (SPREAD,),
-    "logsumexp": (SPREAD,), "loggamma": (POSITIVE,),
+    "logsumexp": (SPREAD,), "loggamma": (POSITIVE,), "expi": (SPREAD,),
+    "exp1": (np.append(POSITIVE, [0, 600]),), "erfcx": (np.append(SPREAD[1:], np.inf),),
+    "dawsn": (np.append(SPREAD, 1e9),), "spence": (np.append(POSITIVE, [0, -1]),),
+    "expn": (np.array([[0], [1], [2], [9], [60]]), np.append(POSITIVE, [0])),
+    "owens_t": (SPREAD[1:-1, None], np.array([0, 0.3, -1, 1.5, 20, np.inf])),
 }  # fmt: skip
 #: relative errors allowed where formulas lose digits (differences of logarithms of gamma)
 LOOSE = {"ndtr": 1e-12, "comb": 1e-12, "poch": 1e-12, "beta": 1e-12, "gamma": 1e-11,
          "polygamma": 1e-12,
          "betaln": 1e-12, "gammainc": 1e-9, "gammaincc": 1e-9, "betainc": 1e-9,
+         "expi": 1e-13, "dawsn": 1e-13, "owens_t": 1e-12, "erfcx": 1e-13, "expn": 1e-13,
          "log_ndtr": 1e-6, "ndtri": 1e-13, "digamma": 1e-12, "kl_div": 1e-13}  # fmt: skip
 
 
@@ -66,7 +73,8 @@ SLOPES = {
     "logit": INSIDE[2:-2], "ndtr": np.array([-2.0, 0.3, 4]), "ndtri": INSIDE[2:-2],
     "log_ndtr": np.array([-25.0, -12, -3, 0.1, 6]), "entr": POSITIVE, "gammaln": POSITIVE,
     "digamma": POSITIVE, "i0e": np.array([-2.0, 0.5, 3]), "i1e": np.array([-2.0, 0.5, 3]),
-    "gamma": POSITIVE[1:6],
+    "gamma": POSITIVE[1:6], "expi": SPREAD[SPREAD != 0], "exp1": POSITIVE[:-1],
+    "erfcx": np.array([-2.0, 0, 0.5, 30]), "dawsn": SPREAD, "spence": POSITIVE,
 }  # fmt: skip
 
 
@@ -79,6 +87,99 @@ def test_slope(name):
         step = 1e-6 * np.maximum(np.abs(x), 1e-2)
         want = (np.asarray(function(x + step)) - np.asarray(function(x - step))) / (2 * step)
     np.testing.assert_allclose(slope, want, rtol=2e-5, atol=1e-9)
+
+
+PAIRS = {"sici": np.append(SPREAD, [3.99, 4.01, -np.inf, np.inf, np.nan]),
+         "fresnel": np.append(SPREAD, [1.59, 1.61, 300, -np.inf, np.inf, np.nan])}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pairs_of_integrals(name):
+    function = getattr(special, name)
+    want = getattr(reference, name)(PAIRS[name])
+    for change in (lambda f: f, jit):
+        with settings.override(enable_x64=True):
+            got = change(function)(PAIRS[name])
+        np.testing.assert_allclose(got, want, rtol=1e-13, atol=2e-14)
+    got = function(PAIRS[name].astype(np.float32))
+    assert {part.dtype for part in got} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-6)
+    x = np.array([-7.0, -0.3, 0.2, 2, 9])
+    with settings.override(enable_x64=True):
+        for k in range(2):
+            slope = vmap(grad(lambda x: function(x)[k]))(np.abs(x))  # noqa: B023
+            step = (
+                np.asarray(function(np.abs(x) + 1e-6)[k]) - function(np.abs(x) - 1e-6)[k]
+            ) / 2e-6
+            np.testing.assert_allclose(slope, step, rtol=1e-5, atol=1e-8)
+
+
+#: function -> its meaning in mpmath, arguments, and the largest relative error
+TRUE = {
+    "expi": (mpmath.ei, np.geomspace(0.5, 700, 40), 4e-15),
+    "exp1": (mpmath.e1, np.geomspace(1e-3, 600, 40), 4e-15),
+    "dawsn": (lambda x: mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(-x * x) * mpmath.erfi(x),
+              np.geomspace(1e-3, 60, 40), 4e-15),
+    "erfcx": (lambda x: mpmath.exp(x * x) * mpmath.erfc(x), np.linspace(-25, 30, 41), 1e-14),
+    "spence": (lambda x: mpmath.re(mpmath.polylog(2, 1 - x)), np.geomspace(1e-4, 1e4, 40), 4e-15),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_accuracy(name):
+    """SciPy's own errors are larger."""
+    meaning, x, bound = TRUE[name]
+    with settings.override(enable_x64=True), mpmath.workdps(40):
+        got = np.asarray(getattr(special, name)(x))
+        want = [meaning(mpmath.mpf(float(v))) for v in x]
+        worst = max(abs(mpmath.mpf(float(g)) / w - 1) for g, w in zip(got, want, strict=True))
+    assert worst < bound
+
+
+def test_exponential_integrals_of_orders():
+    with settings.override(enable_x64=True):
+        assert np.isnan(special.expn(-1, 1.0)) and np.isnan(special.expn(2, -1.0))
+        assert special.expn(0, 0.0) == special.expn(1, 0.0) == np.inf
+        slope = grad(special.expn, argnums=1)(3.0, 0.7)
+        assert slope == pytest.approx(-reference.expn(2, 0.7), rel=1e-14)
+        assert grad(special.expn)(3.0, 0.7) == 0
+
+
+def test_slopes_of_owens_t():
+    with settings.override(enable_x64=True):
+        for h, a in ((0.4, 0.7), (-1.5, 2.0), (0.0, 3.0)):
+            slopes = grad(special.owens_t, argnums=(0, 1))(h, a)
+            step = 1e-6
+            by_h = (reference.owens_t(h + step, a) - reference.owens_t(h - step, a)) / (2 * step)
+            by_a = (reference.owens_t(h, a + step) - reference.owens_t(h, a - step)) / (2 * step)
+            np.testing.assert_allclose(slopes, (by_h, by_a), rtol=1e-5, atol=1e-9)
+
+
+def test_sequences():
+    x = np.array([[0, 1e-3, 0.5], [2.5, -3, 40]])
+    with settings.override(enable_x64=True):
+        got = special.bessel_jn(x, v=6, n_iter=90)
+        assert got.shape == (7, 2, 3)
+        want = reference.jv(np.arange(7)[:, None, None], x)
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(special.bernoulli(20), reference.bernoulli(20), rtol=1e-11)
+    assert special.bessel_jn(np.float32(1), v=0).shape == (1,)
+    assert special.bernoulli(0).tolist() == [1] and special.bernoulli(1).tolist() == [1, -0.5]
+    assert special.bernoulli(20).dtype == np.float32
+    with pytest.raises(ValueError, match="non-negative"):
+        special.bernoulli(-1)
+    with pytest.raises(TypeError):
+        special.bessel_jn(1.0, v=1.5)
+
+
+@pytest.mark.parametrize("name", ["expi", "exp1", "sici", "fresnel", "spence", "dawsn", "erfcx"])
+def test_integrals_are_of_real_numbers(name):
+    with pytest.raises(ValueError, match="complex-valued"):
+        getattr(special, name)(1j)
+    with pytest.raises(TypeError, match="ndarray or scalar"):
+        getattr(special, name)([1.0])
+    half = getattr(special, name)(fnp.bfloat16(1))
+    assert (half[0] if isinstance(half, tuple) else half).dtype == fnp.bfloat16
 
 
 def test_slopes_at_the_edge():
