@@ -46,6 +46,10 @@ WORTH_A_THREAD = 1 << 19
 PACKED_ALONE = 1 << 15
 #: Pieces for each thread where there is enough work: one that is held up takes fewer.
 SPARE_PIECES = 4
+#: Multiplications done in the time of reading an element once more, or of packing it near.
+READ, PACK_LEFT, PACK_RIGHT = 4, 16, 40
+#: The part of a thread's work by which it may be held up.
+HELD_UP = 0.1
 #: Matrices of at most this many multiplications are always read in place.
 TINY = 1 << 12
 #: Operands that take at most this many operations an element are packed near, again and again.
@@ -116,18 +120,21 @@ class Gemm:
         self.left_near = near and along and self._is_cheap(p.left)
         self.right_near = near and self._is_cheap(p.right)
         most = 1
-        if not self.alone and not self.right_near:
+        if not self.alone:
             most = max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
-        # Whole tiles go to pieces: take the cut with the least idle time, the finest of equals.
-        # Where every piece packs what it needs of the right operand, its columns are divided.
-        ways = [(True, self.row_tiles), (False, self.column_tiles)]
-        choices = [
-            (-(-tiles // n) * n / tiles, -n, along_rows)
-            for along_rows, tiles in (ways[::-1] if self.right_near else ways)
-            for n in range(pieces, pieces * most + 1, pieces)
-        ]
-        _, count, self.along_rows = min(choices, key=lambda c: (round(c[0], 2), c[1]))
-        self.pieces = min(-count, self.row_tiles if self.along_rows else self.column_tiles)
+        # Whole tiles go to pieces, evenly to threads. Every piece reads again, or packs, what it
+        # does not share out, and a thread that is held up keeps the others waiting for one piece.
+        left = p.rows * (READ if self._left_in_place() else PACK_LEFT)
+        right = p.columns * (PACK_RIGHT if self.right_near and not self._right_in_place() else READ)
+        choices = []
+        for along_rows, tiles in ((True, self.row_tiles), (False, self.column_tiles)):
+            shared, repeated = (left, right) if along_rows else (right, left)
+            idle = -(-tiles // pieces) * pieces / tiles
+            for n in range(pieces, max(min(pieces * most, tiles), pieces) + 1, pieces):
+                again = (shared + n * repeated) / (p.rows * p.columns)
+                choices.append((idle + again + HELD_UP * pieces / n, n, along_rows))
+        _, count, self.along_rows = min(choices, key=lambda c: c[0])
+        self.pieces = min(count, self.row_tiles if self.along_rows else self.column_tiles)
 
     def _choose_blocks(self) -> None:
         """Sizes of blocks: a tile of the left operand fits the first cache, a block of the right
