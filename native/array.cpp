@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "allocator.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -182,7 +183,7 @@ PyObject* from_numpy(PyObject*, PyObject* const* args, Py_ssize_t count, PyObjec
   Ref converted = Ref::borrow(source);
   if (!PyArray_Check(source)) {
     if (!PyArray_IsScalar(source, Generic)) {
-      PyErr_Format(PyExc_TypeError, "from_numpy() needs an ndarray or a NumPy scalar, got %s.",
+      bug(PyExc_TypeError, "from_numpy() needs an ndarray or a NumPy scalar, got %s.",
                    Py_TYPE(source)->tp_name);
       return nullptr;
     }
@@ -207,7 +208,7 @@ PyObject* empty(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* na
 // The array argument of a module function; null with TypeError or RuntimeError (deleted).
 Array* array_argument(const char* function, PyObject* object) {
   if (!is_array(object)) {
-    PyErr_Format(PyExc_TypeError, "%s() needs an Array, got %s.", function,
+    bug(PyExc_TypeError, "%s() needs an Array, got %s.", function,
                  Py_TYPE(object)->tp_name);
     return nullptr;
   }
@@ -221,7 +222,7 @@ PyObject* share(Array* array, Aval* aval) {
 
 PyObject* with_weak_type(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 2) {
-    PyErr_SetString(PyExc_TypeError, "with_weak_type(array, weak_type, /) takes two arguments.");
+    bug(PyExc_TypeError, "with_weak_type(array, weak_type, /) takes two arguments.");
     return nullptr;
   }
   Array* array = array_argument("with_weak_type", args[0]);
@@ -234,7 +235,7 @@ PyObject* with_weak_type(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 PyObject* reshape_view(PyObject*, PyObject* const* args, Py_ssize_t count) {
   if (count != 2) {
-    PyErr_SetString(PyExc_TypeError, "reshape_view(array, shape) takes two arguments.");
+    bug(PyExc_TypeError, "reshape_view(array, shape) takes two arguments.");
     return nullptr;
   }
   Array* array = array_argument("reshape_view", args[0]);
@@ -244,8 +245,10 @@ PyObject* reshape_view(PyObject*, PyObject* const* args, Py_ssize_t count) {
   Aval* aval = intern_aval(array->aval->dtype, {dims, static_cast<size_t>(ndim)},
                            array->aval->weak);
   if (aval && aval->size != array->aval->size) {
-    PyErr_Format(PyExc_ValueError, "Cannot reshape %lld elements of shape %R to shape %R.",
-                 static_cast<long long>(array->aval->size), array->aval->shape, aval->shape);
+    refuse(PyExc_ValueError, "a reshape keeps all elements and adds none",
+           "a shape whose sizes multiply to the number of elements, with -1 for one of them",
+           "Cannot reshape %lld elements of shape %R to shape %R.",
+           static_cast<long long>(array->aval->size), array->aval->shape, aval->shape);
     release(aval);
     return nullptr;
   }
@@ -298,7 +301,9 @@ Buffer* wrap_buffer(void* data, size_t bytes, PyObject* keep, void (*release)(vo
 
 void raise_out_of_memory(size_t bytes, PyObject* program) {
   if (!out_of_memory_error) {
-    PyErr_Format(PyExc_MemoryError, "Out of memory allocating %zu bytes.", bytes);
+    refuse(PyExc_MemoryError, "the machine has no more to give",
+           "smaller arrays, or delete() of those that are not needed any more",
+           "Out of memory allocating %zu bytes.", bytes);
     return;
   }
   Ref error = Ref::steal(PyObject_CallFunction(out_of_memory_error, "nO",
@@ -396,12 +401,11 @@ Buffer* live_buffer(Array* array) {
   if (!array->buffer) {
     Ref text = Ref::steal(describe(array->aval));
     if (text)
-      PyErr_Format(PyExc_RuntimeError,
-                   "Array has been deleted with shape=%U. It was given up by delete() or by "
-                   "donating it to a jitted function.\n"
-                   "  why:   its memory may hold other values by now\n"
-                   "  try:   use the result of that function, or donate a copy: f(x.copy())",
-                   text.get());
+      refuse(PyExc_RuntimeError, "its memory may hold other values by now",
+             "use the result of that function, or donate a copy: f(x.copy())",
+             "Array has been deleted with shape=%U. It was given up by delete() or by donating it "
+             "to a jitted function.",
+             text.get());
   }
   return array->buffer;
 }

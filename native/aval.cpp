@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "refusal.hpp"
+
 namespace fornax {
 namespace {
 
@@ -95,10 +97,12 @@ const DType* intern_descr(PyArray_Descr* descr) {
       PyTypeNum_ISFLEXIBLE(descr->type_num) || PyTypeNum_ISDATETIME(descr->type_num) ||
       descr->type_num == NPY_LONGDOUBLE || descr->type_num == NPY_CLONGDOUBLE ||
       PyDataType_ELSIZE(descr) > 16) {
-    PyErr_Format(PyExc_TypeError,
-                 "Array cannot hold elements of dtype %R: only booleans, integers, floats and "
-                 "complex numbers are supported.",
-                 descr);
+    refuse(PyExc_TypeError,
+           "programs compute on numbers of at most 16 bytes",
+           "one array for each field, or another dtype: x.astype('float32')",
+           "Array cannot hold elements of dtype %R: only booleans, integers, floats and complex "
+           "numbers are supported.",
+           descr);
     return nullptr;
   }
   if (PyDataType_ISBYTESWAPPED(descr)) {
@@ -152,7 +156,9 @@ Aval* intern_aval(const DType* dtype, std::span<const npy_intp> dims, bool weak)
   bool empty = false;
   for (npy_intp dim : dims) {
     if (dim < 0) {
-      PyErr_Format(PyExc_ValueError, "Array shape has a negative dimension: %zd.", dim);
+      refuse(PyExc_ValueError, "a dimension is a number of elements",
+             "the number itself: only reshape takes -1 for one that follows from the others",
+             "Array shape has a negative dimension: %zd.", dim);
       return nullptr;
     }
     if (dim == 0) empty = true;
@@ -160,7 +166,9 @@ Aval* intern_aval(const DType* dtype, std::span<const npy_intp> dims, bool weak)
   }
   if (empty) size = 0;
   if (__builtin_mul_overflow(size, dtype->itemsize, &bytes)) {
-    PyErr_SetString(PyExc_ValueError, "Array shape is too large: its byte count overflows.");
+    refuse(PyExc_ValueError, "it does not fit into 64 bits",
+           "look for the dimension that was computed wrongly",
+           "Array shape is too large: its byte count overflows.");
     return nullptr;
   }
   Ref shape = Ref::steal(PyTuple_New(static_cast<Py_ssize_t>(dims.size())));
@@ -194,7 +202,8 @@ bool read_shape(PyObject* object, npy_intp* dims, int* ndim) {
   PyArray_Dims parsed{nullptr, -1};
   if (object == Py_None || !PyArray_IntpConverter(object, &parsed)) {
     if (!PyErr_Occurred())
-      PyErr_Format(PyExc_TypeError, "Array shape must be a tuple of int, got %R.", object);
+      refuse(PyExc_TypeError, "", "(2, 3) for a matrix of two rows, () for a scalar",
+             "Array shape must be a tuple of int, got %R.", object);
     return false;
   }
   *ndim = parsed.len;
@@ -214,7 +223,7 @@ Aval* intern_aval(PyObject* dtype_like, PyObject* shape, bool weak) {
 PyObject* aval_object(Aval* aval) {
   if (!aval->object) {
     if (!factory) {
-      PyErr_SetString(PyExc_AttributeError,
+      bug(PyExc_AttributeError,
                       "Array.aval is unavailable: no factory was set with set_aval_factory().");
       return nullptr;
     }

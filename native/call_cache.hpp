@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "call_key.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -131,7 +132,7 @@ inline bool read_statics(PyObject* positions, PyObject* names, Statics& statics)
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); ++i) {
     PyObject* name = PyTuple_GET_ITEM(names, i);
     if (!PyUnicode_Check(name)) {
-      PyErr_Format(PyExc_TypeError, "static_argnames must be str, got %R.", name);
+      bug(PyExc_TypeError, "static_argnames must be str, got %R.", name);
       return false;
     }
     Py_INCREF(name);

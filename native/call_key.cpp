@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "pytree.hpp"
+#include "refusal.hpp"
 #include "slots.hpp"
 
 namespace fornax {
@@ -278,6 +279,15 @@ int same_values(const std::vector<PyObject*>& left, const std::vector<PyObject*>
     if (Py_TYPE(left[i]) != Py_TYPE(right[i])) return 0;
     Ref mine = Ref::borrow(left[i]), other = Ref::borrow(right[i]);
     int equal = PyObject_RichCompareBool(mine.get(), other.get(), Py_EQ);
+    if (equal < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
+      Cause cause;
+      refuse(PyExc_ValueError,
+             "a call with other static arguments is another program, so they are compared",
+             "an == of the class that gives a bool; arrays as ordinary arguments",
+             "static arguments should be comparable using __eq__, but two of type %s are not: %R",
+             Py_TYPE(mine.get())->tp_name, cause.get());
+      cause.attach();
+    }
     if (equal <= 0) return equal;
   }
   return 1;

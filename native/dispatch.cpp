@@ -6,6 +6,7 @@
 
 #include "call_cache.hpp"
 #include "entry.hpp"
+#include "refusal.hpp"
 #include "slots.hpp"
 
 namespace fornax {
@@ -39,13 +40,13 @@ PyObject* call_miss(JitFunction* self, const Arguments& arguments, PyObject* key
   Ref returned = Ref::steal(PyObject_Vectorcall(miss.get(), values, 4, nullptr));
   if (!returned) return nullptr;
   if (!PyTuple_Check(returned.get()) || PyTuple_GET_SIZE(returned.get()) != 2) {
-    PyErr_Format(PyExc_TypeError, "The miss function must return (result, entry | None), not %R.",
+    bug(PyExc_TypeError, "The miss function must return (result, entry | None), not %R.",
                  returned.get());
     return nullptr;
   }
   PyObject* entry = PyTuple_GET_ITEM(returned.get(), 1);
   if (entry != Py_None && Py_TYPE(entry) != entry_type) {
-    PyErr_Format(PyExc_TypeError, "The miss function must return an Entry or None, not %s.",
+    bug(PyExc_TypeError, "The miss function must return an Entry or None, not %s.",
                  Py_TYPE(entry)->tp_name);
     return nullptr;
   }
@@ -57,7 +58,7 @@ PyObject* call_jit(PyObject* object, PyObject* const* values, size_t flagged, Py
   JitFunction* self = as_jit(object);
   Arguments arguments{values, PyVectorcall_NARGS(flagged), names};
   if (!self->cache) {
-    PyErr_SetString(PyExc_RuntimeError, "The jitted function was already collected.");
+    bug(PyExc_RuntimeError, "The jitted function was already collected.");
     return nullptr;
   }
   if (slots.trace) return call_miss(self, arguments, Py_None);

@@ -7,6 +7,7 @@
 
 #include "call_cache.hpp"
 #include "entry.hpp"
+#include "refusal.hpp"
 #include "slots.hpp"
 
 namespace fornax {
@@ -106,7 +107,7 @@ bool promote(EagerFunction* self, const Arguments& arguments, Tally* tally) {
   if (!entry) return false;
   if (entry.get() == Py_None) return true;
   if (Py_TYPE(entry.get()) != entry_type) {
-    PyErr_Format(PyExc_TypeError, "The promote function must return an Entry or None, not %s.",
+    bug(PyExc_TypeError, "The promote function must return an Entry or None, not %s.",
                  Py_TYPE(entry.get())->tp_name);
     return false;
   }
@@ -118,7 +119,7 @@ PyObject* call_eager(PyObject* object, PyObject* const* values, size_t flagged, 
   EagerFunction* self = as_eager(object);
   Ref function = Ref::borrow(self->function);
   if (!function) {
-    PyErr_SetString(PyExc_RuntimeError, "The function was already collected.");
+    bug(PyExc_RuntimeError, "The function was already collected.");
     return nullptr;
   }
   if (slots.trace || !self->cache)

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "pytree.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -14,7 +15,7 @@ PyTypeObject* entry_type = nullptr;
 
 PyObject* run_entry(const Entry* entry, const Call& call) {
   if (call.operands.size() < entry->leaves_needed) {
-    PyErr_Format(PyExc_ValueError, "The entry reads leaf %zu of a call with %zu leaves.",
+    bug(PyExc_ValueError, "The entry reads leaf %zu of a call with %zu leaves.",
                  entry->leaves_needed - 1, call.operands.size());
     return nullptr;
   }
@@ -74,7 +75,7 @@ PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
     return nullptr;
   Py_ssize_t wrap_count = PyTuple_GET_SIZE(given_wraps);
   if (wrap_count && static_cast<size_t>(wrap_count) != as_program(program)->plan->outputs.size()) {
-    PyErr_Format(PyExc_ValueError, "Entry: the program has %zu outputs, but wraps has %zd items.",
+    bug(PyExc_ValueError, "Entry: the program has %zu outputs, but wraps has %zd items.",
                  as_program(program)->plan->outputs.size(), wrap_count);
     return nullptr;
   }
@@ -82,14 +83,14 @@ PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
   for (Py_ssize_t i = 0; i < wrap_count; ++i)
     wraps_any = wraps_any || PyTuple_GET_ITEM(given_wraps, i) != Py_None;
   if (!is_structure(structure)) {
-    PyErr_Format(PyExc_TypeError, "Entry: out_structure must be a PyTreeDef, got %s.",
+    bug(PyExc_TypeError, "Entry: out_structure must be a PyTreeDef, got %s.",
                  Py_TYPE(structure)->tp_name);
     return nullptr;
   }
   Py_ssize_t inputs = PyTuple_GET_SIZE(kept) + PyTuple_GET_SIZE(extra);
   if (PyTuple_GET_SIZE(donated) != inputs ||
       static_cast<size_t>(inputs) != as_program(program)->plan->inputs.size()) {
-    PyErr_Format(PyExc_ValueError,
+    bug(PyExc_ValueError,
                  "Entry: the program has %zu inputs, but %zd leaves are kept, %zd arrays added and "
                  "%zd donation flags given.",
                  as_program(program)->plan->inputs.size(), PyTuple_GET_SIZE(kept),
@@ -101,14 +102,14 @@ PyObject* new_entry(PyTypeObject* type, PyObject* args, PyObject* names) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kept); ++i) {
     Py_ssize_t leaf = PyLong_AsSsize_t(PyTuple_GET_ITEM(kept, i));
     if (leaf < 0 || leaf > UINT32_MAX) {
-      if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "Entry: negative leaf index.");
+      if (!PyErr_Occurred()) bug(PyExc_ValueError, "Entry: negative leaf index.");
       return nullptr;
     }
     leaves->push_back(static_cast<uint32_t>(leaf));
   }
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(extra); ++i)
     if (!is_array(PyTuple_GET_ITEM(extra, i))) {
-      PyErr_SetString(PyExc_TypeError, "Entry: extra must be a tuple of Arrays.");
+      bug(PyExc_TypeError, "Entry: extra must be a tuple of Arrays.");
       return nullptr;
     }
   for (Py_ssize_t i = 0; i < inputs; ++i) {

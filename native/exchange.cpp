@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "array.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 namespace {
@@ -136,19 +137,20 @@ PyObject* import_capsule(PyObject* capsule, const char* name, const char* used_n
   if (!managed) return nullptr;
   DLTensor& tensor = managed->tensor;
   if (tensor.device.type != device_cpu) {
-    PyErr_Format(PyExc_BufferError,
-                 "from_dlpack() needs memory of the CPU, got DLPack device type %d. Copy the "
-                 "tensor to the CPU first.",
-                 tensor.device.type);
+    refuse(PyExc_BufferError, "arrays here live in the memory of the processor",
+           "copy the tensor to the CPU first",
+           "from_dlpack() needs memory of the CPU, got DLPack device type %d.",
+           tensor.device.type);
     return nullptr;
   }
   const DType* dtype = tensor.dtype.lanes == 1
                            ? dtype_from_dlpack(tensor.dtype.code, tensor.dtype.bits)
                            : nullptr;
   if (!dtype || tensor.ndim > NPY_MAXDIMS) {
-    PyErr_Format(PyExc_BufferError,
-                 "from_dlpack() cannot represent DLPack type code %d with %d bits, %d lanes.",
-                 tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes);
+    refuse(PyExc_BufferError, "no dtype of arrays has such elements",
+           "convert the tensor to an ordinary dtype where it comes from, float32 for example",
+           "from_dlpack() cannot represent DLPack type code %d with %d bits, %d lanes.",
+           tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes);
     return nullptr;
   }
   npy_intp dims[NPY_MAXDIMS], strides[NPY_MAXDIMS];
@@ -187,7 +189,8 @@ PyObject* to_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
   Array* array = as_array(self);
   PyObject* values[] = {Py_None, Py_None, Py_None, Py_None};
   if (count) {
-    PyErr_SetString(PyExc_TypeError, "__dlpack__() takes keyword arguments only.");
+    refuse(PyExc_TypeError, "the protocol says so", "x.__dlpack__(stream=None)",
+           "__dlpack__() takes keyword arguments only.");
     return nullptr;
   }
   if (!read_arguments("__dlpack__", {"stream", "max_version", "dl_device", "copy"}, 0, args, count,
@@ -195,21 +198,23 @@ PyObject* to_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
     return nullptr;
   auto [stream, max_version, device, copy] = values;
   if (stream != Py_None) {
-    PyErr_SetString(PyExc_BufferError, "__dlpack__(): the CPU has no streams; pass stream=None.");
+    refuse(PyExc_BufferError, "the CPU has no streams", "stream=None, or leave it out",
+           "__dlpack__() got stream=%R.", stream);
     return nullptr;
   }
   if (!live_buffer(array)) return nullptr;
   if (!array->aval->dtype->dlpack_bits) {
-    PyErr_Format(PyExc_BufferError, "DLPack has no type for elements of dtype %R.",
-                 array->aval->dtype->descr);
+    refuse(PyExc_BufferError, "the protocol does not know them",
+           "x.astype('float32') or x.view('uint8'), and back on the other side",
+           "DLPack has no type for elements of dtype %R.", array->aval->dtype->descr);
     return nullptr;
   }
   if (device != Py_None) {
     long type = 0, id = 0;
     if (!PyArg_ParseTuple(device, "ll", &type, &id)) return nullptr;
     if (type != device_cpu || id != 0) {
-      PyErr_Format(PyExc_BufferError, "The array is on the CPU, not on DLPack device (%ld, %ld).",
-                   type, id);
+      refuse(PyExc_BufferError, "memory is handed on where it is", "dl_device=(1, 0), or None",
+             "The array is on the CPU, not on DLPack device (%ld, %ld).", type, id);
       return nullptr;
     }
   }
@@ -241,8 +246,8 @@ PyObject* from_dlpack(PyObject*, PyObject* object) {
   if (!PyCapsule_CheckExact(object)) {
     Ref function = Ref::steal(PyObject_GetAttrString(object, "__dlpack__"));
     if (!function) {
-      PyErr_Format(PyExc_TypeError, "from_dlpack() needs an object with __dlpack__, got %s.",
-                   Py_TYPE(object)->tp_name);
+      refuse(PyExc_TypeError, "", "numpy.asarray(x) of what is no tensor of another library",
+             "from_dlpack() needs an object with __dlpack__, got %s.", Py_TYPE(object)->tp_name);
       return nullptr;
     }
     Ref empty = Ref::steal(PyTuple_New(0));
@@ -259,8 +264,9 @@ PyObject* from_dlpack(PyObject*, PyObject* object) {
     return import_capsule<Versioned>(capsule.get(), versioned_name, "used_dltensor_versioned");
   if (PyCapsule_IsValid(capsule.get(), plain_name))
     return import_capsule<Managed>(capsule.get(), plain_name, "used_dltensor");
-  PyErr_SetString(PyExc_BufferError,
-                  "from_dlpack() got a capsule that is no DLPack tensor, or one already used.");
+  refuse(PyExc_BufferError, "a capsule hands its memory on once",
+         "pass the tensor itself, or a new capsule of it",
+         "from_dlpack() got a capsule that is no DLPack tensor, or one already used.");
   return nullptr;
 }
 
@@ -273,9 +279,14 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   if (!buffer) return -1;
   Aval* aval = array->aval;
   if (!aval->dtype->format || (flags & PyBUF_WRITABLE) == PyBUF_WRITABLE) {
-    PyErr_SetString(PyExc_BufferError,
-                    aval->dtype->format ? "Arrays are immutable: their buffer is read-only."
-                                        : "The buffer protocol has no code for this dtype.");
+    if (aval->dtype->format)
+      refuse(PyExc_BufferError, "other arrays and programs may share the memory",
+             "numpy.array(x), a copy that can be written to",
+             "Arrays are immutable: their buffer is read-only.");
+    else
+      refuse(PyExc_BufferError, "the protocol knows the dtypes of C only",
+             "numpy.asarray(x), or x.astype('float32')",
+             "The buffer protocol has no code for dtype %R.", aval->dtype->descr);
     return -1;
   }
   struct Internal {
@@ -333,8 +344,8 @@ PyObject* array_protocol(PyObject* self, PyObject* const* args, Py_ssize_t count
   }
   Py_XDECREF(descr);
   if (copies == 0 && converts)
-    PyErr_SetString(PyExc_ValueError,
-                    "__array__(copy=False): converting to another dtype needs a copy.");
+    refuse(PyExc_ValueError, "converting to another dtype needs a copy",
+           "copy=None, or no dtype", "__array__(copy=False) cannot give dtype %R.", dtype);
   return PyErr_Occurred() ? nullptr : view.release();
 }
 

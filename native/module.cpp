@@ -19,6 +19,7 @@
 #include "entry.hpp"
 #include "pytree.hpp"
 #include "python.hpp"
+#include "refusal.hpp"
 #include "slots.hpp"
 #include "threads.hpp"
 
@@ -38,6 +39,9 @@ bool populate(PyObject* module) {
          register_eager(module);
 }
 
+// Throws the exception that is set.
+[[noreturn]] void refused(PyObject*) { throw nb::python_error(); }
+
 // A text given to LLVM; `wait` gives its machine code.
 struct Generation {
   std::shared_ptr<fornax::codegen::Job> job;
@@ -48,7 +52,7 @@ struct Generation {
     static_assert(sizeof(fornax::codegen::Functions) % sizeof(void*) == 0);
     void* addresses[sizeof(fornax::codegen::Functions) / sizeof(void*)];
     if (nb::len(functions) != std::size(addresses) || nb::len(machines) == 0)
-      throw nb::value_error("functions or machines have the wrong length");
+      refused(fornax::bug(PyExc_ValueError, "functions or machines have the wrong length"));
     for (size_t i = 0; i < std::size(addresses); ++i)
       addresses[i] = reinterpret_cast<void*>(nb::cast<uintptr_t>(functions[i]));
     std::memcpy(&job->functions, addresses, sizeof addresses);
@@ -66,7 +70,8 @@ struct Generation {
       nb::gil_scoped_release released;
       result = &fornax::codegen::wait(job);
     }
-    if (!result->message.empty()) throw std::runtime_error(result->message);
+    if (!result->message.empty())
+      refused(fornax::bug(PyExc_RuntimeError, "LLVM: %s", result->message.c_str()));
     return nb::make_tuple(nb::bytes(result->code.data(), result->code.size()), result->parse,
                           result->generate);
   }

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "allocator.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -22,7 +23,7 @@ bool read_operand(PyObject* object, bool donated, Operand& operand, Ref& holder)
     return true;
   }
   if (!PyArray_Check(object)) {
-    PyErr_Format(PyExc_TypeError, "Program.run() takes Arrays and ndarrays, got %s.",
+    bug(PyExc_TypeError, "Program.run() takes Arrays and ndarrays, got %s.",
                  Py_TYPE(object)->tp_name);
     return false;
   }
@@ -40,13 +41,13 @@ bool read_operand(PyObject* object, bool donated, Operand& operand, Ref& holder)
 
 PyObject* run_method(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   if (count < 1 || count > 2) {
-    PyErr_SetString(PyExc_TypeError, "Program.run(arrays, donated=()) takes one or two arguments.");
+    bug(PyExc_TypeError, "Program.run(arrays, donated=()) takes one or two arguments.");
     return nullptr;
   }
   Program* program = as_program(self);
-  Ref list = Ref::steal(PySequence_Fast(args[0], "Program.run() takes a list of arrays."));
-  Ref flags = Ref::steal(count == 2 ? PySequence_Fast(args[1], "`donated` must be a sequence.")
-                                    : PyTuple_New(0));
+  Ref list = as_sequence(args[0], nullptr, "Program.run() takes a list of arrays");
+  Ref flags = count == 2 ? as_sequence(args[1], nullptr, "`donated` must be a sequence")
+                         : Ref::steal(PyTuple_New(0));
   if (!list || !flags) return nullptr;
   auto size = static_cast<size_t>(PySequence_Fast_GET_SIZE(list.get()));
   auto flag_count = static_cast<size_t>(PySequence_Fast_GET_SIZE(flags.get()));
@@ -155,7 +156,7 @@ PyObject* set_profiling(PyObject*, PyObject* value) {
 
 PyObject* set_on_event(PyObject*, PyObject* value) {
   if (value != Py_None && !PyCallable_Check(value)) {
-    PyErr_SetString(PyExc_TypeError, "set_on_event() takes a callable or None.");
+    bug(PyExc_TypeError, "set_on_event() takes a callable or None.");
     return nullptr;
   }
   Py_XDECREF(std::exchange(on_event, value == Py_None ? nullptr : Py_NewRef(value)));

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "program.hpp"
+#include "refusal.hpp"
 #include "threads.hpp"
 
 namespace fornax {
@@ -25,7 +26,7 @@ struct Failed {};
 [[noreturn]] void fail(PyObject* kind, const char* format, ...) {
   va_list values;
   va_start(values, format);
-  PyErr_FormatV(kind, format, values);
+  bug_from(kind, format, values);
   va_end(values);
   throw Failed{};
 }
@@ -59,7 +60,7 @@ class Builder {
     each(outputs, "outputs", [&](PyObject* entry) { add_output(entry); });
     each(callables, "callables",
          [&](PyObject* entry) { plan_.callables.push_back(Py_NewRef(entry)); });
-    Ref list = Ref::steal(PySequence_Fast(steps, "Program: steps must be a sequence of tuples."));
+    Ref list = as_sequence(steps, nullptr, "Program: steps must be a sequence of tuples");
     if (!list) throw Failed{};
     step_count_ = PySequence_Fast_GET_SIZE(list.get());
     define_addresses(list.get());
@@ -72,7 +73,7 @@ class Builder {
   template <class Function>
   void each(PyObject* sequence, const char* what, Function function) {
     what_ = what;
-    Ref list = Ref::steal(PySequence_Fast(sequence, "Program: a sequence was expected."));
+    Ref list = as_sequence(sequence, nullptr, "Program: a sequence was expected");
     if (!list) throw Failed{};
     Py_ssize_t count = PySequence_Fast_GET_SIZE(list.get());
     for (position_ = 0; position_ < count; ++position_)

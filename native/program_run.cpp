@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "allocator.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -70,10 +71,10 @@ bool store_host_result(PyObject* value, const HostArray& array, void* memory, Py
       !PyArray_CompareLists(PyArray_DIMS(ndarray), array.aval->dims, array.aval->ndim)) {
     Ref shape = Ref::steal(PyObject_GetAttrString(converted.get(), "shape"));
     if (shape)
-      PyErr_Format(PyExc_ValueError,
-                   "The host callback %R returned an array of shape %R where shape %R was "
-                   "declared.",
-                   function, shape.get(), array.aval->shape);
+      refuse(PyExc_ValueError, "the program has made room for what was declared",
+             "return that shape, or declare the other one in result_shape_dtypes",
+             "The host callback %R returned an array of shape %R where shape %R was declared.",
+             function, shape.get(), array.aval->shape);
     return false;
   }
   std::memcpy(memory, PyArray_DATA(ndarray), static_cast<size_t>(array.aval->bytes));
@@ -92,13 +93,14 @@ bool call_host(const HostCall& call, void** slots) {
       Ref::steal(PyObject_Vectorcall(call.function, borrowed.data(), borrowed.size(), nullptr));
   if (!returned) return false;
   if (call.outputs.empty()) return true;
-  Ref list = Ref::steal(
-      PySequence_Fast(returned.get(), "A host callback must return a sequence of arrays."));
+  Ref list = as_sequence(returned.get(), "[x], a list of what was declared",
+                         "A host callback must return a sequence of arrays");
   if (!list) return false;
   if (PySequence_Fast_GET_SIZE(list.get()) != static_cast<Py_ssize_t>(call.outputs.size())) {
-    PyErr_Format(PyExc_ValueError,
-                 "The host callback %R returned %zd arrays where %zu were declared.",
-                 call.function, PySequence_Fast_GET_SIZE(list.get()), call.outputs.size());
+    refuse(PyExc_ValueError, "the program has made room for what was declared",
+           "return as many, or declare them in result_shape_dtypes",
+           "The host callback %R returned %zd arrays where %zu were declared.", call.function,
+           PySequence_Fast_GET_SIZE(list.get()), call.outputs.size());
     return false;
   }
   for (size_t i = 0; i < call.outputs.size(); ++i)
@@ -156,7 +158,7 @@ void return_frame(Program* program, std::unique_ptr<Frame> frame) {
 bool check_operands(Program* program, const Operand* operands, size_t count) {
   const auto& inputs = program->plan->inputs;
   if (count != inputs.size()) {
-    PyErr_Format(PyExc_TypeError, "Program %U takes %zu arrays, got %zu.", program->name,
+    bug(PyExc_TypeError, "Program %U takes %zu arrays, got %zu.", program->name,
                  inputs.size(), count);
     return false;
   }
@@ -167,7 +169,7 @@ bool check_operands(Program* program, const Operand* operands, size_t count) {
       continue;
     Ref got = Ref::steal(describe(given)), want = Ref::steal(describe(wanted));
     if (got && want)
-      PyErr_Format(PyExc_TypeError, "Program %U: input %zu must be %U, got %U.", program->name, i,
+      bug(PyExc_TypeError, "Program %U: input %zu must be %U, got %U.", program->name, i,
                    want.get(), got.get());
     return false;
   }
@@ -176,12 +178,12 @@ bool check_operands(Program* program, const Operand* operands, size_t count) {
 
 bool refuse_donation(const Program* program, const Array* array, const char* what) {
   Ref type = Ref::steal(describe(array->aval));
+  Ref kind = error_class("JaxRuntimeError", PyExc_RuntimeError);
   if (type)
-    PyErr_Format(PyExc_RuntimeError,
-                 "Attempt to %s: an array of type %U given to program %U.\n"
-                 "  why:   the memory of a donated array becomes that of a result\n"
-                 "  try:   donate a copy: f(x.copy(), x), or do not donate that argument",
-                 what, type.get(), program->name);
+    refuse(kind.get(), "the memory of a donated array becomes that of a result",
+           "donate a copy: f(x.copy(), x), or do not donate that argument",
+           "Attempt to %s: an array of type %U given to program %U.", what, type.get(),
+           program->name);
   return false;
 }
 
@@ -325,7 +327,7 @@ void announce(const char* kind, Program* program, double seconds) {
 
 bool run_program(Program* program, Operand* operands, size_t count, PyObject** outputs) {
   if (!program->frames) {
-    PyErr_SetString(PyExc_RuntimeError, "The program was already collected.");
+    bug(PyExc_RuntimeError, "The program was already collected.");
     return false;
   }
   if (!check_operands(program, operands, count)) return false;

@@ -47,6 +47,8 @@ class Ref {
 
 inline PyObject* as_object(void* pointer) { return static_cast<PyObject*>(pointer); }
 
+PyObject* refuse(PyObject* kind, const char* why, const char* attempt, const char* what, ...);
+
 // Spreads the arguments of a METH_FASTCALL | METH_KEYWORDS function over `values`, one per keyword,
 // leaving those not given as they are. False with TypeError set.
 template <size_t count>
@@ -54,8 +56,8 @@ bool read_arguments(const char* function, const char* const (&keywords)[count], 
                     PyObject* const* args, Py_ssize_t positional, PyObject* names,
                     PyObject* (&values)[count]) {
   if (positional > static_cast<Py_ssize_t>(count)) {
-    PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd.", function, count,
-                 positional);
+    refuse(PyExc_TypeError, "", "as many arguments as its signature has, or their keywords",
+           "%s() takes at most %zu arguments, got %zd.", function, count, positional);
     return false;
   }
   for (Py_ssize_t i = 0; i < positional; ++i) values[i] = args[i];
@@ -64,14 +66,16 @@ bool read_arguments(const char* function, const char* const (&keywords)[count], 
     size_t slot = 0;
     while (slot < count && PyUnicode_CompareWithASCIIString(name, keywords[slot]) != 0) ++slot;
     if (slot == count || static_cast<Py_ssize_t>(slot) < positional) {
-      PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R.", function, name);
+      refuse(PyExc_TypeError, "", "the keywords of its signature, each once",
+             "%s() got an unexpected keyword argument %R.", function, name);
       return false;
     }
     values[slot] = args[positional + i];
   }
   for (size_t i = 0; i < required; ++i)
     if (!values[i]) {
-      PyErr_Format(PyExc_TypeError, "%s() needs the argument '%s'.", function, keywords[i]);
+      refuse(PyExc_TypeError, "", "pass it by position, or by that keyword",
+             "%s() needs the argument '%s'.", function, keywords[i]);
       return false;
     }
   return true;

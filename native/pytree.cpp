@@ -1,5 +1,6 @@
 // The public functions of pytree.hpp and the Python namespace `_native.pytree`.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 namespace fornax {
 
@@ -55,7 +56,7 @@ struct Arguments {
 // the Python functions in front of these have names and defaults.
 bool read(const char* name, PyObject* const* values, Py_ssize_t count, Arguments& out) {
   if (count < 1 || count > 4) {
-    PyErr_Format(PyExc_TypeError, "%s expects 1 to 4 arguments, got %zd", name, count);
+    bug(PyExc_TypeError, "%s expects 1 to 4 arguments, got %zd", name, count);
     return false;
   }
   out.tree = values[0];
@@ -158,8 +159,8 @@ PyObject* is_node_type(PyObject*, PyObject* type) {
 // The class a registration names, or nullptr with TypeError.
 PyTypeObject* class_argument(PyObject* type) {
   if (PyType_Check(type)) return reinterpret_cast<PyTypeObject*>(type);
-  PyErr_Format(PyExc_TypeError, "only a class can be registered as a pytree node, got %.200R",
-               type);
+  refuse(PyExc_TypeError, "", "the class of the objects, type(x)",
+         "only a class can be registered as a pytree node, got %.200R", type);
   return nullptr;
 }
 
@@ -196,8 +197,9 @@ PyObject* register_dataclass(PyObject*, PyObject* values) {
   if (!all_fields) return nullptr;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(all_fields.get()); ++i) {
     if (PyUnicode_CheckExact(PyTuple_GET_ITEM(all_fields.get(), i))) continue;
-    PyErr_Format(PyExc_TypeError, "the field names of %s should be strings, got %.200R",
-                 type_name(registration->type).c_str(), PyTuple_GET_ITEM(all_fields.get(), i));
+    refuse(PyExc_TypeError, "", "data_fields=['x', 'y'], the names of its attributes",
+           "the field names of %s should be strings, got %.200R",
+           type_name(registration->type).c_str(), PyTuple_GET_ITEM(all_fields.get(), i));
     return nullptr;
   }
   registration->data_fields = data_fields;
@@ -219,15 +221,16 @@ PyObject* register_static(PyObject*, PyObject* type) {
 }
 
 PyObject* tuple_of(PyObject*, PyObject* structures) {
-  Ref items = Ref::steal(PySequence_Fast(structures, "treedef_tuple expects an iterable"));
+  Ref items = as_sequence(structures, "[tree_structure(x), tree_structure(y)]",
+                          "treedef_tuple expects an iterable");
   if (!items) return nullptr;
   NodeList list;
   const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
     if (!is_structure(item)) {
-      PyErr_Format(PyExc_TypeError, "treedef_tuple expects PyTreeDefs, but entry %zd is %.200R", i,
-                   item);
+      refuse(PyExc_TypeError, "", "tree_structure(x) of what is no structure yet",
+             "treedef_tuple expects PyTreeDefs, but entry %zd is %.200R", i, item);
       return nullptr;
     }
     const Structure* structure = as_structure(item);

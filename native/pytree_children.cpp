@@ -1,5 +1,6 @@
 // One level of a pytree node: its children, their keys, and the metadata that stays behind.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 #include <algorithm>
 #include <array>
@@ -38,24 +39,14 @@ std::uint64_t mix_pointer(std::uint64_t hash, const void* pointer) {
 
 bool sort_error(PyObject* dict) {
   if (PyErr_ExceptionMatches(PyExc_Exception) == 0) return false;
-  PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &cause, &traceback);
-  PyErr_NormalizeException(&type, &cause, &traceback);
-  if (traceback != nullptr) PyException_SetTraceback(cause, traceback);
-  const std::string reason = text_of(cause, false);
-  PyErr_Format(PyExc_ValueError,
-               "the keys of a %s cannot be sorted: %s. A pytree orders dictionary entries by key, "
-               "so keys have to be comparable with <. Use keys of one type, or an OrderedDict, "
-               "which keeps insertion order.",
-               type_name(Py_TYPE(dict)).c_str(), reason.c_str());
-  PyObject *new_type = nullptr, *error = nullptr, *new_traceback = nullptr;
-  PyErr_Fetch(&new_type, &error, &new_traceback);
-  PyErr_NormalizeException(&new_type, &error, &new_traceback);
-  PyException_SetCause(error, Py_NewRef(cause));
-  PyException_SetContext(error, cause);
-  PyErr_Restore(new_type, error, new_traceback);
-  Py_XDECREF(type);
-  Py_XDECREF(traceback);
+  Cause cause;
+  const std::string reason = text_of(cause.get(), false);
+  refuse(PyExc_ValueError,
+         "a pytree orders dictionary entries by key, so keys have to be comparable with <",
+         "keys of one type, or an OrderedDict, which keeps insertion order",
+         "the keys of a %s cannot be sorted: %s", type_name(Py_TYPE(dict)).c_str(),
+         reason.c_str());
+  cause.attach();
   return false;
 }
 
@@ -65,8 +56,9 @@ bool values_for(PyObject* dict, PyObject* keys, std::vector<PyObject*>& values) 
     PyObject* value = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(keys, i));
     if (value == nullptr) {
       if (!PyErr_Occurred())
-        PyErr_Format(PyExc_RuntimeError, "%s changed while it was being flattened",
-                     Py_TYPE(dict)->tp_name);
+        refuse(PyExc_RuntimeError, "another thread, or the code of one of its keys, changed it",
+               "flatten a copy: dict(x)", "%s changed while it was being flattened",
+               Py_TYPE(dict)->tp_name);
       return false;
     }
     values.push_back(Py_NewRef(value));
@@ -110,7 +102,7 @@ std::array<SharedKey, order_slots>& shared_keys() {
 
 PyObject* make_key(PyObject* key_type, PyObject* argument) {
   if (key_type == nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "key paths need fornax.pytree to be imported first");
+    bug(PyExc_RuntimeError, "key paths need fornax.pytree to be imported first");
     return nullptr;
   }
   if (!PyUnicode_CheckExact(argument) && !PyLong_CheckExact(argument))
@@ -156,10 +148,11 @@ bool open_with_keys(PyObject* object, const Registration& registration, Level& l
   for (Py_ssize_t i = 0; i < count; ++i) {
     Ref pair = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pairs.get(), i)));
     if (!pair || PyTuple_GET_SIZE(pair.get()) != 2) {
-      PyErr_Format(PyExc_ValueError,
-                   "the flatten function with keys of pytree node type %s should return "
-                   "(key, child) pairs, but entry %zd is %R",
-                   type_name(registration.type).c_str(), i, PyTuple_GET_ITEM(pairs.get(), i));
+      refuse(PyExc_ValueError, "a path to a leaf has one key for each node on the way",
+             "((GetAttrKey('x'), self.x), (GetAttrKey('y'), self.y)), metadata",
+             "the flatten function with keys of pytree node type %s should return (key, child) "
+             "pairs, but entry %zd is %R",
+             type_name(registration.type).c_str(), i, PyTuple_GET_ITEM(pairs.get(), i));
       return false;
     }
     level.keys.push_back(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 0)));
@@ -227,22 +220,23 @@ bool ordered_items(PyObject* dict, Metadata& out, std::vector<PyObject*>& values
 bool call_to_iterable(PyObject* function, PyObject* object, Ref& children, Ref& metadata) {
   Ref pair = Ref::steal(PyObject_CallOneArg(function, object));
   if (!pair) return false;
-  const char* const problem =
-      "the flatten function of pytree node type %s should return a tuple (children, metadata)%s, "
-      "but it returned %R";
-  const std::string name = type_name(Py_TYPE(object));
+  const auto refuse_pair = [&](const char* detail) {
+    refuse(PyExc_ValueError, "children are pytrees again, metadata belongs to the structure",
+           "(self.x, self.y), self.name",
+           "the flatten function of pytree node type %s should return a tuple (children, "
+           "metadata)%s, but it returned %R",
+           type_name(Py_TYPE(object)).c_str(), detail, pair.get());
+  };
   if (!PyTuple_Check(pair.get()) || PyTuple_GET_SIZE(pair.get()) != 2) {
-    PyErr_Format(PyExc_ValueError, problem, name.c_str(), "", pair.get());
+    refuse_pair("");
     return false;
   }
   children = Ref::steal(PySequence_Tuple(PyTuple_GET_ITEM(pair.get(), 0)));
   if (!children) {
     // An error raised while a generator of children runs is the user's own and stays.
     if (Py_TYPE(PyTuple_GET_ITEM(pair.get(), 0))->tp_iter == nullptr &&
-        PyErr_ExceptionMatches(PyExc_TypeError)) {
-      PyErr_Clear();
-      PyErr_Format(PyExc_ValueError, problem, name.c_str(), " with iterable children", pair.get());
-    }
+        PyErr_ExceptionMatches(PyExc_TypeError))
+      refuse_pair(" with iterable children");
     return false;
   }
   metadata = Ref::borrow(PyTuple_GET_ITEM(pair.get(), 1));

@@ -1,5 +1,6 @@
 // From a tree to its leaves and nodes.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 namespace fornax::pytree {
 
@@ -13,8 +14,10 @@ int ask(PyObject* is_leaf, PyObject* path, PyObject* object) {
   if (!answer) return -1;
   if (answer.get() == Py_True) return 1;
   if (answer.get() == Py_False) return 0;
-  PyErr_Format(PyExc_ValueError, "is_leaf should return a bool, but it returned %.200R for a %s",
-               answer.get(), type_name(Py_TYPE(object)).c_str());
+  refuse(PyExc_ValueError, "it says whether to stop there",
+         "bool(...) around what it returns; `x is None` rather than `x`",
+         "is_leaf should return a bool, but it returned %.200R for a %s", answer.get(),
+         type_name(Py_TYPE(object)).c_str());
   return -1;
 }
 
@@ -262,8 +265,9 @@ void locate_error(const std::string& path) {
   // ours to complete. A user's error keeps its message and gets a note.
   const bool ours = traceback == nullptr && type == PyExc_ValueError;
   if (ours) {
-    Ref message = Ref::steal(PyUnicode_FromFormat("%S (at key path %s)", error, path.c_str()));
-    Ref arguments = Ref::steal(message ? PyTuple_Pack(1, message.get()) : nullptr);
+    std::string message = text_of(error, false);
+    message.insert(end_of_what(message), " (at key path " + path + ")");
+    Ref arguments = Ref::steal(Py_BuildValue("(s)", message.c_str()));
     if (arguments) PyObject_SetAttrString(error, "args", arguments.get());
   } else {
     Ref note =

@@ -1,5 +1,6 @@
 // Methods of PyTreeDef.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 namespace fornax::pytree {
 
@@ -12,8 +13,8 @@ void push_subtree(NodeList& list, const Structure& structure) {
 
 Structure* checked_structure(PyObject* object) {
   if (Py_TYPE(object) == structure_type) return as_structure(object);
-  PyErr_Format(PyExc_TypeError, "expected a PyTreeDef, got %s: %.200R",
-               type_name(Py_TYPE(object)).c_str(), object);
+  refuse(PyExc_TypeError, "", "tree_structure(x) of a tree", "expected a PyTreeDef, got %s: %.200R",
+         type_name(Py_TYPE(object)).c_str(), object);
   return nullptr;
 }
 
@@ -74,19 +75,17 @@ PyObject* method_node_data(PyObject* self, PyObject*) {
 
 PyObject* method_walk(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 3) {
-    PyErr_Format(PyExc_TypeError,
-                 "walk expects (node function, leaf function, leaves), got %zd "
-                 "arguments",
-                 count);
+    refuse(PyExc_TypeError, "", "structure.walk(on_node, on_leaf, leaves)",
+           "walk expects (node function, leaf function, leaves), got %zd arguments", count);
     return nullptr;
   }
-  Ref leaves = Ref::steal(PySequence_Fast(arguments[2], "walk expects an iterable of leaves"));
+  Ref leaves = as_sequence(arguments[2], "tree_leaves(x)", "walk expects an iterable of leaves");
   if (!leaves) return nullptr;
   const Structure* structure = as_structure(self);
   if (PySequence_Fast_GET_SIZE(leaves.get()) != Py_ssize_t{structure->root().leaves}) {
-    PyErr_Format(PyExc_ValueError, "walk expects %u leaves, got %zd",
-                 static_cast<unsigned>(structure->root().leaves),
-                 PySequence_Fast_GET_SIZE(leaves.get()));
+    refuse(PyExc_ValueError, "", "the leaves of a tree of this structure, tree_leaves(x)",
+           "walk expects %u leaves, got %zd", static_cast<unsigned>(structure->root().leaves),
+           PySequence_Fast_GET_SIZE(leaves.get()));
     return nullptr;
   }
   std::vector<Ref> results;
@@ -124,11 +123,12 @@ PyObject* rebuild_from_iterables(const Structure& structure, std::size_t& cursor
   Ref items = Ref::steal(node.kind == Kind::none ? PyTuple_New(0) : PySequence_Tuple(tree));
   if (!items) return nullptr;
   if (PyTuple_GET_SIZE(items.get()) != Py_ssize_t{node.arity}) {
-    PyErr_Format(PyExc_ValueError,
-                 "the iterables do not have the arity of the structure: expected %u entries for "
-                 "a node of type %s, got %zd",
-                 static_cast<unsigned>(node.arity), type_name(node_type(node)).c_str(),
-                 PyTuple_GET_SIZE(items.get()));
+    refuse(PyExc_ValueError, "there is one entry for each child",
+           "iterables nested as the structure is",
+           "the iterables do not have the arity of the structure: expected %u entries for a node "
+           "of type %s, got %zd",
+           static_cast<unsigned>(node.arity), type_name(node_type(node)).c_str(),
+           PyTuple_GET_SIZE(items.get()));
     return nullptr;
   }
   if (Py_EnterRecursiveCall(" while rebuilding a pytree")) return nullptr;
@@ -153,20 +153,20 @@ PyObject* method_from_iterable_tree(PyObject* self, PyObject* tree) {
 PyObject* method_from_node_data_and_children(PyObject*, PyObject* const* arguments,
                                              Py_ssize_t count) {
   if (count != 3) {
-    PyErr_Format(PyExc_TypeError,
-                 "from_node_data_and_children expects (registry, node_data, "
-                 "children), got %zd arguments",
-                 count);
+    refuse(PyExc_TypeError, "",
+           "PyTreeDef.from_node_data_and_children(registry, structure.node_data(), "
+           "structure.children())",
+           "from_node_data_and_children expects (registry, node_data, children), got %zd arguments",
+           count);
     return nullptr;
   }
   PyObject* data = arguments[1];
-  Ref children = Ref::steal(PySequence_Fast(arguments[2], "children must be an iterable"));
+  Ref children = as_sequence(arguments[2], "what children() of a structure gives",
+                             "children must be an iterable");
   if (!children) return nullptr;
   if (data != Py_None && (!PyTuple_Check(data) || PyTuple_GET_SIZE(data) != 2)) {
-    PyErr_Format(PyExc_TypeError,
-                 "node_data should be None for a leaf, or a tuple (type, "
-                 "metadata), got %.200R",
-                 data);
+    refuse(PyExc_TypeError, "", "what node_data() of a structure gives",
+           "node_data should be None for a leaf, or a tuple (type, metadata), got %.200R", data);
     return nullptr;
   }
   NodeList list;
@@ -203,6 +203,11 @@ PyObject* method_reduce(PyObject* self, PyObject*) {
   return restore ? Py_BuildValue("(O(O))", restore.get(), state.get()) : nullptr;
 }
 
+void refuse_state() {
+  refuse(PyExc_ValueError, "it was pickled by another version, or changed since",
+         "flatten the tree again with tree_structure", "not the state of a PyTreeDef");
+}
+
 PyObject* method_restore(PyObject*, PyObject* state) {
   Ref entries = Ref::steal(PySequence_Tuple(state));
   if (!entries) return nullptr;
@@ -214,7 +219,7 @@ PyObject* method_restore(PyObject*, PyObject* state) {
     PyObject* entry = PyTuple_GET_ITEM(entries.get(), i);
     if (!PyTuple_Check(entry) || !PyArg_ParseTuple(entry, "OOI", &type, &data, &arity) ||
         arity > starts.size()) {
-      if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "not the state of a PyTreeDef");
+      if (!PyErr_Occurred()) refuse_state();
       return nullptr;
     }
     const std::size_t first = arity == 0 ? list.items().size() : starts[starts.size() - arity];
@@ -224,15 +229,16 @@ PyObject* method_restore(PyObject*, PyObject* state) {
     if (!close_described(list, type, data, arity, first)) return nullptr;
   }
   if (starts.size() != 1) {
-    PyErr_SetString(PyExc_ValueError, "not the state of a PyTreeDef");
+    refuse_state();
     return nullptr;
   }
   return make_structure(list, Intern::exact);
 }
 
 bool bad_description(PyTypeObject* type, const char* problem) {
-  PyErr_Format(PyExc_RuntimeError, "cannot make a pytree node of type %s: %s",
-               type_name(type).c_str(), problem);
+  refuse(PyExc_RuntimeError, "the description does not fit what is registered for that class here",
+         "register the class as it was where the structure was made, before it is loaded",
+         "cannot make a pytree node of type %s: %s", type_name(type).c_str(), problem);
   return false;
 }
 
@@ -246,7 +252,8 @@ bool close_described(NodeList& list, PyObject* type, PyObject* data, std::size_t
     return true;
   }
   if (!PyType_Check(type)) {
-    PyErr_Format(PyExc_TypeError, "a node type should be a class, got %.200R", type);
+    refuse(PyExc_TypeError, "", "the class of the node, dict or tuple for example",
+           "a node type should be a class, got %.200R", type);
     return false;
   }
   auto* node_class = reinterpret_cast<PyTypeObject*>(type);

@@ -1,7 +1,9 @@
 // From a structure back to trees, and from a fuller tree down to a structure's leaves.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 #include <array>
+#include <string>
 
 namespace fornax::pytree {
 
@@ -87,11 +89,17 @@ class UpTo {
     return node.registration != nullptr && node.registration != registration;
   }
 
+  template <class... Values>
+  static void other_structure(const char* found, Values... values) {
+    const std::string what = std::string("the tree does not have the expected structure: ") + found;
+    refuse(PyExc_ValueError, "trees that are used together are built alike",
+           "tree_structure(x) of both shows where they differ; None is a tree without leaves",
+           what.c_str(), values...);
+  }
+
   static bool wrong_type(const Node& node, PyObject* tree) {
-    PyErr_Format(PyExc_ValueError,
-                 "the tree does not have the expected structure: expected a node of type %s, but "
-                 "found %s: %.200R",
-                 type_name(node_type(node)).c_str(), type_name(Py_TYPE(tree)).c_str(), tree);
+    other_structure("expected a node of type %s, but found %s: %.200R",
+                    type_name(node_type(node)).c_str(), type_name(Py_TYPE(tree)).c_str(), tree);
     return false;
   }
 
@@ -100,21 +108,17 @@ class UpTo {
     Level level;
     if (!open_level(tree, node.kind, registration, false, level)) return false;
     if (level.children.size() != node.arity) {
-      PyErr_Format(PyExc_ValueError,
-                   "the tree does not have the expected structure: expected %s with %u "
-                   "children, but this one has %zu: %.200R",
-                   type_name(node_type(node)).c_str(), static_cast<unsigned>(node.arity),
-                   level.children.size(), tree);
+      other_structure("expected %s with %u children, but this one has %zu: %.200R",
+                      type_name(node_type(node)).c_str(), static_cast<unsigned>(node.arity),
+                      level.children.size(), tree);
       return false;
     }
     if (node.data != nullptr) {
       const int equal = metadata_equal(node, level.data.get());
       if (equal < 0) return false;
       if (equal == 0) {
-        PyErr_Format(PyExc_ValueError,
-                     "the tree does not have the expected structure: expected %s with "
-                     "metadata %.200R, but the metadata here is %.200R",
-                     type_name(node_type(node)).c_str(), node.data, level.data.get());
+        other_structure("expected %s with metadata %.200R, but the metadata here is %.200R",
+                        type_name(node_type(node)).c_str(), node.data, level.data.get());
         return false;
       }
     }
@@ -134,10 +138,8 @@ class UpTo {
       Ref present = Ref::steal(PyDict_Keys(tree));
       Ref expected = Ref::steal(PySequence_List(node.data));
       if (present && expected)
-        PyErr_Format(PyExc_ValueError,
-                     "the tree does not have the expected structure: expected a dict with "
-                     "keys %.400R, but the keys here are %.400R",
-                     expected.get(), present.get());
+        other_structure("expected a dict with keys %.400R, but the keys here are %.400R",
+                        expected.get(), present.get());
       return false;
     }
     return visit_children(tree, node.kind, nullptr, level.children);
@@ -166,7 +168,7 @@ PyObject* build_node(const Node& node, PyObject** children) {
   PyObject* built = nullptr;
   switch (node.kind) {
     case Kind::leaf:
-      PyErr_SetString(PyExc_SystemError, "a leaf has no container to build");
+      bug(PyExc_SystemError, "a leaf has no container to build");
       break;
     case Kind::none:
       return Py_NewRef(Py_None);
@@ -207,9 +209,10 @@ PyObject* build_node(const Node& node, PyObject** children) {
 PyObject* rebuild(const Structure& structure, PyObject** leaves, std::size_t count, bool owned) {
   if (count != structure.root().leaves) {
     const bool few = count < structure.root().leaves;
-    PyErr_Format(PyExc_ValueError, "too %s leaves for a pytree structure: it has %u, got %s%zu",
-                 few ? "few" : "many", static_cast<unsigned>(structure.root().leaves),
-                 few ? "" : "at least ", count);
+    refuse(PyExc_ValueError, "a tree is rebuilt from one value for each of its leaves",
+           "the leaves of a tree of this structure, tree_leaves(x)",
+           "too %s leaves for a pytree structure: it has %u, got %s%zu", few ? "few" : "many",
+           static_cast<unsigned>(structure.root().leaves), few ? "" : "at least ", count);
     return nullptr;
   }
   const Node* nodes = structure.nodes();

@@ -1,5 +1,6 @@
 // Which Python types are pytree nodes. One table for the whole process.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 namespace fornax::pytree {
 
@@ -70,10 +71,9 @@ Kind classify_type(PyTypeObject* type, const Registration*& registration) {
 bool add_registration(std::unique_ptr<Registration> registration) {
   PyTypeObject* type = registration->type;
   if (table->find(type) != nullptr) {
-    PyErr_Format(PyExc_ValueError,
-                 "%R is already registered as a pytree node, and a registration is final. "
-                 "Remove the second registration, or register a subclass.",
-                 reinterpret_cast<PyObject*>(type));
+    refuse(PyExc_ValueError, "a registration is final: structures and caches rely on it",
+           "remove the second registration, or register a subclass",
+           "%R is already registered as a pytree node", reinterpret_cast<PyObject*>(type));
     return false;
   }
   Py_INCREF(reinterpret_cast<PyObject*>(type));

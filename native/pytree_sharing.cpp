@@ -1,5 +1,6 @@
 // How structures come to be: scratch space, hashing of metadata, and sharing of equal ones.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 #include <cstring>
 
@@ -242,7 +243,8 @@ std::uint64_t data_hash(PyObject* data, Exactness& exactness) {
 PyObject* make_structure(NodeList& list, Intern intern) {
   std::vector<Node>& nodes = list.items();
   if (nodes.size() > UINT32_MAX) {
-    PyErr_SetString(PyExc_OverflowError, "a pytree may have at most 2**32 - 1 nodes");
+    refuse(PyExc_OverflowError, "", "arrays in place of lists of numbers",
+           "a pytree may have at most 2**32 - 1 nodes");
     return nullptr;
   }
   Exactness exactness = Exactness::atomic;

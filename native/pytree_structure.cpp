@@ -1,5 +1,6 @@
 // The structure object (public name PyTreeDef): its type, equality, hash and text.
 #include "pytree_structure.hpp"
+#include "refusal.hpp"
 
 #include <structmember.h>
 
@@ -128,22 +129,15 @@ int metadata_equal(const Node& node, PyObject* other) {
   if (node.data == nullptr || other == nullptr) return 0;
   const int equal = PyObject_RichCompareBool(node.data, other, Py_EQ);
   if (equal >= 0 || !PyErr_ExceptionMatches(PyExc_Exception)) return equal;
-  PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &cause, &traceback);
-  PyErr_NormalizeException(&type, &cause, &traceback);
-  PyErr_Format(PyExc_ValueError,
-               "comparing the metadata of two pytree nodes of type %s failed (%s: %s). Metadata is "
-               "part of the tree structure and has to be hashable with an == that gives one truth "
-               "value; arrays belong among the children.",
-               type_name(node_type(node)).c_str(), type_name(Py_TYPE(cause)).c_str(),
-               text_of(cause, false).c_str());
-  PyObject *new_type = nullptr, *error = nullptr, *new_traceback = nullptr;
-  PyErr_Fetch(&new_type, &error, &new_traceback);
-  PyErr_NormalizeException(&new_type, &error, &new_traceback);
-  PyException_SetCause(error, cause);
-  PyErr_Restore(new_type, error, new_traceback);
-  Py_XDECREF(type);
-  Py_XDECREF(traceback);
+  Cause cause;
+  refuse(PyExc_ValueError,
+         "metadata is part of the tree structure and has to be hashable, with an == that gives one "
+         "truth value",
+         "arrays among the children, in place of the metadata",
+         "comparing the metadata of two pytree nodes of type %s failed (%s: %s)",
+         type_name(node_type(node)).c_str(), type_name(Py_TYPE(cause.get())).c_str(),
+         text_of(cause.get(), false).c_str());
+  cause.attach();
   return -1;
 }
 

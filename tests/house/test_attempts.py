@@ -1,4 +1,4 @@
-"""What a user can do wrong is told with what to try: the sources are read for it.
+"""What a user can do wrong is told with what to try: the sources are read for it, C++ as well.
 
 Wherever an exception is made, its words come from `located` or `message` with an `attempt`, which
 stands there as text. Not so the two classes that no user's mistake has: `InternalError`, which says
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import fornax
-from fornax import errors
+from fornax import _native, errors
 
 PACKAGE = Path(fornax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -196,3 +197,90 @@ def test_bugs_say_that_they_are_bugs():
     assert "why:   this is a bug in Fornax" in text and "try:   report it" in text
     assert issubclass(errors.JaxprCheckError, errors.InternalError)
     assert not issubclass(errors.Signal, errors.FornaxError)
+
+
+# --- the native core ------------------------------------------------------------------------------
+
+NATIVE = Path(__file__).parents[2] / "native"
+#: functions of CPython that make the text of an exception, and what C++ throws with one
+RAW = re.compile(
+    r"\b(PyErr_(?:Format|FormatV|SetString|BadArgument|WarnEx|WarnFormat)|PySequence_Fast"
+    r"|throw\s+(?:std|nb|nanobind)::\w+)\s*\("
+)
+#: the function that sets a user's mistake, and the positions of why and attempt in its arguments
+REFUSAL = re.compile(r"\brefuse\s*\(\s*(?!PyObject)")
+LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
+#: where the exceptions are made for the others
+MAKER = "refusal.cpp"
+#: throws again what is set already
+PASSED_ON = "throw nb::python_error"
+
+
+def arguments_of(text: str, start: int) -> list[str]:
+    """The arguments of a call whose opening parenthesis is just before `start`."""
+    found, depth, begin, position = [], 0, start, start
+    while depth >= 0:
+        letter = text[position]
+        if letter == '"':
+            position = LITERAL.match(text, position).end()
+            continue
+        depth += (letter in "([{") - (letter in ")]}")
+        if depth < 0 or (letter == "," and not depth):
+            found.append(text[begin:position].strip())
+            begin = position + 1
+        position += 1
+    return found
+
+
+def native_problems(text: str) -> Iterator[tuple[int, str]]:
+    """(line, what is wrong) for the exceptions that a C++ source makes."""
+    text = re.sub(r"//[^\n]*", "", text)
+    for raw in RAW.finditer(text):
+        if raw.group(1) != PASSED_ON:
+            yield text.count("\n", 0, raw.start()) + 1, f"{raw.group(1)} in place of refuse or bug"
+    for call in REFUSAL.finditer(text):
+        arguments = arguments_of(text, call.end())
+        line = text.count("\n", 0, call.start()) + 1
+        attempt = "".join(LITERAL.findall(arguments[2])) if len(arguments) > 3 else ""
+        if len(attempt) < 3 and arguments[2:3] != ["attempt"]:
+            yield line, "nothing to try"
+        if any(filler in attempt.lower() for filler in FILLER):
+            yield line, f"says nothing: {attempt!r}"
+        if attempt.lower().startswith(("try ", "please ")):
+            yield line, f"`try:` stands before it already: {attempt!r}"
+
+
+def test_native_errors_say_what_to_try():
+    sources = [p for p in sorted(NATIVE.glob("*.[ch]pp")) if p.name != MAKER]
+    found = [
+        f"native/{path.name}:{line}: {what}"
+        for path in sources
+        for line, what in native_problems(path.read_text())
+    ]
+    assert len(sources) > 30 and not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("code, wrong", (
+    ('PyErr_SetString(PyExc_TypeError, "no");', True),
+    ('throw std::runtime_error("no");', True),
+    ('PySequence_Fast(x, "no");', True),
+    ('refuse(PyExc_TypeError, "", "", "no %R", x);', True),
+    ('refuse(PyExc_TypeError, "why", "check your arguments", "no");', True),
+    ('refuse(PyExc_TypeError, "no");', True),
+    ('refuse(PyExc_TypeError, "a, (why", "x.T " "(of rows)", "no %R", f(x, y));', False),
+    ('bug(PyExc_TypeError, "no");', False),
+    ("throw nb::python_error();", False),
+    ('// throw std::runtime_error("no")', False),
+    ("PyErr_Clear();", False),
+))  # fmt: skip
+def test_the_reader_finds_native_errors_without_a_try(code, wrong):
+    assert bool(list(native_problems(code))) == wrong
+
+
+def test_native_bugs_say_the_same_as_those_in_python():
+    text = "".join(LITERAL.findall((NATIVE / MAKER).read_text()))
+    with pytest.raises(TypeError) as raised:
+        _native.reshape_view()
+    words = str(errors.InternalError("a step of the plan is unknown")).splitlines()[1:]
+    assert all(line.strip() in str(raised.value) for line in words)
+    assert all(line.partition(":")[2].strip() in text for line in words)
