@@ -138,7 +138,7 @@ def _check_place(
             )
         )
     for name, given in (("in_shardings", in_shardings), ("out_shardings", out_shardings)):
-        if given is not None:
+        if given not in (None, not_given):
             raise ValueError(
                 located(
                     f"If backend or device is specified on jit, then {name} should not be "
