@@ -116,3 +116,29 @@ with trace.running(Refusing()), fornax.enable_x64(True):
 print(fornax.numpy.arange(3).dtype, fornax.numpy.arange(3.0).dtype)
 """
     assert fresh(code) == "int32 float32"
+
+
+def test_a_module_loads_the_operations_that_it_names():
+    """Modules load at first use, in any order: each imports what it looks up in the registry."""
+    code = """
+import os, pathlib, re
+from importlib import import_module
+import fornax.numpy.methods
+root = pathlib.Path(fornax.__file__).parent
+for path in sorted(root.rglob("*.py")):
+    names = set(re.findall(r'REGISTRY.["](\\w+)["].', path.read_text()))
+    if not names:
+        continue
+    child = os.fork()
+    if not child:
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        import_module(".".join(parts).removesuffix(".__init__"))
+        from fornax.ir.primitive import REGISTRY
+        missing = sorted(names - set(REGISTRY))
+        if missing:
+            print(*parts, "looks up", *missing, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+print("done")
+"""
+    assert fresh(code) == "done"

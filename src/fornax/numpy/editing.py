@@ -20,6 +20,7 @@ from fornax.numpy.rearranging import resize
 from fornax.numpy.selection import argsort, flatnonzero, sort, where
 from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
+from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -308,7 +309,7 @@ def lexsort(keys, axis=-1):
     if not shape:
         return as_dtype(asarray(0), index)
     axis = canonical_axis(axis, len(shape))
-    *_, places = REGISTRY["sort"].bind(
+    *_, places = sort_p.bind(
         *reversed(keys),
         iota(index, shape, axis),
         dimension=axis,

@@ -32,6 +32,7 @@ from fornax.numpy.shaping import broadcast_arrays, broadcast_to, ravel, reshape
 from fornax.primitives import iota as _iota
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where
+from fornax.primitives.sort import sort_p
 from fornax.primitives.true_positions import true_positions, true_positions_p
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -278,7 +279,7 @@ def sort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
     if axis is None:
         a, axis = ravel(a), 0
     axis = canonical_axis(axis, typeof(a).ndim)
-    (result,) = REGISTRY["sort"].bind(a, dimension=axis, is_stable=bool(stable), num_keys=1)
+    (result,) = sort_p.bind(a, dimension=axis, is_stable=bool(stable), num_keys=1)
     return _reversed(result, axis) if descending else result
 
 
@@ -297,7 +298,7 @@ def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False,
     if descending:
         a = _reversed(a, axis)
     index = _iota.iota(dtypes.canonical(int), typeof(a).shape, axis)
-    _, places = REGISTRY["sort"].bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
+    _, places = sort_p.bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
     if descending:
         places = ufuncs.subtract(typeof(a).shape[axis] - 1, _reversed(places, axis))
     return places if dtype is None else as_dtype(places, requested(dtype))

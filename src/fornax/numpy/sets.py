@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fornax.errors import ConcretizationTypeError
-from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
@@ -25,6 +24,7 @@ from fornax.numpy.running import cumsum
 from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
 from fornax.numpy.shaping import moveaxis, ravel, reshape
 from fornax.primitives.iota import iota
+from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -109,9 +109,7 @@ def _groups(flat: Any, equal_nan: bool) -> tuple[Any, Any]:
     if not width or not n:
         return positions, ufuncs.less(positions, 1)
     columns = [reshape(flat[:, k], (n,)) for k in range(width)]
-    *ordered, order = REGISTRY["sort"].bind(
-        *columns, positions, dimension=0, is_stable=True, num_keys=width
-    )
+    *ordered, order = sort_p.bind(*columns, positions, dimension=0, is_stable=True, num_keys=width)
     starts = full((n - 1,), False)
     for column in ordered:
         before, here = column[:-1], column[1:]
@@ -128,7 +126,7 @@ def _inverse(order: Any, starts: Any, n: int) -> Any:
     if n == 0:
         return full((0,), 0, index)
     group = ufuncs.subtract(cumsum(starts, dtype=index), 1)
-    _, inverse = REGISTRY["sort"].bind(order, group, dimension=0, is_stable=True, num_keys=1)
+    _, inverse = sort_p.bind(order, group, dimension=0, is_stable=True, num_keys=1)
     return inverse
 
 
@@ -251,7 +249,7 @@ def setxor1d(ar1, ar2, assume_unique=False, *, size=None, fill_value=None):
         values, kept = concatenate([first, second]), concatenate([in_first, in_second])
     if not typeof(values).size:
         return _chosen(values, kept, size, fill_value)
-    dropped, values = REGISTRY["sort"].bind(
+    dropped, values = sort_p.bind(
         ufuncs.logical_not(kept), values, dimension=0, is_stable=True, num_keys=2
     )
     edge = full((1,), True)

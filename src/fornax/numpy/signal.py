@@ -22,6 +22,7 @@ from fornax.numpy.selection import diff, searchsorted, where
 from fornax.numpy.shaping import moveaxis, ravel
 from fornax.primitives import special  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
+from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -150,7 +151,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
             )
         period = ufuncs.absolute(period)
         x, xp = ufuncs.remainder(x, period), ufuncs.remainder(xp, period)
-        xp, fp = REGISTRY["sort"].bind(xp, fp, dimension=0, is_stable=True, num_keys=1)
+        xp, fp = sort_p.bind(xp, fp, dimension=0, is_stable=True, num_keys=1)
         xp = concatenate([ufuncs.subtract(xp[-1:], period), xp, ufuncs.add(xp[:1], period)])
         fp = concatenate([fp[-1:], fp, fp[:1]])
     n = typeof(xp).shape[0]

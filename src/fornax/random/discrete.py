@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis, expand_dims, reshape
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.primitives.random import random_bits, random_split
+from fornax.primitives.sort import sort_p, top_k_p
 from fornax.random.continuous import gumbel_mode, standard_gumbel
 from fornax.random.keys import typed
 from fornax.random.sampler import check_shape, sampler, shape_of
@@ -81,7 +81,7 @@ def _categorical(key, logits, *, axis, shape, replace, mode):
 
 def _largest(x: Any, number: int) -> Any:
     """The indices of the largest elements along the last dimension, the largest first."""
-    return REGISTRY["top_k"].bind(x, k=number, axis=typeof(x).ndim - 1)[1]
+    return top_k_p.bind(x, k=number, axis=typeof(x).ndim - 1)[1]
 
 
 def permutation(
@@ -121,7 +121,7 @@ def _shuffle(key, x, *, axis):
     for _ in range(rounds):
         key, part = random_split(key, (2,))
         words = random_bits(part, 32, typeof(x).shape)
-        _, x = REGISTRY["sort"].bind(words, x, dimension=axis, is_stable=True, num_keys=1)
+        _, x = sort_p.bind(words, x, dimension=axis, is_stable=True, num_keys=1)
     return x
 
 
