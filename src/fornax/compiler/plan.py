@@ -294,7 +294,7 @@ class _Body:
             self.preferred.setdefault(atom, memory)
         for group in reversed(groups):
             equation = group.equation
-            if equation is None:
+            if equation is None or not equation.outputs:
                 continue
             source = fuse.starts_as(equation)
             result = equation.outputs[0]
