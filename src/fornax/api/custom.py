@@ -8,19 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree
-from fornax.api.rules import (
-    BackwardOnTrees,
-    ForwardOnTrees,
-    JVPOnTrees,
-    hidden_refs,
-    with_refs,
-)
+from fornax.api.rule_references import CallWithRefs
+from fornax.api.rules import BackwardOnTrees, ForwardOnTrees, JVPOnTrees
 from fornax.api.signature import (
     as_arrays,
     as_indices,
     as_names,
     check_callable,
-    check_values,
     function_name,
     parameters,
 )
@@ -122,36 +116,21 @@ class Custom:
         return fixed, [a for i, a in enumerate(args) if i not in self.nondiff_argnums]
 
 
-class _Call:
-    """One call of a custom function: flat to flat, with the trees on both sides."""
+class _Call(CallWithRefs):
+    """One call of a custom function, of whose arguments some are fixed."""
 
-    def __init__(self, fun: Callable[..., Any], fixed: Sequence[tuple[int, Any]], rest: list[Any]):
-        self.fun = fun
+    def __init__(
+        self, kind: str, fun: Callable[..., Any], fixed: Sequence[tuple[int, Any]], rest: list[Any]
+    ):
+        super().__init__(kind, fun, rest)
         self.fixed = list(fixed)
         self.count = len(fixed) + len(rest)
-        leaves, self.in_structure = pytree.tree_flatten(tuple(rest))
-        #: mutable references among the arguments: the rules get them as they are
-        self.refs, self.leaves = hidden_refs(leaves)
-        check_values(self.leaves, "Argument")
-        self.out_structure: pytree.PyTreeDef | None = None
-        self.out_types: list[Any] | None = None
-
-    def __call__(self, *leaves: Any) -> list[Any]:
-        outputs, self.out_structure = pytree.tree_flatten(self.fun(*self.arguments(leaves)))
-        check_values(outputs, f"Output of {function_name(self.fun)}: value")
-        self.out_types = [typeof(x) for x in outputs]
-        return outputs
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
-        """All arguments, from values for the leaves that are no references."""
-        values = iter(pytree.tree_unflatten(self.in_structure, with_refs(self.refs, leaves)))
+        """All arguments."""
+        values = iter(super().arguments(leaves))
         fixed = dict(self.fixed)
         return [fixed[i] if i in fixed else next(values) for i in range(self.count)]
-
-    def take_leaves(self) -> list[Any]:
-        """The argument leaves, which the rules must not keep alive."""
-        leaves, self.leaves = self.leaves, []
-        return leaves
 
     def tree(self, outputs: Sequence[Any]) -> Any:
         return pytree.tree_unflatten(self.out_structure, as_arrays(outputs))
@@ -227,11 +206,10 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
             )
         fixed, rest = self.split(self.positional(args, kwargs))
         fixed = [(place, _constant(value)) for place, value in fixed]
-        call = _Call(self.fun, fixed, rest)
-        check_values([ref for _, ref in call.refs], "Argument")
+        call = _Call(self.kind, self.fun, fixed, rest)
         rule = JVPOnTrees(self.fun, self.jvp, [v for _, v in fixed], call, self.symbolic_zeros)
         outputs = call_custom(
-            custom_jvp_call_p, call, call.take_leaves(), name=function_name(self.fun), jvp=rule,
+            custom_jvp_call_p, call, name=function_name(self.fun), jvp=rule,
             symbolic_zeros=self.symbolic_zeros,
         )  # fmt: skip
         return call.tree(outputs)
@@ -323,17 +301,13 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
                         attempt="make it an ordinary argument, and return None for its cotangent",
                     )
                 )
-        call = _Call(self.fun, fixed, rest)
+        call = _Call(self.kind, self.fun, fixed, rest)
         forward = ForwardOnTrees(self.fun, self.fwd, call, self.symbolic_zeros)
         nondiff = [v for _, v in fixed]
-        types = [typeof(x) for x in call.leaves]
-        places = tuple(i for i, _ in call.refs)
-        backward = BackwardOnTrees(
-            self.bwd, nondiff, call.in_structure, types, places, self.symbolic_zeros
-        )
+        backward = BackwardOnTrees(self.bwd, nondiff, call, self.symbolic_zeros)
         outputs = call_custom(
-            custom_vjp_call_p, call, call.take_leaves(), name=function_name(self.fun), fwd=forward,
-            bwd=backward, symbolic_zeros=self.symbolic_zeros,
+            custom_vjp_call_p, call, name=function_name(self.fun), fwd=forward, bwd=backward,
+            symbolic_zeros=self.symbolic_zeros,
         )  # fmt: skip
         return call.tree(outputs)
 

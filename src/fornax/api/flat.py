@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax import pytree
+from fornax.api.backward_state import decode, encode
 from fornax.api.leaks import checked
 from fornax.api.references import RefArguments, refuse_aliases
 from fornax.api.signature import as_arrays, check_values, describe, leaf_names, strip_tracers
@@ -13,7 +14,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Zero
-from fornax.ir.ref import AbstractRef, Ref
+from fornax.ir.ref import AbstractRef, Ref, state_type
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -92,6 +93,7 @@ class Pullback:
         out_structure: pytree.PyTreeDef,
         name: str,
         in_refs: Sequence[int] = (),
+        states: Sequence[Ref] = (),
     ):
         self.program = program
         self.has_tangent = tuple(has_tangent)
@@ -103,9 +105,11 @@ class Pullback:
         self.name = name
         self.in_refs = tuple(in_refs)
         self.count = len(self.out_types) - len(self.in_refs)
+        #: what rules read and write backwards: the last inputs and outputs of the program
+        self.states = tuple(states)
 
     def _key(self) -> tuple:
-        return self.program, self.in_structure, self.out_structure
+        return self.program, self.in_structure, self.out_structure, self.states
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._key() == other._key()
@@ -124,11 +128,15 @@ class Pullback:
     def pull(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """One cotangent or `Zero` per input leaf, for one cotangent or `Zero` per output leaf."""
         given = [c for c, has in zip(cotangents, self.has_tangent, strict=True) if has]
+        given += [encode(ref.read()) for ref in self.states]
         found = iter(backward(self.with_consts(residuals), given))
-        return [
+        grads = [
             next(found) if flag else Zero(t.tangent())
             for flag, t in zip(self.nonzero, self.in_types, strict=True)
         ]
+        for ref, state in zip(self.states, found, strict=True):
+            ref.write(decode(instantiate(state), ref.type))
+        return grads
 
     def __call__(self, residuals: Sequence[Any], *args: Any) -> Any:
         given = self.cotangents(args)
@@ -243,6 +251,7 @@ class Pushforward(Pullback):
                     )
                 )
         operands = [leaf for leaf, flag in zip(values, self.nonzero, strict=True) if flag]
+        operands += [instantiate(Zero(state_type(ref.type))) for ref in self.states]
         results = iter(evaluate(self.with_consts(residuals), *operands))
         tangents = [
             next(results) if has else instantiate(Zero(t.tangent()))
@@ -268,11 +277,12 @@ def linearized(
     types = [typeof(x) for x in leaves]
     nonzero = [dtypes.is_inexact(t.dtype) for t in types]
     with checked() as flat.remember:
-        outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero)
+        states: list[Ref] = []
+        outputs, program, has_tangent = linearize_flat(flat, leaves, nonzero, states)
     out_types = [typeof(x) for x in outputs]
     outputs = refs.settle(outputs, fun, kind.purpose)
     linear = kind(
         program.without_consts(), has_tangent, nonzero, types, out_types, structure,
-        flat.out_structure, describe(fun), refs.places,
+        flat.out_structure, describe(fun), refs.places, states,
     )  # fmt: skip
     return flat, outputs, linear, program.consts

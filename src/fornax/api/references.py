@@ -16,7 +16,7 @@ from fornax.ir.ref import Ref
 from fornax.ir.trace import current
 from fornax.source import located
 
-__all__ = ["RefArguments", "refuse_aliases", "refuse_both"]
+__all__ = ["RefArguments", "argument", "refuse_aliases", "refuse_both"]
 
 
 class RefArguments:
@@ -32,6 +32,8 @@ class RefArguments:
         self.places = tuple(places)
         self.outer: list[Ref] = [leaves[i] for i in self.places]
         self.inner: list[Ref] = []
+        #: those whose state backwards the mapped function used
+        self.touched: list[int] = []
         #: whether the function used a reference from outside, whose argument it also wrote
         self.mixed: list[Ref] = []
 
@@ -42,20 +44,26 @@ class RefArguments:
             found[i] = ref.read()
         return found
 
-    def opened(self, values: Sequence[Any]) -> list[Any]:
-        """The leaves that the function gets: references to these values."""
+    def opened(self, values: Sequence[Any], dims: Sequence[int | None] | None = None) -> list[Any]:
+        """The leaves that the function gets: references to these values.
+
+        dims: where the values are mapped, for vmap.
+        """
         if not self.places:
             return list(values)
         found = list(values)
         made: dict[Ref, Ref] = {}
         for i, ref in zip(self.places, self.outer, strict=True):
             if ref not in made:
-                made[ref] = Ref(values[i], ref.kind)
+                made[ref] = argument(values[i], ref, i)
             found[i] = made[ref]
         self.inner = [found[i] for i in self.places]
         trace = current()
         if trace is not None:
             trace.taken = dict.fromkeys(self.outer, False)
+        if dims is not None:
+            for i, ref in zip(self.places, self.inner, strict=True):
+                trace.ref_dims[ref] = dims[i]
         self._first = [values[i] for i in self.places]
         return found
 
@@ -71,20 +79,32 @@ class RefArguments:
                 for ref, before, after in zip(self.outer, self._first, last, strict=True)
                 if trace.taken[ref] and after is not before
             ]
-        return last
+        mapped = getattr(trace, "ref_dims", {})
+        self.touched = [
+            k for k, ref in enumerate(self.inner) if ref in mapped and ref.backward in trace.states
+        ]
+        return [*last, *(trace.states[self.inner[k].backward] for k in self.touched)]
 
     def settle(self, outputs: Sequence[Any], fun: Any = None, purpose: str = "") -> list[Any]:
-        """The outputs of the function itself; the others are the last values of references.
+        """The outputs of the function itself; the others are for the references.
 
         Raises ValueError if the function wrote to one and used the same from outside.
         """
         if self.mixed:
             raise refuse_both(fun, purpose, self.mixed[0], self.places[self.outer.index(
                 self.mixed[0])])  # fmt: skip
-        count = len(outputs) - len(self.places)
-        for ref, value in zip(self.outer, outputs[count:], strict=True):
+        written = [*self.outer, *(self.outer[k].backward for k in self.touched)]
+        count = len(outputs) - len(written)
+        for ref, value in zip(written, outputs[count:], strict=True):
             ref.write(value)
         return list(outputs[:count])
+
+
+def argument(value: Any, outer: Ref, place: int | None) -> Ref:
+    """A reference inside, to this value, for one outside."""
+    ref = Ref(value, outer.kind)
+    ref._outer, ref._place = outer, place
+    return ref
 
 
 def refuse_both(fun: Any, purpose: str, ref: Ref, place: Any) -> ValueError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fornax import pytree
+from fornax.api.rule_references import CallWithRefs, RuleRefs, RuleRefsBackward
 from fornax.api.signature import check_values, function_name
 from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
@@ -100,30 +101,29 @@ def type_of(x: Any) -> ArrayType:
     return x.aval if isinstance(x, SymbolicZero) else typeof(x)
 
 
-def hidden_refs(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, Ref], ...], list[Any]]:
-    """((position, reference) of the references among leaves, the other leaves)."""
-    refs = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, Ref))
-    return refs, [x for x in leaves if not isinstance(x, Ref)] if refs else list(leaves)
-
-
-def _hidden_residuals(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, Any], ...], list[Any]]:
+def _hidden_residuals(
+    leaves: Sequence[Any], refs: RuleRefs, what: str
+) -> tuple[tuple[tuple[int, Any], ...], list[Any]]:
     """((position, leaf) of the residuals that are no arrays, the arrays).
 
-    References are not values; Python's numbers are handed to the bwd rule as they are, since rules
-    decide by them what to do.
+    References are not values: they are remembered by their number. Python's numbers are handed to
+    the bwd rule as they are, since rules decide by them what to do.
     """
     numbers = (bool, int, float, complex)
-    hidden = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, Ref) or type(x) in numbers)
+    hidden = tuple(
+        (i, _Numbered(refs.number(x, what)) if isinstance(x, Ref) else x)
+        for i, x in enumerate(leaves)
+        if isinstance(x, Ref) or type(x) in numbers
+    )
     positions = {i for i, _ in hidden}
     return hidden, [x for i, x in enumerate(leaves) if i not in positions]
 
 
-def with_refs(refs: Sequence[tuple[int, Any]], leaves: Iterable[Any]) -> list[Any]:
-    """All leaves again."""
-    whole = list(leaves)
-    for i, ref in refs:
-        whole.insert(i, ref)
-    return whole
+@record(frozen=True)
+class _Numbered:
+    """Among residuals: the reference that is argument number `k` of the references."""
+
+    k: int
 
 
 class JVPOnTrees:
@@ -140,11 +140,19 @@ class JVPOnTrees:
 
     def __call__(self, primals: Sequence[Any], tangents: Sequence[Any]):
         structure = self.call.in_structure
-        pair = self.rule(
-            *self.nondiff,
-            pytree.tree_unflatten(structure, map(array_like, primals)),
-            pytree.tree_unflatten(structure, [visible(t, self.symbolic) for t in tangents]),
-        )
+        refs = RuleRefs(self.call, primals)
+        given = list(tangents[: len(refs.leaves)])
+        changes = {i: Ref(instantiate(given[i])) for i in self.call.places}
+        before = {i: ref.read() for i, ref in changes.items()}
+        shown = [
+            changes[i] if i in changes else visible(t, self.symbolic) for i, t in enumerate(given)
+        ]
+        with refs.running():
+            pair = self.rule(
+                *self.nondiff,
+                pytree.tree_unflatten(structure, map(array_like, refs.leaves)),
+                pytree.tree_unflatten(structure, shown),
+            )
         head = f"Custom JVP rule {self.__name__} for function {self.fun} must produce a pair " \
                "(list or tuple of length two)"  # fmt: skip
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -184,7 +192,16 @@ class JVPOnTrees:
                 )
             tangent = internal(tangent)
             results.append(Zero(expected) if expected.dtype == dtypes.float0 else tangent)
-        return outs, results
+        last = refs.last()
+        for i, ref in changes.items():
+            kept = ref.read() is before[i]
+            results.append(given[i] if kept else ref.read())
+        count = len(refs.leaves)
+        for primal, tangent, final in zip(
+            primals[count:], tangents[count:], last[len(changes) :], strict=True
+        ):
+            results.append(tangent if final is primal else Zero(typeof(final).tangent()))
+        return [*outs, *last], results
 
     def _check_outputs(self, head: str, outs: Sequence[Any], structure: Any) -> None:
         """The rule's output must be like the function's, where that is known."""
@@ -235,10 +252,13 @@ class ForwardOnTrees:
         self.__name__ = function_name(rule)
 
     def __call__(self, primals: Sequence[Any], nonzero: Sequence[bool]):
-        primals = list(map(array_like, primals))
+        refs = RuleRefs(self.call, primals)
+        given = list(map(array_like, refs.leaves))
         if self.symbolic:
-            primals = [CustomVJPPrimal(p, flag) for p, flag in zip(primals, nonzero, strict=True)]
-        pair = self.rule(*self.call.arguments(primals))
+            flags = nonzero[: len(given)]
+            given = [CustomVJPPrimal(p, flag) for p, flag in zip(given, flags, strict=True)]
+        with refs.running():
+            pair = self.rule(*self.call.arguments(given))
         head = (
             f"Custom VJP fwd rule {self.__name__} for function {self.fun} must produce a pair "
             "(list or tuple of length two)"
@@ -255,7 +275,8 @@ class ForwardOnTrees:
             )
         outs, out_structure = pytree.tree_flatten(pair[0])
         found, residual_structure = pytree.tree_flatten(pair[1])
-        hidden, residuals = _hidden_residuals(found)
+        what = f"custom_vjp fwd rule {self.__name__} for function {self.fun}"
+        hidden, residuals = _hidden_residuals(found, refs, what)
         check_values(outs, f"Output of the custom VJP fwd rule {self.__name__}: value")
         check_values(residuals, f"Residual of the custom VJP fwd rule {self.__name__}: value")
         if self.call.out_structure is None:
@@ -276,51 +297,51 @@ class ForwardOnTrees:
             _check_types(head, "fwd", "custom_vjp", self.fun, outs, self.call.out_types)
         out_types = tuple(typeof(x).tangent() for x in outs)
         token = residual_structure, hidden, out_structure, out_types
-        return outs, residuals, token
+        return [*outs, *refs.last()], residuals, token
 
 
 class BackwardOnTrees:
     """The bwd rule of a custom_vjp function."""
 
-    def __init__(self, rule: Callable[..., Any], nondiff: Sequence[Any], structure: Any,
-                 types: Sequence[ArrayType], refs: Sequence[int], symbolic: bool):  # fmt: skip
+    def __init__(self, rule: Callable[..., Any], nondiff: Sequence[Any], call: CallWithRefs,
+                 symbolic: bool):  # fmt: skip
         self.rule = rule
         self.nondiff = list(nondiff)
-        self.structure = structure
-        self.types = with_refs([(i, None) for i in refs], types)
+        self.call = call
+        self.structure = call.in_structure
+        self.types = [x.type if isinstance(x, Ref) else typeof(x) for x in call.leaves]
         self.symbolic = symbolic
         self.__name__ = function_name(rule)
 
-    def __call__(self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any]):
+    def __call__(
+        self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any],
+        states: Sequence[Any] = (),
+    ) -> tuple[list[Any], list[Any]]:  # fmt: skip
         residual_structure, hidden, out_structure, out_types = token
+        refs = RuleRefsBackward(self.call, states)
+        leaves = list(map(array_like, residuals))
+        for i, x in hidden:
+            leaves.insert(i, refs.all[x.k] if isinstance(x, _Numbered) else x)
         shown = [
             visible(Zero(t) if isinstance(c, Zero) else c, self.symbolic)
             for c, t in zip(cotangents, out_types, strict=True)
         ]
-        result = self.rule(
-            *self.nondiff,
-            pytree.tree_unflatten(
-                residual_structure, with_refs(hidden, map(array_like, residuals))
-            ),
-            pytree.tree_unflatten(out_structure, shown),
-        )
+        with refs.running():
+            result = self.rule(
+                *self.nondiff,
+                pytree.tree_unflatten(residual_structure, leaves),
+                pytree.tree_unflatten(out_structure, shown),
+            )
         if isinstance(result, list):
             result = tuple(result)
-        grads = []
-        for path, found, type in zip(
-            pytree.structure_paths(self.structure), self._leaves(result), self.types, strict=True
-        ):
-            if type is None:
-                if found is not None:
-                    raise ValueError(
-                        located(
-                            f"at output{pytree.keystr(path)} the bwd rule {self.__name__} "
-                            "produced a cotangent for a mutable reference",
-                            attempt="return None for it",
-                        )
-                    )
-                continue
+        grads: list[Any] = []
+        for i, (path, found, type) in enumerate(
+            zip(pytree.structure_paths(self.structure), self._leaves(result), self.types,
+                strict=True)
+        ):  # fmt: skip
             expected = type.tangent()
+            if isinstance(found, Ref) and i in self.call.places:
+                found = None
             if found is None or expected.dtype == dtypes.float0:
                 grads.append(Zero(expected))
                 continue
@@ -339,8 +360,8 @@ class BackwardOnTrees:
             grad = internal(found)
             if given.dtype != expected.dtype:
                 grad = convert_element_type(grad, expected.dtype)
-            grads.append(grad)
-        return grads
+            grads.append(Zero(expected) if i in self.call.places else grad)
+        return [*grads, *(Zero(x.type.tangent()) for x in self.call.closed)], refs.last()
 
     def _leaves(self, result: Any) -> list[Any]:
         """One cotangent or None per input leaf. Raises TypeError if the structure is another."""

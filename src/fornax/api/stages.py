@@ -135,9 +135,10 @@ class Traced:
     names: tuple[str, ...] = ()
     keep_unused: bool = False
     #: positions of argument leaves that are references; other references that the function uses.
-    #: The values of the latter are the last inputs, those of both are the last outputs
+    #: The values of the latter are the last inputs, those of both are the last outputs. A number
+    #: among the latter is the state backwards of the reference in that place of the arguments
     argument_refs: tuple[int, ...] = ()
-    refs: tuple[Ref, ...] = ()
+    refs: tuple[Ref | int, ...] = ()
     #: most threads that may work on the program at once; 0: as the settings say
     threads: int = 0
     entries: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -162,7 +163,11 @@ class Traced:
         if not self.stateful:
             return list(leaves)
         given = [x.read() if isinstance(x, Ref) else x for x in leaves]
-        return [*given, *(ref.read() for ref in self.refs)]
+        return [*given, *(ref.read() for ref in self.used(leaves))]
+
+    def used(self, leaves: Sequence[Any]) -> list[Ref]:
+        """The references besides the arguments whose values the program takes and gives."""
+        return [leaves[x].backward if isinstance(x, int) else x for x in self.refs]
 
     def settle(self, leaves: Sequence[Any], outputs: Sequence[Any]) -> list[Any]:
         """The outputs of the function among those of the program; references get their values."""
@@ -170,7 +175,8 @@ class Traced:
             return list(outputs)
         count = self.out_tree.num_leaves
         written = [leaves[i] for i in self.argument_refs]
-        for ref, value in zip((*written, *self.refs), outputs[count:], strict=True):
+        written += self.used(leaves)
+        for ref, value in zip(written, outputs[count:], strict=True):
             ref.write(value)
         return list(outputs[:count])
 
@@ -200,7 +206,9 @@ class Traced:
     def alive(self) -> bool:
         """Whether the program may be used again: what it closed over still exists."""
         owners = [c._trace for c in self.jaxpr.consts if isinstance(c, Tracer)]
-        owners += [ref._owner for ref in self.refs if ref._owner is not None]
+        owners += [
+            ref._owner for ref in self.refs if isinstance(ref, Ref) and ref._owner is not None
+        ]
         return all(owner.alive for owner in owners)
 
     def lower(self, **_: Any) -> Lowered:

@@ -296,7 +296,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )  # fmt: skip
     started = time.perf_counter()
     purpose = f"the function {describe(options.fun)} traced for {options.purpose}"
-    refs: list[Ref] = []
+    refs: list[Ref | int] = []
     with checked() as remember:
         jaxpr = stage(flat, prepared.key.types, options.name, purpose, names, refs)
     if prepared.key.settings.enable_checks:

@@ -94,7 +94,7 @@ def vmap(
 
         def flat(*values: Any) -> list[Any]:
             remember()
-            inner_args, inner_kwargs = pytree.tree_unflatten(structure, refs.opened(values))
+            inner_args, inner_kwargs = pytree.tree_unflatten(structure, refs.opened(values, axes))
             outputs, found = pytree.tree_flatten(fun(*inner_args, **inner_kwargs))
             check_values(outputs, "Output from batched function")
             out_structure[:] = [found]
@@ -102,7 +102,8 @@ def vmap(
 
         with checked() as remember:
             values, dims = batch_flat(flat, size, refs.values(leaves), axes, axis_name)
-        for k, i in enumerate(refs.places, len(values) - len(refs.places)):
+        placed = [*refs.places, *(refs.places[k] for k in refs.touched)]
+        for k, i in enumerate(placed, len(values) - len(placed)):
             values[k] = place(values[k], dims[k], size, axes[i])
         values = refs.settle(values, fun, "vmap")
         dims = dims[: len(values)]

@@ -5,19 +5,30 @@ further traces goes through these: a differentiated or mapped function works on 
 function that is being staged gets it as one more argument and gives its last value as one more
 output (`transforms.stage`), which whoever calls the program passes and writes back. So there are
 no references in programs, and no transformation of programs has to know of them.
+
+Backwards it is the same: where a rule of a custom_vjp function is run on the way back, the value
+that a reference has then is a cotangent. The linear program hands it from its last output to its
+first input, through `Backward` references, which are beside those of the user.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from fornax import source
 from fornax.errors import UnexpectedTracerError, message
 from fornax.ir.trace import Trace, current
 from fornax.ir.types import ArrayType, typeof
+from fornax.scalars import dtypes
 from fornax.source import located
 
-__all__ = ["AbstractRef", "Ref", "differentiated", "read_in", "write_in"]
+__all__ = ["AbstractRef", "Backward", "Ref", "RefsFromOutside", "differentiated", "read_in",
+           "standing_for", "state_type", "write_in"]  # fmt: skip
 
 
 class AbstractRef:
@@ -58,11 +69,17 @@ class Ref:
     differentiation leaves alone: what is written to it loses its derivatives.
     """
 
-    __slots__ = ("__weakref__", "_gone", "_owner", "_value", "kind", "type")
+    __slots__ = (
+        "__weakref__", "_backward", "_gone", "_outer", "_owner", "_place", "_value", "kind", "type",
+    )  # fmt: skip
 
     def __init__(self, value: Any, kind: str | None = None):
         self.type = typeof(value)
         self.kind = kind
+        self._backward: Backward | None = None
+        # of an argument of a transformation: its position, and the reference that was passed
+        self._place: int | None = None
+        self._outer: Ref | None = None
         self._owner = current()
         self._value = value
         self._gone = ""
@@ -102,6 +119,13 @@ class Ref:
             return repr(self.aval)
         return f"Ref{repr(self._value).removeprefix('Array')}"
 
+    @property
+    def backward(self) -> Backward:
+        """What stands for this reference where a linear program is run backwards."""
+        if self._backward is None:
+            self._backward = Backward(self)
+        return self._backward
+
     def read(self) -> Any:
         """The value, for the trace that is current."""
         return read_in(current(), self)
@@ -126,8 +150,76 @@ class Ref:
         return value
 
 
+class Backward(Ref):
+    """The state of a reference on the way back, as code that is differentiated forwards sees it.
+
+    Its value is zeros; what counts is its tangent, whose cotangent is the reference's value then.
+    It is outside of the transformation whose argument the reference is.
+    """
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Ref):
+        type = state_type(of.type)
+        super().__init__(np.zeros(type.shape, type.dtype))
+        self.of = of
+        owner = of._owner
+        self._owner = owner.parent if owner is not None and of._place is not None else owner
+
+
+def state_type(type: ArrayType) -> ArrayType:
+    """The type of a reference's state backwards: integers are parts of 16 bits, as float32.
+
+    Raises NotImplementedError for what is neither number nor boolean.
+    """
+    if dtypes.is_inexact(type.dtype):
+        return ArrayType(type.shape, type.dtype)
+    if isinstance(type.dtype, dtypes.ExtendedDtype):
+        raise NotImplementedError(
+            located(
+                f"a custom derivative rule with a reference of type {type.short()}",
+                "references of numbers only are handed backwards",
+                "a reference to random.key_data(key)",
+            )
+        )
+    return ArrayType((*type.shape, max(type.dtype.itemsize // 2, 1)), dtypes.float32)
+
+
+class RefsFromOutside(NotImplementedError):
+    """A function uses references from outside where a program without them is made."""
+
+
+class _Standing(threading.local):
+    def __init__(self) -> None:
+        self.found: tuple[tuple[Trace | None, dict[Ref, Ref]], ...] = ()
+
+
+_standing = _Standing()
+
+
+@contextlib.contextmanager
+def standing_for(pairs: dict[Ref, Ref]) -> Iterator[None]:
+    """In the trace that is current, use other references in the place of some."""
+    before = _standing.found
+    if pairs:
+        _standing.found = (*before, (current(), pairs))
+    try:
+        yield
+    finally:
+        _standing.found = before
+
+
+def _standing_in(trace: Trace | None, ref: Ref) -> Ref:
+    for where, pairs in reversed(_standing.found):
+        if where is trace and ref in pairs:
+            return pairs[ref]
+    return ref
+
+
 def read_in(trace: Trace | None, ref: Ref) -> Any:
     """The value of a reference for code that runs under `trace`."""
+    if _standing.found:
+        ref = _standing_in(trace, ref)
     if trace is ref._owner:
         if ref._gone:
             raise RuntimeError(
@@ -150,6 +242,8 @@ def write_in(trace: Trace | None, ref: Ref, value: Any) -> None:
     A trace whose values are not those of its parent has `write_ref`; one with values that the
     reference gets only when it has ended has `read_ref` too.
     """
+    if _standing.found:
+        ref = _standing_in(trace, ref)
     if trace is ref._owner:
         read_in(trace, ref)
         ref._value = value

@@ -188,8 +188,8 @@ def switch(
 def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any:
     """The result of branch number `index` on the operands."""
     leaves = pytree.tree_leaves(tuple(operands))
-    arguments, refs = RefArguments(leaves), joined_refs(traced)
-    programs, consts = with_common_constants([with_refs(t, refs) for t in traced])
+    arguments, refs = RefArguments(leaves), joined_refs(traced, leaves)
+    programs, consts = with_common_constants([with_refs(t, refs, leaves) for t in traced])
     given = [*arguments.values(leaves), *(ref.read() for ref in refs)]
     outs = write_refs(refs, cond_p.bind(index, *consts, *given, branches=programs))
     outs = arguments.settle(outs)

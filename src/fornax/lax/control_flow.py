@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def scan(
     adapt = RowsAsRefs(x_structure, refs)
     carry, (ys, rows) = run_scan(
         f, adapt, adapt.purpose, "", init, refs.values(x_leaves), length, reverse, unroll,
-        refs.outer,
+        dict(zip(refs.places, refs.outer, strict=True)),
     )  # fmt: skip
     refs.settle(rows)
     return carry, ys
@@ -99,12 +100,12 @@ def run_scan(
     length: int | None,
     reverse: bool,
     unroll: int | bool,
-    rows: Sequence[Ref] = (),
+    rows: Mapping[int, Ref] = MappingProxyType({}),
 ) -> tuple[Any, Any]:
     """`scan` of `adapt(f)`, whose program is remembered under `f` and `purpose`.
 
     name: what messages call the carry, "" for what `f` calls it. rows: references whose values
-    are among xs.
+    are among xs, by their places.
     """
     x_leaves, x_structure = pytree.tree_flatten(xs)
     length = scan_length(x_leaves, length)
@@ -130,13 +131,15 @@ def run_scan(
     check_carry(
         "scan body", name or f, structure, types, carry_structure, traced.jaxpr.out_types[:count]
     )
-    refs = traced.refs
-    for ref in rows:
+    refs = [ref for ref in traced.refs if isinstance(ref, Ref)]
+    for ref in rows.values():
         if ref in refs:
             raise refuse_both(f, purpose, ref, carry_name(f, 1))
+    states = [rows[i].backward for i in traced.refs if not isinstance(i, Ref)]
     jaxpr = with_carried_refs(traced, count)
     leaves = [*leaves, *(ref.read() for ref in refs)]
-    outs = bind_scan(jaxpr, leaves, x_leaves, length, reverse, unroll)
+    x_leaves = [*x_leaves, *(state.read() for state in states)]
+    outs = write_refs(states, bind_scan(jaxpr, leaves, x_leaves, length, reverse, unroll))
     for ref, value in zip(refs, outs[count : count + len(refs)], strict=True):
         ref.write(value)
     outs = as_arrays([*outs[:count], *outs[count + len(refs) :]])

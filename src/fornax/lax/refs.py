@@ -36,15 +36,16 @@ class RowsAsRefs:
             given = list(rows)
             for i, kind in self.kinds:
                 given[i] = Ref(rows[i], kind)
+                given[i]._place = i
             carry, y = f(carry, pytree.tree_unflatten(self.structure, given))
             return carry, (y, [given[i].read() for i, _ in self.kinds])
 
         return body
 
 
-def joined_refs(traced: Sequence[Traced]) -> list[Ref]:
-    """The references that any of several functions uses."""
-    return list(dict.fromkeys(ref for t in traced for ref in t.refs))
+def joined_refs(traced: Sequence[Traced], leaves: Sequence[Any] = ()) -> list[Ref]:
+    """The references that any of several functions of these arguments uses."""
+    return list(dict.fromkeys(ref for t in traced for ref in t.used(leaves)))
 
 
 def write_refs(refs: Sequence[Ref], outputs: Sequence[Any]) -> list[Any]:
@@ -55,18 +56,18 @@ def write_refs(refs: Sequence[Ref], outputs: Sequence[Any]) -> list[Any]:
     return list(outputs[:count])
 
 
-def with_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
+def with_refs(traced: Traced, refs: Sequence[Ref], leaves: Sequence[Any] = ()) -> Jaxpr:
     """The program with the values of all of `refs` as its last inputs and outputs."""
-    jaxpr = traced.jaxpr
-    if not refs or tuple(refs) == traced.refs:
+    jaxpr, used = traced.jaxpr, traced.used(leaves)
+    if not refs or list(refs) == used:
         return jaxpr
-    own = len(traced.refs)
+    own = len(used)
 
     def make() -> Jaxpr:
         first = len(jaxpr.inputs) - own
-        inputs = dict(zip(traced.refs, jaxpr.inputs[first:], strict=True))
+        inputs = dict(zip(used, jaxpr.inputs[first:], strict=True))
         count = traced.out_tree.num_leaves + len(traced.argument_refs)
-        outputs = dict(zip(traced.refs, jaxpr.outputs[count:], strict=True))
+        outputs = dict(zip(used, jaxpr.outputs[count:], strict=True))
         values = [inputs.get(ref) or Var(ref.type) for ref in refs]
         return Jaxpr(
             (*jaxpr.inputs[:first], *values),
@@ -103,19 +104,34 @@ def reading_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
 
 
 def with_carried_refs(traced: Traced, n_carry: int) -> Jaxpr:
-    """The body of a scan with the values of references behind its carry."""
+    """The body of a scan with the values of references behind its carry.
+
+    The states backwards of rows come in rows as well, at the end.
+    """
     jaxpr, k = traced.jaxpr, len(traced.refs)
     if not k:
         return jaxpr
     n = len(jaxpr.consts) + n_carry
+    carried = [i for i, ref in enumerate(traced.refs) if isinstance(ref, Ref)]
+    rows = [i for i, ref in enumerate(traced.refs) if not isinstance(ref, Ref)]
 
     def make() -> Jaxpr:
         inputs, outputs = jaxpr.inputs, jaxpr.outputs
         first, last = len(inputs) - k, len(outputs) - k
         return Jaxpr(
-            (*inputs[:n], *inputs[first:], *inputs[n:first]),
+            (
+                *inputs[:n],
+                *(inputs[first + i] for i in carried),
+                *inputs[n:first],
+                *(inputs[first + i] for i in rows),
+            ),
             jaxpr.equations,
-            (*outputs[:n_carry], *outputs[last:], *outputs[n_carry:last]),
+            (
+                *outputs[:n_carry],
+                *(outputs[last + i] for i in carried),
+                *outputs[n_carry:last],
+                *(outputs[last + i] for i in rows),
+            ),
             jaxpr.consts,
             jaxpr.debug_name,
         )

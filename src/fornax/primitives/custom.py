@@ -7,14 +7,14 @@ rules know nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fornax import source
 from fornax.errors import UnexpectedTracerError, message
-from fornax.ir.basis import reduce_sum
-from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.ref import Backward
 from fornax.ir.trace import current, running
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.arrange import (
@@ -27,9 +27,10 @@ from fornax.primitives.arrange import (
     spread,
 )
 from fornax.primitives.call import check_operands, jit_p
+from fornax.primitives.custom_mapped import MappedJVP, MappedVJP
 from fornax.scalars import dtypes
 from fornax.source import located
-from fornax.transforms.batch import batch_flat, place
+from fornax.transforms.batch import place
 from fornax.transforms.jvp import JVP
 from fornax.transforms.linearize import Linearize
 from fornax.transforms.programs import batch_jaxpr, opened
@@ -37,43 +38,74 @@ from fornax.transforms.stage import Stage, stage
 
 __all__ = ["call_custom", "custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
 
-#: (primals, tangents) -> (outputs, their tangents); tangents may be `Zero`
-JVPRule = Callable[[Sequence[Any], Sequence[Any]], tuple[list[Any], list[Any]]]
-#: (primals, which have tangents) -> (outputs, residuals, what bwd needs to know about them)
-ForwardRule = Callable[[Sequence[Any], Sequence[bool]], tuple[list[Any], list[Any], Any]]
-#: (what fwd said, residuals, cotangents) -> cotangents of all primals; both may be `Zero`
-BackwardRule = Callable[[Any, Sequence[Any], Sequence[Any]], list[Any]]
 
-
-def call_custom(
-    primitive: Primitive, function: Callable[..., Any], operands: Sequence[Any], **params: Any
-) -> list[Any]:
-    """Call a flat function that has rules.
+def call_custom(primitive: Primitive, call: Any, **params: Any) -> list[Any]:
+    """Call a function that has rules, a `CallWithRefs`.
 
     Python runs the function itself where nothing stands in the way, so that it sees concrete
     values; it is traced to a program only where a program is being made.
     """
+    if current() is None:
+        return call.directly()
+    refs = call.refs
+    outputs = refs.settle(_call(primitive, call, refs.values(call.take_leaves()), params))
+    call.forget()
+    return outputs
+
+
+def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) -> list[Any]:
+    """The outputs and the last values of references, for the values of all leaves."""
     trace = current()
     if trace is None:
-        return list(function(*operands))
+        return call(*values)
     if isinstance(trace, JVP | Linearize):
-        tangents = [trace.pair(x)[1] for x in operands]
+        tangents = [trace.pair(x)[1] for x in values]
         if not any(nonzero_flags(tangents)):
-            primals = [trace.pair(x)[0] for x in operands]
+            primals = [trace.pair(x)[0] for x in values]
             with running(trace.parent):
-                return call_custom(primitive, function, primals, **params)
-        return primitive.bind(*operands, call_jaxpr=None, num_consts=0, **params)
-    if isinstance(trace, Stage) and trace.partial and not any(map(trace.knows, operands)):
+                return _call(primitive, call, primals, params)
+        call.direct = [
+            ref._outer if ref._owner is trace and ref._outer is not None else ref
+            for ref in call.refs.outer
+        ]
+        return primitive.bind(
+            *values, call_jaxpr=None, num_consts=0, refs=call.places, num_states=0, **params
+        )
+    if isinstance(trace, Stage) and trace.partial and not any(map(trace.knows, values)):
         with running(trace.parent):
-            return call_custom(primitive, function, operands, **params)
-    jaxpr = stage(function, [typeof(x) for x in operands], params["name"])
+            return _call(primitive, call, values, params)
+    used: list[Any] = []
+    jaxpr = stage(call, [typeof(x) for x in values], params["name"], refs=used)
     refuse_effects(
         f"Effects not supported in `{primitive.name.removesuffix('_call')}`", jaxpr.effects,
         "the derivative rules replace the function, and the effect would be lost",
     )  # fmt: skip
-    return primitive.bind(
-        *jaxpr.consts, *operands,
-        call_jaxpr=jaxpr.without_consts(), num_consts=len(jaxpr.consts), **params,
+    arguments = dict(zip(call.places, call.refs.outer, strict=True))
+    call.closed = [arguments[x].backward if isinstance(x, int) else x for x in used]
+    states = []
+    if primitive is custom_vjp_call_p:
+        plain = [ref for ref in call.closed if not isinstance(ref, Backward)]
+        states = [ref.backward for ref in (*call.refs.outer, *plain)]
+        jaxpr = _with_states(jaxpr, [ref.type for ref in states])
+    written = [*call.closed, *states]
+    outputs = primitive.bind(
+        *jaxpr.consts, *values, *(ref.read() for ref in written),
+        call_jaxpr=jaxpr.without_consts(), num_consts=len(jaxpr.consts),
+        refs=(*call.places, *range(len(values), len(values) + len(call.closed))),
+        num_states=len(states), **params,
+    )  # fmt: skip
+    count = len(outputs) - len(written)
+    for ref, value in zip(written, outputs[count:], strict=True):
+        ref.write(value)
+    return outputs[:count]
+
+
+def _with_states(jaxpr: Jaxpr, types: Sequence[ArrayType]) -> Jaxpr:
+    """The program with values that it hands on: the states of references on the way back."""
+    states = tuple(map(Var, types))
+    return Jaxpr(
+        (*jaxpr.inputs, *states), jaxpr.equations, (*jaxpr.outputs, *states), jaxpr.consts,
+        jaxpr.debug_name,
     )  # fmt: skip
 
 
@@ -111,11 +143,17 @@ class _CustomCall(Primitive):
         return merged_effects(call_jaxpr)
 
     def map_program(
-        self, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[Any], jaxpr: Jaxpr
-    ) -> tuple[list[Any], list[bool], Jaxpr, list[bool]]:
-        """(operands after new constants, which are mapped, mapped program, which outputs are)."""
+        self, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[Any],
+        jaxpr: Jaxpr, following: Sequence[int],
+    ) -> tuple[list[Any], list[bool], Jaxpr, list[bool]]:  # fmt: skip
+        """(operands after new constants, which are mapped, mapped program, which outputs are).
+
+        The last outputs are mapped if the operands `following` are, the others always.
+        """
         mapped = [d is not None for d in dims]
-        program, out_mapped = batch_jaxpr(jaxpr, size, mapped, axis_name, any(mapped))
+        wanted = [any(mapped)] * (len(jaxpr.outputs) - len(following))
+        wanted += [mapped[i] for i in following]
+        program, out_mapped = batch_jaxpr(jaxpr, size, mapped, axis_name, wanted)
         moved = [
             x if d is None else place(x, d, size, 0) for x, d in zip(operands, dims, strict=True)
         ]
@@ -126,88 +164,40 @@ class _CustomCall(Primitive):
 class CustomJVPCall(_CustomCall):
     """A program whose derivative is the rule `jvp`."""
 
-    def jvp(self, primals, tangents, *, name, call_jaxpr, jvp, num_consts, symbolic_zeros):
+    def jvp(self, primals, tangents, *, name, call_jaxpr, jvp, num_consts, refs, **_):
         const_tangents, tangents = split(tangents, num_consts)
         refuse_constants("custom_jvp", name, const_tangents)
-        return jvp(primals[num_consts:], tangents)
+        outputs, out_tangents = jvp(primals[num_consts:], tangents)
+        trace = current()
+        if refs and isinstance(trace, Stage) and trace.partial:
+            for last in outputs[len(outputs) - len(refs) :]:
+                if trace.knows(last):
+                    raise ValueError(
+                        located(
+                            f"the custom JVP rule of {name} writes a tangent to a mutable array "
+                            f"reference of type {typeof(last).short()}, in reverse mode",
+                            "tangents are not known there: they are what is transposed",
+                            "write primal values only, or jvp instead of grad",
+                        )
+                    )
+        return outputs, out_tangents
 
     def transpose(self, cotangents, *operands, name, call_jaxpr, **_):
         return jit_p.transpose(cotangents, *operands, name=name, jaxpr=call_jaxpr)
 
     def batch_named(
         self, axis_name, size, operands, dims,
-        *, name, call_jaxpr, jvp, num_consts, symbolic_zeros,
+        *, name, call_jaxpr, jvp, num_consts, refs, **params,
     ):  # fmt: skip
         moved, mapped, program, out_mapped = self.map_program(
-            axis_name, size, operands, dims, call_jaxpr
+            axis_name, size, operands, dims, call_jaxpr, [num_consts + i for i in refs]
         )
         rule = MappedJVP(jvp, size, axis_name, mapped[num_consts:], out_mapped)
         outs = self.bind(
-            *moved, name=name, call_jaxpr=program, jvp=rule,
-            num_consts=num_consts + len(moved) - len(operands),
-            symbolic_zeros=symbolic_zeros,
+            *moved, name=name, call_jaxpr=program, jvp=rule, refs=refs,
+            num_consts=num_consts + len(moved) - len(operands), **params,
         )  # fmt: skip
         return outs, [0 if m else None for m in out_mapped]
-
-
-class MappedJVP:
-    """A jvp rule over mapped values: the mapped axis is in front."""
-
-    def __init__(self, rule: JVPRule, size: int, axis_name: Any, mapped, out_mapped):
-        self.rule = rule
-        self.size = size
-        self.axis_name = axis_name
-        self.mapped = tuple(mapped)
-        self.out_mapped = tuple(out_mapped)
-        self.__name__ = f"mapped {getattr(rule, '__name__', 'rule')}"
-
-    def __call__(self, primals: Sequence[Any], tangents: Sequence[Any]):
-        given = nonzero_flags(tangents)
-        types = [
-            ArrayType(t.shape[1:], t.dtype, t.weak_type) if m else t
-            for t, m in zip(map(typeof, primals), self.mapped, strict=True)
-        ]
-        out_zero: list[Any] = []
-
-        def function(*args: Any) -> list[Any]:
-            values, given_tangents = split(args, len(primals))
-            outs, out_tangents = self.rule(values, spread(given, given_tangents, types))
-            out_zero[:] = [t if isinstance(t, Zero) else None for t in out_tangents]
-            return [*outs, *(t for t in out_tangents if not isinstance(t, Zero))]
-
-        dims = [0 if m else None for m in self.mapped]
-        values, out_dims = batch_flat(
-            function, self.size, [*primals, *chosen(tangents, given)],
-            [*dims, *chosen(dims, given)], self.axis_name,
-        )  # fmt: skip
-        count = len(self.out_mapped)
-        outs = placed(values[:count], out_dims[:count], self.out_mapped, self.size)
-        rest = iter(zip(values[count:], out_dims[count:], strict=True))
-        out_tangents = []
-        for zero, out, m in zip(out_zero, outs, self.out_mapped, strict=True):
-            if zero is not None:
-                out_tangents.append(Zero(typeof(out).tangent()))
-            else:
-                value, dim = next(rest)
-                out_tangents += placed([value], [dim], [m], self.size)
-        return outs, out_tangents
-
-
-def placed(values, dims, mapped, size: int) -> list[Any]:
-    """Values with the mapped axis in front where it is wanted."""
-    results = []
-    for value, dim, wanted in zip(values, dims, mapped, strict=True):
-        if dim is not None and not wanted:
-            raise ValueError(
-                located(
-                    "a custom derivative rule gave a result that depends on the mapped axis where "
-                    "the function's own result does not",
-                    attempt="sum the cotangent over the mapped axis, or make it from the mapped "
-                    "arguments alone",
-                )
-            )
-        results.append(place(value, dim, size, 0) if wanted else value)
-    return results
 
 
 class CustomVJPCall(_CustomCall):
@@ -225,107 +215,66 @@ class CustomVJPCall(_CustomCall):
 
     def linearize(
         self, parent, recorder, primals, tangents,
-        *, name, call_jaxpr, fwd, bwd, num_consts, symbolic_zeros,
+        *, name, call_jaxpr, fwd, bwd, num_consts, refs, num_states, symbolic_zeros,
     ):  # fmt: skip
-        const_tangents, tangents = split(tangents, num_consts)
+        count = len(primals) - num_consts - num_states
+        const_tangents, tangents, state_tangents = split(tangents, num_consts, count)
+        _, primals, states = split(primals, num_consts, count)
         refuse_constants("custom_vjp", name, const_tangents)
         nonzero = nonzero_flags(tangents)
+        for i in refs:
+            nonzero[i] = False
         with running(parent):
-            outs, residuals, token = fwd(primals[num_consts:], nonzero)
-        out_types = [typeof(x) for x in outs]
-        has_tangent = [dtypes.is_inexact(t.dtype) for t in out_types]
+            outs, residuals, token = fwd(primals, nonzero)
+        out_types = [typeof(x) for x in outs[: len(outs) - len(refs)]]
+        has_tangent = [dtypes.is_inexact(t.dtype) and any(nonzero) for t in out_types]
+        handed = [tangents[i] for i in refs]
         if not any(has_tangent):
-            return outs, [Zero(t.tangent()) for t in out_types]
+            zeros = [Zero(t.tangent()) for t in out_types]
+            return [*outs, *states], [*zeros, *handed, *state_tangents]
+        in_reach = nonzero_flags(state_tangents)
+        state_types = [typeof(x) for x in chosen(states, in_reach)]
         with running(recorder):
             results = custom_lin_p.bind(
-                *residuals, *chosen(tangents, nonzero),
+                *residuals, *chosen(tangents, nonzero), *chosen(state_tangents, in_reach),
                 name=name, bwd=bwd, token=token, num_res=len(residuals), nonzero=tuple(nonzero),
-                out_types=tuple(chosen([t.tangent() for t in out_types], has_tangent)),
-                has_tangent=tuple(has_tangent),
+                out_types=(
+                    *chosen([t.tangent() for t in out_types], has_tangent), *state_types,
+                ),
+                has_tangent=tuple(has_tangent), states=tuple(in_reach),
             )  # fmt: skip
-        return outs, spread(has_tangent, results, out_types)
+        results, after = split(results, sum(has_tangent))
+        rest = iter(after)
+        after = [next(rest) if known else t for known, t in zip(in_reach, state_tangents)]
+        return [*outs, *states], [*spread(has_tangent, results, out_types), *handed, *after]
 
     def batch_named(
         self, axis_name, size, operands, dims,
-        *, name, call_jaxpr, fwd, bwd, num_consts, symbolic_zeros,
+        *, name, call_jaxpr, fwd, bwd, num_consts, refs, num_states, symbolic_zeros,
     ):  # fmt: skip
+        count = len(operands) - num_states
         moved, mapped, program, out_mapped = self.map_program(
-            axis_name, size, operands, dims, call_jaxpr
-        )
-        rules = MappedVJP(fwd, bwd, size, axis_name, mapped[num_consts:], out_mapped)
+            axis_name, size, operands, dims, call_jaxpr,
+            [*(num_consts + i for i in refs), *range(count, len(operands))],
+        )  # fmt: skip
+        rules = MappedVJP(
+            fwd, bwd, size, axis_name, mapped[num_consts:count],
+            out_mapped[: len(out_mapped) - num_states], mapped[count:],
+        )  # fmt: skip
         outs = self.bind(
             *moved, name=name, call_jaxpr=program, fwd=rules.forward, bwd=rules.backward,
-            num_consts=num_consts + len(moved) - len(operands), symbolic_zeros=symbolic_zeros,
+            num_consts=num_consts + len(moved) - len(operands), refs=refs, num_states=num_states,
+            symbolic_zeros=symbolic_zeros,
         )  # fmt: skip
         return outs, [0 if m else None for m in out_mapped]
 
 
-class MappedVJP:
-    """The rules of a custom_vjp function over mapped values: the mapped axis is in front."""
-
-    def __init__(self, fwd: ForwardRule, bwd: BackwardRule, size: int, axis_name: Any, mapped,
-                 out_mapped):  # fmt: skip
-        self.fwd = fwd
-        self.bwd = bwd
-        self.size = size
-        self.axis_name = axis_name
-        self.mapped = tuple(mapped)
-        self.out_mapped = tuple(out_mapped)
-
-    def forward(self, primals: Sequence[Any], nonzero: Sequence[bool]):
-        token: list[Any] = []
-
-        def function(*values: Any) -> list[Any]:
-            outs, residuals, told = self.fwd(values, nonzero)
-            token[:] = [told]
-            return [*outs, *residuals]
-
-        dims = [0 if m else None for m in self.mapped]
-        values, out_dims = batch_flat(function, self.size, primals, dims, self.axis_name)
-        count = len(self.out_mapped)
-        outs = placed(values[:count], out_dims[:count], self.out_mapped, self.size)
-        return outs, values[count:], (token[0], tuple(out_dims[count:]))
-
-    def backward(self, token: Any, residuals: Sequence[Any], cotangents: Sequence[Any]):
-        told, dims = token
-        given = nonzero_flags(cotangents)
-        types = [
-            ArrayType(t.shape[1:], t.dtype) if m else t
-            for t, m in zip(
-                [c.type if isinstance(c, Zero) else typeof(c) for c in cotangents],
-                self.out_mapped, strict=True,
-            )
-        ]  # fmt: skip
-        zeros: list[Any] = []
-
-        def function(*args: Any) -> list[Any]:
-            saved, cts = split(args, len(residuals))
-            grads = self.bwd(told, saved, spread(given, cts, types))
-            zeros[:] = [g if isinstance(g, Zero) else None for g in grads]
-            return [g for g in grads if not isinstance(g, Zero)]
-
-        ct_dims = [0 if m else None for m in self.out_mapped]
-        values, out_dims = batch_flat(
-            function, self.size, [*residuals, *chosen(cotangents, given)],
-            [*dims, *chosen(ct_dims, given)], self.axis_name,
-        )  # fmt: skip
-        found = iter(zip(values, out_dims, strict=True))
-        grads = []
-        for zero, mapped in zip(zeros, self.mapped, strict=True):
-            if zero is not None:
-                shape = (self.size, *zero.type.shape) if mapped else zero.type.shape
-                grads.append(Zero(zero.type.update(shape=shape)))
-                continue
-            value, dim = next(found)
-            if mapped:
-                grads.append(place(value, dim, self.size, 0))
-            else:  # one value served all examples: their cotangents add up
-                grads.append(value if dim is None else reduce_sum(value, (dim,)))
-        return grads
-
-
 class CustomLinear(Primitive):
-    """The linear part of a custom_vjp function: known only through its transpose, `bwd`."""
+    """The linear part of a custom_vjp function: known only through its transpose, `bwd`.
+
+    It hands on the states of references, those `states` that are in reach: its last operands and
+    outputs.
+    """
 
     def type(self, *types, out_types, **_):
         return list(out_types)
@@ -336,7 +285,13 @@ class CustomLinear(Primitive):
     def jvp(self, primals, tangents, **params):
         return custom_vjp_call_p.jvp((), ())
 
-    def transpose(self, cotangents, *operands, bwd, token, num_res, nonzero, has_tangent, **_):
+    def transpose(
+        self, cotangents, *operands, bwd, token, num_res, nonzero, has_tangent, states, **_
+    ):
+        given, before = split(cotangents, sum(has_tangent))
+        if not any(nonzero_flags(given)):  # the rule is not asked, and changes no reference
+            tangents = [Zero(x.type.tangent()) for x in operands[num_res:][: sum(nonzero)]]
+            return [*[None] * num_res, *tangents, *before]
         residuals = operands[:num_res]
         if any(isinstance(r, Linear) for r in residuals):
             raise ValueError(
@@ -345,36 +300,55 @@ class CustomLinear(Primitive):
                     attempt="make the rule compute its residuals from the primal values",
                 )
             )
-        given = iter(cotangents)
-        cts = [next(given) if has else Zero(_float0) for has in has_tangent]
-        before = source.stand_for(None)  # the rule has lines of its own
+        rest = iter(given)
+        cts = [next(rest) if has else Zero(_float0) for has in has_tangent]
+        values = iter(before)
+        known = [next(values) if flag else None for flag in states]
+        known = [None if isinstance(x, Zero) else x for x in known]
+        line = source.stand_for(None)  # the rule has lines of its own
         try:
-            grads = bwd(token, residuals, cts)
+            grads, after = bwd(token, residuals, cts, known)
         finally:
-            source.stand_for(before)
-        return [None] * num_res + chosen(grads, nonzero)
+            source.stand_for(line)
+        after = [
+            Zero(t) if x is None else x
+            for x, t in zip(chosen(after, states), map(_type_of, before), strict=True)
+        ]
+        return [*[None] * num_res, *chosen(grads, nonzero), *after]
 
     def batch_named(
         self, axis_name, size, operands, dims,
-        *, name, bwd, token, num_res, nonzero, out_types, has_tangent,
+        *, name, bwd, token, num_res, nonzero, out_types, has_tangent, states,
     ):  # fmt: skip
         moved = [
             x if d is None else place(x, d, size, 0) for x, d in zip(operands, dims, strict=True)
         ]
-        moved[num_res:] = [
+        first = len(operands) - sum(states)
+        moved[num_res:first] = [
             place(x, 0 if d is not None else None, size, 0)
-            for x, d in zip(moved[num_res:], dims[num_res:], strict=True)
+            for x, d in zip(moved[num_res:first], dims[num_res:first], strict=True)
         ]
+        flags = iter([d is not None for d in dims[first:]])
+        states_mapped = [next(flags) if known else False for known in states]
         rules = MappedVJP(
-            None, bwd, size, axis_name, [True] * len(nonzero), [True] * len(has_tangent)
-        )
+            None, bwd, size, axis_name, [True] * len(nonzero), [True] * len(has_tangent),
+            states_mapped,
+        )  # fmt: skip
+        out_mapped = [True] * sum(has_tangent) + chosen(states_mapped, states)
         outs = self.bind(
             *moved, name=name, bwd=rules.backward,
             token=(token, tuple(0 if d is not None else None for d in dims[:num_res])),
-            num_res=num_res, nonzero=nonzero, has_tangent=has_tangent,
-            out_types=tuple(t.update(shape=(size, *t.shape)) for t in out_types),
+            num_res=num_res, nonzero=nonzero, has_tangent=has_tangent, states=states,
+            out_types=tuple(
+                t.update(shape=(size, *t.shape)) if m else t
+                for t, m in zip(out_types, out_mapped, strict=True)
+            ),
         )  # fmt: skip
-        return outs, [0] * len(outs)
+        return outs, [0 if m else None for m in out_mapped]
+
+
+def _type_of(x: Any) -> ArrayType:
+    return x.type if isinstance(x, Zero) else typeof(x)
 
 
 _float0 = ArrayType((), dtypes.float0)

@@ -9,7 +9,7 @@ from fornax import source
 from fornax.errors import message
 from fornax.ir.basis import move_axis, move_to_front
 from fornax.ir.primitive import Primitive
-from fornax.ir.ref import Ref, write_in
+from fornax.ir.ref import Backward, Ref, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, named_axis, new_trace, running
 from fornax.ir.types import typeof
 
@@ -39,6 +39,9 @@ class Batch(Trace):
         self.parent = parent
         self.size = size
         self.axis_name = axis_name
+        #: the mapped axes of references among the arguments, and their states backwards
+        self.ref_dims: dict[Ref, int] = {}
+        self.states: dict[Backward, Any] = {}
 
     def pair(self, x: Any) -> tuple[Any, int | None]:
         if isinstance(x, BatchTracer) and x._trace is self:
@@ -47,8 +50,20 @@ class Batch(Trace):
             check_alive(x)
         return x, None
 
+    def read_ref(self, ref: Ref) -> Any:
+        """References from outside are the same for all examples; states go with the arguments."""
+        if not isinstance(ref, Backward) or ref.of not in self.ref_dims:
+            return read_in(self.parent, ref)
+        if ref not in self.states:
+            value = read_in(self.parent, ref.of._outer.backward)
+            self.states[ref] = BatchTracer(self, value, self.ref_dims[ref.of])
+        return self.states[ref]
+
     def write_ref(self, ref: Ref, value: Any) -> None:
         """References from outside take values that are the same for all examples."""
+        if isinstance(ref, Backward) and ref.of in self.ref_dims:
+            self.states[ref] = value
+            return
         value, dim = self.pair(value)
         if dim is not None:
             raise ValueError(

@@ -8,11 +8,11 @@ from typing import Any
 from fornax.ir.basis import instantiate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.ref import Ref, differentiated, write_in
+from fornax.ir.ref import Backward, Ref, differentiated, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 from fornax.transforms.jvp import apply_jvp
-from fornax.transforms.stage import Stage
+from fornax.transforms.stage import Stage, from_outside
 
 
 class LinearizeTracer(Tracer):
@@ -48,6 +48,7 @@ class Linearize(Trace):
     def __init__(self, parent: Trace | None, recorder: Stage):
         self.parent = parent
         self.recorder = recorder
+        self.states: dict[Backward, tuple[Any, Any]] = {}
 
     def pair(self, x: Any) -> tuple[Any, Any]:
         if isinstance(x, LinearizeTracer) and x._trace is self:
@@ -56,8 +57,23 @@ class Linearize(Trace):
             check_alive(x)
         return x, Zero(typeof(x).tangent())
 
+    def state(self, ref: Backward) -> tuple[Any, Any]:
+        """(input of the linear program, value now) of the state of a reference backwards."""
+        found = self.states.get(ref)
+        if found is None:
+            tangent = self.recorder.new_input(ref.type)
+            found = self.states[ref] = tangent, LinearizeTracer(self, ref._value, tangent)
+        return found
+
+    def read_ref(self, ref: Ref) -> Any:
+        """The state of a reference begins here; others are read outside."""
+        return self.state(ref)[1] if isinstance(ref, Backward) else read_in(self.parent, ref)
+
     def write_ref(self, ref: Ref, value: Any) -> None:
         """References from outside take values that have no tangent."""
+        if isinstance(ref, Backward):
+            self.states[ref] = self.state(ref)[0], value
+            return
         primal, tangent = self.pair(value)
         if not isinstance(tangent, Zero):
             raise differentiated(ref)
@@ -89,11 +105,14 @@ def linearize_flat(
     function: Callable[..., Sequence[Any]],
     primals: Sequence[Any],
     nonzero: Sequence[bool] | None = None,
+    states: list[Ref] | None = None,
 ) -> tuple[list[Any], Jaxpr, list[bool]]:
     """(outputs, linear program, which outputs have a tangent).
 
     The program maps the tangents of the `nonzero` primals to the tangents of the outputs that
-    have one; its `consts` are the residuals. Integer primals never have tangents.
+    have one; its `consts` are the residuals. Integer primals never have tangents. References whose
+    values are needed backwards are added to `states`: the last inputs and outputs of the program
+    are for them. Raises RefsFromOutside without `states`.
     """
     parent = current()
     recorder = Stage(parent, partial=True, purpose="the linear part of a differentiated function")
@@ -108,8 +127,16 @@ def linearize_flat(
     with new_trace(trace):
         outputs = function(*arguments)
         pairs = [trace.pair(x) for x in outputs]
+        last = [instantiate(trace.pair(x)[1]) for _, x in trace.states.values()]
+    if states is not None:
+        states.extend(
+            ref.of._outer if ref.of._owner is trace and ref.of._outer is not None else ref.of
+            for ref in trace.states
+        )
+    elif trace.states:
+        raise from_outside(trace.purpose, next(iter(trace.states)).of)
     has_tangent = [not isinstance(t, Zero) for _, t in pairs]
-    program = recorder.finish([t for _, t in pairs if not isinstance(t, Zero)])
+    program = recorder.finish([*(t for _, t in pairs if not isinstance(t, Zero)), *last])
     recorder.alive = False
     return [p for p, _ in pairs], program, has_tangent
 

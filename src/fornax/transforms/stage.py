@@ -12,7 +12,7 @@ from fornax.errors import message
 from fornax.ir import garbage
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive
-from fornax.ir.ref import Ref, read_in, write_in
+from fornax.ir.ref import Backward, Ref, RefsFromOutside, differentiated, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.mixed import separated
@@ -109,6 +109,8 @@ class Stage(Trace):
     def write_ref(self, ref: Ref, value: Any) -> None:
         """Remember a value for a reference from outside: one more output."""
         if self.partial:
+            if self.knows(value):
+                raise differentiated(ref)
             write_in(self.parent, ref, value)
             return
         self.read_ref(ref)
@@ -174,6 +176,20 @@ class Stage(Trace):
         return "a constant"
 
 
+def from_outside(purpose: str, ref: Ref) -> RefsFromOutside:
+    """The error for a reference that a function uses where none can be handed on."""
+    return RefsFromOutside(
+        message(
+            f"{purpose} uses a mutable reference of type {ref.aval} from outside, which is not "
+            "supported there",
+            where=str(source.here() or "unknown"),
+            why="its program is one from values to values, and takes none for this reference",
+            attempt="pass the reference as an argument, make it inside, or pass its value and "
+            "return the new one",
+        )
+    )
+
+
 def _as_scalar(x: Any, type: ArrayType) -> Any:
     """A literal's value: Python scalars stay themselves (weak), NumPy ones take the dtype."""
     if type.weak_type or isinstance(x, bool):
@@ -187,27 +203,23 @@ def stage(
     name: str = "",
     purpose: str | None = None,
     names: Sequence[str] = (),
-    refs: list[Ref] | None = None,
+    refs: list[Ref | int] | None = None,
 ) -> Jaxpr:
     """The program that `function` performs on arguments of these types (flat to flat).
 
     What it closes over becomes the program's `consts`; those may be tracers of outer traces.
     References from outside that it uses are added to `refs`: their values are the program's last
-    inputs, and their new values its last outputs. Raises NotImplementedError without `refs`.
+    inputs, and their new values its last outputs. A number there is the state backwards of the
+    reference that is the argument in that place. Raises RefsFromOutside without `refs`.
     """
     trace = Stage(current(), purpose=purpose or f"the traced function {name or 'f'}", names=names)
     with garbage.kept(), new_trace(trace):
         outputs = function(*map(trace.new_input, types))
         if refs is not None:
-            refs.extend(trace.refs)
-        elif trace.refs:
-            found = next(iter(trace.refs))
-            raise NotImplementedError(
-                message(
-                    f"{trace.purpose} uses a mutable reference of type {found.aval}"
-                    " from outside, which is not supported there",
-                    where=str(source.here() or "unknown"),
-                    attempt="make the reference inside, or pass its value and return the new one",
-                )
+            refs.extend(
+                ref.of._place if isinstance(ref, Backward) and ref.of._owner is trace else ref
+                for ref in trace.refs
             )
+        elif trace.refs:
+            raise from_outside(trace.purpose, next(iter(trace.refs)))
         return trace.finish(outputs, name)
