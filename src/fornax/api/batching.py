@@ -7,7 +7,9 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.custom import Custom
+from fornax.api.rule_references import CallWithRefs, RuleRefs
 from fornax.api.signature import as_arrays, check_values, function_name
+from fornax.ir.ref import Ref
 from fornax.ir.types import typeof
 from fornax.primitives.custom_vmap import custom_vmap_p
 from fornax.primitives.one_by_one import one_by_one
@@ -55,23 +57,22 @@ class custom_vmap(Custom):  # noqa: N801  (JAX's name)
                     attempt=f"@{name}.def_vmap on a function of (axis_size, in_batched, *args)",
                 )
             )
-        leaves, structure = pytree.tree_flatten(given)
-        check_values(leaves, "Argument")
-        found: list[pytree.PyTreeDef] = []
-
-        def flat(*leaves: Any) -> list[Any]:
-            outputs, out_structure = pytree.tree_flatten(
-                self.fun(*pytree.tree_unflatten(structure, leaves))
-            )
-            found[:] = [out_structure]
-            return outputs
-
-        program = stage(flat, [typeof(x) for x in leaves], name)
-        rule = RuleOnTrees(self.vmap_rule, len(program.consts), structure, found[0])
+        call = CallWithRefs(self.kind, self.fun, given)
+        refs, values = call.refs, call.refs.values(call.take_leaves())
+        used: list[Any] = []
+        program = stage(call, [typeof(x) for x in values], name, refs=used)
+        closed = call.close_over(used)
         outputs = custom_vmap_p.bind(
-            *program.consts, *leaves, call=program.without_consts(), rule=rule
-        )
-        return pytree.tree_unflatten(found[0], as_arrays(outputs))
+            *program.consts, *values, *(ref.read() for ref in closed),
+            call=program.without_consts(),
+            rule=RuleOnTrees(self.vmap_rule, call, len(program.consts)),
+        )  # fmt: skip
+        count = len(outputs) - len(closed)
+        for ref, value in zip(closed, outputs[count:], strict=True):
+            ref.write(value)
+        outputs = refs.settle(outputs[:count])
+        call.forget()
+        return pytree.tree_unflatten(call.out_structure, as_arrays(outputs))
 
 
 class RuleOnTrees:
@@ -80,20 +81,21 @@ class RuleOnTrees:
     def __init__(
         self,
         rule: Callable[..., tuple[Any, Any]],
+        call: CallWithRefs,
         num_consts: int,
-        structure: pytree.PyTreeDef,
-        out_structure: pytree.PyTreeDef,
     ):
         self.rule = rule
+        self.call = call
         self.num_consts = num_consts
-        self.structure = structure
-        self.out_structure = out_structure
+        self.out_structure = call.out_structure
 
     def __call__(
         self, size: int, flags: Sequence[bool], operands: Sequence[Any]
     ) -> tuple[list[Any], list[bool]]:
         name, n = function_name(self.rule), self.num_consts
-        if any(flags[:n]):
+        before, refs = flags[:n], RuleRefs(self.call, operands[n:])
+        flags, of_closed = flags[n:], flags[len(flags) - len(self.call.closed) :]
+        if any(before) or any(of_closed):
             raise ValueError(
                 located(
                     "a custom_vmap function closes over a value that vmap maps",
@@ -101,9 +103,10 @@ class RuleOnTrees:
                     attempt="make the value an argument",
                 )
             )
-        args = pytree.tree_unflatten(self.structure, as_arrays(operands[n:]))
-        batched = pytree.tree_unflatten(self.structure, flags[n:])
-        output, out_batched = self.rule(size, list(batched), *args)
+        given = [x if isinstance(x, Ref) else as_arrays([x])[0] for x in refs.leaves]
+        batched = self.call.arguments(flags[: len(given)])
+        with refs.running():
+            output, out_batched = self.rule(size, list(batched), *self.call.arguments(given))
         outputs, structure = pytree.tree_flatten(output)
         mapped, mapped_structure = pytree.tree_flatten(out_batched)
         if structure != mapped_structure:
@@ -124,7 +127,9 @@ class RuleOnTrees:
                     attempt=f"return the same containers from the rule as {name} returns",
                 )
             )
-        return outputs, [bool(m) for m in mapped]
+        check_values(outputs, f"Output of the custom vmap rule {name}: value")
+        kept = [flags[i] for i in self.call.places]
+        return [*outputs, *refs.last()], [*map(bool, mapped), *kept, *of_closed]
 
 
 def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:

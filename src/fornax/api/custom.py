@@ -290,7 +290,8 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
             )
         fixed, rest = self.split(self.positional(args, kwargs))
         for place, value in fixed:
-            if any(isinstance(leaf, Tracer) for leaf in pytree.tree_leaves(value)):
+            leaves = pytree.tree_leaves(value)
+            if any(isinstance(x, Tracer) or getattr(x, "_place", None) is not None for x in leaves):
                 raise UnexpectedTracerError(
                     located(
                         f"Found a JAX Tracer object passed as argument {place} to the custom_vjp "
@@ -351,7 +352,7 @@ def closure_convert(
     custom rules, which may not close over traced values.
     """
     structure = pytree.tree_structure(example_args)
-    traced = trace_types(fun, example_args, "closure_convert")
+    traced = trace_types(fun, example_args, "closure_convert", refs=True)
     jaxpr = traced.jaxpr
     moved = [isinstance(c, Tracer) and dtypes.is_inexact(typeof(c).dtype) for c in jaxpr.consts]
     hoisted = [c for c, m in zip(jaxpr.consts, moved, strict=True) if m]
@@ -373,7 +374,8 @@ def closure_convert(
             )
         new, old = iter(args[len(example_args) :]), iter(kept)
         consts = [next(new) if m else next(old) for m in moved]
-        return pytree.tree_unflatten(traced.out_tree, evaluate(program, *consts, *found))
+        outputs = evaluate(program, *consts, *traced.operands(found))
+        return pytree.tree_unflatten(traced.out_tree, traced.settle(found, outputs))
 
     return converted, hoisted
 

@@ -62,8 +62,8 @@ class RefArguments:
         if trace is not None:
             trace.taken = dict.fromkeys(self.outer, False)
         if dims is not None:
-            for i, ref in zip(self.places, self.inner, strict=True):
-                trace.ref_dims[ref] = dims[i]
+            for i, ref, outer in zip(self.places, self.inner, self.outer, strict=True):
+                trace.ref_dims[ref] = outer, dims[i]
         self._first = [values[i] for i in self.places]
         return found
 

@@ -54,6 +54,12 @@ class CallWithRefs:
         self.out_types = [typeof(x) for x in outputs]
         return outputs
 
+    def close_over(self, used: Sequence[Ref | int]) -> list[Ref]:
+        """The references that the traced function closes over, of those that `stage` found."""
+        arguments = dict(zip(self.places, self.refs.outer, strict=True))
+        self.closed = [arguments[x].backward if isinstance(x, int) else x for x in used]
+        return self.closed
+
     def arguments(self, leaves: Sequence[Any]) -> Sequence[Any]:
         """The arguments of the function, from their leaves."""
         return pytree.tree_unflatten(self.in_structure, leaves)

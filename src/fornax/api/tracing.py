@@ -23,11 +23,12 @@ from fornax.api.signature import (
 from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
+from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
-from fornax.record import record
+from fornax.record import record, replace
 from fornax.source import located
 from fornax.transforms.stage import stage
 
@@ -338,7 +339,8 @@ def trace_types(
 
     It is remembered under the function, `purpose` and the types; `adapt` wraps the function before
     it is traced, always in the same way for the same purpose. refs: the caller passes on the values
-    of references that the function uses; otherwise those raise NotImplementedError.
+    of references that the function uses; otherwise their values now are constants, and functions
+    that write raise NotImplementedError.
     """
     options = Options(fun, function_name(fun), purpose=purpose, adapt=adapt)
     programs = programs_of(fun)
@@ -346,14 +348,30 @@ def trace_types(
         prepare(options, args, {}), collections.OrderedDict() if programs is None else programs
     )
     if traced.refs and not refs:
+        return _with_values(traced, purpose, fun)
+    return traced
+
+
+def _with_values(traced: Traced, purpose: str, fun: Any) -> Traced:
+    """The same with the values that references have now. Raises for one that it writes."""
+    jaxpr, refs = traced.jaxpr, traced.used(())
+    first, last = len(jaxpr.inputs) - len(refs), len(jaxpr.outputs) - len(refs)
+    values = jaxpr.inputs[first:]
+    if jaxpr.outputs[last:] != values:
         raise NotImplementedError(
             located(
-                f"a function for {purpose} uses a mutable reference from outside, of type "
-                f"{traced.refs[0].aval}: {describe(fun)}",
-                attempt="pass the value and return the new one",
+                f"a function for {purpose} writes to a mutable reference from outside: "
+                f"{describe(fun)}",
+                "it is called as often and when the operation needs it",
+                "pass the value and return the new one",
             )
         )
-    return traced
+    count = len(jaxpr.consts)
+    program = Jaxpr(
+        (*jaxpr.inputs[:count], *values, *jaxpr.inputs[count:first]), jaxpr.equations,
+        jaxpr.outputs[:last], (*jaxpr.consts, *(ref.read() for ref in refs)), jaxpr.debug_name,
+    )  # fmt: skip
+    return replace(traced, jaxpr=program, refs=(), entries={})
 
 
 def check_outputs(options: Options, outputs: Sequence[Any], structure: pytree.PyTreeDef) -> None:

@@ -76,6 +76,9 @@ class Primitive:
     linear: bool = False
     #: the reduction that makes one result of a key's words, for operations that take random keys
     over_words: str | None = None
+    #: whether the rules are those of the program that it holds, which may be applied to its
+    #: operations one by one: that is how rules of users reach references from outside
+    transparent = False
     #: equations inlined from one application are not merged with equal ones outside
     keeps_recomputation: bool = False
     #: takes part in named axes: the param `axis_param` names them, and there is `collective`
@@ -218,6 +221,16 @@ class Primitive:
     def inlined(self, **params: Any) -> Jaxpr | None:
         """The program that one application is, if the compiler may put it in its place."""
         return None
+
+    def in_the_open(self, error: Exception, params: dict) -> Jaxpr:
+        """The program that it holds, to be applied operation by operation.
+
+        Raises `error`, which its rule met, if that would be something else.
+        """
+        program = self.inlined(**params) if self.transparent else None
+        if program is None:
+            raise error
+        return program
 
     def effects(self, **params: Any) -> frozenset:
         """Effects of one application; most operations have none."""

@@ -28,7 +28,7 @@ from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = ["AbstractRef", "Backward", "Ref", "RefsFromOutside", "differentiated", "read_in",
-           "standing_for", "state_type", "write_in"]  # fmt: skip
+           "standing_for", "stands_in", "state_type", "write_in"]  # fmt: skip
 
 
 class AbstractRef:
@@ -164,7 +164,9 @@ class Backward(Ref):
         super().__init__(np.zeros(type.shape, type.dtype))
         self.of = of
         owner = of._owner
-        self._owner = owner.parent if owner is not None and of._place is not None else owner
+        if owner is not None and (of._place is not None or owner.goes_back):
+            owner = owner.parent
+        self._owner = owner
 
 
 def state_type(type: ArrayType) -> ArrayType:
@@ -207,6 +209,11 @@ def standing_for(pairs: dict[Ref, Ref]) -> Iterator[None]:
         yield
     finally:
         _standing.found = before
+
+
+def stands_in(trace: Trace | None) -> bool:
+    """Whether references stand for others in a trace."""
+    return any(where is trace for where, _ in _standing.found)
 
 
 def _standing_in(trace: Trace | None, ref: Ref) -> Ref:

@@ -40,6 +40,8 @@ class Trace:
     parent: Trace | None = None
     alive = True
     purpose = "a transformed function"
+    #: whether what is made in it is run backwards afterwards
+    goes_back = False
     #: references whose values the function got as arguments: whether it used them from outside too
     taken: dict[Any, bool] | None = None
 

@@ -61,6 +61,8 @@ def map_program(
 class Call(Primitive):
     """Run `jaxpr`. Every rule is the same rule of the program, in one call."""
 
+    transparent = True
+
     def type(self, *types, name, jaxpr):
         check_operands(self.name, jaxpr, types)
         return jaxpr.out_types

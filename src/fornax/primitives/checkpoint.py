@@ -79,6 +79,7 @@ class Checkpoint(Primitive):
     """Run `jaxpr`; see the module."""
 
     keeps_recomputation = True
+    transparent = True
 
     def inlined(self, *, jaxpr, **_):
         return jaxpr

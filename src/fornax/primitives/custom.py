@@ -14,7 +14,7 @@ from fornax import source
 from fornax.errors import UnexpectedTracerError, message
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.primitive import Linear, Primitive, Zero
-from fornax.ir.ref import Backward
+from fornax.ir.ref import Backward, stands_in
 from fornax.ir.trace import current, running
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.arrange import (
@@ -64,14 +64,13 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
             primals = [trace.pair(x)[0] for x in values]
             with running(trace.parent):
                 return _call(primitive, call, primals, params)
-        call.direct = [
-            ref._outer if ref._owner is trace and ref._outer is not None else ref
-            for ref in call.refs.outer
-        ]
+        if isinstance(trace, Linearize):
+            call.direct = [trace.afterwards(ref) for ref in call.refs.outer]
         return primitive.bind(
             *values, call_jaxpr=None, num_consts=0, refs=call.places, num_states=0, **params
         )
-    if isinstance(trace, Stage) and trace.partial and not any(map(trace.knows, values)):
+    known = isinstance(trace, Stage) and trace.partial and not any(map(trace.knows, values))
+    if known and not stands_in(trace):
         with running(trace.parent):
             return _call(primitive, call, values, params)
     used: list[Any] = []
@@ -80,8 +79,7 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
         f"Effects not supported in `{primitive.name.removesuffix('_call')}`", jaxpr.effects,
         "the derivative rules replace the function, and the effect would be lost",
     )  # fmt: skip
-    arguments = dict(zip(call.places, call.refs.outer, strict=True))
-    call.closed = [arguments[x].backward if isinstance(x, int) else x for x in used]
+    call.close_over(used)
     states = []
     if primitive is custom_vjp_call_p:
         plain = [ref for ref in call.closed if not isinstance(ref, Backward)]
@@ -245,7 +243,9 @@ class CustomVJPCall(_CustomCall):
             )  # fmt: skip
         results, after = split(results, sum(has_tangent))
         rest = iter(after)
-        after = [next(rest) if known else t for known, t in zip(in_reach, state_tangents)]
+        after = [
+            next(rest) if known else t for known, t in zip(in_reach, state_tangents, strict=True)
+        ]
         return [*outs, *states], [*spread(has_tangent, results, out_types), *handed, *after]
 
     def batch_named(

@@ -8,8 +8,9 @@ from typing import Any
 from fornax import source
 from fornax.errors import message
 from fornax.ir.basis import move_axis, move_to_front
+from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Primitive
-from fornax.ir.ref import Backward, Ref, read_in, write_in
+from fornax.ir.ref import Backward, Ref, RefsFromOutside, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, named_axis, new_trace, running
 from fornax.ir.types import typeof
 
@@ -39,8 +40,9 @@ class Batch(Trace):
         self.parent = parent
         self.size = size
         self.axis_name = axis_name
-        #: the mapped axes of references among the arguments, and their states backwards
-        self.ref_dims: dict[Ref, int] = {}
+        #: of references among the arguments: those outside and their mapped axes, and the states
+        #: backwards
+        self.ref_dims: dict[Ref, tuple[Ref, int]] = {}
         self.states: dict[Backward, Any] = {}
 
     def pair(self, x: Any) -> tuple[Any, int | None]:
@@ -55,8 +57,8 @@ class Batch(Trace):
         if not isinstance(ref, Backward) or ref.of not in self.ref_dims:
             return read_in(self.parent, ref)
         if ref not in self.states:
-            value = read_in(self.parent, ref.of._outer.backward)
-            self.states[ref] = BatchTracer(self, value, self.ref_dims[ref.of])
+            outer, dim = self.ref_dims[ref.of]
+            self.states[ref] = BatchTracer(self, read_in(self.parent, outer.backward), dim)
         return self.states[ref]
 
     def write_ref(self, ref: Ref, value: Any) -> None:
@@ -98,8 +100,13 @@ class Batch(Trace):
                     self.axis_name, self.size, values, dims, **params
                 )
         elif rule is not None:  # operations that hold programs pass the name on
-            with running(self.parent):
-                outputs, out_dims = rule(self.axis_name, self.size, values, dims, **params)
+            try:
+                with running(self.parent):
+                    outputs, out_dims = rule(self.axis_name, self.size, values, dims, **params)
+            except RefsFromOutside as error:
+                program = primitive.in_the_open(error, params)
+                with running(self):
+                    return evaluate(program, *operands)
         elif not primitive.has_batch and not primitive.has_leading and primitive.has_expand:
             with running(self):
                 return primitive.expand(*operands, **params)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.ir.basis import instantiate
+from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.ref import Ref, differentiated, write_in
+from fornax.ir.ref import Ref, RefsFromOutside, differentiated, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 
@@ -64,8 +65,13 @@ class JVP(Trace):
         if not primitive.has_jvp and not primitive.linear and primitive.has_expand:
             with running(self):
                 return primitive.expand(*operands, **params)
-        with running(self.parent):
-            outputs, out_tangents = apply_jvp(primitive, primals, tangents, params)
+        try:
+            with running(self.parent):
+                outputs, out_tangents = apply_jvp(primitive, primals, tangents, params)
+        except RefsFromOutside as error:
+            program = primitive.in_the_open(error, params)
+            with running(self):
+                return evaluate(program, *operands)
         return [
             p if isinstance(t, Zero) else JVPTracer(self, p, t)
             for p, t in zip(outputs, out_tangents, strict=True)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.ir.basis import instantiate
+from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.ref import Backward, Ref, differentiated, read_in, write_in
+from fornax.ir.ref import Backward, Ref, RefsFromOutside, differentiated, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 from fornax.transforms.jvp import apply_jvp
@@ -44,11 +45,13 @@ class Linearize(Trace):
     """
 
     purpose = "a differentiated function (grad, vjp or linearize)"
+    goes_back = True
 
     def __init__(self, parent: Trace | None, recorder: Stage):
         self.parent = parent
         self.recorder = recorder
         self.states: dict[Backward, tuple[Any, Any]] = {}
+        self.left: dict[Ref, Ref] = {}
 
     def pair(self, x: Any) -> tuple[Any, Any]:
         if isinstance(x, LinearizeTracer) and x._trace is self:
@@ -64,6 +67,19 @@ class Linearize(Trace):
             tangent = self.recorder.new_input(ref.type)
             found = self.states[ref] = tangent, LinearizeTracer(self, ref._value, tangent)
         return found
+
+    def afterwards(self, ref: Ref) -> Ref:
+        """What is this reference when the function has ended: for one that it made, another, which
+        holds its last value."""
+        if ref._owner is not self:
+            return ref
+        if ref._outer is not None:
+            return ref._outer
+        if ref not in self.left:
+            with running(self.parent):
+                left = self.left[ref] = Ref(0, ref.kind)
+            left.type = ref.type
+        return self.left[ref]
 
     def read_ref(self, ref: Ref) -> Any:
         """The state of a reference begins here; others are read outside."""
@@ -88,7 +104,14 @@ class Linearize(Trace):
                 return primitive.bind(*primals, **params)
         rule = getattr(primitive, "linearize", None)
         if rule is not None:
-            outputs, out_tangents = rule(self.parent, self.recorder, primals, tangents, **params)
+            try:
+                outputs, out_tangents = rule(
+                    self.parent, self.recorder, primals, tangents, **params
+                )
+            except RefsFromOutside as error:
+                program = primitive.in_the_open(error, params)
+                with running(self):
+                    return evaluate(program, *operands)
         elif not primitive.has_jvp and not primitive.linear and primitive.has_expand:
             with running(self):
                 return primitive.expand(*operands, **params)
@@ -129,12 +152,11 @@ def linearize_flat(
         pairs = [trace.pair(x) for x in outputs]
         last = [instantiate(trace.pair(x)[1]) for _, x in trace.states.values()]
     if states is not None:
-        states.extend(
-            ref.of._outer if ref.of._owner is trace and ref.of._outer is not None else ref.of
-            for ref in trace.states
-        )
+        states.extend(trace.afterwards(ref.of) for ref in trace.states)
     elif trace.states:
         raise from_outside(trace.purpose, next(iter(trace.states)).of)
+    for ref, left in trace.left.items():
+        left._value, left._gone = trace.pair(ref._value)[0], ref._gone
     has_tangent = [not isinstance(t, Zero) for _, t in pairs]
     program = recorder.finish([*(t for _, t in pairs if not isinstance(t, Zero)), *last])
     recorder.alive = False

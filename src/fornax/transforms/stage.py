@@ -116,6 +116,12 @@ class Stage(Trace):
         self.read_ref(ref)
         self.refs[ref] = self.refs[ref][0], value
 
+    def place_of(self, ref: Ref) -> Ref | int:
+        """A reference, or for the state backwards of an argument the place of that."""
+        if isinstance(ref, Backward) and ref.of._owner is self and ref.of._place is not None:
+            return ref.of._place
+        return ref
+
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         if self.partial and not any(self.knows(x) for x in operands):
             with running(self.parent):
@@ -216,10 +222,7 @@ def stage(
     with garbage.kept(), new_trace(trace):
         outputs = function(*map(trace.new_input, types))
         if refs is not None:
-            refs.extend(
-                ref.of._place if isinstance(ref, Backward) and ref.of._owner is trace else ref
-                for ref in trace.refs
-            )
+            refs.extend(map(trace.place_of, trace.refs))
         elif trace.refs:
             raise from_outside(trace.purpose, next(iter(trace.refs)))
         return trace.finish(outputs, name)

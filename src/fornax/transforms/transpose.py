@@ -9,6 +9,7 @@ from fornax.ir.basis import add
 from fornax.ir.evaluate import literal
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
 from fornax.ir.primitive import Linear, Zero
+from fornax.ir.ref import RefsFromOutside
 from fornax.source import stand_for
 from fornax.transforms.mixed import separated
 
@@ -60,6 +61,9 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
         before = stand_for(equation.source)  # what goes backwards is there because of that line
         try:
             ins = equation.primitive.transpose(outs, *operands, **equation.params)
+        except RefsFromOutside as error:
+            inner = equation.primitive.in_the_open(error, equation.params)
+            ins = transpose_program(inner, operands, outs)
         finally:
             stand_for(before)
         for atom, cotangent in zip(equation.inputs, ins, strict=True):
