@@ -26,7 +26,11 @@ class RefArguments:
     `opened` makes those that it gets, and `closed` reads them at the end.
     """
 
+    __slots__ = ("_first", "inner", "mixed", "outer", "places", "touched")
+
     def __init__(self, leaves: Sequence[Any], places: Sequence[int] | None = None):
+        if places is None and Ref not in map(type, leaves):
+            places = ()
         if places is None:
             places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
         self.places = tuple(places)
@@ -40,6 +44,8 @@ class RefArguments:
     def values(self, leaves: Sequence[Any]) -> list[Any]:
         """The leaves with the values of the references in their place."""
         found = list(leaves)
+        if not self.places:
+            return found
         for i, ref in zip(self.places, self.outer, strict=True):
             found[i] = ref.read()
         return found
@@ -90,6 +96,8 @@ class RefArguments:
 
         Raises ValueError if the function wrote to one and used the same from outside.
         """
+        if not self.places:
+            return list(outputs)
         if self.mixed:
             raise refuse_both(fun, purpose, self.mixed[0], self.places[self.outer.index(
                 self.mixed[0])])  # fmt: skip

@@ -17,6 +17,10 @@ from fornax.source import located
 __all__ = ["CallWithRefs", "RuleRefs", "RuleRefsBackward"]
 
 
+_NOTHING = contextlib.nullcontext()
+_NO_REFS = RefArguments(())
+
+
 class CallWithRefs:
     """One call of a function with rules: flat to flat, with the trees on both sides.
 
@@ -30,7 +34,9 @@ class CallWithRefs:
         self.refs = RefArguments(self.leaves)
         if self.refs.places:
             refuse_aliases(fun, kind, self.leaves, lambda: leaf_names(fun, args, {}))
-        check_values([x for x in self.leaves if not isinstance(x, Ref)], "Argument")
+            check_values([x for x in self.leaves if not isinstance(x, Ref)], "Argument")
+        else:
+            check_values(self.leaves, "Argument")
         self.places = self.refs.places
         self.types = [ref.type for ref in self.refs.outer]
         self.kinds = [ref.kind for ref in self.refs.outer]
@@ -71,13 +77,17 @@ class CallWithRefs:
 
     def forget(self) -> None:
         """Let go of what belongs to the transformation that is running now."""
-        self.refs = RefArguments(())
+        self.refs = _NO_REFS
 
 
 class RuleRefs:
     """The references of one run of a rule, made of the values that the operation was given."""
 
     def __init__(self, call: CallWithRefs, primals: Sequence[Any]):
+        if not call.places and not call.closed:
+            self.leaves, self.arguments, self.all = list(primals), [], []
+            self.standing: dict[Ref, Ref] = {}
+            return
         count = len(primals) - len(call.closed)
         self.leaves = list(primals[:count])
         self.arguments = [
@@ -91,7 +101,7 @@ class RuleRefs:
 
     def running(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, these references stand for those that the rule closes over."""
-        return standing_for(self.standing)
+        return standing_for(self.standing) if self.standing else _NOTHING
 
     def last(self) -> list[Any]:
         """Their values at the end."""
@@ -132,7 +142,9 @@ class RuleRefsBackward:
 
     def running(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, these references stand for those that the rule closes over."""
-        closed = self.all[len(self.all) - len(self.plain) :] if self.plain else []
+        if not self.plain:
+            return _NOTHING
+        closed = self.all[len(self.all) - len(self.plain) :]
         return standing_for(dict(zip(self.plain, closed, strict=True)))
 
     def last(self) -> list[Any]:
