@@ -100,25 +100,6 @@ print(fornax.numpy.linalg.norm(x) > 3)
     assert fresh(code).splitlines() == ["False False", "[]", "True"]
 
 
-def test_modules_load_the_operations_that_they_look_up():
-    """An operation is in the registry when its module is loaded: each user of it has to do that."""
-    code = """
-import importlib, os, pkgutil, re, fornax
-for module in pkgutil.walk_packages(fornax.__path__, "fornax."):
-    with open(module.module_finder.find_spec(module.name).origin, encoding="latin-1") as file:
-        names = set(re.findall(r'REGISTRY\\["(\\w+)"\\]', file.read()))
-    if names and not os.fork():  # each in a process where nothing else is loaded
-        importlib.import_module(module.name)
-        missing = sorted(names - set(importlib.import_module("fornax.ir.primitive").REGISTRY))
-        print(module.name, missing) if missing else None
-        os._exit(0 if not missing else 1)
-    if names and os.wait()[1]:
-        raise SystemExit(f"{module.name} does not import what it looks up")
-print("all")
-"""
-    assert fresh(code) == "all"
-
-
 def test_a_module_loaded_while_tracing_leaves_no_trace():
     """Names load at first use, also inside of a traced function: importing computes nothing."""
     code = """
