@@ -31,8 +31,8 @@ MODULES = (
     "monitoring", "custom_batching", "custom_derivatives", "ad_checkpoint", "debug", "ref", "core",
     "sharding",
     "scipy.optimize", "scipy.special", "scipy.linalg", "scipy.stats", "scipy.fft", "scipy.signal",
-    "scipy.sparse.linalg", "experimental", "experimental.checkify", "dlpack", "export", "ffi",
-    "image", "profiler", "distributed",
+    "scipy.sparse.linalg", "experimental", "experimental.checkify", "experimental.sparse", "dlpack",
+    "export", "ffi", "image", "profiler", "distributed",
 )  # fmt: skip
 
 #: (pattern of module.name, why it is absent), the first that matches
@@ -44,6 +44,7 @@ REASONS = (
     (r"[Ss]hard|mesh|process_local|make_array_from|pcast|reshard|ragged_all|psend|precv|smap|"
      r"^sharding\.|auto_axes|explicit_axes|memory", "several devices come later"),
     (r"float[468]_|(^|\.)u?int[12]$", "formats that no processor here computes with"),
+    (r"^experimental.sparse\.", "other formats and functions of sparse arrays come later"),
     (r"_p$", "a primitive without users outside of JAX"),
     (r"token|dce_sink|stage|after_all", "internal to JAX's lowering"),
     (r"interpreters|^(ad|lib|api_util|version)$", "internal to JAX"),
@@ -61,6 +62,7 @@ DIFFERENCES: tuple[tuple[str, str, str], ...] = (
     (r"numpy.set_printoptions", "", "NumPy's own, where JAX wraps it"),
     (r"debug.breakpoint", "", "what the debugger takes is named"),
     (r"debug.log", "", "they go through `**kwargs`"),
+    (r"experimental.sparse\..*", "", "without batch and dense dimensions"),
     (r"ref.swap", "`_function_name`", "private"),
 )  # fmt: skip
 

@@ -18,7 +18,6 @@ LATER = {
     "jax.experimental.mesh_utils.create_hybrid_device_mesh": "several processes",
     "jax.experimental.multihost_utils.process_allgather": "several processes",
     "jax.experimental.multihost_utils.sync_global_devices": "several processes",
-    "jax.experimental.sparse.BCOO": "sparse arrays",
     "jax.lax.conv_general_dilated": "the primitive of convolutions",
     "jax.lax.conv_transpose": "the primitive of convolutions",
     "jax.lax.reduce_window": "the primitives of windows",

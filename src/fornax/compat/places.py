@@ -20,6 +20,8 @@ MODULES: dict[str, str] = {
     "jax._src.flatten_util": "fornax.flatten_util",
     "jax._src.linear_util": "fornax.compat.wrapped_functions",
     "jax._src.literals": "fornax.compat.literals",
+    "jax._src.state": "fornax.ref",
+    "jax._src.state.types": "fornax.ref",
     "jax._src.traceback_util": "fornax.compat.traceback_filter",
     "jax._src.tree_util": "fornax.tree_util",
     "jax._src.typing": "fornax.typing",
