@@ -11,6 +11,7 @@ later, the scores are computed again.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Sequence
 from math import prod
 
@@ -60,6 +61,7 @@ class Finder:
         self.found: list[Group] = []
         self.owner: dict[Node, Group] = {}  # part -> the chain it belongs to
         self.views: dict[Group, View] = {}
+        self.spans: list[tuple[int, int]] = []  # highest and lowest rank of chains, sorted
 
     def look(self, last: Group) -> None:
         """Make the chains around an operand of a product, if there are any."""
@@ -165,19 +167,30 @@ class Finder:
 
     def comes_back(self, group: Group, parts: Collection[Group]) -> bool:
         """Whether a group needs something outside that needs one of the parts."""
+        lowest = self.lowest(parts)
         stack = [n for n in group.needs if n not in parts]
         seen: set[Node] = set()
         while stack:
             node = stack.pop()
             if node in parts:
                 return True
-            if node in seen:
+            if node in seen or node.rank < lowest:
                 continue
             seen.add(node)
             chain = self.owner.get(node)
             for one in (node,) if chain is None else chain.chain.parts:
                 stack.extend(one.needs)
         return False
+
+    def lowest(self, parts: Collection[Group]) -> int:
+        """The rank below which nothing needs one of the parts. A chain needs what any of its parts
+        does, whatever their ranks."""
+        lowest = min(part.rank for part in parts)
+        for highest, least in reversed(self.spans):
+            if highest < lowest:
+                break
+            lowest = min(lowest, least)
+        return lowest
 
     def again(self, late: set[Group], parts: Parts) -> set[Group]:
         """Early parts that late ones need again, since what they make is too large to keep."""
@@ -242,6 +255,8 @@ class Finder:
             if part not in self.owner:
                 self.owner[part] = group
         self.found.append(group)
+        ranks = [part.rank for part in chain.parts]
+        insort(self.spans, (max(ranks), min(ranks)))
 
     def split(self, part: Group) -> None:
         """What follows a sum over rows can only be computed when it is complete: elsewhere."""
@@ -251,7 +266,7 @@ class Finder:
             return
         part.members = [result]
         axes = tuple(Axis(n) for n in result.type.shape)
-        after = Group(part.number, result.type.shape, axes, members=rest)
+        after = Group(part.number, result.type.shape, axes, members=rest, rank=part.rank)
         after.needs = {*part.needs, part}
         self.fusion.groups.insert(self.fusion.groups.index(part) + 1, after)
         for var in rest:

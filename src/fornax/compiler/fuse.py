@@ -457,12 +457,12 @@ class _Walk:
 
     def in_order(self) -> list[Group]:
         """Groups so that each comes after those it needs; effects keep program order."""
-        position = {v: i for i, e in enumerate(self.jaxpr.equations) for v in e.outputs}
+        position = {x: i for i, e in enumerate(self.jaxpr.equations) for x in (e, *e.outputs)}
         alive = [g for g in self.groups if g.members or g.equation is not None]
 
         def first(group: Group) -> int:
             if group.equation is not None and not group.members:
-                return self.jaxpr.equations.index(group.equation)
+                return position[group.equation]
             return min(position[v] for v in group.members)
 
         effectful = [
@@ -494,16 +494,21 @@ class _Walk:
         return order
 
     def readers_first(self, alive: list[Group]) -> None:
-        """What is updated is read by others before: then the update can be made in place."""
-        known = set(alive)
+        """What is updated is read by others before: then the update can be made in place.
+
+        That is so for one update of a value at most, so the others stay as free as they are.
+        """
+        known, done = set(alive), set()
         for group in alive:
             source = None if group.equation is None else starts_as(group.equation)
-            if not isinstance(source, Var):
+            if not isinstance(source, Var) or source in done:
                 continue
-            for reader in {read.group for read in self.reads.get(source, {}).values()}:
-                if reader in known and reader is not group:
-                    if not self.order.depends(reader, group):
-                        self.order.need(group, reader)
+            readers = {read.group for read in self.reads.get(source, {}).values()} & known
+            readers.discard(group)
+            if readers and not self.order.needed_by(group, readers):
+                done.add(source)
+                for reader in readers:
+                    self.order.need(group, reader)
 
 
 def starts_as(equation: Equation) -> Atom | None:

@@ -69,6 +69,11 @@ class Order:
                     up.append(user)
         return False
 
+    def needed_by(self, node: Node, others: Set[Node]) -> bool:
+        """Whether one of others needs `node`, directly or not: one search for all of them."""
+        highest = max([other.rank for other in others])
+        return not others.isdisjoint(_using(node, highest))
+
     def merge(self, node: Node, other: Node) -> None:
         """Make `node` both; neither may need the other. `other` has no edges afterwards."""
         low, high = sorted((node, other), key=_rank)

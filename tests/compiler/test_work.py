@@ -1,0 +1,65 @@
+"""What tracing and compiling take grows in line with the program: thrice the steps, thrice that.
+
+Work is the number of function calls, those of built-in functions among them. Kernels of equal steps
+are compiled once, so what LLVM takes does not count.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import lax
+
+STEPS = 40
+reverse = np.arange(40)[::-1]
+
+
+def mixed(x, k):
+    y = jnp.tanh(x) * 0.5 + jnp.cos(x)
+    return x - 0.1 * y + jnp.sum(y) * 1e-3
+
+
+STEP = {
+    "sin": lambda x, k: jnp.sin(x),
+    "mixed": mixed,
+    "argmax": lambda x, k: x + x[jnp.argmax(x)] * 0.1,
+    "cumsum": lambda x, k: x + jnp.cumsum(x) * 0.01,
+    "gather": lambda x, k: x + x[reverse],
+    "sort": lambda x, k: x + jnp.sort(x) * 0.01,
+    "update": lambda x, k: (x * 2).at[jnp.argmax(x)].add(0.1),
+    "concatenate": lambda x, k: jnp.concatenate([x[1:], x[:1]]) + x * 0.01,
+    "softmax": lambda x, k: fornax.nn.softmax(x),
+    "product": lambda x, k: x + jnp.outer(x, x) @ x * 0.01,
+    "loop": lambda x, k: lax.fori_loop(0, 3, lambda i, y: jnp.cumsum(y) * 0.1, x),
+    "select": lambda x, k: jnp.where(x > 0.5, x * 0.9, x + 0.1),
+}
+
+
+def work(step, count: int, gradient: bool) -> int:
+    """Function calls of tracing and compiling `count` steps."""
+
+    def program(x):
+        for k in range(count):
+            x = step(x, k)
+        return x.sum()
+
+    function = fornax.jit(fornax.grad(program) if gradient else program)
+    profile = cProfile.Profile()
+    profile.enable()
+    function.lower(np.ones(40, np.float32)).compile()
+    profile.disable()
+    return pstats.Stats(profile).total_calls
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["plain", "gradient"])
+@pytest.mark.parametrize("name", STEP)
+def test_work_is_linear(name, gradient):
+    work(STEP[name], STEPS // 2, gradient)  # which imports, and compiles the kernels
+    less, more = (work(STEP[name], n, gradient) for n in (STEPS, 3 * STEPS))
+    assert more < 3.3 * less, f"{less / STEPS:.0f} calls a step, and {more / STEPS / 3:.0f}"
