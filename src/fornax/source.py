@@ -24,6 +24,8 @@ _BETWEEN = (contextlib.__file__, functools.__file__)
 _NUMPY = os.path.join("site-packages", "numpy") + os.sep
 #: by identity of the code, which is kept beside the answer: to hash code is to hash all of it
 _inside: dict[int, tuple[bool, CodeType]] = {}
+#: of that the code inside, which `here` passes for every equation
+_ours: set[int] = set()
 
 
 class Source(NamedTuple):
@@ -42,6 +44,10 @@ class Source(NamedTuple):
         return f"{self.code.co_filename}:{self.line} ({self.code.co_name})"
 
 
+#: what `Source(...)` comes to, without the call in between
+_made = tuple.__new__
+
+
 def is_inside(code: CodeType) -> bool:
     """Whether code is part of Fornax, of NumPy or of the import system."""
     found = _inside.get(id(code))
@@ -49,6 +55,8 @@ def is_inside(code: CodeType) -> bool:
         name = code.co_filename
         ours = name.startswith((_ROOT, "<frozen")) or name in _BETWEEN
         found = _inside[id(code)] = ours or _NUMPY in name, code
+        if found[0]:
+            _ours.add(id(code))
     return found[0]
 
 
@@ -74,9 +82,8 @@ def here() -> Source | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        inside = _inside.get(id(code))  # asked here without a call: this runs for every equation
-        if not (is_inside(code) if inside is None else inside[0]):
-            return Source(code, frame.f_lasti)
+        if id(code) not in _ours and not is_inside(code):
+            return _made(Source, (code, frame.f_lasti))
         frame = frame.f_back
     return None
 

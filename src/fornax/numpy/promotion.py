@@ -29,11 +29,12 @@ __all__ = [
 
 Array = _native.Array
 _SCALARS = (bool, int, float, complex)
+_NUMBERS = (*_SCALARS, np.generic)
 
 
 def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
     """`x` with a dtype: Python and NumPy scalars directly, arrays by conversion."""
-    if isinstance(x, _SCALARS) or isinstance(x, np.generic):
+    if not isinstance(x, Tracer) and isinstance(x, _NUMBERS):
         return _weak_scalar(x, dtype) if weak else _wrapped(x, dtype)
     type = typeof(x)
     if type.dtype == dtype and type.weak_type == weak:
@@ -42,6 +43,8 @@ def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+#: what float32 holds without overflow
+_FITS = 1e38
 _PYTHON = {"b": bool, "i": int, "f": float, "c": complex}
 
 
@@ -50,7 +53,7 @@ def _weak_scalar(x: Any, dtype: Dtype) -> Any:
     if type(x) is float and typeof(x).dtype is dtype:  # most constants of most programs
         if dtype is _FLOAT64:
             return x
-        if dtype is _FLOAT32 and -1e38 < x < 1e38:
+        if dtype is _FLOAT32 and -_FITS < x < _FITS:
             return float(np.float32(x))
     value = _wrapped(x, dtype)
     kind = _PYTHON.get(dtype.kind)
@@ -61,6 +64,8 @@ def _weak_scalar(x: Any, dtype: Dtype) -> Any:
 
 def _wrapped(x: Any, dtype: Dtype) -> Any:
     """`scalar`, but integers of the default dtype wrap as conversions of arrays do."""
+    if dtype is _FLOAT32 and type(x) is float and -_FITS < x < _FITS:
+        return np.float32(x)
     if isinstance(x, int) and not isinstance(x, bool) and dtypes.is_integer(dtype):
         default = dtypes.iinfo(typeof(0).dtype)
         if default.min <= x <= default.max:
@@ -110,8 +115,19 @@ def joint_dtype(*types: ArrayType) -> tuple[Dtype, bool]:
 def promote_dtypes(*args: Any) -> list[Any]:
     """The arguments with their joint dtype."""
     args, types = _typed(args)
-    dtype, weak = joint_dtype(*types)
-    return [as_dtype(x, dtype, weak) for x in args]
+    return _converted(args, types, *joint_dtype(*types))
+
+
+def _converted(
+    args: Sequence[Any], types: Sequence[ArrayType], dtype: Dtype, weak: bool
+) -> list[Any]:
+    """The arguments, whose types are known, with a dtype."""
+    return [
+        x
+        if t.dtype is dtype and t.weak_type is weak and isinstance(x, Tracer)
+        else as_dtype(x, dtype, weak)
+        for x, t in zip(args, types, strict=True)
+    ]
 
 
 def _typed(args: tuple[Any, ...]) -> tuple[Sequence[Any], list[ArrayType]]:
@@ -129,7 +145,7 @@ def promote_inexact(*args: Any) -> list[Any]:
     dtype, weak = joint_dtype(*types)
     if not dtypes.is_inexact(dtype):
         dtype = inexact(dtype)
-    return [as_dtype(x, dtype, weak) for x in args]
+    return _converted(args, types, dtype, weak)
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
@@ -172,7 +188,7 @@ def align(*args: Any) -> list[Any]:
     """The arguments with equal shapes; scalars stay scalars, for operations repeat them."""
     shapes = [typeof(x).shape for x in args]
     big = [s for s in shapes if s]
-    if not big or all(s == big[0] for s in big):
+    if len(big) < 2 or big.count(big[0]) == len(big):
         return list(args)
     _check_ranks(big)
     if len({len(s) for s in big}) == 1 and not _fit(big):

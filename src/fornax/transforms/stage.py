@@ -17,6 +17,9 @@ from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, runn
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.mixed import separated
 
+#: what becomes a literal
+_NUMBERS = (bool, int, float, complex, np.generic)
+
 
 class StageTracer(Tracer):
     """A value that will exist when the recorded program runs."""
@@ -73,7 +76,7 @@ class Stage(Trace):
             check_alive(x)
             if isinstance(x, StageTracer) and not self._encloses(x._trace):
                 raise unexpected(x)
-        elif isinstance(x, bool | int | float | complex | np.generic):
+        elif isinstance(x, _NUMBERS):
             type = typeof(x)
             return Literal(_as_scalar(x, type), type)
         elif not typeof(x).shape and isinstance(x.dtype, np.dtype) and x.dtype.itemsize:
@@ -155,7 +158,11 @@ class Stage(Trace):
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """One more equation."""
-        atoms = tuple([self.lift(x) for x in operands])
+        lift = self.lift
+        atoms = tuple([
+            x.atom if x.__class__ is StageTracer and x._trace is self else lift(x)
+            for x in operands
+        ])  # fmt: skip
         types = primitive.type(*[a.type for a in atoms], **params)
         outputs = tuple([Var(type) for type in types])
         self.equations.append(Equation(primitive, atoms, params, outputs, source.here()))
@@ -198,7 +205,7 @@ def from_outside(purpose: str, ref: Ref) -> RefsFromOutside:
 
 def _as_scalar(x: Any, type: ArrayType) -> Any:
     """A literal's value: Python scalars stay themselves (weak), NumPy ones take the dtype."""
-    if type.weak_type or isinstance(x, bool):
+    if type.weak_type or isinstance(x, bool) or getattr(x, "dtype", None) is type.dtype:
         return x
     return np.asarray(x).astype(type.dtype)[()]
 
