@@ -7,6 +7,7 @@ and branches stay programs; they are made canonical when their plan is built.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,6 +59,8 @@ class _Canonical:
         self.equations: list[Equation] = []
         self.seen: dict[tuple, tuple[Var, ...]] = {}
         self.region = 0  # equations of different regions are never merged
+        #: whether doing it again to what has been made would change nothing
+        self.settled = True
 
     def run(self, jaxpr: Jaxpr, env: dict[Var, Atom]) -> list[Atom]:
         for equation in jaxpr.equations:
@@ -93,6 +96,7 @@ class _Canonical:
 
     def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """A loop, after what is the same in all of its iterations."""
+        self.settled = False
         params = equation.params
         if equation.primitive.name == "scan":
             first, count, key, number = 0, params["num_consts"], "jaxpr", "num_consts"
@@ -115,6 +119,7 @@ class _Canonical:
 
         The number of parts depends on the shape alone, hence so does the result.
         """
+        self.settled = False
         axes, type = equation.params["axes"], x.type
         first = min(axes)
         shape = (*type.shape[:first], parts, type.shape[first] // parts, *type.shape[first + 1 :])
@@ -145,7 +150,7 @@ class _Canonical:
     def append(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """The outputs of an equation: those of an equal one, or of a new one."""
         primitive, params = equation.primitive, equation.params
-        effectful = bool(primitive.effects(**params))
+        effectful = not primitive.pure and bool(primitive.effects(**params))
         key = (
             self.region,
             primitive,
@@ -166,6 +171,7 @@ class _Canonical:
         before = self.region
         if primitive.keeps_recomputation:
             self.region = len(self.equations) + 1
+            self.settled = False
         env: dict[Var, Atom] = dict(zip(program.inputs, inputs, strict=True))
         outputs = self.run(program, env)
         self.region = before
@@ -301,5 +307,8 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         found = dead_code(
             Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
         )
+        if work.settled and len(equations) == len(work.equations):
+            if all(map(operator.is_, equations, work.equations)):
+                found.memo["canonical"] = found
         jaxpr.memo["canonical"] = found
     return found

@@ -279,9 +279,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
     def number(var: Var) -> int:
         return numbers.setdefault(var, len(numbers))
 
-    def outside(var: Var) -> bool:
-        return var not in fusion.definition or (var in fusion.stored and var not in members)
-
+    definition, stored = fusion.definition, fusion.stored
     done: set[Equation] = set()
     stack = [(equation, False) for equation in reversed(roots)]
     while stack:
@@ -291,8 +289,10 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
         if not ready:
             stack.append((equation, True))
             for atom in reversed(equation.inputs):
-                if isinstance(atom, Var) and not outside(atom):
-                    stack.append((fusion.definition[atom], False))
+                made = definition.get(atom)
+                if made is None or made in done or (atom in stored and atom not in members):
+                    continue
+                stack.append((made, False))
             continue
         done.add(equation)
         inputs: list[Any] = []
@@ -302,12 +302,16 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
                 values.append(np.asarray(atom.value, atom.type.dtype).tobytes())
                 literals.append((equation, position))
                 continue
-            if outside(atom) and atom not in numbers:
-                tokens.append((number(atom), atom.type))
-            inputs.append(number(atom))
-        outputs = tuple((number(v), v.type, v in in_memory) for v in equation.outputs)
-        params = tuple([(k, exact(equation.params[k])) for k in sorted(equation.params)])
-        tokens.append((equation.primitive, params, tuple(inputs), outputs))
+            known = numbers.get(atom)
+            if known is None:  # it is made elsewhere: what is made here has its number before
+                known = numbers[atom] = len(numbers)
+                tokens.append((known, atom.type))
+            inputs.append(known)
+        outputs = tuple([(number(v), v.type, v in in_memory) for v in equation.outputs])
+        params = equation.params
+        if params:
+            params = tuple([(k, exact(params[k])) for k in sorted(params)])
+        tokens.append((equation.primitive, params or (), tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
     tokens.append((group.shape, group.unrolled, heavy, tuple(map(number, group.members))))
     if group.chain is not None:

@@ -89,6 +89,9 @@ class Fusion:
     readers: dict[Var, set[Group]]
 
 
+NOTHING: set[Var] = set()
+
+
 class Unbuildable(Exception):
     """An operation has neither an element rule nor a kernel."""
 
@@ -424,19 +427,22 @@ class _Walk:
                     sources.setdefault(group, set()).add(var)
         for candidates in by_shape.values():
             for i, group in enumerate(candidates):
+                mine = sources.setdefault(group, set())
                 for other in candidates[i + 1 : i + 24]:
-                    mine, theirs = sources.get(group, set()), sources.get(other, set())
-                    if self.mergeable(group, other, mine & theirs):
+                    if not group.members or len(group.members) > 12:
+                        break
+                    if not other.members or group.work + other.work > cost.LARGEST // 4:
+                        continue
+                    theirs = sources.get(other, NOTHING)
+                    if self.mergeable(group, other, mine, theirs):
                         self.merge(group, other)
                         mine |= theirs
 
-    def mergeable(self, group: Group, other: Group, shared: set[Var]) -> bool:
-        if not group.members or not other.members:
-            return False
-        if group.work + other.work > cost.LARGEST // 4 or len(group.members) > 12:
-            return False
-        if group.shape and not any(v.type.size >= 16 for v in shared):
-            return False
+    def mergeable(self, group: Group, other: Group, mine: set[Var], theirs: set[Var]) -> bool:
+        """Whether groups, which read these values, share one and do not depend on another."""
+        if group.shape:
+            if mine.isdisjoint(theirs) or not any(v.type.size >= 16 for v in mine & theirs):
+                return False
         return not self.order.depends(group, other) and not self.order.depends(other, group)
 
     def merge(self, group: Group, other: Group) -> None:

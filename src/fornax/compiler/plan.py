@@ -220,17 +220,17 @@ class _Body:
 
     def signatures(self, groups: list[Group]) -> dict[Group, Signature]:
         """What the groups compute; numbers in which equal ones differ are moved to memory."""
-
-        def found() -> dict[Group, Signature]:
-            return {g: emit.signature(self.fusion, g, self.in_memory) for g in groups}
-
-        signatures = found()
+        signatures = {g: emit.signature(self.fusion, g, self.in_memory) for g in groups}
         if self.planner.loops:  # kernels inside of loops are merged, with their numbers
             return signatures
         lifted = lift(self.fusion, signatures.values())
         for var, literal in lifted.items():
             self.memory[var] = self.planner.constant(literal.value, literal.type)
-        return found() if lifted else signatures
+        definition = self.fusion.definition
+        for group, signature in signatures.items():
+            if lifted and any(definition.get(e.outputs[0]) is not e for e, _ in signature.literals):
+                signatures[group] = emit.signature(self.fusion, group, self.in_memory)
+        return signatures
 
     def needed_in_memory(self) -> set[Var]:
         """Members that somebody outside their group reads, or that heavy kernels produce."""

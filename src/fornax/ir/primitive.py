@@ -86,9 +86,12 @@ class Primitive:
     #: whether `element` reads every operand at the result's index, and scalars at ()
     pointwise: bool = False
     axis_param: str = "axis_name"
+    #: no application has effects, as `effects` is not defined: asked for every equation
+    pure: bool = False
 
     def __init__(self, name: str, register: bool = True):
         self.name = name
+        self.pure = type(self).effects is Primitive.effects
         if register:
             REGISTRY[name] = self
 
