@@ -19,6 +19,7 @@ from fornax.numpy.promotion import as_dtype, check, concrete_form
 from fornax.numpy.rearranging import resize
 from fornax.numpy.selection import argsort, flatnonzero, sort, where
 from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
+from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
 from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes

@@ -30,6 +30,7 @@ from fornax.numpy.promotion import (
 )
 from fornax.numpy.shaping import broadcast_arrays, broadcast_to, ravel, reshape
 from fornax.primitives import iota as _iota
+from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.select import where as select_where
 from fornax.primitives.sort import sort_p

@@ -23,6 +23,7 @@ from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtype
 from fornax.numpy.running import cumsum
 from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
 from fornax.numpy.shaping import moveaxis, ravel, reshape
+from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
 from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes

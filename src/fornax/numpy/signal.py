@@ -20,6 +20,7 @@ from fornax.numpy.rearranging import flip
 from fornax.numpy.running import cumsum
 from fornax.numpy.selection import diff, searchsorted, where
 from fornax.numpy.shaping import moveaxis, ravel
+from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives import special  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
 from fornax.primitives.sort import sort_p
