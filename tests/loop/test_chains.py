@@ -71,6 +71,26 @@ def test_what_the_test_says_holds_in_the_body():
     assert "rarely" in text
 
 
+@pytest.mark.parametrize("target", ["interpreter", "native", "sse2"])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_remainders_of_what_wraps_to_negative_numbers(dtype, target):
+    kind, size = np.dtype(dtype).type, 97
+    step = lambda i, x: (x * kind(29) + kind(45) - kind(60) * (x % kind(2))) % kind(size)  # noqa: E731
+    traced = fornax.jit(lambda x: lax.fori_loop(0, 50, step, x)).trace(kind(-7))
+    with np.errstate(over="ignore"):
+        expected = kind(-7)
+        for i in range(50):
+            expected = step(i, expected)
+    if target == "interpreter":
+        _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+        (result,) = reference.run(description, [kind(-7)])
+    else:
+        with settings.override(target=target):
+            (result,) = executable(traced.jaxpr).call([kind(-7)])
+    assert int(result) == int(expected)
+    assert "cast u" in texts(lambda x: lax.fori_loop(0, 50, step, x), kind(-7))
+
+
 def test_a_test_bounds_no_lanes():
     """Lanes whose own loop has ended compute on, with any operands."""
     x = np.arange(1, 41, dtype=np.int32) * 6

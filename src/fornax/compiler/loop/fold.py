@@ -217,7 +217,20 @@ def and_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
             known = assuming(b, other, node, b.const(value, node.dtype))
             if known is not other:
                 return b.op("and", one, known)
+        if one.kind == other.kind == "op" and other.data == "ne" and excludes(one, *other.args):
+            return one
     return None
+
+
+def excludes(comparison: Expr, x: Expr, y: Expr) -> bool:
+    """Whether a comparison of x with a constant tells that x is not y."""
+    if comparison.data not in ("lt", "le", "gt", "ge") or comparison.args[0] is not x:
+        return False
+    end = comparison.args[1]
+    if end.kind != "const" or y.kind != "const" or x.low is None:
+        return False
+    name, distance = comparison.data, y.data - end.data
+    return distance >= (name == "le") if name[0] == "l" else distance <= -(name == "ge")
 
 
 def pinned(condition: Expr) -> tuple[Expr | None, int]:

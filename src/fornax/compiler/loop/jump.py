@@ -3,13 +3,15 @@
 A selection waits for both of its values. Where a loop is a chain from one iteration to the next,
 as loops of scalars are, its time is the length of that chain; a branch leaves the dear value out of
 it where the other one is wanted, and costs time only where the processor foresees it wrongly. If
-it never foresees it, a value of `WORTH` is about as long as what is lost.
+it never foresees it, a value of `WORTH` is about as long as what is lost. Remainders leave the
+repair of their sign to such a branch as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Expr, For, Kernel, Statement, Store, While, is_float
 from fornax.compiler.loop.rewrite import Rewriter, reachable, walk
@@ -29,8 +31,13 @@ BY_CONSTANT = 8
 
 def jump(kernel: Kernel, target: Target) -> Kernel:
     """The kernel with branches instead of some selections between carries' next values."""
+    loops = list(chains(kernel.body))
+    remainders = {node for loop in loops for node in floor_remainders(loop)}
+    if remainders:
+        kernel = without_signs(kernel, remainders)
+        loops = list(chains(kernel.body))
     chosen: dict[Expr, int] = {}
-    for loop in chains(kernel.body):
+    for loop in loops:
         chosen.update(dear_selections(loop))
     if not chosen:
         return kernel
@@ -43,6 +50,49 @@ def jump(kernel: Kernel, target: Target) -> Kernel:
         if chosen[node] == 2:
             condition, then, otherwise = b.op("not", condition), otherwise, then
         return b.op("rarely", condition, then, otherwise)
+
+    return Rewriter(b, rule=rule).kernel(kernel)
+
+
+def floor_remainders(loop: For | While) -> set[Expr]:
+    """Remainders that get the sign of a positive constant, of what may be negative, between the
+    value of a carry and its next one."""
+    found = set()
+    for node in reachable(c.next for c in loop.carries):
+        if node.kind != "op" or node.data != "select":
+            continue
+        negative, repaired, rest = node.args
+        if not (rest.kind == "op" and rest.data == "rem" and rest.dtype.startswith("int")):
+            continue
+        x, size = rest.args
+        if size.kind != "const" or size.data <= 0 or x.low >= 0 or cycles(rest) < BY_CONSTANT:
+            continue
+        below = negative.kind == "op" and negative.data == "lt" and negative.args[0] is rest
+        added = (
+            repaired.kind == "op" and repaired.data == "add" and set(repaired.args) == {rest, size}
+        )
+        if below and added and negative.args[1].kind == "const" and negative.args[1].data == 0:
+            sources = {n.data for n in reachable([x]) if n.kind == "carry"}
+            if any(c.carry in sources and node in reachable([c.next]) for c in loop.carries):
+                found.add(node)
+    return found
+
+
+def without_signs(kernel: Kernel, wanted: Collection[Expr]) -> Kernel:
+    """The kernel with such remainders taken of numbers without a sign, and a branch for negative
+    ones: whether there are any is foreseen nearly always."""
+    b = Builder()
+
+    def rule(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node not in wanted:
+            return None
+        x, size = args[2].args
+        plain = "u" + x.dtype
+        # the bit of the sign left out: smaller numbers are divided by constants in fewer steps
+        bits = b.op("and", b.cast(x, plain), b.const(affine.limits(x.dtype)[1], plain))
+        usual = b.op("rem", bits, b.const(size.data, plain))
+        negative = b.lt(x, b.const(0, x.dtype))
+        return b.op("rarely", negative, b.select(*args), b.cast(usual, x.dtype))
 
     return Rewriter(b, rule=rule).kernel(kernel)
 
