@@ -12,8 +12,9 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fornax.errors import message
 
@@ -73,6 +74,15 @@ def stand_for(source: Source | None) -> Source | None:
     before = _standing.source
     _standing.source = source
     return before
+
+
+def in_own_lines(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a user's function, whatever its call stands for: its lines are where it does what."""
+    before = stand_for(None)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        stand_for(before)
 
 
 def here() -> Source | None:

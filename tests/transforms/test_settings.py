@@ -118,15 +118,43 @@ def test_debug_nans(case):
     run()
 
 
-def test_debug_nans_names_the_line():
+def _of_rows(f):
+    return lambda x: fornax.vmap(f)(x[None]).sum()
+
+
+def _in_scan(f):
+    return lambda x: fornax.lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0]
+
+
+def _jvp(f):
+    return lambda x: fornax.jvp(f, (x,), (x,))
+
+
+@pytest.mark.parametrize("around", [
+    lambda f: f, fornax.jit, fornax.grad, lambda f: fornax.grad(fornax.jit(f)),
+    lambda f: fornax.jit(fornax.value_and_grad(fornax.jit(f))), lambda f: _jvp(fornax.jit(f)),
+    lambda f: fornax.grad(fornax.checkpoint(f)), lambda f: _of_rows(fornax.jit(f)),
+    lambda f: fornax.grad(_in_scan(f)), lambda f: fornax.hessian(fornax.jit(f)),
+])  # fmt: skip
+def test_debug_nans_names_the_line(around):
     def f(x):
         y = x + 1
         return fnp.log(y)  # this line
 
     with fornax.debug_nans(), pytest.raises(FloatingPointError) as caught:
-        fornax.jit(f)(-3.0)
+        around(f)(fnp.asarray(-3.0))
     line = f.__code__.co_firstlineno + 2
     assert f"test_settings.py:{line} (f)" in str(caught.value)
+
+
+def test_the_lines_of_rules_are_theirs():
+    f = fornax.custom_vjp(lambda x: x * 1)
+    f.defvjp(lambda x: (x * 1, x), lambda x, g: (fnp.log(x) * g,))
+    line = f.bwd.__code__.co_firstlineno
+    for around in (f, fornax.jit(f), fornax.checkpoint(f)):
+        with fornax.debug_nans(), pytest.raises(FloatingPointError) as caught:
+            fornax.jit(fornax.grad(around))(-3.0)
+        assert f"test_settings.py:{line} (<lambda>)" in str(caught.value)
 
 
 def test_debug_nans_leaves_the_rest_alone():

@@ -13,7 +13,7 @@ from fornax.ir.ref import Ref
 from fornax.ir.types import typeof
 from fornax.primitives.custom_vmap import custom_vmap_p
 from fornax.primitives.one_by_one import one_by_one
-from fornax.source import located
+from fornax.source import in_own_lines, located
 from fornax.transforms.stage import stage
 
 __all__ = ["custom_vmap", "sequential_vmap"]
@@ -106,7 +106,9 @@ class RuleOnTrees:
         given = [x if isinstance(x, Ref) else as_arrays([x])[0] for x in refs.leaves]
         batched = self.call.arguments(flags[: len(given)])
         with refs.running():
-            output, out_batched = self.rule(size, list(batched), *self.call.arguments(given))
+            output, out_batched = in_own_lines(
+                self.rule, size, list(batched), *self.call.arguments(given)
+            )
         outputs, structure = pytree.tree_flatten(output)
         mapped, mapped_structure = pytree.tree_flatten(out_batched)
         if structure != mapped_structure:

@@ -25,7 +25,7 @@ from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import ExtendedDtype
-from fornax.source import located
+from fornax.source import in_own_lines, located
 
 __all__ = ["debug_callback", "debug_log", "debug_print", "effects_barrier", "io_callback",
            "pure_callback"]  # fmt: skip
@@ -81,7 +81,7 @@ class HostFunction:
         args, kwargs = pytree.tree_unflatten(self.structure, leaves)
         try:
             with axis_scope(()):
-                outputs = self.function(*args, **kwargs)
+                outputs = in_own_lines(self.function, *args, **kwargs)
             if self.kind == "debug.callback":
                 return []
             return self.results(pytree.tree_leaves(outputs), types)

@@ -11,7 +11,7 @@ from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
 from fornax.ir.types import typeof
 from fornax.primitives.linear_call import linear_call_p
-from fornax.source import located
+from fornax.source import in_own_lines, located
 
 __all__ = ["custom_vjp_primal_tree_values", "linear_call"]
 
@@ -38,7 +38,8 @@ def linear_call(
     count = len(jaxpr.consts)
 
     def rule(saved: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        output = fun_transpose(
+        output = in_own_lines(
+            fun_transpose,
             pytree.tree_unflatten(residual_structure, as_arrays(saved[count:])),
             pytree.tree_unflatten(out_structure, as_arrays(cotangents)),
         )

@@ -18,7 +18,7 @@ from fornax.primitives.convert import convert_element_type
 from fornax.record import record
 from fornax.runtime.values import to_array, wrap
 from fornax.scalars import dtypes
-from fornax.source import located
+from fornax.source import in_own_lines, located
 
 __all__ = ["BackwardOnTrees", "CustomVJPPrimal", "ForwardOnTrees", "JVPOnTrees", "SymbolicZero",
            "zero_from_primal"]  # fmt: skip
@@ -148,7 +148,8 @@ class JVPOnTrees:
             changes[i] if i in changes else visible(t, self.symbolic) for i, t in enumerate(given)
         ]
         with refs.running():
-            pair = self.rule(
+            pair = in_own_lines(
+                self.rule,
                 *self.nondiff,
                 pytree.tree_unflatten(structure, map(array_like, refs.leaves)),
                 pytree.tree_unflatten(structure, shown),
@@ -258,7 +259,7 @@ class ForwardOnTrees:
             flags = nonzero[: len(given)]
             given = [CustomVJPPrimal(p, flag) for p, flag in zip(given, flags, strict=True)]
         with refs.running():
-            pair = self.rule(*self.call.arguments(given))
+            pair = in_own_lines(self.rule, *self.call.arguments(given))
         head = (
             f"Custom VJP fwd rule {self.__name__} for function {self.fun} must produce a pair "
             "(list or tuple of length two)"
@@ -327,7 +328,8 @@ class BackwardOnTrees:
             for c, t in zip(cotangents, out_types, strict=True)
         ]
         with refs.running():
-            result = self.rule(
+            result = in_own_lines(
+                self.rule,
                 *self.nondiff,
                 pytree.tree_unflatten(residual_structure, leaves),
                 pytree.tree_unflatten(out_structure, shown),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
-from fornax.source import located
+from fornax.source import located, stand_for
 
 
 def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
@@ -22,7 +22,10 @@ def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
 
 
 def evaluate(jaxpr: Jaxpr, *args: Any) -> list[Any]:
-    """The outputs for these arguments. Values are dropped after their last use."""
+    """The outputs for these arguments. Values are dropped after their last use.
+
+    What an operation does stands for the line that it was recorded from.
+    """
     if len(args) + len(jaxpr.consts) != len(jaxpr.inputs):
         count = len(jaxpr.inputs) - len(jaxpr.consts)
         raise TypeError(
@@ -36,15 +39,20 @@ def evaluate(jaxpr: Jaxpr, *args: Any) -> list[Any]:
     if last is None:
         last = jaxpr.memo["last_uses"] = last_uses(jaxpr)
     env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *args), strict=True))
-    for i, equation in enumerate(jaxpr.equations):
-        operands = [literal(a) if isinstance(a, Literal) else env[a] for a in equation.inputs]
-        results = equation.primitive.bind(*operands, **equation.params)
-        for var, value in zip(equation.outputs, results, strict=True):
-            if var in last:
-                env[var] = value
-        for atom in equation.inputs:
-            if isinstance(atom, Var) and last[atom] == i:
-                env.pop(atom, None)
+    before = stand_for(None)
+    try:
+        for i, equation in enumerate(jaxpr.equations):
+            operands = [literal(a) if isinstance(a, Literal) else env[a] for a in equation.inputs]
+            stand_for(equation.source or before)
+            results = equation.primitive.bind(*operands, **equation.params)
+            for var, value in zip(equation.outputs, results, strict=True):
+                if var in last:
+                    env[var] = value
+            for atom in equation.inputs:
+                if isinstance(atom, Var) and last[atom] == i:
+                    env.pop(atom, None)
+    finally:
+        stand_for(before)
     return [literal(a) if isinstance(a, Literal) else env[a] for a in jaxpr.outputs]
 
 

@@ -305,11 +305,7 @@ class CustomLinear(Primitive):
         values = iter(before)
         known = [next(values) if flag else None for flag in states]
         known = [None if isinstance(x, Zero) else x for x in known]
-        line = source.stand_for(None)  # the rule has lines of its own
-        try:
-            grads, after = bwd(token, residuals, cts, known)
-        finally:
-            source.stand_for(line)
+        grads, after = bwd(token, residuals, cts, known)
         after = [
             Zero(t) if x is None else x
             for x, t in zip(chosen(after, states), map(_type_of, before), strict=True)
