@@ -96,10 +96,13 @@ class Linearize(Trace):
         write_in(self.parent, ref, primal)
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
-        pairs = [self.pair(x) for x in operands]
-        primals = [p for p, _ in pairs]
-        tangents = [t for _, t in pairs]
-        if all(isinstance(t, Zero) for t in tangents):
+        primals, tangents, constant = [], [], True
+        for x in operands:
+            primal, tangent = self.pair(x)
+            constant = constant and isinstance(tangent, Zero)
+            primals.append(primal)
+            tangents.append(tangent)
+        if constant:
             with running(self.parent):
                 return primitive.bind(*primals, **params)
         rule = getattr(primitive, "linearize", None)

@@ -126,9 +126,13 @@ class Stage(Trace):
         return ref
 
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
-        if self.partial and not any(self.knows(x) for x in operands):
-            with running(self.parent):
-                return primitive.bind(*operands, **params)
+        if self.partial:
+            for x in operands:
+                if x.__class__ is StageTracer and x._trace is self:
+                    break
+            else:
+                with running(self.parent):
+                    return primitive.bind(*operands, **params)
         if not self.alive:
             for x in operands:
                 if isinstance(x, Tracer):
