@@ -267,15 +267,59 @@ def test_references_from_outside_of_derivatives(wrap):
         fornax.grad(lambda ref: ref[...])(r)
 
 
-def test_conditions_only_read():
-    r = new(0)
+@both
+def test_conditions_that_write(wrap):
+    r, s = new(0), new(1.0)
 
     def condition(i):
         r[...] += 1
         return i < 3
 
-    with pytest.raises(ValueError, match="must not write"):
-        lax.while_loop(condition, lambda i: i + 1, 0)
+    def body(i):
+        s[...] = s[...] * 2
+        return i + 1
+
+    assert wrap(lambda: lax.while_loop(condition, body, 0))() == 3
+    assert (r[...], s[...]) == (4, 8)
+    rows = new(fnp.zeros(3))
+
+    def counting(n, row):
+        def more(i):
+            row[...] += 1.0
+            return i < n
+
+        return lax.while_loop(more, lambda i: i + 1, 0)
+
+    close(wrap(fornax.vmap(counting))(fnp.arange(3), rows), [0, 1, 2])
+    close(rows[...], [1, 2, 3])
+
+    def reading(i):
+        r[...] *= 2
+        return i + 1
+
+    with pytest.raises(ValueError, match="Cannot write to the same ref in both cond and body"):
+        wrap(lambda: lax.while_loop(condition, reading, 0))()
+
+
+def test_references_have_memory_of_their_own():
+    take = fornax.jit(lambda x: x + 1, donate_argnums=0)
+    x = fnp.arange(3.0)
+    r = new(x)
+    take(x)
+    close(r[...], [0, 1, 2])
+    take(r[...])
+    close(r[...], [0, 1, 2])
+    y = fnp.ones(3)
+    r[...] = y
+    take(y)
+    close(r[...], [1, 1, 1])
+    z = np.zeros(3, np.float32)
+    r = new(z)
+    z[0] = 5.0
+    close(r[...], [0, 0, 0])
+    r[...] = z
+    z[1] = 7.0
+    close(r[...], [5, 0, 0])
 
 
 def test_switch_with_different_references():

@@ -23,9 +23,8 @@ from fornax.lax.carry import carry_name, check_carry, promoted, value_types
 from fornax.lax.refs import (
     RowsAsRefs,
     joined_refs,
-    reading_refs,
+    tested_by,
     with_carried_refs,
-    with_refs,
     write_refs,
 )
 from fornax.primitives.arrange import forwarded, rearranged
@@ -374,12 +373,13 @@ def run_while(
         "while_loop body", name or body_fun, structure, types, body.out_tree, body.out_types,
     )  # fmt: skip
     refs = joined_refs([cond, body])
-    condition, step = reading_refs(cond, refs), with_refs(body, refs)
+    condition, step, values = tested_by(cond, body, refs, leaves)
     outs = while_p.bind(
-        *condition.consts, *step.consts, *leaves, *(ref.read() for ref in refs),
+        *condition.consts, *step.consts, *values,
         cond_jaxpr=condition.without_consts(), body_jaxpr=step.without_consts(),
         cond_nconsts=len(condition.consts), body_nconsts=len(step.consts),
     )  # fmt: skip
+    outs = outs[len(outs) - len(leaves) - len(refs) :]  # without what the condition said
     return pytree.tree_unflatten(structure, as_arrays(write_refs(refs, outs)))
 
 

@@ -8,19 +8,17 @@ from typing import Any
 from fornax import pytree
 from fornax.api.references import RefArguments
 from fornax.api.stages import Traced
+from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.ref import Ref
+from fornax.ir.types import typeof
 from fornax.source import located
 from fornax.transforms.programs import remembered
+from fornax.transforms.stage import stage
 
 __all__ = [
-    "RowsAsRefs",
-    "joined_refs",
-    "reading_refs",
-    "with_carried_refs",
-    "with_refs",
-    "write_refs",
-]
+    "RowsAsRefs", "joined_refs", "tested_by", "with_carried_refs", "with_refs", "write_refs",
+]  # fmt: skip
 
 
 class RowsAsRefs:
@@ -81,26 +79,56 @@ def with_refs(traced: Traced, refs: Sequence[Ref], leaves: Sequence[Any] = ()) -
     return remembered(jaxpr, ("with references", *refs), make)
 
 
-def reading_refs(traced: Traced, refs: Sequence[Ref]) -> Jaxpr:
-    """The same for a condition, which may only read. Raises ValueError if it writes."""
-    jaxpr = with_refs(traced, refs)
-    if not refs:
-        return jaxpr
-    count = len(jaxpr.inputs) - len(refs)
-    if jaxpr.outputs[1:] != jaxpr.inputs[count:]:
-        raise ValueError(
-            located(
-                "cond_fun of while_loop must not write to a mutable reference",
-                attempt="write in body_fun, and carry what the condition needs",
+def tested_by(
+    cond: Traced, body: Traced, refs: Sequence[Ref], carry: Sequence[Any]
+) -> tuple[Jaxpr, Jaxpr, list[Any]]:
+    """(condition, body, values) of a while loop over a carry and the values of references.
+
+    A condition that writes is computed before the loop and behind its body, and what it said is
+    carried first. Raises ValueError if both write to one reference.
+    """
+    condition, step = with_refs(cond, refs), with_refs(body, refs)
+    values = [*carry, *(ref.read() for ref in refs)]
+    first, last = len(condition.inputs) - len(refs), len(step.outputs) - len(refs)
+    before = condition.inputs[first:]
+    if condition.outputs[1:] == before:
+        return _without_results(condition), step, values
+    given = step.inputs[len(step.inputs) - len(refs) :]
+    for k, ref in enumerate(refs):
+        if condition.outputs[1 + k] is not before[k] and step.outputs[last + k] is not given[k]:
+            raise ValueError(
+                located(
+                    "Cannot write to the same ref in both cond and body of while loop: a mutable "
+                    f"array reference of type {ref.aval}",
+                    "the condition is tested once more than the body runs",
+                    "write in body_fun, and carry what the condition needs",
+                )
             )
-        )
+
+    def test(outputs: Sequence[Any]) -> list[Any]:
+        more, *written = evaluate(condition, *outputs)
+        return [more, *outputs[: len(carry)], *written]
+
+    def again(_: Any, *given: Any) -> list[Any]:
+        return test(evaluate(step, *given))
+
+    values = test(values)
+    types = [typeof(x) for x in values]
+    return stage(lambda more, *_: [more], types), stage(again, types), values
+
+
+def _without_results(condition: Jaxpr) -> Jaxpr:
+    """A condition without the values of references, which it only reads."""
+    if len(condition.outputs) == 1:
+        return condition
     return remembered(
-        jaxpr,
+        condition,
         ("without results for references",),
         lambda: Jaxpr(
-            jaxpr.inputs, jaxpr.equations, jaxpr.outputs[:1], jaxpr.consts, jaxpr.debug_name
+            condition.inputs, condition.equations, condition.outputs[:1], condition.consts,
+            condition.debug_name,
         ),
-    )
+    )  # fmt: skip
 
 
 def with_carried_refs(traced: Traced, n_carry: int) -> Jaxpr:

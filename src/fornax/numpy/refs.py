@@ -123,9 +123,14 @@ def _updated(name: str, old: Any, index: Any, new: Any, update: Callable[..., An
     if not isinstance(part.dtype, ExtendedDtype):
         new = convert_element_type(new, part.dtype, type.weak_type)
     if _whole(index) and update is _set:
-        return new
+        return _own(new)
     result = update(old, ... if _whole(index) else index, new)
     return convert_element_type(result, type.dtype, type.weak_type) if type.weak_type else result
+
+
+def _own(value: Any) -> Any:
+    """The value in memory of its own: that of an array is gone when somebody donates it."""
+    return value.copy() if isinstance(value, Array | np.ndarray) else value
 
 
 def _fits(found: ArrayType, part: ArrayType) -> bool:
@@ -158,7 +163,7 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
             )
         )
     numeric = not hasattr(init_val, "_trace")
-    return Ref(to_array(init_val) if numeric else _plain(init_val, kind), kind)
+    return Ref(_own(to_array(init_val)) if numeric else _plain(init_val, kind), kind)
 
 
 def _plain(value: Any, kind: str | None) -> Any:
@@ -246,7 +251,8 @@ def addupdate(ref: Any, idx: Any, x: Any) -> None:
 
 def _get_item(self: Ref, index: Any) -> Any:
     """The value, or a part of it."""
-    return as_arrays([_part(self.read(), index)])[0]
+    value = self.read()
+    return as_arrays([_own(value) if _whole(index) else _part(value, index)])[0]
 
 
 def _set_item(self: Ref, index: Any, value: Any) -> None:
