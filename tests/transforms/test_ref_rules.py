@@ -265,6 +265,43 @@ def test_rules_find_the_last_value_of_references_that_have_ended(around):
     assert fornax.grad(twice)(2.0) == 20 * 200
 
 
+def test_rules_in_one_function_see_what_the_others_wrote():
+    f = custom(
+        lambda x, r: x, lambda x, r: (x, r),
+        lambda r, g: (r.__setitem__(..., r[...] * 2 + g), (g, None))[1],
+    )  # fmt: skip
+    for first in (f, fornax.jit(f), fornax.checkpoint(f)):
+        for second in (f, fornax.jit(f)):
+            r = ref(1)
+            h = lambda x, a=first, b=second, r=r: b(a(x, r) * 3, r)  # noqa: E731
+            assert fornax.grad(h)(2.0) == 3 and r[...] == (1 * 2 + 1) * 2 + 3
+            assert fornax.jit(fornax.grad(h))(2.0) == 3 and r[...] == (9 * 2 + 1) * 2 + 3
+    r = ref(1)
+    same = custom(
+        lambda x, s: x, lambda x, s: (x, None),
+        lambda _, g: (r.__setitem__(..., r[...] * 2 + g), (g, None))[1],
+    )  # fmt: skip
+    assert fornax.grad(lambda x: same(x, r))(2.0) == 1 and r[...] == 3
+    closing = custom(
+        lambda x: x, lambda x: (x, None), lambda _, g: ((r.__setitem__(..., g), g)[1],)
+    )
+    with pytest.raises(RuntimeError, match="after it had been handed backwards"):
+        fornax.grad(lambda x: f(closing(x), r))(2.0)
+    assert r[...] == 3
+
+
+def test_bwd_rules_change_references_to_keys():
+    f = custom(
+        lambda x, r: x, lambda x, r: (x, r),
+        lambda r, g: (r.__setitem__(..., fornax.random.fold_in(r[...], 1)), (g, None))[1],
+    )  # fmt: skip
+    for g in (f, fornax.jit(f)):
+        r = fornax.new_ref(fornax.random.key(7))
+        assert fornax.grad(lambda x, g=g, r=r: g(x, r))(2.0) == 1
+        expected = fornax.random.fold_in(fornax.random.key(7), 1)
+        assert (fornax.random.key_data(r[...]) == fornax.random.key_data(expected)).all()
+
+
 def test_a_bwd_rule_is_not_run_without_a_cotangent():
     r = ref(0)
     f = custom(

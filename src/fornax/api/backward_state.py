@@ -16,6 +16,7 @@ from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import bitcast_convert_type_p, convert_element_type
 from fornax.primitives.elementwise import and_p, or_p, shift_left_p, shift_right_logical_p
 from fornax.primitives.family import constant
+from fornax.primitives.random import generator_of, random_unwrap, random_wrap
 from fornax.primitives.shape import expand_dims, squeeze
 from fornax.primitives.slice import slice_in
 from fornax.scalars import dtypes
@@ -28,6 +29,8 @@ def encode(value: Any) -> Any:
     type = typeof(value)
     if dtypes.is_inexact(type.dtype):
         return convert_element_type(value, type.dtype) if type.weak_type else value
+    if isinstance(type.dtype, dtypes.ExtendedDtype):
+        return encode(random_unwrap(value))
     parts = state_type(type).shape[-1]
     axis = type.ndim
     if parts == 1:
@@ -45,6 +48,10 @@ def decode(state: Any, type: ArrayType) -> Any:
     """The value of this type that `encode` was given."""
     if dtypes.is_inexact(type.dtype):
         return convert_element_type(state, type.dtype, type.weak_type)
+    if isinstance(type.dtype, dtypes.ExtendedDtype):
+        shape = (*type.shape, *type.dtype.base_shape)
+        words = decode(state, ArrayType(shape, type.dtype.base_dtype))
+        return random_wrap(words, generator_of(type.dtype))
     parts = state_type(type).shape[-1]
     axis = typeof(state).ndim - 1
     pieces = [squeeze(slice_in(state, axis, k, k + 1), (axis,)) for k in range(parts)]

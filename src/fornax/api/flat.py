@@ -14,7 +14,7 @@ from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Zero
-from fornax.ir.ref import AbstractRef, Ref, state_type
+from fornax.ir.ref import AbstractRef, Ref, away, standing_for, state_type
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -129,7 +129,8 @@ class Pullback:
         """One cotangent or `Zero` per input leaf, for one cotangent or `Zero` per output leaf."""
         given = [c for c, has in zip(cotangents, self.has_tangent, strict=True) if has]
         given += [encode(ref.read()) for ref in self.states]
-        found = iter(backward(self.with_consts(residuals), given))
+        with standing_for({ref: away(ref, "handed backwards") for ref in self.states}):
+            found = iter(backward(self.with_consts(residuals), given))
         grads = [
             next(found) if flag else Zero(t.tangent())
             for flag, t in zip(self.nonzero, self.in_types, strict=True)

@@ -10,7 +10,7 @@ from fornax import pytree
 from fornax.api.backward_state import decode, encode
 from fornax.api.references import RefArguments, refuse_aliases
 from fornax.api.signature import check_values, function_name, leaf_names
-from fornax.ir.ref import Backward, Ref, standing_for
+from fornax.ir.ref import Backward, Ref, away, standing_for
 from fornax.ir.types import ArrayType, typeof
 from fornax.source import located
 
@@ -42,8 +42,8 @@ class CallWithRefs:
         self.kinds = [ref.kind for ref in self.refs.outer]
         #: references that the function closes over, known once it has been traced
         self.closed: list[Ref] = []
-        #: the references among the arguments, where they live until the way back
-        self.direct: list[Ref] = []
+        #: the references among the arguments, where no program was made
+        self.outer: list[Ref] = []
         self.out_structure: pytree.PyTreeDef | None = None
         self.out_types: list[Any] | None = None
 
@@ -127,31 +127,31 @@ class RuleRefsBackward:
     """The references of one run of a bwd rule.
 
     states: a cotangent for each reference, arguments first, which is its value; None for one that
-    is out of reach. Without any, the references themselves are at hand.
+    is out of reach.
     """
 
     def __init__(self, call: CallWithRefs, states: Sequence[Any]):
         self.plain = [ref for ref in call.closed if not isinstance(ref, Backward)]
         types = [*call.types, *(ref.type for ref in self.plain)]
         kinds = [*call.kinds, *(ref.kind for ref in self.plain)]
+        self.outer = call.outer
         self.states = list(states)
-        if states:
-            self.all = [_state(*each) for each in zip(states, types, kinds, strict=True)]
-        else:
-            self.all = list(call.direct)
+        self.all = [_state(*each) for each in zip(states, types, kinds, strict=True)]
 
     def running(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, these references stand for those that the rule closes over."""
-        if not self.plain:
+        if not self.all:
             return _NOTHING
-        closed = self.all[len(self.all) - len(self.plain) :]
-        return standing_for(dict(zip(self.plain, closed, strict=True)))
+        count = len(self.all) - len(self.plain)
+        known = dict(zip(self.outer, self.all[:count], strict=True)) if self.outer else {}
+        known.update(zip(self.plain, self.all[count:], strict=True))
+        return standing_for(known)
 
     def last(self) -> list[Any]:
         """Their states at the end."""
         return [
             None if state is None else encode(ref.read())
-            for state, ref in zip(self.states, self.all[: len(self.states)], strict=True)
+            for state, ref in zip(self.states, self.all, strict=True)
         ]
 
 
@@ -160,5 +160,4 @@ def _state(state: Any, type: ArrayType, kind: str | None) -> Ref:
         return Ref(decode(state, type), kind)
     ref = Ref(0, kind)
     ref.type = type
-    ref._gone = "left behind: it was made inside of the differentiated function, which has ended"
-    return ref
+    return away(ref, "left behind")

@@ -27,7 +27,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
 
-__all__ = ["AbstractRef", "Backward", "Ref", "RefsFromOutside", "differentiated", "read_in",
+__all__ = ["AbstractRef", "Backward", "Ref", "RefsFromOutside", "away", "differentiated", "read_in",
            "standing_for", "stands_in", "state_type", "write_in"]  # fmt: skip
 
 
@@ -170,21 +170,14 @@ class Backward(Ref):
 
 
 def state_type(type: ArrayType) -> ArrayType:
-    """The type of a reference's state backwards: integers are parts of 16 bits, as float32.
-
-    Raises NotImplementedError for what is neither number nor boolean.
-    """
+    """The type of a reference's state backwards: words of keys are integers, and those are parts
+    of 16 bits, as float32."""
     if dtypes.is_inexact(type.dtype):
         return ArrayType(type.shape, type.dtype)
-    if isinstance(type.dtype, dtypes.ExtendedDtype):
-        raise NotImplementedError(
-            located(
-                f"a custom derivative rule with a reference of type {type.short()}",
-                "references of numbers only are handed backwards",
-                "a reference to random.key_data(key)",
-            )
-        )
-    return ArrayType((*type.shape, max(type.dtype.itemsize // 2, 1)), dtypes.float32)
+    shape, dtype = type.shape, type.dtype
+    if isinstance(dtype, dtypes.ExtendedDtype):
+        shape, dtype = (*shape, *dtype.base_shape), dtype.base_dtype
+    return ArrayType((*shape, max(dtype.itemsize // 2, 1)), dtypes.float32)
 
 
 class RefsFromOutside(NotImplementedError):
@@ -223,18 +216,43 @@ def _standing_in(trace: Trace | None, ref: Ref) -> Ref:
     return ref
 
 
+#: how the value of a reference went: why it cannot be used, and what to do
+_GONE = {
+    "frozen": (
+        "what was taken out of it may not change any more",
+        "a new reference, new_ref(value); freeze it when nobody writes any more",
+    ),
+    "handed backwards": (
+        "custom rules that have it as an argument are going backwards with its value, and another "
+        "rule closes over it",
+        "pass it as an argument to all functions whose rules use it",
+    ),
+    "left behind": (
+        "it was made inside of a function that is differentiated, which has ended",
+        "make it outside, and pass it as an argument",
+    ),
+}
+
+
+def away(ref: Ref, how: str) -> Ref:
+    """What stands for a reference that cannot be used, for `how` see `_GONE`."""
+    other = Ref(0, ref.kind)
+    other.type, other._gone = ref.type, how
+    return other
+
+
 def read_in(trace: Trace | None, ref: Ref) -> Any:
     """The value of a reference for code that runs under `trace`."""
     if _standing.found:
         ref = _standing_in(trace, ref)
     if trace is ref._owner:
         if ref._gone:
+            why, attempt = _GONE.get(ref._gone, _GONE["frozen"])
             raise RuntimeError(
                 located(
                     f"a reference of type {ref.aval} was used after it had been {ref._gone}",
-                    why="what was taken out of it may not change any more",
-                    attempt="a new reference, new_ref(value); freeze it when nobody writes any "
-                    "more",
+                    why=why,
+                    attempt=attempt,
                 )
             )
         return ref._value

@@ -64,11 +64,7 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
             primals = [trace.pair(x)[0] for x in values]
             with running(trace.parent):
                 return _call(primitive, call, primals, params)
-        if isinstance(trace, Linearize):
-            call.direct = [trace.afterwards(ref) for ref in call.refs.outer]
-        return primitive.bind(
-            *values, call_jaxpr=None, num_consts=0, refs=call.places, num_states=0, **params
-        )
+        return _bind(primitive, call, values, None, (), params)
     known = isinstance(trace, Stage) and trace.partial and not any(map(trace.knows, values))
     if known and not stands_in(trace):
         with running(trace.parent):
@@ -80,17 +76,27 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
         "the derivative rules replace the function, and the effect would be lost",
     )  # fmt: skip
     call.close_over(used)
+    return _bind(primitive, call, values, jaxpr.without_consts(), jaxpr.consts, params)
+
+
+def _bind(
+    primitive: Primitive, call: Any, values: Sequence[Any], program: Jaxpr | None,
+    consts: Sequence[Any], params: dict,
+) -> list[Any]:  # fmt: skip
+    """The operation, also for references that it closes over and states of all of them."""
     states = []
     if primitive is custom_vjp_call_p:
         plain = [ref for ref in call.closed if not isinstance(ref, Backward)]
         states = [ref.backward for ref in (*call.refs.outer, *plain)]
-        jaxpr = _with_states(jaxpr, [ref.type for ref in states])
+        if program is None:
+            call.outer = call.refs.outer
+        else:
+            program = _with_states(program, [ref.type for ref in states])
     written = [*call.closed, *states]
     outputs = primitive.bind(
-        *jaxpr.consts, *values, *(ref.read() for ref in written),
-        call_jaxpr=jaxpr.without_consts(), num_consts=len(jaxpr.consts),
-        refs=(*call.places, *range(len(values), len(values) + len(call.closed))),
-        num_states=len(states), **params,
+        *consts, *values, *(ref.read() for ref in written), call_jaxpr=program,
+        num_consts=len(consts), num_states=len(states),
+        refs=(*call.places, *range(len(values), len(values) + len(call.closed))), **params,
     )  # fmt: skip
     count = len(outputs) - len(written)
     for ref, value in zip(written, outputs[count:], strict=True):
