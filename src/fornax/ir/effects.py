@@ -14,11 +14,11 @@ __all__ = ["Effect"]
 class Effect:
     """A kind of effect. `ordered` ones happen in program order."""
 
-    name: str
+    name: str = ""  #: of the class, where it is empty
     ordered: bool = False
     #: may happen more often than the program says, as debugging output may; transformations that
     #: would repeat other effects refuse them
     innocuous: bool = False
 
     def __str__(self) -> str:
-        return self.name
+        return self.name or type(self).__name__
