@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "api.vmap": ("vmap",),
         "api.pmap": ("pmap",),
         "api.shard": ("make_mesh", "reshard", "set_mesh"),
+        "api.shard_mapping": ("shard_map",),
         "partition.shardings": ("NamedSharding",),
         "partition.spec": ("P",),
         "api.custom": ("closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"),

@@ -23,7 +23,6 @@ LATER = {
     "jax.lax.reduce_window": "the primitives of windows",
     "jax.make_array_from_process_local_data": "several processes",
     "jax.profiler.StepTraceAnnotation": "a profiler that writes traces",
-    "jax.shard_map": "several devices",
     "jax.sharding.auto_axes": "several devices",
 }
 

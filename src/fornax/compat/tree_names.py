@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fornax import tree_util
 from fornax.pytree.registry import entries
+from fornax.source import located
 
 __all__ = [*tree_util.__all__]
 
@@ -29,7 +30,7 @@ class _Registry(Mapping[type, Entry]):
         if kind in entries:
             return Entry(entries[kind].flatten, entries[kind].unflatten)
         if kind not in _BUILT_IN:
-            raise KeyError(kind)
+            raise KeyError(located(f"{kind} is no class of nodes", attempt="tree_util.register_*"))
 
         def take_apart(node: Any) -> tuple[list[Any], Any]:
             return tree_util.tree_flatten(node, is_leaf=lambda x: x is not node)
