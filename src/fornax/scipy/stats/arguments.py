@@ -1,13 +1,15 @@
-"""What the functions of all distributions do with their arguments."""
+"""What the functions of all distributions have in common."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from fornax import numpy as fnp
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
 
-__all__ = ["numbers", "outside"]
+__all__ = ["exponential_of", "numbers", "outside"]
 
 
 def numbers(name: str, *values: Any, strong: bool = False) -> list[Any]:
@@ -23,3 +25,16 @@ def numbers(name: str, *values: Any, strong: bool = False) -> list[Any]:
 def outside(q: Any) -> Any:
     """Where q is no probability."""
     return fnp.isnan(q) | (q < 0) | (q > 1)
+
+
+def exponential_of(logarithm: Callable[..., Any]) -> Callable[..., Any]:
+    """The function whose logarithm `logarithm` gives, of the same arguments: pdf of logpdf."""
+
+    @functools.wraps(logarithm)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return fnp.exp(logarithm(*args, **kwargs))
+
+    function.__name__ = logarithm.__name__.removeprefix("log")
+    function.__qualname__ = function.__name__
+    function.__doc__ = (logarithm.__doc__ or "").replace("The logarithm of the", "The", 1)
+    return function

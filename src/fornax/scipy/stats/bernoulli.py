@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers, outside
+from fornax.scipy.stats.arguments import exponential_of, numbers, outside
 
 __all__ = ["cdf", "logpmf", "pmf", "ppf"]
 
@@ -24,9 +24,7 @@ def logpmf(k, p, loc=0):
     return fnp.where((x < 0) | (x > 1), -np.inf, total)
 
 
-def pmf(k, p, loc=0):
-    """The probability of `k`."""
-    return fnp.exp(logpmf(k, p, loc))
+pmf = exponential_of(logpmf)
 
 
 def cdf(k, p):

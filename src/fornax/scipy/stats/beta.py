@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -26,9 +26,7 @@ def logpdf(x, a, b, loc=0, scale=1):
     return fnp.where((a <= 0) | (b <= 0) | (scale <= 0), np.nan, total)
 
 
-def pdf(x, a, b, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, a, b, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, a, b, loc=0, scale=1):

@@ -12,7 +12,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpmf", "pmf"]
 
@@ -28,6 +28,4 @@ def logpmf(k, n, a, b, loc=0):
     return fnp.where((n < 0) | (a <= 0) | (b <= 0), np.nan, total)
 
 
-def pmf(k, n, a, b, loc=0):
-    """The probability of `k`."""
-    return fnp.exp(logpmf(k, n, a, b, loc))
+pmf = exponential_of(logpmf)

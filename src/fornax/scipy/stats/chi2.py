@@ -13,7 +13,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -26,9 +26,7 @@ def logpdf(x, df, loc=0, scale=1):
     return fnp.where(x < loc, -np.inf, (half - 1) * fnp.log(z) - z / 2 - shape)
 
 
-def pdf(x, df, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, df, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, df, loc=0, scale=1):

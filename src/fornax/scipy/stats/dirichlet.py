@@ -8,7 +8,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 from fornax.source import located
 
 __all__ = ["logpdf", "pdf"]
@@ -45,6 +45,4 @@ def logpdf(x, alpha):
     return fnp.where(inside, total, -np.inf)
 
 
-def pdf(x, alpha):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, alpha))
+pdf = exponential_of(logpdf)

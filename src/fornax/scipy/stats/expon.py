@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers, outside
+from fornax.scipy.stats.arguments import exponential_of, numbers, outside
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -21,9 +21,7 @@ def logpdf(x, loc=0, scale=1):
     return fnp.where(x < loc, -np.inf, -((x - loc) / scale + fnp.log(scale)))
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, loc=0, scale=1):
@@ -43,9 +41,7 @@ def logsf(x, loc=0, scale=1):
     return fnp.where(x < loc, 0, (loc - x) / scale)
 
 
-def sf(x, loc=0, scale=1):
-    """The probability of numbers above `x`."""
-    return fnp.exp(logsf(x, loc, scale))
+sf = exponential_of(logsf)
 
 
 def ppf(q, loc=0, scale=1):

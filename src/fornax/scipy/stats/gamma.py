@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -25,9 +25,7 @@ def logpdf(x, a, loc=0, scale=1):
     return fnp.where(inside, special.xlogy(a - 1, z) - z - shape, -np.inf)
 
 
-def pdf(x, a, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, a, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, a, loc=0, scale=1):

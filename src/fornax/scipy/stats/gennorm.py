@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logpdf", "pdf"]
 
@@ -18,9 +18,7 @@ def logpdf(x, beta):
     return fnp.log(0.5 * beta) - special.gammaln(1 / beta) - fnp.power(fnp.abs(x), beta)
 
 
-def pdf(x, beta):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, beta))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, beta):

@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpmf", "pmf"]
 
@@ -23,6 +23,4 @@ def logpmf(k, p, loc=0):
     return fnp.where(x <= 0, -np.inf, special.xlog1py(x - 1, -p) + fnp.log(p))
 
 
-def pmf(k, p, loc=0):
-    """The probability of `k`."""
-    return fnp.exp(logpmf(k, p, loc))
+pmf = exponential_of(logpmf)

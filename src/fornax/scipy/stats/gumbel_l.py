@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -22,9 +22,7 @@ def logpdf(x, loc=0, scale=1):
     return fnp.where(scale > 0, -fnp.log(scale) + (z - fnp.exp(z)), np.nan)
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def logcdf(x, loc=0, scale=1):
@@ -33,9 +31,7 @@ def logcdf(x, loc=0, scale=1):
     return fnp.where(scale > 0, fnp.log(-fnp.expm1(-fnp.exp((x - loc) / scale))), np.nan)
 
 
-def cdf(x, loc=0, scale=1):
-    """The probability of numbers below `x`."""
-    return fnp.exp(logcdf(x, loc, scale))
+cdf = exponential_of(logcdf)
 
 
 def logsf(x, loc=0, scale=1):
@@ -44,9 +40,7 @@ def logsf(x, loc=0, scale=1):
     return fnp.where(scale > 0, -fnp.exp((x - loc) / scale), np.nan)
 
 
-def sf(x, loc=0, scale=1):
-    """The probability of numbers above `x`."""
-    return fnp.exp(logsf(x, loc, scale))
+sf = exponential_of(logsf)
 
 
 def ppf(p, loc=0, scale=1):

@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import nn
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -23,9 +23,7 @@ def logpdf(x, loc=0, scale=1):
     return fnp.where(scale > 0, -fnp.log(scale) - (z + fnp.exp(-z)), np.nan)
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def logcdf(x, loc=0, scale=1):
@@ -34,9 +32,7 @@ def logcdf(x, loc=0, scale=1):
     return fnp.where(scale > 0, -fnp.exp((loc - x) / scale), np.nan)
 
 
-def cdf(x, loc=0, scale=1):
-    """The probability of numbers below `x`."""
-    return fnp.exp(logcdf(x, loc, scale))
+cdf = exponential_of(logcdf)
 
 
 def logsf(x, loc=0, scale=1):

@@ -8,7 +8,7 @@ Every function takes arrays of numbers, broadcasts and promotes them.
 from __future__ import annotations
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logpdf", "pdf"]
 
@@ -19,9 +19,7 @@ def logpdf(x, loc=0, scale=1):
     return -(fnp.abs(x - loc) / scale + fnp.log(2 * scale))
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, loc=0, scale=1):

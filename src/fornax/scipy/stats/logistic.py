@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "isf", "logpdf", "pdf", "ppf", "sf"]
 
@@ -21,9 +21,7 @@ def logpdf(x, loc=0, scale=1):
     return -2 * fnp.logaddexp(half, -half) - fnp.log(scale)
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, loc=0, scale=1):

@@ -7,7 +7,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax.numpy.promotion import check, promote_dtypes
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 from fornax.source import located
 
 __all__ = ["logpmf", "pmf"]
@@ -36,6 +36,4 @@ def logpmf(x, n, p):
     return fnp.where(fnp.sum(counts) == total, logarithm, -np.inf)
 
 
-def pmf(x, n, p):
-    """The probability of the counts `x`."""
-    return fnp.exp(logpmf(x, n, p))
+pmf = exponential_of(logpmf)

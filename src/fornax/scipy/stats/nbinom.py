@@ -11,7 +11,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpmf", "pmf"]
 
@@ -25,6 +25,4 @@ def logpmf(k, n, p, loc=0):
     return fnp.where(k < loc, -np.inf, total)
 
 
-def pmf(k, n, p, loc=0):
-    """The probability of `k`."""
-    return fnp.exp(logpmf(k, n, p, loc))
+pmf = exponential_of(logpmf)

@@ -10,6 +10,7 @@ from typing import Any
 
 from fornax import numpy as fnp
 from fornax.scipy import special
+from fornax.scipy.stats.arguments import exponential_of
 from fornax.scipy.stats.arguments import numbers as _numbers
 
 __all__ = ["cdf", "isf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
@@ -29,9 +30,7 @@ def logpdf(x, loc=0, scale=1):
     return fnp.multiply(-0.5, total)
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, loc=0, scale=1):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers, outside
+from fornax.scipy.stats.arguments import exponential_of, numbers, outside
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "ppf", "sf"]
 
@@ -23,9 +23,7 @@ def logpdf(x, b, loc=0, scale=1):
     return fnp.where(x < loc + scale, -np.inf, -size)
 
 
-def pdf(x, b, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, b, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, b, loc=0, scale=1):
@@ -46,9 +44,7 @@ def logsf(x, b, loc=0, scale=1):
     return fnp.where(x < loc + scale, 0.0, -b * fnp.log((x - loc) / scale))
 
 
-def sf(x, b, loc=0, scale=1):
-    """The probability of numbers above `x`."""
-    return fnp.exp(logsf(x, b, loc, scale))
+sf = exponential_of(logsf)
 
 
 def ppf(q, b, loc=0, scale=1):

@@ -13,7 +13,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "entropy", "logpmf", "pmf"]
 
@@ -26,9 +26,7 @@ def logpmf(k, mu, loc=0):
     return fnp.where((x < 0) | (fnp.round(k) != k), -np.inf, total)
 
 
-def pmf(k, mu, loc=0):
-    """The probability of `k`."""
-    return fnp.exp(logpmf(k, mu, loc))
+pmf = exponential_of(logpmf)
 
 
 def cdf(k, mu, loc=0):

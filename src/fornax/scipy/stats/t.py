@@ -11,7 +11,7 @@ import math
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpdf", "pdf"]
 
@@ -25,6 +25,4 @@ def logpdf(x, df, loc=0, scale=1):
     return -(size + (half + 0.5) * fnp.log1p(fnp.square((x - loc) / scale) / df))
 
 
-def pdf(x, df, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, df, loc, scale))
+pdf = exponential_of(logpdf)

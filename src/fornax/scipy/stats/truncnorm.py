@@ -12,7 +12,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax.scipy import special
 from fornax.scipy.stats import norm
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]
 
@@ -38,9 +38,7 @@ def logpdf(x, a, b, loc=0, scale=1):
     return fnp.where(a >= b, np.nan, total)
 
 
-def pdf(x, a, b, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, a, b, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def logcdf(x, a, b, loc=0, scale=1):
@@ -55,9 +53,7 @@ def logcdf(x, a, b, loc=0, scale=1):
     return fnp.where(a >= b, np.nan, found)
 
 
-def cdf(x, a, b, loc=0, scale=1):
-    """The probability of numbers below `x`."""
-    return fnp.exp(logcdf(x, a, b, loc, scale))
+cdf = exponential_of(logcdf)
 
 
 def logsf(x, a, b, loc=0, scale=1):
@@ -66,6 +62,4 @@ def logsf(x, a, b, loc=0, scale=1):
     return logcdf(-x, -b, -a, -loc, scale)
 
 
-def sf(x, a, b, loc=0, scale=1):
-    """The probability of numbers above `x`."""
-    return fnp.exp(logsf(x, a, b, loc, scale))
+sf = exponential_of(logsf)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers, outside
+from fornax.scipy.stats.arguments import exponential_of, numbers, outside
 
 __all__ = ["cdf", "logpdf", "pdf", "ppf"]
 
@@ -18,9 +18,7 @@ def logpdf(x, loc=0, scale=1):
     return fnp.where((x > loc + scale) | (x < loc), -np.inf, -fnp.log(scale))
 
 
-def pdf(x, loc=0, scale=1):
-    """The density at `x`."""
-    return fnp.exp(logpdf(x, loc, scale))
+pdf = exponential_of(logpdf)
 
 
 def cdf(x, loc=0, scale=1):

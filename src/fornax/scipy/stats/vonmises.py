@@ -10,7 +10,7 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax.scipy import special
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpdf", "pdf"]
 
@@ -22,6 +22,4 @@ def logpdf(x, kappa):
     return fnp.where(kappa > 0, kappa * (fnp.cos(x) - 1) - size, np.nan)
 
 
-def pdf(x, kappa):
-    """The density at the angle `x`."""
-    return fnp.exp(logpdf(x, kappa))
+pdf = exponential_of(logpdf)

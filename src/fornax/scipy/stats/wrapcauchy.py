@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax import numpy as fnp
-from fornax.scipy.stats.arguments import numbers
+from fornax.scipy.stats.arguments import exponential_of, numbers
 
 __all__ = ["logpdf", "pdf"]
 
@@ -22,6 +22,4 @@ def logpdf(x, c):
     return fnp.where((c > 0) & (c < 1), inside, np.nan)
 
 
-def pdf(x, c):
-    """The density at the angle `x`."""
-    return fnp.exp(logpdf(x, c))
+pdf = exponential_of(logpdf)
