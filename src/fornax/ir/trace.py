@@ -1,7 +1,7 @@
 """Tracing without a stack: one current trace per thread decides what an operation does.
 
-`bind` takes the current trace out of its slot and lets it process the operation. While a rule
-runs, the slot holds the parent of the trace that is processing, so a rule is written in plain
+`Primitive.bind` takes the current trace out of its slot and lets it process the operation. While a
+rule runs, the slot holds the parent of the trace that is processing, so a rule is written in plain
 operations. With no trace at all, an operation runs at once (`eager`, a hook that `runtime` fills).
 """
 
@@ -65,17 +65,10 @@ def set_eager(evaluate: Eager) -> None:
     _eager = evaluate
 
 
-def bind(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
-    """Perform an operation in the current trace."""
-    trace = current()
-    if trace is None:
-        assert _eager is not None, "import fornax.runtime.eager first"
-        return _eager(primitive, operands, params)
-    swap(None)
-    try:
-        return trace.process(primitive, operands, params)
-    finally:
-        swap(trace)
+def eager(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    """Perform an operation outside of every trace."""
+    assert _eager is not None, "import fornax.runtime.eager first"
+    return _eager(primitive, operands, params)
 
 
 class running:  # a class, as rules of every operation use it: a generator takes three times as long
