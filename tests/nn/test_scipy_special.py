@@ -143,6 +143,7 @@ def test_exponential_integrals_of_orders():
         slope = grad(special.expn, argnums=1)(3.0, 0.7)
         assert slope == pytest.approx(-reference.expn(2, 0.7), rel=1e-14)
         assert grad(special.expn)(3.0, 0.7) == 0
+        assert special.expn([2, 3], 0.5).shape == (2,)
 
 
 def test_slopes_of_owens_t():
@@ -172,9 +173,10 @@ def test_sequences():
         special.bessel_jn(1.0, v=1.5)
 
 
-@pytest.mark.parametrize("name", ["expi", "exp1", "sici", "fresnel", "spence", "dawsn", "erfcx"])
+@pytest.mark.parametrize("name", ["expi", "exp1", "sici", "fresnel", "dawsn", "erfcx"])
 def test_integrals_are_of_real_numbers(name):
-    with pytest.raises(ValueError, match="complex-valued"):
+    error = NotImplementedError if name == "fresnel" else ValueError  # as in JAX
+    with pytest.raises(error, match="complex-valued"):
         getattr(special, name)(1j)
     with pytest.raises(TypeError, match="ndarray or scalar"):
         getattr(special, name)([1.0])
@@ -191,8 +193,9 @@ def test_slopes_at_the_edge():
 
 
 def test_refusals():
-    with pytest.raises(TypeError, match="not supported"):
-        special.ndtr(3)
+    for function in (special.ndtr, special.spence):
+        with pytest.raises(TypeError, match="not supported"):
+            function(3)
     with pytest.raises(ValueError, match="0 … 30"):
         special.log_ndtr(np.float32(1), 31)
     with pytest.raises(ValueError, match="integer type"):

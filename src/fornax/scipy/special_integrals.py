@@ -12,10 +12,11 @@ from fornax.api.custom import custom_jvp
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.lax.control_flow import fori_loop
-from fornax.numpy.promotion import align
+from fornax.numpy.promotion import align, check
 from fornax.scalars import dtypes
 from fornax.scipy import special_coefficients as table
 from fornax.scipy.special_series import chebyshev, real, rounded, square_in_two, widened
+from fornax.source import located
 
 __all__ = ["exp1", "expi", "expn", "fresnel", "sici", "spence"]
 
@@ -95,6 +96,7 @@ def expn(n, x):
     n: whole numbers, x: real; they broadcast. NaN for negative n or x. Derivatives are those by x.
     Raises ValueError for complex numbers.
     """
+    n, x = (fnp.asarray(v) if isinstance(v, list | tuple) else v for v in (n, x))
     n, x = align(*real("expn", n, x))
     return rounded(_expn(widened(n), widened(x)), x)
 
@@ -209,8 +211,16 @@ _FRESNEL = 1.6  #: where series and asymptotic form meet
 def fresnel(x):
     """(S, C): the integrals of sin(pi t² / 2) and cos(pi t² / 2) from 0 to x.
 
-    x: real. Raises ValueError for complex numbers.
+    x: real. Raises NotImplementedError for complex numbers.
     """
+    check("fresnel", x)
+    if dtypes.is_complex(typeof(x).dtype):
+        raise NotImplementedError(
+            located(
+                "fresnel: support for complex-valued inputs is not implemented yet.",
+                attempt="fresnel of x.real, if x is real",
+            )
+        )
     (x,) = real("fresnel", x)
     return tuple(rounded(part, x) for part in _fresnel(widened(x)))
 
@@ -254,10 +264,18 @@ def _fresnel_jvp(primals, tangents):
 def spence(x):
     """The dilogarithm of 1 - x: the integral of log(t) / (1 - t) from 1 to x.
 
-    x: real; NaN below 0. Raises ValueError for complex numbers.
+    x: float32 or float64 (TypeError for others); NaN below 0.
     """
-    (x,) = real("spence", x)
-    return rounded(_spence(widened(x)), x)
+    check("spence", x)
+    x = fnp.asarray(x)
+    if typeof(x).dtype not in (dtypes.float32, dtypes.float64):
+        raise TypeError(
+            located(
+                f"spence: x.dtype={typeof(x).dtype} is not supported",
+                attempt="x.astype(float32) or float64",
+            )
+        )
+    return _spence(x)
 
 
 @custom_jvp
