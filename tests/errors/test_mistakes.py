@@ -145,6 +145,7 @@ DERIVATIVES = (
     m("vjp_shape", "fx.vjp(jnp.sin, ones(3))[1](ones(4))", ValueError, "VJP function"),
     m("custom_vjp", "grad(fx.custom_vjp(lambda x: x))(1.0)", AttributeError, "No VJP defined",
       parts="t"),
+    m("custom_gradient", "fx.custom_gradient(lambda x: x * 2.0)(1.0)", TypeError, "not a pair"),
 )  # fmt: skip
 
 MAPS = (

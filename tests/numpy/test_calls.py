@@ -122,3 +122,19 @@ def test_an_array_is_frozen_already():
     assert isinstance(fornax.ref.freeze(np.ones(2)), fornax.Array)
     with pytest.raises(ValueError, match="freeze"):
         fornax.ref.freeze(1.0)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, "float32", np.dtype("float32"), fnp.float32, X, fnp.ones(2), X[0, 0]]
+)
+@pytest.mark.parametrize("finfo", [fnp.finfo, fornax.dtypes.finfo])
+def test_limits_of_floats(finfo, dtype):
+    assert finfo(dtype).eps == np.float32(2**-23)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.int8, "int8", np.dtype("int8"), fnp.int8, np.zeros(2, np.int8), np.int8(3)]
+)
+@pytest.mark.parametrize("iinfo", [fnp.iinfo, fornax.dtypes.iinfo])
+def test_limits_of_integers(iinfo, dtype):
+    assert iinfo(dtype).max == 127

@@ -92,3 +92,9 @@ def test_through_transformations():
 def test_what_sparse_arrays_cannot_do(call, error, words):
     with pytest.raises(error, match=words):
         call(BCOO.fromdense(A))
+
+
+@pytest.mark.parametrize("args", [(), {}, (1.0, 2.0, 3.0), 4.0])
+def test_elements_without_indices(args):
+    with pytest.raises(TypeError, match="BCOO takes a pair"):
+        BCOO(args, shape=(6,))

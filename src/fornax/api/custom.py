@@ -313,6 +313,20 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
         return call.tree(outputs)
 
 
+def _output_and_rule(fun: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, Any]:
+    """What a function for `custom_gradient` gives. Raises TypeError if that is no pair."""
+    made = fun(*args)
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise TypeError(
+            located(
+                f"custom_gradient: {function_name(fun)} gives {type(made).__name__}, not a pair",
+                "the output comes with the function that takes its cotangent backwards",
+                "return output, lambda cotangent: ...",
+            )
+        )
+    return made[0], made[1]
+
+
 def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     """A function that gives (output, function from its cotangent to the arguments' cotangents).
 
@@ -322,11 +336,11 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
 
     @custom_vjp
     def wrapped(*args: Any) -> Any:
-        output, _ = fun(*args)
+        output, _ = _output_and_rule(fun, args)
         return output
 
     def fwd(*args: Any) -> tuple[Any, Any]:
-        output, rule = fun(*args)
+        output, rule = _output_and_rule(fun, args)
         _, structure = pytree.tree_flatten(output)
         cotangents = [typeof(x).tangent() for x in pytree.tree_leaves(output)]
         tree = pytree.tree_unflatten(structure, cotangents)

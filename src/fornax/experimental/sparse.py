@@ -79,6 +79,14 @@ class BCOO(JAXSparse):
         indices_sorted: bool = False,
         unique_indices: bool = False,
     ) -> None:
+        if not isinstance(args, tuple | list) or len(args) != 2:
+            raise TypeError(
+                located(
+                    f"BCOO takes a pair, got {type(args).__name__}",
+                    "it is made of elements and of their indices",
+                    "BCOO((data, indices), shape=shape), or BCOO.fromdense(matrix)",
+                )
+            )
         self.data, self.indices = map(fnp.asarray, args)
         self.shape = tuple(static_integer(n, "shape") for n in shape)
         self.indices_sorted, self.unique_indices = indices_sorted, unique_indices

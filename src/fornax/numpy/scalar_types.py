@@ -92,14 +92,22 @@ def issubdtype(arg1, arg2):
     return dtypes.issubdtype(*both)
 
 
+def _dtype_of(x: Any) -> Any:
+    """The dtype of an array or of a scalar type of this module; NumPy's and Python's classes as
+    they are."""
+    if isinstance(x, type) and not isinstance(x, _ScalarType):
+        return x  # classes of NumPy have an attribute `dtype`, which is that of their numbers
+    return getattr(x, "dtype", x)
+
+
 def finfo(dtype):
-    """Limits of a floating dtype."""
-    return dtypes.finfo(getattr(dtype, "dtype", dtype))
+    """Limits of a floating dtype, or of that of an array."""
+    return dtypes.finfo(_dtype_of(dtype))
 
 
 def iinfo(int_type):
-    """Limits of an integer dtype."""
-    return dtypes.iinfo(getattr(int_type, "dtype", int_type))
+    """Limits of an integer dtype, or of that of an array."""
+    return dtypes.iinfo(_dtype_of(int_type))
 
 
 def _type(x: Any) -> Any:
