@@ -46,4 +46,22 @@ OPTION_EXPRESSIONS = {
         "jax.jit(lambda x: x, backend='cpu', device=jax.devices()[0])(1.0)",
         "jax.lax.scan(lambda c, x: (c + x, c), 0.0, composed.X, unroll=1.5)",
     ],
+    "keys are no numbers": [
+        *(
+            f"(lambda k: {call})(jax.random.split(jax.random.key(0)))"
+            for call in (
+                "jax.numpy.sum(k)", "jax.numpy.sort(k)", "k.at[0].add(k[1])", "jax.numpy.dot(k, k)",
+                "k[0] == k[0]", "k[0] != k[1]",
+            )
+        ),
+        "jax.random.fold_in(jax.random.key(0), -1)",
+    ],
+    "integers that do not fit": [
+        "jax.numpy.asarray(-1, 'uint32')", "jax.numpy.uint8(-1)", "jax.numpy.uint8(300)",
+        "jax.numpy.array([-1, 2], 'uint8')", "jax.numpy.full(2, -1, 'uint8')",
+        "jax.numpy.zeros(2, 'uint8') + (-1)", "jax.numpy.zeros(2, 'uint8').at[0].set(-1)",
+        "jax.numpy.asarray(np.int32(-1), 'uint8')",
+        "jax.lax.collapse(np.ones((2, 3, 4), 'f'), 2, 1)",
+        "jax.lax.integer_pow(np.ones(2, 'f'), 1.5)",
+    ],
 }  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
-from fornax.scalars.promotion import no_float0
+from fornax.scalars.promotion import check_numbers
 from fornax.source import located
 
 
@@ -135,8 +135,7 @@ class ReduceSum(Primitive):
 
     def type(self, x, *, axes):
         check_axes("reduce_sum", x, axes)
-        if x.dtype == dtypes.float0:
-            raise no_float0("reduce_sum", (x.dtype,))
+        check_numbers("reduce_sum", (x.dtype,))
         return [x.update(shape=[n for i, n in enumerate(x.shape) if i not in axes])]
 
     def reference(self, x, *, axes):

@@ -14,6 +14,7 @@ from typing import Any
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim
 from fornax.ir.requested import requested
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.primitives import compare, gamma, special
 from fornax.primitives import complex as complex_family
@@ -124,6 +125,7 @@ cbrt = _transcendental(table.cbrt_p, "Cube root of floats.")
 
 def integer_pow(x: Any, y: int) -> Any:
     """x to a static integer power. Integers take powers that are not negative (TypeError)."""
+    y = static_integer(y, "y")
     if y < 0 and dtypes.is_integer(typeof(x).dtype):
         raise TypeError(
             located(
@@ -131,7 +133,7 @@ def integer_pow(x: Any, y: int) -> Any:
                 attempt="x.astype(float) first, or 1 / x",
             )
         )
-    return table.integer_pow_p.bind(x, y=int(y))[0]
+    return table.integer_pow_p.bind(x, y=y)[0]
 
 
 def reciprocal(x: Any) -> Any:

@@ -141,9 +141,21 @@ def rev(operand: Any, dimensions: Sequence[int]) -> Any:
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
-    """`operand` with dimensions start_dimension … stop_dimension - 1 merged into one."""
+    """`operand` with dimensions start_dimension … stop_dimension - 1 merged into one.
+
+    Raises ValueError for a range that ends before it starts.
+    """
     shape = typeof(operand).shape
     first, last, _ = slice(start_dimension, stop_dimension).indices(len(shape))
+    if first > last:
+        raise ValueError(
+            located(
+                f"Invalid dimension range passed to collapse: {shape}[{start_dimension}:"
+                f"{stop_dimension}]",
+                "the range ends before it starts",
+                f"collapse(x, {last}, {first})",
+            )
+        )
     merged = 1
     for n in shape[first:last]:
         merged *= n

@@ -86,13 +86,15 @@ def scalar(x: Any, dtype: Dtype) -> Any:
     if isinstance(x, int) and not isinstance(x, bool) and dtypes.is_integer(dtype):
         limits = dtypes.iinfo(dtype)
         if not limits.min <= x <= limits.max:
-            if dtype.kind == "u" and x < 0 and -x <= limits.max:
-                return np.asarray(x).astype(dtype)[()]
             raise OverflowError(
                 located(
-                    f"Python int {x} too large to convert to {dtype.name}",
-                    attempt=f"numpy.array({x}, 'float32'), or jax_enable_x64 for integers of 64 "
-                    "bits",
+                    f"Python int {x} too large to convert to {dtype.name}"
+                    if x > 0
+                    else f"Python integer {x} out of bounds for {dtype.name}",
+                    f"{dtype.name} holds the numbers from {limits.min} to {limits.max}",
+                    f"numpy.array({x}).astype({dtype.name!r}), which wraps it"
+                    if -(2**31) <= x < 2**31
+                    else f"numpy.array({x}, 'float32'), or jax_enable_x64 for integers of 64 bits",
                 )
             )
     value = np.asarray(x)

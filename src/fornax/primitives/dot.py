@@ -14,6 +14,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.convert import convert_element_type, converted
 from fornax.primitives.family import computed_in, narrowed
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import check_numbers
 from fornax.source import located
 
 #: ((lhs contracting, rhs contracting), (lhs batch, rhs batch))
@@ -40,6 +41,7 @@ class DotGeneral(Primitive):
         out_sharding=None,
     ):  # fmt: skip
         (x_contract, y_contract), (x_batch, y_batch) = dimension_numbers
+        check_numbers("dot_general", (x.dtype, y.dtype))
         _check_dimensions(x, y, dimension_numbers)
         shape = (
             *(x.shape[d] for d in x_batch),

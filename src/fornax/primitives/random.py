@@ -20,6 +20,7 @@ from fornax import _native
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import reduce as _reduce  # noqa: F401  (what says whether keys are equal)
 from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import (

@@ -32,6 +32,7 @@ from fornax.primitives.windows import (
     window_index,
 )
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import check_numbers
 from fornax.source import located
 
 
@@ -51,6 +52,8 @@ class Scatter(Primitive):
 
     def type(self, x, indices, updates, *, dimension_numbers, mode, **_):
         name = self.name
+        if self.combine is not None:
+            check_numbers(name, (x.dtype,))
         dn = dimension_numbers
         check_index_map(
             name, dn.scatter_dims_to_operand_dims, x.ndim, indices, "scatter_dims_to_operand_dims"

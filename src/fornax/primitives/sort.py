@@ -15,6 +15,7 @@ from fornax.primitives.iota import iota
 from fornax.primitives.shape import reshape
 from fornax.primitives.windows import PROMISE_IN_BOUNDS, GatherDimensionNumbers
 from fornax.scalars import dtypes
+from fornax.scalars.promotion import check_numbers
 from fornax.source import located
 
 
@@ -54,6 +55,7 @@ class Sort(Primitive):
                     attempt="lax.sort((keys, values), num_keys=1)",
                 )
             )
+        check_numbers("sort", [t.dtype for t in types[:num_keys]])
         if any(t.shape != types[0].shape for t in types):
             shapes = " ".join(str(t.shape) for t in types)
             raise TypeError(

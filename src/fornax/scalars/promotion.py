@@ -179,6 +179,21 @@ def no_float0(name: str, found: Iterable[Dtype]) -> TypeError:
     )
 
 
+def check_numbers(name: str, found: Iterable[Dtype]) -> None:
+    """Raise TypeError for random keys and float0 among the dtypes of what is computed with."""
+    for dtype in found:
+        if dtype == d.float0:
+            raise no_float0(name, (dtype,))
+        if isinstance(dtype, d.ExtendedDtype):
+            raise TypeError(
+                located(
+                    f"{name} does not accept dtype {dtype.name}",
+                    "keys are moved, chosen and compared, but no numbers",
+                    "random.key_data(key) for the words of a key",
+                )
+            )
+
+
 def promote(operands: Iterable[tuple[Dtype, bool]]) -> tuple[Dtype, bool]:
     """`join`, canonicalised to the current x64 setting."""
     dtype, weak = join(operands)
