@@ -231,3 +231,16 @@ def test_accuracy_is_accepted():
         assert float(lax.exp(F(0), accuracy=accuracy)) == 1
     with pytest.raises(ValueError, match="non-negative"):
         lax.Tolerance(atol=-1)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_ends_of_the_incomplete_gamma_functions(compiled):
+    """Limits in the order and in x; NaN where there is none."""
+    infinity = np.inf
+    a = np.array([0, 0, 0.5, 2, infinity, infinity, infinity, infinity, -1, infinity], np.float32)
+    x = np.array([0, 3, 0, infinity, 0, 0.5, 30, infinity, 1, -1], np.float32)
+    lower = np.array([np.nan, 1, 0, 1, 0, 0, 0, 1, np.nan, np.nan], np.float32)
+    for function, expected in ((lax.igamma, lower), (lax.igammac, 1 - lower)):
+        with fornax.disable_jit(not compiled):
+            got = fornax.jit(function)(a, x)
+        np.testing.assert_array_equal(got, expected)

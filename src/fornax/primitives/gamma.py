@@ -68,12 +68,18 @@ class Iterated(Elementwise):
         return [convert_element_type(self.body(*spread), out.dtype, out.weak_type)]
 
 
-def _scipy(name: str) -> Callable[..., np.ndarray]:
-    def function(*arrays):
+def _scipy(
+    name: str, at_zero: float = np.nan, at_infinity: float = np.nan
+) -> Callable[..., np.ndarray]:
+    """SciPy's function; of an infinite order, `at_infinity` for x there and `at_zero` below."""
+
+    def function(a, *others):
         import scipy.special
 
-        result = getattr(scipy.special, name)(*arrays)
-        return np.where(np.isinf(arrays[0]), np.nan, result)
+        x = others[-1]
+        ends = np.where(x == np.inf, at_infinity, np.where(x >= 0, at_zero, np.nan))
+        result = getattr(scipy.special, name)(a, *others)
+        return np.where(np.isinf(a), np.where(a > 0, ends, np.nan), result)
 
     return function
 
@@ -189,10 +195,11 @@ def _guarded(position: int, at_zero: float, at_infinity: float) -> Callable[[Any
         result = _incomplete(safe_a, safe_x)[position]
         zero, infinity = constant(x, 0), constant(x, np.inf)
         nan = constant(x, np.nan)
-        edge = where(eq_p(x, zero), constant(x, at_zero), nan)
+        endless = and_p(eq_p(a, infinity), gt_p(x, zero))
+        edge = where(or_p(eq_p(x, zero), endless), constant(x, at_zero), nan)
         sure = or_p(eq_p(x, infinity), and_p(eq_p(a, zero), gt_p(x, zero)))
         edge = where(sure, constant(x, at_infinity), edge)
-        wrong = or_p(or_p(lt_p(a, zero), ne_p(a, a)), eq_p(a, infinity))
+        wrong = or_p(lt_p(a, zero), ne_p(a, a))
         wrong = or_p(wrong, and_p(eq_p(a, zero), eq_p(x, zero)))
         return where(usual, result, where(wrong, nan, edge))
 
@@ -246,7 +253,7 @@ igamma_p = Iterated(
         lambda g, out, a, x: mul_p(g, igamma_grad_a_p(a, x)),
         lambda g, out, a, x: mul_p(g, _density(a, x)),
     ),
-    _scipy("gammainc"),
+    _scipy("gammainc", 0.0, 1.0),
 )  # fmt: skip
 igammac_p = Iterated(
     "igammac", _guarded(1, 1.0, 0.0),
@@ -254,7 +261,7 @@ igammac_p = Iterated(
         lambda g, out, a, x: neg_p(mul_p(g, igamma_grad_a_p(a, x))),
         lambda g, out, a, x: neg_p(mul_p(g, _density(a, x))),
     ),
-    _scipy("gammaincc"),
+    _scipy("gammaincc", 1.0, 0.0),
 )  # fmt: skip
 igamma_grad_a_p = Iterated(
     "igamma_grad_a", _order_slope,
