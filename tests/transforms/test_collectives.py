@@ -22,6 +22,7 @@ groups = [[0, 1], [2, 3]]
         (ValueError, "appears twice", lambda a: lax.psum(a, ("i", "i")), x),
         (ValueError, "sources must be", lambda a: lax.ppermute(a, "i", [(0, 1), (0, 2)]), x),
         (ValueError, "destinations must be", lambda a: lax.ppermute(a, "i", [(0, 9)]), x),
+        (TypeError, "no sequence of pairs", lambda a: lax.ppermute(a, "i", [(0,)]), x),
         (ValueError, "permutation", lambda a: lax.pshuffle(a, "i", [0, 0, 1, 2]), x),
         (ValueError, "equal the size", lambda a: lax.all_to_all(a, "i", 0, 0), m),
         (ValueError, "equal the size", lambda a: lax.pswapaxes(a, "i", 0), m),

@@ -164,7 +164,16 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     """
     names = _only_names(axis_name)
     size = axis_size(names)
-    pairs = tuple((int(a), int(b)) for a, b in perm)
+    try:
+        pairs = tuple((int(source), int(destination)) for source, destination in perm)
+    except (TypeError, ValueError):
+        raise TypeError(
+            located(
+                f"ppermute: perm={perm!r} is no sequence of pairs of integers",
+                "each pair says from which example to which a value moves",
+                "perm=[(0, 1), (1, 0)]",
+            )
+        ) from None
     for what, ends in (("sources", [a for a, _ in pairs]), ("destinations", [b for _, b in pairs])):
         if len(set(ends)) != len(ends) or any(not 0 <= e < size for e in ends):
             raise ValueError(
