@@ -122,6 +122,7 @@ ARGUMENTS = (
     m("compiled_shape", "jit(lambda x: x).lower(ones(3)).compile()(ones(4))", TypeError,
       "Argument types differ", "f32[4]"),
     m("assignment", "x = ones(3); x[0] = 1.0", TypeError, "immutable", ".at["),
+    m("ddof", "jnp.std(ones(3), ddof=1, correction=1)", ValueError, "provided simultaneously"),
     m("lists", "jnp.sum([1, 2, 3])", TypeError, "requires ndarray or scalar"),
 )  # fmt: skip
 

@@ -57,6 +57,15 @@ def var(
 ):  # noqa: E501
     """The variance over `axis`: the mean squared distance from the mean, with N - ddof for N."""
     refuse_out("var", out)
+    if correction is not None and not (isinstance(ddof, int) and ddof == 0):
+        raise ValueError(
+            located(
+                f"ddof and correction can't be provided simultaneously: got ddof={ddof!r} and "
+                f"correction={correction!r}",
+                "they are two names of what is taken off the number of elements",
+                "correction alone",
+            )
+        )
     check("var", a)
     a = concrete_form(a)
     type = typeof(a)
