@@ -227,7 +227,8 @@ def unroll_factor(unroll: int | bool, length: int) -> int:
         return max(length, 1)
     if unroll is False:
         return 1
-    number = static_integer(unroll, "unroll")
+    whole = isinstance(unroll, float) and unroll.is_integer()
+    number = static_integer(int(unroll) if whole else unroll, "unroll")
     if number < 0:
         raise ValueError(
             located(
