@@ -21,7 +21,8 @@ ACCIDENTS = (
     "for axis 0 with size", "cannot convert float infinity", "object has no attribute",
     "unsupported operand type", "max() arg is an empty sequence", "Expected cotangent type",
     "rev dimensions must have every element be nonnegative", "got <class 'list'> at position 1",
-    "full must be called with scalar fill_value", "invalid tensor dimension size", "Unimplemented grad_y_dims",
+    "full must be called with scalar fill_value", "invalid tensor dimension size",
+    "Unimplemented grad_y_dims",
 )  # fmt: skip
 
 
