@@ -54,7 +54,7 @@ def var(
     where=None,
     mean=None,
     correction=None,
-):  # noqa: E501
+):
     """The variance over `axis`: the mean squared distance from the mean, with N - ddof for N."""
     refuse_out("var", out)
     if correction is not None and not (isinstance(ddof, int) and ddof == 0):
@@ -109,7 +109,7 @@ def std(
     where=None,
     mean=None,
     correction=None,
-):  # noqa: E501
+):
     """The standard deviation over `axis`."""
     refuse_out("std", out)
     return ufuncs.sqrt(
