@@ -63,6 +63,14 @@ FOUND: tuple[Program, ...] = (
     Program((Input("uint64", (4, 1), 969206),), (
         I("derivative", (1, 33), 0, (I("checkpoint", (1, 57), 45, (I("shaped", (9, 44), 45),)),)),
     ), True, "native", 1),
+    # a kernel of a loop's body that reads what an inner loop stacks row by row
+    Program((
+        Input("int16", (2, 65), 644016, "frozen"),
+    ), (
+        I("loop", (10, 61), 11, (
+            I("scan", (1, 61), 11, (I("plus", (1, 0), 3), I("ordered", (4, 39), 39))),
+        )),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

@@ -214,6 +214,18 @@ def buffers_of_loops(function, *arguments):
     return [[k.size for k in kernel.buffers] for kernel in kernels if kernel.name == "loop"]
 
 
+def test_what_an_inner_loop_stacks_is_not_read_in_front_of_the_outer_one():
+    def step(_, x):
+        _, stacked = lax.scan(lambda c, row: (c, lax.sort(row)[:5]), 0, x)
+        ordered = stacked.reshape(-1)
+        return fnp.pad(fnp.concatenate([ordered, ordered]), (0, 110)).reshape(2, 65)
+
+    x = np.arange(130, dtype="int32").reshape(2, 65) + 1
+    got = fornax.jit(lambda x: lax.fori_loop(0, 1, step, x))(x)
+    with fornax.disable_jit():
+        np.testing.assert_array_equal(got, step(0, x))
+
+
 def test_the_gradient_of_updates_is_made_in_place():
     x = np.zeros(1000, np.float32)
 

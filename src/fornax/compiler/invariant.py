@@ -6,7 +6,8 @@ the loop runs, and nobody else writes what they write.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from fornax.compiler.loop.forward import written as stores_of
@@ -21,10 +22,12 @@ def hoist(planner: Any, front: int, begin: int, varying: Collection[int]) -> int
     steps = planner.plan.steps
     if any(step[0] in ("switch", "host") for step in steps[begin:]):
         return 0
-    writers: dict[int, int] = dict.fromkeys(varying, 2)
+    memory_of = _memories(steps)
+    moving = set(varying)  # slots that stand for another place in every iteration
+    writers = Counter({memory_of(slot): 2 for slot in varying})
     for step in steps[begin:]:
-        for slot in written(step):
-            writers[slot] = writers.get(slot, 0) + 1
+        moving.update(_set(step))
+        writers.update(map(memory_of, written(step)))
     arena = {memory.slot: memory for memory in planner.plan.memories}
     moved: list[int] = []
     for position in range(begin, planner.here):
@@ -32,27 +35,51 @@ def hoist(planner: Any, front: int, begin: int, varying: Collection[int]) -> int
             continue
         slots = steps[position][2]
         outputs = written(steps[position])
-        alone = all(writers.get(slot) == 1 and slot in arena for slot in outputs)
-        known = all(slot in outputs or not writers.get(slot) for slot in slots)
-        if alone and known and len(set(slots)) == len(slots):
+        alone = all(writers[memory_of(slot)] == 1 and slot in arena for slot in outputs)
+        known = all(slot in outputs or not writers[memory_of(slot)] for slot in slots)
+        if alone and known and len(set(slots)) == len(slots) and not moving.intersection(slots):
             moved.append(position)
             for slot in outputs:
-                del writers[slot]
+                del writers[memory_of(slot)]
     if moved:
         move(planner, moved, front, arena)
     return len(moved)
 
 
+def _memories(steps: Sequence[tuple]) -> Callable[[int], int]:
+    """Tells of a slot one that stands for all that may lie in the same memory: an address within
+    a slot and the slot, and slots that are swapped."""
+    parent: dict[int, int] = {}
+
+    def memory_of(slot: int) -> int:
+        while slot in parent:
+            slot = parent[slot]
+        return slot
+
+    for kind, *operands in steps:
+        if kind in ("address", "swap"):
+            first, second = map(memory_of, operands[:2])
+            if first != second:
+                parent[first] = second
+    return memory_of
+
+
+def _set(step: tuple) -> list[int]:
+    """The slots that stand for another place after a step."""
+    kind, *operands = step
+    if kind == "swap":
+        return list(operands)
+    return [operands[0]] if kind == "address" else []
+
+
 def written(step: tuple) -> list[int]:
-    """The slots that a step changes, or whose memory it does."""
+    """The slots whose memory a step changes."""
     kind, *operands = step
     if kind == "kernel":
         stored = stores_of(operands[0].kernel.body)
         pairs = zip(operands[0].kernel.buffers, operands[1], strict=True)
         return [slot for buffer, slot in pairs if buffer in stored]
-    if kind == "swap":
-        return list(operands)
-    return [operands[0]] if kind in ("copy", "address", "store_counter") else []
+    return [operands[0]] if kind in ("copy", "store_counter") else []
 
 
 def move(planner: Any, moved: list[int], front: int, arena: dict[int, Any]) -> None:
