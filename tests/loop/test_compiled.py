@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 from agreement import agree, equal, first_difference, target
@@ -86,3 +88,16 @@ def test_results_past_the_caches(name, kind, offset, small_blocks, all_streamed)
         for k in made.outputs:
             assert equal(expected[k], found[k]), first_difference(expected[k], found[k])
     assert streamed
+
+
+def test_scratch_memory_of_workers_shares_no_cache_line():
+    """Two workers that wrote to one line would wait for one another at every store."""
+    made = CASES["chunks"]()
+    x, y, room = made.arrays
+    memory = np.zeros((2, made.kernel.buffers[2].nbytes // room.itemsize), room.dtype)
+    assert memory.strides[0] % 128 == 0 and memory[0].nbytes >= room.nbytes
+    compiled = cpu.compile_kernel(made.kernel, target("avx2"))
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(compiled.address)
+    pointers = (ctypes.c_void_p * 3)(*[a.ctypes.data for a in (x, y, memory)])
+    function(pointers, 0, made.kernel.extent, 1)
+    assert not memory[0].any() and memory[1].any()

@@ -133,7 +133,7 @@ class BlockEmitter(Emitter):
             shape[-1] = spread(shape[-1], WIDTH[dtype] // 8)
         name = f"flow{len(self.places)}"
         buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "scratch")
-        self.places[buffer] = Workspace(name, buffer.size * WIDTH[dtype] // 8, True)
+        self.places[buffer] = Workspace(name, buffer.nbytes, True)
         return buffer
 
     # --- reading and writing ---

@@ -15,7 +15,7 @@ from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.kernels import KERNELS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, Kernel, row_major
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, Kernel, row_major
 from fornax.compiler.loop.schedule import nest
 from fornax.compiler.reads import axes_of, opaque
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
@@ -476,8 +476,7 @@ class GroupContext(KernelContext):
 
     def _memory(self, name: str, dtype: str, shape: tuple[int, ...], role: str) -> Buffer:
         buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), role)
-        nbytes = buffer.size * WIDTH[dtype] // 8
-        self.emitter.places[buffer] = Workspace(name, nbytes, role == "scratch")
+        self.emitter.places[buffer] = Workspace(name, buffer.nbytes, role == "scratch")
         return buffer
 
     def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:

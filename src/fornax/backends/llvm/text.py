@@ -156,8 +156,7 @@ class Emitter(Values):
         name = f"%b{position}"
         self.pointer(position, name)
         if buffer.role == "scratch":
-            size = buffer.size * max(WIDTH[buffer.dtype] // 8, 1)
-            offset = self.put(0, f"mul nsw i64 %worker, {size}")
+            offset = self.put(0, f"mul nsw i64 %worker, {buffer.nbytes}")
             name = self.put(0, f"getelementptr i8, ptr {name}, i64 {offset}")
         self.base[buffer] = name
 

@@ -45,6 +45,8 @@ WIDTH = {
     "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8,
     "int4": 8, "uint4": 8,
 }  # fmt: skip
+#: bytes at least between what two workers write again and again
+APART = 128
 
 
 def is_float(dtype: str) -> bool:
@@ -104,6 +106,13 @@ class Buffer:
         for extent in self.shape:
             size *= extent
         return size
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes; scratch memory is that of one worker, which shares no cache
+        line, nor its neighbour that is fetched with it, with the next one's."""
+        nbytes = self.size * WIDTH[self.dtype] // 8
+        return -(-nbytes // APART) * APART if self.role == "scratch" else nbytes
 
 
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
