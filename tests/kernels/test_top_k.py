@@ -67,6 +67,30 @@ def test_equal_elements(value, how):
     check(np.full(100, value, np.float32), 9, how)
 
 
+@pytest.mark.parametrize("dtype", ["uint32", "int32", "uint8", "float32", "int64"])
+@pytest.mark.parametrize("better", [0, 2, 40])
+def test_many_of_the_worst(dtype, better, how):
+    """Where fewer elements than are wanted, or just as many, are better than the worst of all."""
+    generator = np.random.default_rng(better)
+    x = np.full(600, -np.nan if dtype == "float32" else np.iinfo(dtype).min).astype(dtype)
+    if dtype == "float32":
+        x.view(np.uint32)[:] = 0xFFFFFFFF
+    x[generator.choice(600, better, replace=False)] = generator.integers(1, 4, better)
+    check(x, 7, how)
+
+
+@pytest.mark.parametrize("length", [300, 5000])
+@pytest.mark.parametrize("count", [1, 8, 33])
+def test_long_lines(length, count, how):
+    """More elements pass than there is room for: in falling runs, each above the one before."""
+    if how == "interpret" and length > 1000:
+        pytest.skip("takes long")
+    order = np.arange(length)
+    rising = (order // 50 * 50 + 49 - order % 50).astype(np.float32)
+    for x in (rising, rising % 97, values(np.random.default_rng(count), length, "float32")):
+        check(x, count, how)
+
+
 @pytest.mark.parametrize("name", ["avx2", "sse2"])
 def test_other_targets(name):
     for dtype in ("float32", "int64"):
