@@ -9,6 +9,7 @@ from fornax.ir.types import typeof
 from fornax.numpy.scalar_types import finfo, iinfo, joint_type
 from fornax.numpy.scalar_types import issubdtype as _issubdtype
 from fornax.scalars import dtypes as _dtypes
+from fornax.scalars import formats as _formats
 from fornax.scalars.dtypes import (
     bfloat16,
     extended,
@@ -64,5 +65,4 @@ def scalar_type_of(x: Any) -> type:
 
 def itemsize_bits(dtype: Any) -> int:
     """Bits of an element, packed: 4 for int4 and uint4."""
-    found = _dtypes.as_dtype(dtype)
-    return 4 if found in (int4, uint4) else found.itemsize * 8
+    return _formats.bits_of(_dtypes.as_dtype(dtype))

@@ -11,13 +11,11 @@ from fornax.compiler.loop.builder import Builder, compute_dtype
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, Kernel, is_float, row_major
 from fornax.compiler.loop.meaning import numpy_dtype
 from fornax.compiler.loop.schedule import nest
+from fornax.scalars.formats import FORMATS
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float32", "float64")
-STORED = (
-    "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
-    "int4", "uint4",
-)  # fmt: skip
+STORED = tuple(FORMATS)
 COMPUTED = ("bool", *INTEGERS, *FLOATS)
 BINARY = {
     "bool": ("and", "or", "xor"),
@@ -48,9 +46,9 @@ def data(dtype: str, shape: tuple[int, ...], seed: int, whole: bool = False) -> 
     target = numpy_dtype(dtype)
     if dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
-    if dtype in ("int4", "uint4"):
-        low = -8 if dtype == "int4" else 0
-        return rng.integers(low, low + 16, shape).astype(np.int8).astype(target)
+    if dtype in FORMATS and not is_float(dtype):
+        low, high = FORMATS[dtype].limits
+        return rng.integers(low, high + 1, shape).astype(np.int8).astype(target)
     if is_float(dtype):
         if whole:
             return rng.integers(-3, 4, shape).astype(np.float32).astype(target)

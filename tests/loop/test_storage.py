@@ -14,8 +14,10 @@ from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import STORAGE, Axis, Kernel
 from fornax.compiler.loop.meaning import numpy_dtype
 from fornax.compiler.loop.schedule import nest
+from fornax.scalars.formats import FORMATS, POWERS, UPPER_HALF
 
 FLOATS = [d for d in STORAGE if "float" in d]
+INTEGERS = [d for d in STORAGE if "float" not in d]
 TARGETS = ["avx2", "sse2"]
 
 
@@ -23,7 +25,32 @@ def converter(source: str, to: str, count: int) -> Kernel:
     b = Builder()
     x, y = buffer("x", source, (count,)), buffer("y", to, (count,), "out")
     i = Axis(count)
-    return Kernel("convert", (x, y), nest(b, [i], [(y, (b.axis(i),), b.load(x, (b.axis(i),)))]))
+    value = b.cast(b.load(x, (b.axis(i),)), to)
+    return Kernel("convert", (x, y), nest(b, [i], [(y, (b.axis(i),), value)]))
+
+
+def every(dtype: str) -> np.ndarray:
+    """All elements of a format, in the order of their bits."""
+    row = FORMATS[dtype]
+    return np.arange(1 << row.bits, dtype=row.raw).view(row.dtype)
+
+
+def nearest(values: np.ndarray, dtype: str) -> np.ndarray:
+    """What ml_dtypes rounds to, but -0 for every NaN in formats that have none, as in jax."""
+    with np.errstate(all="ignore"):
+        found = values.astype(numpy_dtype(dtype))
+        if np.isnan(np.float32("nan").astype(found.dtype).astype("f4")):
+            return found
+        return np.where(np.isnan(values), np.float32(-0.0).astype(found.dtype), found)
+
+
+def same_bits(found: np.ndarray, expected: np.ndarray, values: np.ndarray) -> None:
+    """Bit for bit, but for the sign and payload of NaN."""
+    raw = f"u{found.dtype.itemsize}"
+    bad = found.view(raw) != expected.view(raw)
+    with np.errstate(all="ignore"):  # of NaNs that signal
+        bad &= ~(np.isnan(found.astype("f4")) & np.isnan(expected.astype("f4")))
+    assert not bad.any(), (values[bad][:5], found[bad][:5], expected[bad][:5])
 
 
 def convert(array: np.ndarray, to: str, name: str) -> np.ndarray:
@@ -36,14 +63,11 @@ def convert(array: np.ndarray, to: str, name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_widening_every_pattern(dtype, name):
-    bits = numpy_dtype(dtype).itemsize * 8
-    patterns = np.arange(1 << bits, dtype=f"u{bits // 8}").view(numpy_dtype(dtype))
-    found = convert(patterns, "float32", name)
-    np.testing.assert_array_equal(found, patterns.astype(np.float32))
-    numbers = ~np.isnan(found)
-    np.testing.assert_array_equal(
-        np.signbit(found[numbers]), np.signbit(patterns.astype(np.float32)[numbers])
-    )
+    patterns = every(dtype)
+    for wide in ("float32", "float64"):
+        with np.errstate(all="ignore"):  # of NaNs that signal
+            expected = patterns.astype(wide)
+        same_bits(convert(patterns, wide, name), expected, patterns)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -52,17 +76,49 @@ def test_narrowing_rounds_to_even(dtype, name):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 1 << 32, 40_000, dtype=np.uint32).view(np.float32)
     scaled = (rng.standard_normal(20_000) * 10.0 ** rng.integers(-9, 6, 20_000)).astype("f4")
-    patterns = np.arange(1 << 8 * numpy_dtype(dtype).itemsize, dtype=np.uint32)
-    kept = patterns.astype(f"u{numpy_dtype(dtype).itemsize}").view(numpy_dtype(dtype))
-    exact = kept.astype(np.float32)
+    exact = every(dtype).astype(np.float32)
     with np.errstate(all="ignore"):
         ties = (exact[:-1] + exact[1:]) / 2
-        values = np.concatenate([values, scaled, exact, ties, np.nextafter(ties, np.inf)])
-        expected = values.astype(numpy_dtype(dtype))
-    found = convert(values.astype(np.float32), dtype, name)
-    same = found.astype("f8") == expected.astype("f8")
-    both_nan = np.isnan(found.astype("f8")) & np.isnan(expected.astype("f8"))
-    assert (same | both_nan).all(), values[~(same | both_nan)][:5]
+        near = [np.nextafter(ties, np.float32(end)) for end in (-np.inf, np.inf)]
+    values = np.concatenate([values, scaled, exact, ties, *near, ENDS]).astype(np.float32)
+    same_bits(convert(values, dtype, name), nearest(values, dtype), values)
+
+
+ENDS = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1e-45, -1e-45, 7e-39, 3e38], "f4")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("source", ["float16", "bfloat16", "int8", "uint8", "int32"])
+def test_narrowing_from_other_dtypes(dtype, source, name):
+    if source in FORMATS:
+        values = every(source)
+    elif source == "int32":
+        values = np.arange(-70_000, 70_000, dtype=np.int32)
+    else:
+        values = np.arange(256, dtype=np.uint8).view(source)
+    with np.errstate(all="ignore"):  # of NaNs that signal
+        wide = values.astype("f4")
+    same_bits(convert(values, dtype, name), nearest(wide, dtype), values)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", [d for d in FLOATS if FORMATS[d].special != UPPER_HALF])
+def test_float64_is_rounded_once(dtype, name):
+    """Numbers that float32 would round to the middle between two neighbours."""
+    exact = np.unique(np.abs(every(dtype).astype(np.float64)))
+    exact = exact[np.isfinite(exact)]
+    low, high = exact[:-1], exact[1:]
+    middle = (low + high) / 2
+    if FORMATS[dtype].special == POWERS:  # these lie so that float32 may flush the least of them
+        low, high, middle = low[1:], high[1:], middle[1:]
+    for values, expected in ((np.nextafter(middle, -np.inf), low),
+                             (np.nextafter(middle, np.inf), high)):  # fmt: skip
+        same_bits(convert(values, dtype, name), nearest(expected, dtype), values)
+        same_bits(convert(-values, dtype, name), nearest(-expected, dtype), -values)
+    same_bits(convert(middle, dtype, name), nearest(middle, dtype), middle)
+    ends = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e300, -1e300, 1e-30, -1.0, 1.0])
+    same_bits(convert(ends, dtype, name), nearest(ends, dtype), ends)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -80,20 +136,22 @@ def test_rounding_in_between(dtype, to, name):
     kernel = Kernel("rounded", (x, y), nest(b, [i], [(y, index, rounded)]))
     found = np.zeros(values.shape, numpy_dtype(to))
     cpu.run(cpu.compile_kernel(kernel, find(name)), [values, found])
-    with np.errstate(all="ignore"):
-        expected = values.astype(numpy_dtype(dtype))
-    np.testing.assert_array_equal(found.astype("f4"), expected.astype("f4"))
+    np.testing.assert_array_equal(found.astype("f4"), nearest(values, dtype).astype("f4"))
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("dtype", ["int4", "uint4"])
-def test_four_bits(dtype, name):
-    values = np.arange(-8 if dtype == "int4" else 0, 8 if dtype == "int4" else 16)
-    wide = STORAGE[dtype]
-    narrow = values.astype(np.int8).astype(numpy_dtype(dtype))
-    np.testing.assert_array_equal(convert(narrow, wide, name), values)
-    found = convert(values.astype(wide), dtype, name)
-    np.testing.assert_array_equal(found.astype(np.int8), values)
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_few_bits(dtype, name):
+    row, wide = FORMATS[dtype], STORAGE[dtype]
+    low, high = row.limits
+    numbers = np.roll(np.arange(low, high + 1), low)  # in the order of their bits
+    np.testing.assert_array_equal(convert(every(dtype), wide, name), numbers)
+    upper = np.arange(256, dtype=np.uint8)  # bits above those of the number mean nothing
+    again = numbers[upper & ((1 << row.bits) - 1)]
+    np.testing.assert_array_equal(convert(upper.view(row.dtype), wide, name), again)
+    wrapped = convert(upper.view(wide), dtype, name)
+    np.testing.assert_array_equal(wrapped.astype(np.int8), again)
+    np.testing.assert_array_equal(wrapped.view("u1"), upper & ((1 << row.bits) - 1))
 
 
 def test_half_without_hardware():

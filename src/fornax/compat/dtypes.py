@@ -21,6 +21,7 @@ from fornax.ir.types import typeof
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype as DType
 from fornax.scalars.dtypes import ExtendedDtype as ExtendedDType
+from fornax.scalars.formats import FORMATS
 
 __all__ = [
     "DType", "ExtendedDType", "TypePromotionError", "bfloat16", "canonicalize_dtype", "dtype",
@@ -31,7 +32,8 @@ __all__ = [
 
 def supports_inf(dtype: Any) -> bool:
     """Whether a floating dtype has infinities."""
-    return dtypes.as_dtype(dtype) != dtypes.float8_e4m3fn
+    row = FORMATS.get(dtypes.as_dtype(dtype).name)
+    return row is None or row.has_infinity
 
 
 def dtype(x: Any) -> DType:

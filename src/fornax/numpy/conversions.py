@@ -16,6 +16,7 @@ from fornax.primitives import shape as _shape
 from fornax.primitives.complex import complex_p
 from fornax.primitives.convert import bitcast_convert_type_p
 from fornax.scalars import dtypes
+from fornax.scalars.formats import bits_of
 from fornax.source import located
 
 __all__ = ["astype"]
@@ -59,7 +60,8 @@ def view(x, dtype=None):
         return view(as_dtype(x, dtypes.uint8), new)
     if new == dtypes.bool_:
         return ufuncs.not_equal(view(x, dtypes.uint8), 0)
-    if new.itemsize == old.dtype.itemsize:
+    before, after = bits_of(old.dtype), bits_of(new)
+    if before == after:
         return bitcast_convert_type_p.bind(x, new_dtype=new)[0]
     if not old.shape:
         raise ValueError(
@@ -68,10 +70,10 @@ def view(x, dtype=None):
                 attempt="x.reshape(1).view(dtype)",
             )
         )
-    if new.itemsize < old.dtype.itemsize:
+    if after < before:
         cast = bitcast_convert_type_p.bind(x, new_dtype=new)[0]
         return _shape.reshape(cast, (*old.shape[:-1], _last(cast)))
-    ratio = new.itemsize // old.dtype.itemsize
+    ratio = after // before
     if old.shape[-1] % ratio:
         raise ValueError(
             located(

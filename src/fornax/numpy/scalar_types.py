@@ -10,20 +10,21 @@ import numpy as np
 from fornax.ir.types import is_value, typeof
 from fornax.numpy.creation import array
 from fornax.scalars import dtypes
+from fornax.scalars.formats import FORMATS
 from fornax.scalars.promotion import promote
 from fornax.source import located
 
 __all__ = [
     "ComplexWarning", "bfloat16", "bool_", "bool", "can_cast", "cdouble", "character",
     "complex128", "complex64", "complexfloating", "complex_", "csingle", "double", "dtype", "e",
-    "euler_gamma", "flexible", "iterable", "single", "finfo", "float16", "float32", "float64",
-    "float8_e4m3fn", "float8_e4m3fnuz",
-    "float8_e5m2", "float8_e5m2fnuz", "float_", "floating", "generic", "iinfo", "inexact", "inf",
-    "int16", "int32",
-    "int4", "int64", "int8", "int_", "integer", "iscomplex", "iscomplexobj", "isdtype", "isreal",
-    "isrealobj", "isscalar", "issubdtype", "nan", "newaxis", "number", "object_", "pi",
-    "promote_types", "result_type", "signedinteger", "uint", "uint16", "uint32", "uint4", "uint64",
-    "uint8", "unsignedinteger",
+    "euler_gamma", "flexible", "iterable", "single", "finfo", "float16", "float32",
+    "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e3m4", "float8_e4m3",
+    "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+    "float8_e8m0fnu", "float_", "floating", "generic", "iinfo", "inexact", "inf", "int1", "int16",
+    "int2", "int32", "int4", "int64", "int8", "int_", "integer", "iscomplex", "iscomplexobj",
+    "isdtype", "isreal", "isrealobj", "isscalar", "issubdtype", "nan", "newaxis", "number",
+    "object_", "pi", "promote_types", "result_type", "signedinteger", "uint", "uint1", "uint16",
+    "uint2", "uint32", "uint4", "uint64", "uint8", "unsignedinteger",
 ]  # fmt: skip
 
 pi, e, euler_gamma = math.pi, math.e, float(np.euler_gamma)
@@ -64,21 +65,27 @@ def _scalar_type(name: str, of: np.dtype) -> _ScalarType:
     return _ScalarType(name, (), {"dtype": of, "__doc__": f"The dtype {of.name}."})
 
 
+def _format(name: str) -> _ScalarType:
+    """The scalar type of a format that exists in memory only."""
+    return _scalar_type(name, FORMATS[name].dtype)
+
+
 bool_ = _scalar_type("bool_", dtypes.bool_)
-uint4, int4 = _scalar_type("uint4", dtypes.uint4), _scalar_type("int4", dtypes.int4)
+int1, uint1 = _format("int1"), _format("uint1")
+int2, uint2 = _format("int2"), _format("uint2")
+int4, uint4 = _format("int4"), _format("uint4")
 int8, int16 = _scalar_type("int8", dtypes.int8), _scalar_type("int16", dtypes.int16)
 int32, int64 = _scalar_type("int32", dtypes.int32), _scalar_type("int64", dtypes.int64)
 uint8, uint16 = _scalar_type("uint8", dtypes.uint8), _scalar_type("uint16", dtypes.uint16)
 uint32, uint64 = _scalar_type("uint32", dtypes.uint32), _scalar_type("uint64", dtypes.uint64)
-float16, bfloat16 = (
-    _scalar_type("float16", dtypes.float16),
-    _scalar_type("bfloat16", dtypes.bfloat16),
-)
+float16, bfloat16 = _format("float16"), _format("bfloat16")
 float32, float64 = _scalar_type("float32", dtypes.float32), _scalar_type("float64", dtypes.float64)
-float8_e4m3fn = _scalar_type("float8_e4m3fn", dtypes.float8_e4m3fn)
-float8_e5m2 = _scalar_type("float8_e5m2", dtypes.float8_e5m2)
-float8_e4m3fnuz = _scalar_type("float8_e4m3fnuz", dtypes.float8_e4m3fnuz)
-float8_e5m2fnuz = _scalar_type("float8_e5m2fnuz", dtypes.float8_e5m2fnuz)
+float4_e2m1fn = _format("float4_e2m1fn")
+float6_e2m3fn, float6_e3m2fn = _format("float6_e2m3fn"), _format("float6_e3m2fn")
+float8_e3m4, float8_e4m3 = _format("float8_e3m4"), _format("float8_e4m3")
+float8_e4m3b11fnuz, float8_e4m3fn = _format("float8_e4m3b11fnuz"), _format("float8_e4m3fn")
+float8_e4m3fnuz, float8_e5m2 = _format("float8_e4m3fnuz"), _format("float8_e5m2")
+float8_e5m2fnuz, float8_e8m0fnu = _format("float8_e5m2fnuz"), _format("float8_e8m0fnu")
 complex64 = _scalar_type("complex64", dtypes.complex64)
 complex128 = _scalar_type("complex128", dtypes.complex128)
 bool = bool_  # noqa: A001

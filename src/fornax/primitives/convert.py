@@ -10,6 +10,7 @@ from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import computed_in, narrowed, widened
 from fornax.scalars import dtypes
+from fornax.scalars.formats import FORMATS, bits_of
 from fornax.scalars.promotion import no_float0
 from fornax.source import located
 
@@ -34,10 +35,7 @@ def converted(x: Any, dtype: np.dtype) -> np.ndarray:
         result = np.where(inside, whole, 0).astype(wide)
         result = np.where(whole >= float(high), wide.type(high), result)
         return np.where(whole <= low, wide.type(low), result).astype(dtype)
-    if dtypes.is_integer(dtype):
-        return narrowed(x, dtype)
-    wide = computed_in(dtype)
-    return x.astype(wide, copy=False).astype(dtype, copy=False)
+    return narrowed(x, dtype)
 
 
 class ConvertElementType(Primitive):
@@ -84,11 +82,11 @@ class ConvertElementType(Primitive):
 
     def element(self, b, types, operands, index, *, new_dtype, weak_type):
         value = operands[0](index)
-        if new_dtype.name in ("int4", "uint4") and dtypes.is_inexact(types[0].dtype):
-            wide = new_dtype.name.replace("4", "8")  # casts saturate at whole bytes
-            info = dtypes.iinfo(new_dtype)
-            value = b.op("min", b.cast(value, wide), b.const(int(info.max), wide))
-            value = b.op("max", value, b.const(int(info.min), wide))
+        if dtypes.is_narrow_integer(new_dtype) and dtypes.is_inexact(types[0].dtype):
+            wide = computed_in(new_dtype).name  # casts saturate at whole bytes
+            low, high = FORMATS[new_dtype.name].limits
+            value = b.op("min", b.cast(value, wide), b.const(high, wide))
+            value = b.op("max", value, b.const(low, wide))
         return [b.cast(value, new_dtype.name)]
 
 
@@ -103,22 +101,6 @@ class BitcastConvertType(Primitive):
         old = x.dtype
         if old == new_dtype:
             return [x.strip_weak_type()]
-        if new_dtype.itemsize == old.itemsize:
-            shape = x.shape
-        elif new_dtype.itemsize < old.itemsize:
-            shape = (*x.shape, old.itemsize // new_dtype.itemsize)
-        else:
-            parts = new_dtype.itemsize // old.itemsize
-            if x.shape[-1:] != (parts,):
-                raise ValueError(
-                    located(
-                        f"bitcast_convert_type: attempting to convert array of shape {x.shape} "
-                        f"from {old} of size {old.itemsize * 8} bits to {new_dtype} of size "
-                        f"{new_dtype.itemsize * 8}; the last dimension must be {parts}",
-                        attempt=f"reshape(*x.shape[:-1], -1, {parts}), or a dtype of as many bits",
-                    )
-                )
-            shape = x.shape[:-1]
         for dtype in (old, new_dtype):
             if not isinstance(dtype, np.dtype) or dtype == dtypes.bool_ or dtype.kind == "c":
                 raise TypeError(
@@ -130,16 +112,45 @@ class BitcastConvertType(Primitive):
                         "numbers",
                     )
                 )
-        return [ArrayType(shape, new_dtype)]
+        before, after = bits_of(old), bits_of(new_dtype)
+        if before == after:
+            return [ArrayType(x.shape, new_dtype)]
+        parts, rest = divmod(max(before, after), min(before, after))
+        if rest:
+            raise ValueError(
+                located(
+                    f"bitcast_convert_type: {old} of size {before} bits and {new_dtype} of size "
+                    f"{after}: neither consists of a whole number of the other",
+                    attempt="a dtype of as many bits, or of a multiple",
+                )
+            )
+        if before > after:
+            return [ArrayType((*x.shape, parts), new_dtype)]
+        if x.shape[-1:] != (parts,):
+            raise ValueError(
+                located(
+                    f"bitcast_convert_type: attempting to convert array of shape {x.shape} "
+                    f"from {old} of size {before} bits to {new_dtype} of size {after}; "
+                    f"the last dimension must be {parts}",
+                    attempt=f"reshape(*x.shape[:-1], -1, {parts}), or a dtype of as many bits",
+                )
+            )
+        return [ArrayType(x.shape[:-1], new_dtype)]
 
     def reference(self, x, *, new_dtype):
         x = np.ascontiguousarray(x).reshape(np.shape(x))
-        if x.dtype.itemsize == new_dtype.itemsize:
+        before, after = bits_of(x.dtype), bits_of(new_dtype)
+        if before == after:
             return [x.view(new_dtype)]
-        if x.dtype.itemsize > new_dtype.itemsize:
-            parts = x.dtype.itemsize // new_dtype.itemsize
-            return [x.reshape(*x.shape, 1).view(new_dtype).reshape(*x.shape, parts)]
-        return [x.view(new_dtype).reshape(x.shape[:-1])]
+        numbers = x.view(f"u{x.dtype.itemsize}")
+        raw = np.dtype(f"u{new_dtype.itemsize}")
+        if before > after:
+            places = np.arange(0, before, after, dtype=numbers.dtype)
+            parts = (numbers[..., None] >> places).astype(raw)
+            return [(parts & raw.type((1 << after) - 1)).view(new_dtype)]
+        places = np.arange(0, after, before, dtype=raw)
+        parts = numbers.astype(raw) & raw.type((1 << before) - 1)
+        return [np.bitwise_or.reduce(parts << places, axis=-1).view(new_dtype)]
 
     def jvp(self, primals, tangents, *, new_dtype):
         out = self.bind(*primals, new_dtype=new_dtype)[0]
@@ -152,19 +163,19 @@ class BitcastConvertType(Primitive):
         old = types[0].dtype
         if old == new_dtype:
             return [operands[0](index)]
-        raw = f"uint{old.itemsize * 8}"
-        if old.itemsize == new_dtype.itemsize:
+        raw, new_raw = f"uint{old.itemsize * 8}", f"uint{new_dtype.itemsize * 8}"
+        before, after = bits_of(old), bits_of(new_dtype)
+        if before == after:
             return [_from_bits(b, _bits(b, operands[0](index), old.name, raw), new_dtype.name)]
-        new_raw, width = f"uint{new_dtype.itemsize * 8}", new_dtype.itemsize * 8
-        if old.itemsize > new_dtype.itemsize:
+        if before > after:
             bits = _bits(b, operands[0](index[:-1]), old.name, raw)
-            amount = b.mul(index[-1], b.index(width))
+            amount = b.mul(index[-1], b.index(after))
             part = b.op("shr_logical", bits, b.cast(amount, raw))
             return [_from_bits(b, b.cast(part, new_raw), new_dtype.name)]
         whole = b.const(0, new_raw)
-        for k in range(new_dtype.itemsize // old.itemsize):
+        for k in range(after // before):
             bits = _bits(b, operands[0]([*index, b.index(k)]), old.name, raw)
-            moved = b.shl(b.cast(bits, new_raw), b.const(k * old.itemsize * 8, new_raw))
+            moved = b.shl(b.cast(bits, new_raw), b.const(k * before, new_raw))
             whole = b.op("or", whole, moved)
         return [_from_bits(b, whole, new_dtype.name)]
 

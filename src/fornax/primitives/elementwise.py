@@ -333,8 +333,9 @@ shift_right_arithmetic_p = OfBits(
     "shift_right_arithmetic", meaning.shift(meaning.signed_shift, None), (INTEGER, INTEGER),
     operation="shr_arithmetic", place="below signs",
 )  # fmt: skip
-population_count_p = Elementwise(
-    "population_count", meaning.population_count, INTEGER, operation="popcount", cost=2
+population_count_p = OfBits(
+    "population_count", meaning.population_count, INTEGER, operation="popcount", cost=2,
+    place="below zeros",
 )  # fmt: skip
 clz_p = OfBits("clz", meaning.leading_zeros, INTEGER, cost=2, place="above ones")
 

@@ -16,7 +16,7 @@ import numpy as np
 from fornax.ir.basis import add, broadcast_in_dim, move_axis, reduce_sum
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
-from fornax.scalars import dtypes
+from fornax.scalars import dtypes, formats
 from fornax.scalars.promotion import no_float0
 from fornax.source import here, located, stand_for
 
@@ -53,11 +53,8 @@ def category(dtype: dtypes.Dtype) -> str:
 @functools.cache
 def computed_in(dtype: dtypes.Dtype) -> dtypes.Dtype:
     """The dtype that elements are computed in: float32 for the smaller floats, int8 for int4."""
-    if dtypes.is_inexact(dtype):
-        return dtypes.float32 if dtype.itemsize < 4 else dtype
-    if dtype in (dtypes.int4, dtypes.uint4):
-        return dtypes.int8 if dtype == dtypes.int4 else dtypes.uint8
-    return dtype
+    row = formats.FORMATS.get(dtype.name)
+    return dtype if row is None else np.dtype(row.computed)
 
 
 def widened(x: Any) -> np.ndarray:
@@ -69,9 +66,8 @@ def widened(x: Any) -> np.ndarray:
 def narrowed(x: Any, dtype: np.dtype) -> np.ndarray:
     """A computed NumPy value rounded (or wrapped) to its array dtype."""
     x = np.asarray(x)
-    if dtype in (dtypes.int4, dtypes.uint4):
-        x = x.astype(np.int8) & 15
-        x = np.where(x > 7, x - 16, x) if dtype == dtypes.int4 else x
+    if dtype.name in formats.FORMATS:
+        return formats.narrowed(x, dtype)
     return x.astype(dtype, copy=False)
 
 

@@ -15,6 +15,7 @@ from fornax.primitives.iota import iota
 from fornax.primitives.shape import reshape
 from fornax.primitives.windows import PROMISE_IN_BOUNDS, GatherDimensionNumbers
 from fornax.scalars import dtypes
+from fornax.scalars.formats import FORMATS, POWERS, bits_of
 from fornax.scalars.promotion import check_numbers
 from fornax.source import located
 
@@ -35,7 +36,7 @@ def comparable(x: np.ndarray) -> list[np.ndarray]:
         return [x.imag, x.real]
     if dtypes.is_inexact(x.dtype) and x.dtype.itemsize < 4:
         return [x.astype(np.float32)]
-    return [x.astype(np.int8)] if x.dtype in (dtypes.int4, dtypes.uint4) else [x]
+    return [x.astype(np.int8)] if dtypes.is_narrow_integer(x.dtype) else [x]
 
 
 class Sort(Primitive):
@@ -115,11 +116,15 @@ class Sort(Primitive):
 def descending(x: np.ndarray) -> np.ndarray:
     """Integers whose order is the reverse of that of `x`; floats are ordered by their bits, so
     that NaN is above infinity (below, if its sign is set) and -0 below 0."""
+    row = FORMATS.get(x.dtype.name)
+    if row is not None and row.special == POWERS:
+        return ~x.view(np.uint8)
     if dtypes.is_floating(x.dtype):
         bits = x.view(f"int{x.dtype.itemsize * 8}")
+        bits = bits << (x.dtype.itemsize * 8 - bits_of(x.dtype))
         top = np.iinfo(bits.dtype).max
         return ~np.where(bits < 0, bits ^ top, bits)
-    if x.dtype == np.bool_ or x.dtype in (dtypes.int4, dtypes.uint4):
+    if x.dtype == np.bool_ or dtypes.is_narrow_integer(x.dtype):
         x = x.astype(np.int8)
     return ~x
 

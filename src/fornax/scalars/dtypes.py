@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from fornax import settings
+from fornax.scalars.formats import FORMATS
 from fornax.source import located
 
 bool_ = np.dtype(np.bool_)
@@ -19,20 +20,16 @@ int8, int16, int32, int64 = (np.dtype(f"int{n}") for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (np.dtype(f"uint{n}") for n in (8, 16, 32, 64))
 float16, float32, float64 = (np.dtype(f"float{n}") for n in (16, 32, 64))
 complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
-bfloat16 = np.dtype(ml_dtypes.bfloat16)
-float8_e4m3fn = np.dtype(ml_dtypes.float8_e4m3fn)
-float8_e5m2 = np.dtype(ml_dtypes.float8_e5m2)
-float8_e4m3fnuz = np.dtype(ml_dtypes.float8_e4m3fnuz)
-float8_e5m2fnuz = np.dtype(ml_dtypes.float8_e5m2fnuz)
-int4, uint4 = np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4)
+#: dtypes of the formats that NumPy does not know itself
+_ADDED = {name: row.dtype for name, row in FORMATS.items() if row.dtype != float16}
+bfloat16 = _ADDED["bfloat16"]
+float8_e4m3fn, float8_e5m2 = _ADDED["float8_e4m3fn"], _ADDED["float8_e5m2"]
+float8_e4m3fnuz, float8_e5m2fnuz = _ADDED["float8_e4m3fnuz"], _ADDED["float8_e5m2fnuz"]
+int4, uint4 = _ADDED["int4"], _ADDED["uint4"]
 #: dtype of the tangents of integers and booleans: carries no information.
 float0 = np.dtype([("float0", np.void, 0)])
 
-_SHORT = {
-    "bool": "bool", "bfloat16": "bf16", "float8_e4m3fn": "f8_e4m3fn", "float8_e5m2": "f8_e5m2",
-    "float8_e4m3fnuz": "f8_e4m3fnuz", "float8_e5m2fnuz": "f8_e5m2fnuz",
-    "complex64": "c64", "complex128": "c128",
-}  # fmt: skip
+_SHORT = {"bool": "bool", "bfloat16": "bf16", "complex64": "c64", "complex128": "c128"}
 _NARROW = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
 
 
@@ -92,7 +89,7 @@ def as_dtype(spec: Any) -> Dtype:
     if isinstance(spec, np.dtype | ExtendedDtype):
         return spec
     if isinstance(spec, str):
-        return _NAMES.get(spec) or np.dtype(spec)
+        return _ADDED.get(spec) or np.dtype(spec)
     if isinstance(spec, type) and spec in _PYTHON_SCALARS:
         return _PYTHON_SCALARS[spec]
     if spec is None:
@@ -128,16 +125,9 @@ def computable(spec: Any) -> Dtype | None:
 
 
 _COMPUTABLE = frozenset((
-    bool_, int4, int8, int16, int32, int64, uint4, uint8, uint16, uint32, uint64, bfloat16, float16,
-    float32, float64, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, complex64,
-    complex128,
+    bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64,
+    complex64, complex128, *_ADDED.values(),
 ))  # fmt: skip
-
-
-_NAMES = {
-    d.name: d
-    for d in (bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, int4, uint4)
-}  # fmt: skip
 
 
 def canonical(spec: Any) -> Dtype:
@@ -148,14 +138,22 @@ def canonical(spec: Any) -> Dtype:
     return _NARROW.get(dtype, dtype)
 
 
-_SPECIAL_FLOATS = frozenset(
-    (bfloat16, float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz)
-)
-_SPECIAL_INTS = {int4: np.signedinteger, uint4: np.unsignedinteger}
+_SPECIAL_FLOATS = frozenset(d for name, d in _ADDED.items() if FORMATS[name].is_float)
+#: integers of less than eight bits, and what they are
+_SPECIAL_INTS = {
+    d: np.signedinteger if FORMATS[name].is_signed else np.unsignedinteger
+    for name, d in _ADDED.items()
+    if not FORMATS[name].is_float
+}
+#: dtypes of at most eight bits, which are promoted to no other
+ALONE = {
+    "int": tuple(_SPECIAL_INTS),
+    "float": tuple(d for d in _ADDED.values() if d in _SPECIAL_FLOATS and d != bfloat16),
+}
 
 
 def issubdtype(dtype: Any, category: Any) -> bool:
-    """Like `numpy.issubdtype`, knowing bfloat16, float8, int4 and random keys."""
+    """Like `numpy.issubdtype`, knowing bfloat16, float8, int4 and the like, and random keys."""
     if isinstance(category, type) and issubclass(category, extended):
         return isinstance(dtype, ExtendedDtype) and issubclass(dtype.type, category)
     if isinstance(dtype, type) and issubclass(dtype, extended):
@@ -203,11 +201,16 @@ def is_integer(dtype: Dtype) -> bool:
 
 
 def is_signed_integer(dtype: Dtype) -> bool:
-    return dtype.kind == "i" or dtype == int4
+    return dtype.kind == "i" or _SPECIAL_INTS.get(dtype) is np.signedinteger
 
 
 def is_unsigned_integer(dtype: Dtype) -> bool:
-    return dtype.kind == "u" or dtype == uint4
+    return dtype.kind == "u" or _SPECIAL_INTS.get(dtype) is np.unsignedinteger
+
+
+def is_narrow_integer(dtype: Dtype) -> bool:
+    """Of less than eight bits: int4 and the like."""
+    return dtype in _SPECIAL_INTS
 
 
 def tangent_dtype(dtype: Dtype) -> Dtype:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fornax.compiler.kernels.context import parts
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import COMPLEX, Expr, Pair
+from fornax.compiler.loop.ir import COMPLEX, WIDTH, Expr, Pair
 from fornax.record import record
 
 Parts = tuple[Expr, ...]
@@ -79,9 +79,9 @@ def arithmetic(inputs, output, target) -> Arithmetic:
     if any("float" in n for n in names):
         wide = "float64" in names
         return Arithmetic("float64" if wide else "float32", 1, target.fma, False)
-    width = max(np.dtype(n).itemsize if "int4" not in n else 1 for n in names)
+    width = max(WIDTH[n] for n in names)
     sign = "uint" if names[-1].startswith("uint") else "int"
-    return Arithmetic(f"{sign}{max(32, 8 * width)}", 1, False, False)
+    return Arithmetic(f"{sign}{max(32, width)}", 1, False, False)
 
 
 @record(frozen=True)

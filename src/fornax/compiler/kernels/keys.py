@@ -13,6 +13,7 @@ from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import COMPLEX, STORAGE, WIDTH, Expr, Pair, Statement, Store, is_float
 from fornax.record import record
+from fornax.scalars.formats import FORMATS
 
 #: bit pattern of infinity: larger magnitudes are NaNs
 INFINITY = {
@@ -93,16 +94,20 @@ def key(b: Builder, bits: Sequence[Expr], dtype: str, total: bool = False) -> tu
     (one,) = bits
     if dtype == "bool":
         return (Part(one, 1),)
-    width = 4 if dtype.endswith("int4") else WIDTH[dtype]
+    width = FORMATS[dtype].bits if dtype in FORMATS else WIDTH[dtype]
     if is_float(dtype):
         if dtype not in INFINITY and not total:  # formats of 8 bits have NaNs of many kinds
             wide = b.bitcast(from_bits(b, bits, dtype), dtype="uint32")
             return (Part(of_float(b, wide, "float32", total), 32),)
-        return (Part(of_float(b, one, dtype, total), width),)
+        if dtype in FORMATS and not FORMATS[dtype].is_signed:
+            return (Part(one, width),)
+        if width < 8:  # the sign is to be the first of all bits
+            one = b.shl(one, b.const(8 - width, one.dtype))
+        return (Part(of_float(b, one, dtype, total), WIDTH[dtype]),)
     if dtype.startswith("int"):
         one = b.xor(one, b.const(1 << (width - 1), one.dtype))
-    if width == 4:
-        one = b.and_(one, b.const(15, one.dtype))
+    if width < 8:
+        one = b.and_(one, b.const((1 << width) - 1, one.dtype))
     return (Part(one, width),)
 
 

@@ -13,6 +13,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from fornax.compiler.loop.ir import COMPARE, STORAGE, WIDTH, Axis, Expr, is_float, is_signed
+from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder
@@ -24,7 +25,9 @@ Terms = tuple[tuple[Expr, int], ...]
 
 
 def bounds_of(dtype: str) -> tuple[int, int]:
-    width = 4 if dtype.endswith("int4") else WIDTH[dtype]
+    if dtype in FORMATS:
+        return FORMATS[dtype].limits
+    width = WIDTH[dtype]
     if dtype == "bool":
         return 0, 1
     if is_signed(dtype):

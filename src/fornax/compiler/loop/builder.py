@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from fornax.compiler.loop import affine, fold
+from fornax.compiler.loop import affine, fold, rounding
 from fornax.compiler.loop import complex as complex_rules
 from fornax.compiler.loop.ir import (
     COMBINERS,
@@ -174,7 +174,7 @@ class Builder:
             return x if x.dtype == "bool" else self.op("ne", x, self.const(0, x.dtype))
         if to in STORAGE:
             wide = STORAGE[to]
-            narrow = self.op("cast", self.cast(x, wide), dtype=to)
+            narrow = self.op("cast", rounding.computed(self, x, to), dtype=to)
             return self.op("cast", narrow, dtype=wide)
         return x if x.dtype == to else self.op("cast", x, dtype=to)
 

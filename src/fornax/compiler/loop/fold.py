@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fornax.compiler.loop import affine, meaning
 from fornax.compiler.loop.ir import MATH, STORAGE, WIDTH, Expr, is_float, is_signed
+from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder
@@ -377,9 +378,8 @@ def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
 # --- conversions ------------------------------------------------------------------------------
 #: (exponent bits, mantissa bits with the hidden one) of the floats.
 PRECISION = {
-    "float64": (11, 53), "float32": (8, 24), "float16": (5, 11), "bfloat16": (8, 8),
-    "float8_e5m2": (5, 3), "float8_e4m3fn": (4, 4), "float8_e5m2fnuz": (5, 3),
-    "float8_e4m3fnuz": (4, 4),
+    "float64": (11, 53), "float32": (8, 24),
+    **{name: (row.exponent, row.mantissa + 1) for name, row in FORMATS.items() if row.is_float},
 }  # fmt: skip
 
 
@@ -390,11 +390,11 @@ def contains(wide: str, narrow: str) -> bool:
     if is_float(wide):
         exponent, mantissa = PRECISION[wide]
         if is_float(narrow):
-            if wide.startswith("float8"):
-                return False  # formats of one width differ in their exponents' bias
+            if WIDTH[wide] == 8:
+                return False  # small formats differ in their exponents' bias, NaN, infinity, zero
             return exponent >= PRECISION[narrow][0] and mantissa >= PRECISION[narrow][1]
         high = limits(narrow)[1]
-        return high.bit_length() <= mantissa and exponent >= 8
+        return high.bit_length() <= mantissa and exponent >= 8 and WIDTH[wide] > 8
     if is_float(narrow) or wide == "bool":
         return False
     (low, high), (least, most) = limits(wide), limits(narrow)

@@ -12,8 +12,9 @@ There is no vector type. A loop of kind "vector" runs `lanes` iterations at once
 every expression that depends on its axis that many lanes, and masks the tail.
 
 Complex numbers do not exist here: a complex value is a `Pair` of expressions and a complex buffer
-is a float buffer with one more (innermost) dimension of two. bfloat16 and float16 exist only in
-memory: loads widen to float32 and stores round, `cast` to them and back rounds explicitly.
+is a float buffer with one more (innermost) dimension of two. The formats of `scalars.formats`, such
+as bfloat16, exist only in memory: loads widen and stores round, `cast` to them and back rounds
+explicitly.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fornax.record import record
+from fornax.scalars.formats import FORMATS
 
 #: dtype names of expressions. "int64" is also the type of indices.
 SCALARS = (
@@ -28,22 +30,13 @@ SCALARS = (
     "float32", "float64",
 )  # fmt: skip
 #: dtype names that exist in memory only, with the dtype they are computed in.
-STORAGE = {
-    "float16": "float32",
-    "bfloat16": "float32",
-    "float8_e4m3fn": "float32",
-    "float8_e5m2": "float32",
-    "float8_e4m3fnuz": "float32",
-    "float8_e5m2fnuz": "float32",
-    "int4": "int8",
-    "uint4": "uint8",
-}
+STORAGE = {name: row.computed for name, row in FORMATS.items()}
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
+#: bits of memory that an element takes
 WIDTH = {
     "bool": 8, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
-    "int64": 64, "uint64": 64, "float16": 16, "bfloat16": 16, "float32": 32, "float64": 64,
-    "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8,
-    "int4": 8, "uint4": 8,
+    "int64": 64, "uint64": 64, "float32": 32, "float64": 64,
+    **{name: row.dtype.itemsize * 8 for name, row in FORMATS.items()},
 }  # fmt: skip
 #: bytes at least between what two workers write again and again
 APART = 128

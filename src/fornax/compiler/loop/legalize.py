@@ -32,6 +32,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.math_power import root
 from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable
 from fornax.compiler.target import Target
+from fornax.scalars.formats import FORMATS
 
 #: mathematical functions in a kernel from which on the frequent ones become calls,
 MANY = 24
@@ -133,7 +134,7 @@ class Legalizer(Rewriter):
         """The dtype in which bits of a storage format are held."""
         if dtype == "float16" and self.target.half:
             return dtype
-        return storage.RAW[dtype]
+        return FORMATS[dtype].raw
 
     def from_storage(self, raw: Expr, dtype: str) -> Expr:
         if raw.dtype == "float16":
@@ -182,7 +183,7 @@ class Legalizer(Rewriter):
         for new in super().statement(old):
             if isinstance(new, Store) and new.buffer.dtype in STORAGE:
                 dtype = new.buffer.dtype
-                if new.value.dtype == STORAGE[dtype] and dtype != "uint4":
+                if new.value.dtype == STORAGE[dtype]:
                     value = self.to_storage(new.value, dtype)
                     new = Store(new.buffer, new.index, value, new.mask, new.ahead)
             yield new

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import ml_dtypes
 import numpy as np
 
 from fornax.compiler.loop.ir import is_float
+from fornax.scalars.formats import FORMATS, narrowed
 
-EXTRA = {
-    name: np.dtype(getattr(ml_dtypes, name))
-    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
-                 "int4", "uint4")
-}  # fmt: skip
+DTYPES = {name: row.dtype for name, row in FORMATS.items()}
 
 
 def numpy_dtype(name: str) -> np.dtype:
     """The NumPy dtype of a dtype name, ml_dtypes included."""
-    return EXTRA.get(name) or np.dtype(name)
+    return DTYPES.get(name) or np.dtype(name)
 
 
 def evaluate(name: str, args: tuple, dtype: str) -> np.ndarray:
@@ -163,13 +159,10 @@ def count_leading_zeros(x):
 def convert(x, dtype: str):
     """Cast: float to integer truncates, saturates and sends NaN to 0; integers wrap."""
     target = numpy_dtype(dtype)
+    if x.dtype.name in FORMATS:
+        x = x.astype(FORMATS[x.dtype.name].computed)
     if is_float(dtype) or not is_float(x.dtype.name):
-        if dtype in ("int4", "uint4"):
-            x = x.astype(np.int8) & 15
-            x = np.where(x > 7, x - 16, x) if dtype == "int4" else x
-        elif x.dtype == bool or x.dtype.name in ("int4", "uint4"):
-            x = x.astype(np.int8)
-        return x.astype(target)
+        return narrowed(x, target) if dtype in FORMATS else x.astype(target)
     if dtype == "bool":
         return x != 0
     info = np.iinfo(target)

@@ -1,39 +1,29 @@
 """Formats that exist in memory only, as integer operations on their bits.
 
-`widen` and `narrow` convert between the bits of an element and the dtype it is computed in. They
-round to nearest even and keep infinities and NaN, bit for bit like ml_dtypes.
+`widen` and `narrow` convert between the bits of an element and the dtype it is computed in, for each
+row of `scalars.formats`. They round to nearest even and keep infinities and NaN, bit for bit like
+ml_dtypes; no float on the way is denormal, for those may be flushed.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Expr
+from fornax.scalars.formats import (
+    FINITE,
+    FORMATS,
+    IEEE,
+    NAN_ONLY,
+    ONE_ZERO,
+    POWERS,
+    UPPER_HALF,
+    Format,
+)
 
-
-class Layout(NamedTuple):
-    """exponent bias, mantissa bits, largest bit pattern kept by rounding, bit pattern of NaN."""
-
-    bias: int
-    mantissa: int
-    overflow: int
-    nan: int
-    sign: int  #: position of the sign bit
-    single: bool = False  #: one zero, NaN in the place of the other, no infinities
-
-
-LAYOUTS = {
-    "float16": Layout(15, 10, 0x7C00, 0x7E00, 15),
-    "float8_e5m2": Layout(15, 2, 0x7C, 0x7E, 7),
-    "float8_e4m3fn": Layout(7, 3, 0x7F, 0x7F, 7),
-    "float8_e4m3fnuz": Layout(8, 3, 0x7F, 0x80, 7, True),
-    "float8_e5m2fnuz": Layout(16, 2, 0x7F, 0x80, 7, True),
-}
-RAW = {
-    "float16": "uint16", "bfloat16": "uint16", "float8_e5m2": "uint8", "float8_e4m3fn": "uint8",
-    "float8_e4m3fnuz": "uint8", "float8_e5m2fnuz": "uint8", "int4": "uint8", "uint4": "uint8",
-}  # fmt: skip
+#: bits of a float32: infinity, a NaN, the least number above which 2^-127 is no nearest power
+INFINITY, QUIET, LEAST = 0x7F800000, 0x7FC00000, 0x00400000
 
 
 def bits(b: Builder, value: int) -> Expr:
@@ -41,38 +31,69 @@ def bits(b: Builder, value: int) -> Expr:
 
 
 def widen(b: Builder, raw: Expr, dtype: str) -> Expr:
-    """The value of the bits `raw` of a `dtype` element: float32, or int8/uint8 for 4-bit ones."""
-    if dtype == "uint4":
-        return b.and_(raw, b.const(15, "uint8"))
-    if dtype == "int4":
-        four = b.const(4, "int8")
-        signed = b.bitcast(raw, dtype="int8")
-        return b.shr_arithmetic(b.shl(signed, four), four)
-    word = b.cast(raw, "uint32")
-    if dtype == "bfloat16":
-        return b.bitcast(b.shl(word, bits(b, 16)), dtype="float32")
-    layout = LAYOUTS[dtype]
-    top = 1 << layout.sign
-    sign = b.shl(b.and_(word, bits(b, top)), bits(b, 31 - layout.sign))
+    """The value of the bits `raw` of a `dtype` element, in the dtype it is computed in."""
+    row = FORMATS[dtype]
+    if row.is_float:
+        word = b.cast(raw, "uint32")
+        if row.bits < 8:
+            word = b.and_(word, bits(b, (1 << row.bits) - 1))
+        return WIDEN[row.special](b, word, row)
+    if not row.is_signed:
+        return b.and_(raw, b.const((1 << row.bits) - 1, "uint8"))
+    above = b.const(8 - row.bits, "int8")
+    signed = b.bitcast(raw, dtype="int8")
+    return b.shr_arithmetic(b.shl(signed, above), above)
+
+
+def widen_upper(b: Builder, word: Expr, row: Format) -> Expr:
+    return b.bitcast(b.shl(word, bits(b, 16)), dtype="float32")
+
+
+def widen_power(b: Builder, word: Expr, row: Format) -> Expr:
+    least = b.select(b.eq(word, bits(b, 0)), bits(b, LEAST), b.shl(word, bits(b, 23)))
+    found = b.select(b.eq(word, bits(b, row.nan)), bits(b, QUIET), least)
+    return b.bitcast(found, dtype="float32")
+
+
+def widen_number(b: Builder, word: Expr, row: Format) -> Expr:
+    sign, size, moved, found = parts(b, word, row)
+    return b.bitcast(b.or_(found, sign), dtype="float32")
+
+
+def widen_with_nan(b: Builder, word: Expr, row: Format) -> Expr:
+    sign, size, moved, found = parts(b, word, row)
+    special = b.eq(size, bits(b, row.nan))
+    return b.bitcast(b.or_(b.select(special, bits(b, QUIET), found), sign), dtype="float32")
+
+
+def widen_one_zero(b: Builder, word: Expr, row: Format) -> Expr:
+    sign, size, moved, number = parts(b, word, row)
+    found = b.bitcast(b.or_(number, sign), dtype="float32")
+    nan = b.bitcast(bits(b, 0xFFC00000), dtype="float32")
+    return b.select(b.eq(word, bits(b, row.nan)), nan, found)
+
+
+def widen_ieee(b: Builder, word: Expr, row: Format) -> Expr:
+    sign, size, moved, found = parts(b, word, row)
+    special = b.ge(size, bits(b, row.top))
+    found = b.select(special, b.or_(moved, bits(b, INFINITY)), found)
+    return b.bitcast(b.or_(found, sign), dtype="float32")
+
+
+def parts(b: Builder, word: Expr, row: Format) -> tuple[Expr, Expr, Expr, Expr]:
+    """The sign in its place in a float32; the bits without it, also in their place there; and the
+    bits of the number that they are."""
+    top = 1 << (row.bits - 1)
+    sign = b.shl(b.and_(word, bits(b, top)), bits(b, 32 - row.bits))
     size = b.and_(word, bits(b, top - 1))
-    moved = b.shl(size, bits(b, 23 - layout.mantissa))
+    moved = b.shl(size, bits(b, 23 - row.mantissa))
     # normal numbers: another exponent. Subnormal ones are what a number of the same mantissa has
-    # above its power of two: no float32 on the way is denormal, for those may be flushed
-    normal = b.add(moved, bits(b, (127 - layout.bias) << 23))
-    power = bits(b, (128 - layout.bias) << 23)
+    # above its power of two
+    normal = b.add(moved, bits(b, (127 - row.bias) << 23))
+    power = bits(b, (128 - row.bias) << 23)
     above = b.bitcast(b.or_(moved, power), dtype="float32")
     small = b.bitcast(b.sub(above, b.bitcast(power, dtype="float32")), dtype="uint32")
-    word = b.select(b.lt(size, bits(b, 1 << layout.mantissa)), small, normal)
-    if layout.single:
-        found = b.bitcast(b.or_(word, sign), dtype="float32")
-        nan = b.bitcast(bits(b, 0xFFC00000), dtype="float32")
-        return b.select(b.eq(b.cast(raw, "uint32"), bits(b, layout.nan)), nan, found)
-    if dtype == "float8_e4m3fn":
-        special, found = b.eq(size, bits(b, 0x7F)), bits(b, 0x7FC00000)
-    else:
-        special = b.ge(size, bits(b, layout.overflow))
-        found = b.or_(moved, bits(b, 0x7F800000))
-    return b.bitcast(b.or_(b.select(special, found, word), sign), dtype="float32")
+    return sign, size, moved, b.select(b.lt(size, bits(b, 1 << row.mantissa)), small, normal)
 
 
 def rounded(b: Builder, x: Expr) -> Expr:
@@ -85,39 +106,81 @@ def upper_half(b: Builder, x: Expr) -> Expr:
     word = b.bitcast(x, dtype="uint32")
     odd = b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1))
     up = b.add(word, b.add(odd, bits(b, 0x7FFF)))
-    quiet = b.or_(b.and_(word, bits(b, 0x80000000)), bits(b, 0x7FC00000))
+    quiet = b.or_(b.and_(word, bits(b, 0x80000000)), bits(b, QUIET))
     return b.select(b.ne(x, x), quiet, up)
 
 
 def narrow(b: Builder, x: Expr, dtype: str) -> Expr:
-    """The bits of x (float32, int8 or uint8) rounded to `dtype`."""
-    raw = RAW[dtype]
-    if dtype in ("int4", "uint4"):
-        return b.and_(b.bitcast(x, dtype="uint8"), b.const(15, "uint8"))
-    if dtype == "bfloat16":
-        return b.cast(b.shr_logical(upper_half(b, x), bits(b, 16)), raw)
+    """The bits of x, of the dtype that `dtype` is computed in, rounded to `dtype`."""
+    row = FORMATS[dtype]
+    if row.is_float:
+        return b.cast(NARROW[row.special](b, x, row), row.raw)
+    return b.and_(b.bitcast(x, dtype="uint8"), b.const((1 << row.bits) - 1, "uint8"))
+
+
+def narrow_upper(b: Builder, x: Expr, row: Format) -> Expr:
+    return b.shr_logical(upper_half(b, x), bits(b, 16))
+
+
+def narrow_power(b: Builder, x: Expr, row: Format) -> Expr:
+    """The nearest power of two, the upper one of two; NaN of what is not positive. What lies above
+    the least power gives the next."""
     word = b.bitcast(x, dtype="uint32")
-    is_nan = b.ne(x, x)
-    layout = LAYOUTS[dtype]
-    dropped = 23 - layout.mantissa
+    denormal = b.cast(b.lt(word, bits(b, 1 << 23)), "uint32")
+    found = b.shr_logical(b.add(word, b.sub(bits(b, LEAST), denormal)), bits(b, 23))
+    positive = b.lt(b.sub(word, bits(b, 1)), bits(b, INFINITY - 1))
+    return b.select(positive, found, bits(b, row.nan))
+
+
+def narrow_one_zero(b: Builder, x: Expr, row: Format) -> Expr:
+    sign, result = magnitude(b, x, row)
+    found = b.select(b.eq(result, bits(b, 0)), result, b.or_(result, sign))
+    lost = b.or_(b.ne(x, x), b.gt(result, bits(b, row.top)))
+    return b.select(lost, bits(b, row.nan), found)
+
+
+def narrow_finite(b: Builder, x: Expr, row: Format) -> Expr:
+    sign, result = magnitude(b, x, row)
+    found = b.or_(b.min(result, bits(b, row.top)), sign)
+    return b.select(b.ne(x, x), bits(b, row.nan), found)
+
+
+def narrow_number(b: Builder, x: Expr, row: Format) -> Expr:
+    sign, result = magnitude(b, x, row)
+    result = b.min(result, bits(b, row.top))
+    result = b.select(b.ne(x, x), bits(b, row.nan), result)
+    return b.or_(result, sign)
+
+
+def magnitude(b: Builder, x: Expr, row: Format) -> tuple[Expr, Expr]:
+    """The sign in its place, and the bits without it of x rounded; they go on beyond the largest
+    number."""
+    word = b.bitcast(x, dtype="uint32")
+    dropped = 23 - row.mantissa
     size = b.and_(word, bits(b, 0x7FFFFFFF))
-    sign = b.shl(b.shr_logical(word, bits(b, 31)), bits(b, layout.sign))
+    sign = b.shl(b.shr_logical(word, bits(b, 31)), bits(b, row.bits - 1))
     # normal numbers: move the exponent and round the mantissa in integers
-    moved = b.sub(size, bits(b, (127 - layout.bias) << 23))
+    moved = b.sub(size, bits(b, (127 - row.bias) << 23))
     odd = b.and_(b.shr_logical(moved, bits(b, dropped)), bits(b, 1))
     half = bits(b, (1 << (dropped - 1)) - 1)
     normal = b.shr_logical(b.add(moved, b.add(odd, half)), bits(b, dropped))
     # subnormal ones: adding a power of two makes the hardware round at the right place
-    magic = 2.0 ** (24 - layout.bias - layout.mantissa)
+    magic = 2.0 ** (24 - row.bias - row.mantissa)
     total = b.add(b.bitcast(size, dtype="float32"), b.const(magic, "float32"))
     offset = b.bitcast(b.const(magic, "float32"), dtype="uint32")
     subnormal = b.sub(b.bitcast(total, dtype="uint32"), offset)
-    small = b.lt(size, bits(b, (128 - layout.bias) << 23))
-    result = b.select(small, subnormal, normal)
-    if layout.single:
-        found = b.select(b.eq(result, bits(b, 0)), result, b.or_(result, sign))
-        lost = b.or_(is_nan, b.gt(result, bits(b, layout.overflow)))
-        return b.cast(b.select(lost, bits(b, layout.nan), found), raw)
-    result = b.min(result, bits(b, layout.overflow))
-    result = b.select(is_nan, bits(b, layout.nan), result)
-    return b.cast(b.or_(result, sign), raw)
+    small = b.lt(size, bits(b, (128 - row.bias) << 23))
+    return sign, b.select(small, subnormal, normal)
+
+
+Widening = Callable[[Builder, Expr, Format], Expr]
+#: what is special in a format -> the float32 of its bits
+WIDEN: dict[str, Widening] = {
+    UPPER_HALF: widen_upper, POWERS: widen_power, FINITE: widen_number, NAN_ONLY: widen_with_nan,
+    ONE_ZERO: widen_one_zero, IEEE: widen_ieee,
+}  # fmt: skip
+#: what is special in a format -> the bits, as uint32, of a float32
+NARROW: dict[str, Widening] = {
+    UPPER_HALF: narrow_upper, POWERS: narrow_power, FINITE: narrow_finite, NAN_ONLY: narrow_number,
+    ONE_ZERO: narrow_one_zero, IEEE: narrow_number,
+}  # fmt: skip
