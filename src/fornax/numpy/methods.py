@@ -237,8 +237,6 @@ def _repr(self) -> str:
         return f"Array(shape={self.shape}, dtype={self.dtype.name}, deleted)"
     data = self.numpy_view()
     suffix = f"dtype={self.dtype.name}" + (", weak_type=True)" if self.weak_type else ")")
-    if dtypes.is_inexact(data.dtype) and data.dtype.itemsize < 4:
-        data = data.astype(np.float32)
     body = np.array2string(data, prefix="Array(", separator=", ", suffix=",")
     if 0 in self.shape:
         body += f", shape={self.shape}"

@@ -180,25 +180,13 @@ def prod(
     )  # fmt: skip
 
 
-def _lowest(dtype: Any) -> Any:
-    if dtype == dtypes.bool_:
-        return False
-    return dtypes.iinfo(dtype).min if dtypes.is_integer(dtype) else -np.inf
-
-
-def _highest(dtype: Any) -> Any:
-    if dtype == dtypes.bool_:
-        return True
-    return dtypes.iinfo(dtype).max if dtypes.is_integer(dtype) else np.inf
-
-
 @eager(static="axis out keepdims")
 def max(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # noqa: A001
     """The largest element over `axis`; NaN if there is one."""
     refuse_out("max", out)
     return _reduce(
         "max", a, axis, None, keepdims, initial, where, _bind("reduce_max"), ufuncs.maximum,
-        _lowest, has_identity=False, across=pmax,
+        dtypes.least, has_identity=False, across=pmax,
     )  # fmt: skip
 
 
@@ -208,7 +196,7 @@ def min(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     refuse_out("min", out)
     return _reduce(
         "min", a, axis, None, keepdims, initial, where, _bind("reduce_min"), ufuncs.minimum,
-        _highest, has_identity=False, across=pmin,
+        dtypes.greatest, has_identity=False, across=pmin,
     )  # fmt: skip
 
 

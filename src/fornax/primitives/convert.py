@@ -101,6 +101,7 @@ class BitcastConvertType(Primitive):
         old = x.dtype
         if old == new_dtype:
             return [x.strip_weak_type()]
+        shape = self.shape(x, new_dtype)
         for dtype in (old, new_dtype):
             if not isinstance(dtype, np.dtype) or dtype == dtypes.bool_ or dtype.kind == "c":
                 raise TypeError(
@@ -112,9 +113,14 @@ class BitcastConvertType(Primitive):
                         "numbers",
                     )
                 )
+        return [ArrayType(shape, new_dtype)]
+
+    def shape(self, x: ArrayType, new_dtype: dtypes.Dtype) -> tuple[Any, ...]:
+        """The shape of the result. Raises ValueError where the bits do not fit."""
+        old = x.dtype
         before, after = bits_of(old), bits_of(new_dtype)
         if before == after:
-            return [ArrayType(x.shape, new_dtype)]
+            return x.shape
         parts, rest = divmod(max(before, after), min(before, after))
         if rest:
             raise ValueError(
@@ -125,7 +131,7 @@ class BitcastConvertType(Primitive):
                 )
             )
         if before > after:
-            return [ArrayType((*x.shape, parts), new_dtype)]
+            return (*x.shape, parts)
         if x.shape[-1:] != (parts,):
             raise ValueError(
                 located(
@@ -135,7 +141,7 @@ class BitcastConvertType(Primitive):
                     attempt=f"reshape(*x.shape[:-1], -1, {parts}), or a dtype of as many bits",
                 )
             )
-        return [ArrayType(x.shape[:-1], new_dtype)]
+        return x.shape[:-1]
 
     def reference(self, x, *, new_dtype):
         x = np.ascontiguousarray(x).reshape(np.shape(x))

@@ -29,6 +29,7 @@ from fornax.primitives.family import (
     LOGICAL,
     NUMBER,
     category,
+    computed_in,
     constant,
     narrowed,
     widened,
@@ -72,7 +73,7 @@ class Reduction(Primitive):
         wide = widened(x)
         with np.errstate(all="ignore"):
             result = self.ufunc.reduce(
-                wide, axis=tuple(axes), initial=self.start(wide.dtype), dtype=wide.dtype
+                wide, axis=tuple(axes), initial=self.start(x.dtype), dtype=wide.dtype
             )
         return [narrowed(result, x.dtype)]
 
@@ -119,6 +120,9 @@ class Extreme(Reduction):
             logical = "or" if self.combiner == "max" else "and"
             return [b.reduce(logical, loops, operands[0](full))]
         if not dtypes.is_complex(types[0].dtype):
+            dtype = types[0].dtype
+            if any(types[0].shape[a] == 0 for a in axes):
+                return [b.const(self.start(dtype), dtype.name)]
             return super().element(b, types, operands, index, axes=axes)
         return [self._complex_element(b, types[0].shape, operands[0], index, axes)]
 
@@ -181,25 +185,13 @@ def keep_axes(reduced: Any, type: ArrayType, axes: tuple[int, ...]) -> Any:
     return broadcast_in_dim(reduced, type.shape, from_kept)
 
 
-def _least(dtype):
-    if dtype == np.bool_:
-        return False
-    return dtype.type(-np.inf) if dtype.kind == "f" else np.iinfo(dtype).min
-
-
-def _most(dtype):
-    if dtype == np.bool_:
-        return True
-    return dtype.type(np.inf) if dtype.kind == "f" else np.iinfo(dtype).max
-
-
 def _all_ones(dtype):
-    return ~dtype.type(0)
+    return ~computed_in(dtype).type(0)
 
 
 reduce_prod_p = Product("reduce_prod", np.multiply, "mul", NUMBER, lambda dtype: 1)
-reduce_max_p = Extreme("reduce_max", np.maximum, "max", ANY, _least)
-reduce_min_p = Extreme("reduce_min", np.minimum, "min", ANY, _most)
+reduce_max_p = Extreme("reduce_max", np.maximum, "max", ANY, dtypes.least)
+reduce_min_p = Extreme("reduce_min", np.minimum, "min", ANY, dtypes.greatest)
 reduce_and_p = Reduction("reduce_and", np.bitwise_and, "and", LOGICAL, _all_ones, False)
 reduce_or_p = Reduction("reduce_or", np.bitwise_or, "or", LOGICAL, lambda dtype: 0, False)
 reduce_xor_p = Reduction("reduce_xor", np.bitwise_xor, "xor", LOGICAL, lambda dtype: 0, False)

@@ -72,6 +72,14 @@ def uniform(
 def unit_interval(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Floats in [0, 1): random bits as the mantissa of a float in [1, 2)."""
     info = dtypes.finfo(dtype)
+    if info.bits < 8:
+        raise TypeError(
+            located(
+                f"uniform only accepts 8-, 16-, 32-, or 64-bit dtypes, got {dtype.name}",
+                "random bits come in bytes",
+                f"uniform(key, shape).astype('{dtype.name}')",
+            )
+        )
     drawn = 8 if info.nmant < 8 else info.bits
     unsigned = np.dtype(f"uint{info.bits}")
     words = random_bits(key, drawn, shape)

@@ -213,6 +213,26 @@ def is_narrow_integer(dtype: Dtype) -> bool:
     return dtype in _SPECIAL_INTS
 
 
+def least(dtype: Dtype) -> Any:
+    """What no number of `dtype` is below: -inf where there is one."""
+    if dtype == bool_:
+        return False
+    if is_integer(dtype):
+        return int(iinfo(dtype).min)
+    row = FORMATS.get(dtype.name)
+    return -np.inf if row is None or row.has_infinity else float(finfo(dtype).min)
+
+
+def greatest(dtype: Dtype) -> Any:
+    """What no number of `dtype` is above: infinity where there is one."""
+    if dtype == bool_:
+        return True
+    if is_integer(dtype):
+        return int(iinfo(dtype).max)
+    row = FORMATS.get(dtype.name)
+    return np.inf if row is None or row.has_infinity else float(finfo(dtype).max)
+
+
 def tangent_dtype(dtype: Dtype) -> Dtype:
     """The dtype of tangents of values of `dtype`."""
     return dtype if is_inexact(dtype) else float0

@@ -1,8 +1,8 @@
 """Formats that exist in memory only, as integer operations on their bits.
 
-`widen` and `narrow` convert between the bits of an element and the dtype it is computed in, for each
-row of `scalars.formats`. They round to nearest even and keep infinities and NaN, bit for bit like
-ml_dtypes; no float on the way is denormal, for those may be flushed.
+`widen` and `narrow` convert between the bits of an element and the dtype it is computed in, for
+each row of `scalars.formats`. They round to nearest even and keep infinities and NaN, bit for bit
+like ml_dtypes; no float on the way is denormal, for those may be flushed.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ def signbit(x, /):
         return not_equal(x, x)
     if not dtypes.is_inexact(dtype):
         return less(x, np.zeros((), dtype)[()])
+    if dtype.itemsize == 1:  # where the sign is, and whether there is one, differs
+        dtype, x = dtypes.float32, as_dtype(x, dtypes.float32)
     integer = np.dtype(f"int{dtype.itemsize * 8}")
     bits = REGISTRY["bitcast_convert_type"].bind(x, new_dtype=integer)[0]
     return less(bits, np.zeros((), integer)[()])
