@@ -18,7 +18,7 @@ def encoded(x: Any) -> Any:
     values = numpy.asarray(x).ravel()
     if x.dtype.kind == "c":
         values = values.view(numpy.float32 if x.dtype.itemsize == 8 else numpy.float64)
-    if values.dtype.kind not in "biu" and not x.dtype.name.endswith("int4"):
+    if not jax.dtypes.issubdtype(x.dtype, numpy.integer) and x.dtype != bool:
         values = [float(f"{v:.9g}") for v in values.astype(numpy.float64).tolist()]
     else:
         values = values.tolist()

@@ -43,7 +43,6 @@ REASONS = (
     (r"^(distributed|export|ffi|profiler|dlpack|image)\b", "a room of production, to come"),
     (r"[Ss]hard|mesh|process_local|make_array_from|pcast|reshard|ragged_all|psend|precv|smap|"
      r"^sharding\.|auto_axes|explicit_axes|memory", "several devices come later"),
-    (r"float[468]_|(^|\.)u?int[12]$", "formats that no processor here computes with"),
     (r"^experimental.sparse\.", "other formats and functions of sparse arrays come later"),
     (r"_p$", "a primitive without users outside of JAX"),
     (r"token|dce_sink|stage|after_all", "internal to JAX's lowering"),

@@ -1,5 +1,7 @@
 """Expressions about the formats of numbers that exist in memory only; see `surface_cases.py`."""
 
+import re
+
 #: floats and integers of jax 0.10.2 that it can compute with; `int1`, `uint1` and the floats of six
 #: bits it names without
 FLOATS = (
@@ -49,15 +51,27 @@ _MOVES = (
     "jnp.linspace(0, 1, 3, dtype={x}.dtype)", "lax.iota({x}.dtype, 3)",
     "jnp.eye(2, dtype={x}.dtype)",
     "lax.reduce_precision({x}, 4, 3)", "lax.nextafter({x}, {x} * 0)", "lax.erf({x})", "-{x}",
-    "lax.stop_gradient({x})", "lax.optimization_barrier({x})", "lax.reduce_window({x}, 0, lax.add, "
-    "(2,), (1,), 'VALID')", "lax.dot_general({x}, {x}, (((0,), (0,)), ((), ())), "
-    "preferred_element_type='float32')", "jnp.einsum('i,i->', {x}, {x})",
+    "lax.stop_gradient({x})", "lax.optimization_barrier({x})",
+    "lax.dot_general({x}, {x}, (((0,), (0,)), ((), ())), preferred_element_type='float32')",
+    "jnp.einsum('i,i->', {x}, {x})",
     "jax.ops.segment_sum({x}, W32 % 3, 3)", "jnp.triu(jnp.stack([{x}, {x}]))",
     "jax.eval_shape(lambda: {x}).dtype.name",
 )  # fmt: skip
 _BITS = ("clz", "population_count", "bitwise_not")
 
-FORMATS = [
+#: what jax 0.10.2 does not compute: it raises an error from inside, gives what is no answer (an
+#: unsorted `sort`, 127 for 6, -1 for a mean of -0.9), or ends the process (`concatenate` of int2)
+_LOST = re.compile(
+    r"int2'\)\.(sum|prod|mean|sort|argsort|argmax|argmin)\(|"
+    r"^jnp\.(divide|power|abs|exp|unique|searchsorted|concatenate)\(.*\bu?int2'|"
+    r"^lax\.(sort|top_k|dot_general)\(.*\bu?int2'|^jnp\.linspace.*(int2|e8m0fnu)'|"
+    r"float4_e2m1fn'\)\.(mean\(|astype\('u?int)|^jnp\.searchsorted.*float4|"
+    r"^lax\.(top_k|dot_general)\(.*float4|e3m4'\)\.mean\(|"
+    r"e8m0fnu'\)\.(argmax|argmin|cumsum)\(|^grad\(lambda x: \(x \* x\).*e8m0fnu|"
+    r"^jnp\.signbit.*float"
+)
+
+_LINES = [
     *(f"{_numbers(w)}.astype('{s}').astype('float32')" for s in NEW for w in (*WIDE, *OLD)),
     *(f"E.astype('{s}').astype('{w}')" for s in NEW for w in (*WIDE, *OLD, *NEW)),
     *(f"{_of(s)}.{more}" for s in NEW for more in _METHODS),
@@ -104,3 +118,4 @@ FORMATS = [
     *(f"jax.nn.relu({_of(s)})" for s in NEW),
     *(f"jnp.isclose({_of(s)}, {_of(s)})" for s in FLOATS),
 ]  # fmt: skip
+FORMATS = [line for line in _LINES if not _LOST.search(line)]

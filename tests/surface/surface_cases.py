@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy
 from distribution_cases import DISTRIBUTIONS
+from format_cases import FORMATS
 
 _random = numpy.random.default_rng(11)
 
@@ -635,6 +636,7 @@ SUBJECTS = {
     "cosines": COSINES,
     "described": DESCRIBED,
     "iterated": ITERATED,
+    "formats": FORMATS,
 }
 
 

@@ -98,11 +98,12 @@ class Extreme(Reduction):
 
     def reference(self, x, *, axes, out_sharding=None):
         x = np.asarray(x)
-        if x.dtype.kind == "c":  # NumPy orders complex numbers lexicographically, too
-            empty = any(x.shape[a] == 0 for a in axes)
-            start = {"initial": self.start(x.real.dtype)} if empty else {}
-            return [self.ufunc.reduce(x, axis=tuple(axes), **start)]
-        return super().reference(x, axes=axes)
+        empty = any(x.shape[a] == 0 for a in axes)
+        start = {"initial": self.start(x.real.dtype)} if empty else {}
+        # NumPy orders complex numbers lexicographically, too
+        with np.errstate(all="ignore"):
+            found = self.ufunc.reduce(widened(x), axis=tuple(axes), **start)
+        return [narrowed(found, x.dtype)]
 
     def jvp(self, primals, tangents, *, axes, out_sharding=None):
         (x,), (tangent,) = primals, tangents

@@ -217,20 +217,22 @@ def least(dtype: Dtype) -> Any:
     """What no number of `dtype` is below: -inf where there is one."""
     if dtype == bool_:
         return False
-    if is_integer(dtype):
-        return int(iinfo(dtype).min)
-    row = FORMATS.get(dtype.name)
-    return -np.inf if row is None or row.has_infinity else float(finfo(dtype).min)
+    return int(iinfo(dtype).min) if is_integer(dtype) else _end(dtype, -np.inf)
 
 
 def greatest(dtype: Dtype) -> Any:
     """What no number of `dtype` is above: infinity where there is one."""
     if dtype == bool_:
         return True
-    if is_integer(dtype):
-        return int(iinfo(dtype).max)
+    return int(iinfo(dtype).max) if is_integer(dtype) else _end(dtype, np.inf)
+
+
+def _end(dtype: Dtype, infinity: float) -> float:
+    """An infinity as a number of a float dtype: it, the largest number, or NaN without a sign."""
     row = FORMATS.get(dtype.name)
-    return np.inf if row is None or row.has_infinity else float(finfo(dtype).max)
+    if row is None or row.has_infinity:
+        return infinity
+    return float(np.copysign(float(finfo(dtype).max), infinity)) if row.is_signed else np.nan
 
 
 def tangent_dtype(dtype: Dtype) -> Dtype:
