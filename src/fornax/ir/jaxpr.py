@@ -54,6 +54,7 @@ class Literal:
 
 
 Atom = Var | Literal
+_NONE: frozenset = frozenset()
 
 
 class Equation:
@@ -82,6 +83,11 @@ class Equation:
     @property
     def outvars(self) -> tuple[Var, ...]:
         return self.outputs
+
+    @property
+    def effects(self) -> frozenset:
+        """What it does besides computing its outputs."""
+        return _NONE if self.primitive.pure else self.primitive.effects(**self.params)
 
     def replace(self, **changes: Any) -> Equation:
         """The same equation with some fields changed."""
@@ -154,7 +160,7 @@ class Jaxpr:
         """The union of the effects of the equations."""
         found = self.memo.get("effects")
         if found is None:
-            parts = (e.primitive.effects(**e.params) for e in self.equations)
+            parts = (e.effects for e in self.equations)
             found = self.memo["effects"] = frozenset().union(*parts)
         return found
 

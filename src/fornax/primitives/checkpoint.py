@@ -100,12 +100,13 @@ class Checkpoint(Primitive):
         return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
     def linearize(self, parent, recorder, primals, tangents, *, jaxpr, policy, **params):
-        refuse_effects(
-            "Effects not supported in partial-eval of `checkpoint`/`remat`", jaxpr.effects,
-            "the recomputation would cause them a second time",
-        )  # fmt: skip
         nonzero = nonzero_flags(tangents)
         forward, linear, kept, has_tangent = split_program(jaxpr, nonzero, policy)
+        # of the derived programs: a custom rule has other effects than its function
+        refuse_effects(
+            "Effects not supported in partial-eval of `checkpoint`/`remat`",
+            merged_effects(forward, linear), "the recomputation would cause them a second time",
+        )  # fmt: skip
         count = len(jaxpr.outputs)
         forward, new = opened(forward)
         operands = [*new, *primals]
@@ -176,7 +177,7 @@ def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
         needed = residual_atoms(forward, residuals, count)
         # the program from what is known to the residuals: kept values are inputs of it
         start = tuple(known)
-        equations = tuple(e for e in forward.equations if not all(v in known for v in e.outputs))
+        equations = [e for e in forward.equations if recomputed(e, known, policy)]
         again = Jaxpr(start, renamed(equations, known), needed, (), jaxpr.debug_name)
         again, used = prune(again, [True] * len(needed))
         kept = [known[v] for v in chosen(start, used)]
@@ -194,6 +195,18 @@ def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
         return dead_code(whole), program, kept, has_tangent
 
     return remembered(jaxpr, ("checkpoint", nonzero, policy), make)
+
+
+def recomputed(equation: Equation, known: dict[Var, tuple[str, int]], policy: Policy | None) -> bool:
+    """Whether the way back does an operation again.
+
+    Debugging output shows what is computed again, except what the policy says of it and of the
+    values that it shows: that they are kept.
+    """
+    if equation.outputs:
+        return not all(v in known for v in equation.outputs)
+    shown = [known.get(a, ("again", 0))[0] for a in equation.inputs if isinstance(a, Var)]
+    return not ("saved" in shown and approves(policy, equation))
 
 
 def renamed(equations: Sequence[Equation], known: dict[Var, Any]) -> tuple[Equation, ...]:

@@ -21,7 +21,6 @@ from fornax.primitives.arrange import (
     chosen,
     merged_effects,
     nonzero_flags,
-    refuse_effects,
     run_reference,
     split,
     spread,
@@ -71,10 +70,6 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
             return _call(primitive, call, values, params)
     used: list[Any] = []
     jaxpr = stage(call, [typeof(x) for x in values], params["name"], refs=used)
-    refuse_effects(
-        f"Effects not supported in `{primitive.name.removesuffix('_call')}`", jaxpr.effects,
-        "the derivative rules replace the function, and the effect would be lost",
-    )  # fmt: skip
     call.close_over(used)
     return _bind(primitive, call, values, jaxpr.without_consts(), jaxpr.consts, params)
 

@@ -12,10 +12,9 @@ def live_equations(equations: Sequence[Equation], outputs: Sequence[Atom]) -> li
     needed = {a for a in outputs if isinstance(a, Var)}
     kept = []
     for equation in reversed(equations):
-        primitive = equation.primitive
-        effectful = not primitive.pure and bool(primitive.effects(**equation.params))
+        effectful = bool(equation.effects)
         if effectful or not needed.isdisjoint(equation.outputs):
-            prune = getattr(primitive, "dce", None)
+            prune = getattr(equation.primitive, "dce", None)
             if prune is not None and not effectful:
                 equation = prune([v in needed for v in equation.outputs], equation)
             kept.append(equation)

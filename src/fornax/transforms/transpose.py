@@ -50,7 +50,8 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
     for atom, cotangent in zip(jaxpr.outputs, cotangents, strict=True):
         accumulate(atom, cotangent)
     for equation in reversed(linear_equations):
-        if not any(v in grads for v in equation.outputs):
+        needed = any(v in grads for v in equation.outputs)
+        if not needed and all(effect.innocuous for effect in equation.effects):
             continue
         outs = [grads.pop(v, None) for v in equation.outputs]
         outs = [
