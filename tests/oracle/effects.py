@@ -47,7 +47,8 @@ class Log:
         value = self.jax.block_until_ready(value)
         self.jax.effects_barrier()
         said = self.said if self.kind.startswith("ordered") else sorted(self.said)
-        return value, [np.asarray(line, np.float32) for line in said]
+        values = [np.asarray(x, np.float32) for x in self.jax.tree.leaves(value)]
+        return values, [np.asarray(line, np.float32) for line in said]
 
 
 # --- functions with rules ----------------------------------------------------------------------
@@ -109,7 +110,9 @@ def jvp_in_vjp(jax, log):
     """A function with rules for going backwards that calls one with a rule for tangents."""
     inner = with_jvp(jax, log)
     function = jax.custom_vjp(lambda x: inner(x) + log(FUNCTION, x))
-    function.defvjp(lambda x: jax.vjp(lambda y: inner(y) + log(FORWARD, y), x), lambda pull, ct: pull(ct))
+    function.defvjp(
+        lambda x: jax.vjp(lambda y: inner(y) + log(FORWARD, y), x), lambda pull, ct: pull(ct)
+    )
     return function
 
 
@@ -133,23 +136,20 @@ def derived(jax, log, around=None):
     def inner(x):
         return x * log(FUNCTION, stop(x)) + (log(JVP, stop(x)), 0)[1]
 
-    function = jax.custom_jvp(lambda x: (around or jax.jit)(inner)(x))
-    function.defjvp(lambda primals, tangents: jax.jvp((around or jax.jit)(inner), primals, tangents))
+    whole = (around or jax.jit)(inner)
+    function = jax.custom_jvp(lambda x: whole(x))
+    function.defjvp(lambda primals, tangents: jax.jvp(whole, primals, tangents))
     return function
 
 
 def derived_loop(jax, log):
     """A function whose rule derives a loop."""
-
-    def around(f):
-        return lambda x: jax.lax.scan(lambda c, a: (f(c) * a, f(a)), x, XS / 2)[0]
-
-    return derived(jax, log, around)
+    return derived(jax, log, lambda f: scanned(jax, f))
 
 
 def derived_branch(jax, log):
     """A function whose rule derives a branch."""
-    return derived(jax, log, lambda f: lambda x: jax.lax.cond(x > 1.5, f, lambda y: 3 * y, x))
+    return derived(jax, log, lambda f: branched(jax, f))
 
 
 def unused(jax, log):

@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 
 from oracle.comparison import compare
+from oracle.effect_expressions import EFFECT_EXPRESSIONS
 from oracle.expressions import EXPRESSIONS
 from oracle.more_expressions import MORE_EXPRESSIONS
 from oracle.option_expressions import OPTION_EXPRESSIONS
@@ -18,7 +19,7 @@ pytestmark = [
 ]
 
 
-SUBJECTS = EXPRESSIONS | MORE_EXPRESSIONS | OPTION_EXPRESSIONS
+SUBJECTS = EXPRESSIONS | MORE_EXPRESSIONS | OPTION_EXPRESSIONS | EFFECT_EXPRESSIONS
 
 
 def questions(subject):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle import composed, transformed
+from oracle import composed, effects, transformed
 
 #: after so many lists of calls jax gives back what it has compiled: megabytes for each list
 FORGET = 100
@@ -33,7 +33,7 @@ def outcome(call: tuple, package: Any, names: dict[str, Any] | None = None) -> O
     source, operands, _ = call
     namespace = {
         "jax": package, "lax": package.lax, "np": np, "composed": composed,
-        "transformed": transformed, **{f"x{k}": x for k, x in enumerate(operands)}, **(names or {}),
+        "transformed": transformed, "effects": effects, **{f"x{k}": x for k, x in enumerate(operands)}, **(names or {}),
     }  # fmt: skip
     try:
         found = [

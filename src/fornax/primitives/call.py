@@ -19,6 +19,7 @@ from fornax.primitives.arrange import (
     run_reference,
     spread,
 )
+from fornax.primitives.parted import part_call
 from fornax.source import located
 from fornax.transforms.programs import (
     batch_jaxpr,
@@ -121,6 +122,9 @@ class Call(Primitive):
             tuple(chosen(equation.outputs, used)),
             equation.source,
         )
+
+    def parts(self, equation, flags, found):
+        return part_call(equation, flags, found)
 
     def effects(self, *, name, jaxpr):
         return merged_effects(jaxpr)

@@ -197,7 +197,9 @@ def split_program(jaxpr: Jaxpr, nonzero: Sequence[bool], policy: Policy | None):
     return remembered(jaxpr, ("checkpoint", nonzero, policy), make)
 
 
-def recomputed(equation: Equation, known: dict[Var, tuple[str, int]], policy: Policy | None) -> bool:
+def recomputed(
+    equation: Equation, known: dict[Var, tuple[str, int]], policy: Policy | None
+) -> bool:
     """Whether the way back does an operation again.
 
     Debugging output shows what is computed again, except what the policy says of it and of the

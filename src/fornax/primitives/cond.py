@@ -31,6 +31,7 @@ from fornax.primitives.arrange import (
 )
 from fornax.primitives.compare import eq_p, ne_p
 from fornax.primitives.convert import stop_gradient_p
+from fornax.primitives.parted import part_branches
 from fornax.primitives.select import select_n_p
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -200,6 +201,10 @@ class Cond(Primitive):
             tuple(chosen(equation.outputs, used)),
             equation.source,
         )
+
+    def parts(self, equation, flags, found):
+        # which branch runs must be known
+        return (None, equation) if flags[0] else part_branches(equation, flags, found)
 
     def effects(self, *, branches):
         return merged_effects(*branches)

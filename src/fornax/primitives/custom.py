@@ -166,8 +166,12 @@ class CustomJVPCall(_CustomCall):
     def jvp(self, primals, tangents, *, name, call_jaxpr, jvp, num_consts, refs, **_):
         const_tangents, tangents = split(tangents, num_consts)
         refuse_constants("custom_jvp", name, const_tangents)
-        outputs, out_tangents = jvp(primals[num_consts:], tangents)
         trace = current()
+        recorded = len(trace.equations) if isinstance(trace, Stage) else 0
+        outputs, out_tangents = jvp(primals[num_consts:], tangents)
+        if isinstance(trace, Stage) and trace.partial:
+            # as in JAX: what has effects on tangents alone is not asked for by anyone
+            trace.forget_effects(recorded, [*outputs, *out_tangents])
         if refs and isinstance(trace, Stage) and trace.partial:
             for last in outputs[len(outputs) - len(refs) :]:
                 if trace.knows(last):

@@ -63,6 +63,18 @@ class CustomVmapCall(Primitive):
         return outs[:count], spread(has_tangent, outs[count:], call.out_types)
 
     def linearize(self, parent, recorder, primals, tangents, **params):
+        refused = sorted(str(e) for e in self.effects(**params) if not e.innocuous)
+        if refused:
+            raise ValueError(
+                located(
+                    "Linearization failed to produce known values for all output primals of a "
+                    f"custom_vmap function with effects: {', '.join(refused)}",
+                    "its values are computed beside its tangents as well, and the effects would "
+                    "happen twice",
+                    "forward-mode differentiation (jvp, jacfwd), or the effect outside of the "
+                    "function",
+                )
+            )
         with running(parent):
             outs = self.bind(*primals, **params)
         with running(recorder):

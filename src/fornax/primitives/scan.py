@@ -29,6 +29,7 @@ from fornax.primitives.arrange import (
     split,
     spread,
 )
+from fornax.primitives.parted import part_loop
 from fornax.primitives.residuals import place_residuals
 from fornax.source import located
 from fornax.transforms.batch import place
@@ -272,6 +273,11 @@ class Scan(Primitive):
             tuple(chosen(equation.outputs, live)),
             equation.source,
         )
+
+    def parts(self, equation, flags, found):
+        params = equation.params
+        flags = linear_carries(params["jaxpr"], flags, params["num_consts"], params["num_carry"])
+        return part_loop(equation, flags, found)
 
     def effects(self, *, jaxpr, **_):
         return merged_effects(jaxpr)

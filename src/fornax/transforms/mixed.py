@@ -26,10 +26,17 @@ def dependent_outputs(
 
 
 def separated(equation: Equation, flags: Sequence[bool]) -> tuple[Equation | None, Equation | None]:
-    """(what does not depend on flagged operands, what does); None for a part that is empty."""
+    """(what does not depend on flagged operands, what does); None for a part that is empty.
+
+    The second may take results of the first that are none of the equation. Operations with effects
+    bring a rule `parts(equation, flags, found)` for that, where `found` says which results depend.
+    """
     primitive, params = equation.primitive, equation.params
     found = dependent_outputs(primitive, params, flags, len(equation.outputs))
-    if all(found) or primitive.effects(**params):
+    if equation.effects:
+        parts: Any = getattr(primitive, "parts", None)
+        return (None, equation) if parts is None else parts(equation, flags, found)
+    if all(found):
         return None, equation
     prune: Any = primitive.dce  # type: ignore[attr-defined]  # comes with `depends`
     known = prune([not flag for flag in found], equation)

@@ -172,6 +172,21 @@ class Stage(Trace):
         self.equations.append(Equation(primitive, atoms, params, outputs, source.here()))
         return [StageTracer(self, v) for v in outputs]
 
+    def forget_effects(self, start: int, outputs: Sequence[Any]) -> None:
+        """Drop equations from number `start` on that these outputs do not need, if some of them
+        have effects that nobody may repeat; what shows values stays."""
+        added = self.equations[start:]
+        if not any(_binding(equation) for equation in added):
+            return
+        needed = {x.atom for x in outputs if isinstance(x, StageTracer) and x._trace is self}
+        kept = []
+        for equation in reversed(added):
+            shows = bool(equation.effects) and not _binding(equation)
+            if shows or not needed.isdisjoint(equation.outputs):
+                kept.append(equation)
+                needed.update(equation.inputs)
+        self.equations[start:] = reversed(kept)
+
     def finish(self, outputs: Sequence[Any], name: str = "") -> Jaxpr:
         """The program with these outputs; inputs and outputs for references come last."""
         last = [x for _, x in self.refs.values()]
@@ -191,6 +206,10 @@ class Stage(Trace):
             if any(v is atom for v in equation.outputs):
                 return f"{equation.primitive.name} at {equation.source}"
         return "a constant"
+
+
+def _binding(equation: Equation) -> bool:
+    return any(not effect.innocuous for effect in equation.effects)
 
 
 def from_outside(purpose: str, ref: Ref) -> RefsFromOutside:
