@@ -161,11 +161,6 @@ DIFFERENCES = [
         sometimes=True,
     ),
     Difference(
-        r"effects\.run\(.*derived_loop, \(1,\), '(ordered io|io|debug)', 'grad (of unneeded|cond)'",
-        "as above, in the loop that a rule derives",
-        sometimes=True,
-    ),
-    Difference(
         r"effects\.run\(.*, 'debug', '(vmap cond|(jit )?grad (jit )?checkpoint|grad scan.*)'",
         "jax keeps the results of some calls with debugging output, and shows them once",
         sometimes=True,

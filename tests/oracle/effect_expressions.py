@@ -6,7 +6,7 @@ from oracle.effects import TRANSFORMATIONS
 
 #: functions, and where in them callbacks stand
 PROGRAMS = [
-    ("with_jvp", (1, 2)), ("with_jvp", (6,)), ("with_jvp_of_itself", (1, 2)),
+    ("with_jvp", (1,)), ("with_jvp", (1, 2)), ("with_jvp", (6,)), ("with_jvp_of_itself", (1, 2)),
     ("with_vjp", (1, 3, 4)), ("with_vjp_of_itself", (1, 4)), ("vjp_in_jvp", (1, 2, 3, 4)),
     ("jvp_in_vjp", (1, 2, 3)), ("derived", (1, 2)), ("derived_loop", (1,)),
     ("derived_branch", (1, 2)), ("unused", (1, 2)), ("unused", (6,)),

@@ -33,7 +33,8 @@ def outcome(call: tuple, package: Any, names: dict[str, Any] | None = None) -> O
     source, operands, _ = call
     namespace = {
         "jax": package, "lax": package.lax, "np": np, "composed": composed,
-        "transformed": transformed, "effects": effects, **{f"x{k}": x for k, x in enumerate(operands)}, **(names or {}),
+        "transformed": transformed, "effects": effects,
+        **{f"x{k}": x for k, x in enumerate(operands)}, **(names or {}),
     }  # fmt: skip
     try:
         found = [

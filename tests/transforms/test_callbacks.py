@@ -287,10 +287,62 @@ def test_effects_that_must_not_be_repeated_are_refused():
         fornax.vmap(lambda n: lax.while_loop(lambda i: i < n, lambda i: f(i) + 1, 0))(fnp.arange(3))
     with pytest.raises(ValueError, match="Cannot `vmap` ordered IO"):
         fornax.vmap(lambda x: io_callback(lambda x: None, None, x, ordered=True))(fnp.ones(2))
-    rule = fornax.custom_jvp(f)
-    rule.defjvp(lambda p, t: (p[0], t[0]))
-    with pytest.raises(NotImplementedError, match="Effects not supported in `custom_jvp`"):
-        fornax.jit(rule)(1.0)
+
+
+def named(log, name, x):
+    """x, with a callback that says so."""
+    return io_callback(lambda v: (log.append((name, float(v))), v)[1], x, x)
+
+
+def with_jvp(log):
+    f = fornax.custom_jvp(lambda x: named(log, "function", x) ** 2)
+    f.defjvp(lambda p, t: (named(log, "rule", p[0]) ** 2, 3 * p[0] * t[0]))
+    return f
+
+
+def with_vjp(log):
+    f = fornax.custom_vjp(lambda x: named(log, "function", x) ** 2)
+    f.defvjp(
+        lambda x: (named(log, "forward", x) ** 2, x),
+        lambda x, ct: (named(log, "backward", ct) * 3 * x,),
+    )
+    return f
+
+
+RULES = [
+    (with_jvp, [("rule", 2.0)], [("rule", 2.0), ("rule", 4.0)]),
+    (
+        with_vjp, [("forward", 2.0), ("backward", 1.0)],
+        [("forward", 2.0), ("forward", 4.0), ("backward", 1.0), ("backward", 12.0)],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "once", "twice"), RULES)
+@both
+def test_effects_in_functions_with_rules(how, made, once, twice):
+    """Values and calls are those of jax 0.10.2; all others are in `oracle.effect_expressions`."""
+    log = []
+    f = made(log)
+    x = fnp.float32(2.0)
+
+    def check(function, argument, value, calls):
+        log.clear()
+        np.testing.assert_array_equal(through(how, function)(argument), value)
+        assert log == calls
+
+    check(f, x, 4, [("function", 2.0)])
+    check(fornax.grad(f), x, 6, once)
+    check(fornax.grad(fornax.jit(f)), x, 6, once)
+    check(fornax.vmap(f), fnp.array([1.0, 2.0]), [1, 4], [("function", 1.0), ("function", 2.0)])
+    mapped = [once[0], *once]  # the cotangent is not mapped
+    check(fornax.vmap(fornax.grad(f)), fnp.array([2.0, 2.0]), [6, 6], mapped)
+
+    def loop(x):
+        return lax.fori_loop(0, 2, lambda i, c: f(c), x)
+
+    check(loop, x, 16, [("function", 2.0), ("function", 4.0)])
+    check(fornax.grad(loop), x, 72, twice)
 
 
 @both

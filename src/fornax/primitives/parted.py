@@ -1,7 +1,7 @@
 """The rule `parts` of operations that hold programs: effects happen in one part only.
 
-See `transforms.mixed.separated`. The second part takes values that the first computed, as residuals:
-results of effects cannot be computed again.
+See `transforms.mixed.separated`. The second part takes values that the first computed, as
+residuals: results of effects cannot be computed again.
 """
 
 from __future__ import annotations
