@@ -163,6 +163,13 @@ PRODUCTS = [
 _LARGEST = "lambda a, b: (jnp.where(a[0] >= b[0], a[0], b[0]), jnp.where(a[0] >= b[0], a[1], b[1]))"
 _START = "(np.float32(-np.inf), np.int32(-1))"
 REDUCTIONS = [
+    *(f"jnp.{f}({x}, dtype='complex64')" for f in ("var", "nanstd") for x in ("V32", "C")),
+    "jnp.var(C, dtype='float32')",
+    *(f"jnp.cumulative_prod(V32.astype('{d}'))" for d in ("int4", "int8", "bool")),
+    *(f"jnp.linalg.matrix_rank({x})" for x in ("V32[0]", "V32[2]", "V32", "V32 * 0")),
+    "vmap(grad(lambda x: jnp.frexp(x)[0]))(jnp.array([0.3, -5, 0, 1, 8, jnp.inf, jnp.nan]))",
+    "jax.jvp(lambda x: jnp.frexp(x)[0], (jnp.float32(3),), (jnp.float32(2),))",
+
     *(f"lax.reduce((S, lax.iota('int32', 16).reshape(4, 4)), {_START}, {_LARGEST}, {dims})"
       for dims in ("(0,)", "(1,)", "(0, 1)", "[1]", "()")),
     f"vmap(lambda x: lax.reduce((x, lax.iota('int32', 4)), {_START}, {_LARGEST}, (0,)))(S)",

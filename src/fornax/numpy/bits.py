@@ -9,6 +9,7 @@ import numpy as np
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
 from fornax.lax.control_flow import while_loop
+from fornax.lax.selection import stop_gradient
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
@@ -190,7 +191,10 @@ def frexp(x, /):
         ufuncs.bitwise_or(cleared, as_dtype((bias - 1) << fraction, integer)), new_dtype=dtype
     )[0]
     plain = ufuncs.logical_or(ufuncs.equal(x, 0), ufuncs.logical_not(ufuncs.isfinite(x)))
-    return where(plain, x, mantissa), as_dtype(where(plain, 0, exponent), np.dtype(np.int32))
+    exponent = as_dtype(where(plain, 0, exponent), np.dtype(np.int32))
+    # the derivative, 2**-exponent, which bits have not: of a number that is zero
+    moved = ldexp(ufuncs.subtract(x, stop_gradient(x)), ufuncs.negative(exponent))
+    return where(plain, x, ufuncs.add(mantissa, moved)), exponent
 
 
 def ldexp(x1, x2, /):

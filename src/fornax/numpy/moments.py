@@ -27,6 +27,23 @@ def _mean_dtype(dtype: Any) -> Any:
     return inexact(dtype)
 
 
+def variance_dtype(given: Any, asked: Any) -> Any:
+    """The dtype in which a variance is computed."""
+    if asked is None:
+        return _mean_dtype(given)
+    dtype = requested(asked)
+    if dtypes.is_complex(given) and not dtypes.is_complex(dtype):
+        raise ValueError(
+            located(
+                "jax.numpy.var does not yet support real dtype parameters when computing the "
+                f"variance of an array of complex values: {given.name} as {dtype.name}",
+                "deviations of complex numbers are complex",
+                "var(x).astype(dtype)",
+            )
+        )
+    return _mean_dtype(dtype)
+
+
 @eager(static="axis dtype out keepdims")
 def mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=None):
     """The arithmetic mean over `axis`."""
@@ -70,14 +87,15 @@ def var(
     a = concrete_form(a)
     type = typeof(a)
     axes = canonical_axes(axis, type.ndim, named=True)
-    computed = _mean_dtype(type.dtype if dtype is None else requested(dtype))
+    computed = variance_dtype(type.dtype, dtype)
     wide = dtypes.float32 if computed.itemsize < 4 else computed
     x = as_dtype(a, wide)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else mean
     centered = ufuncs.subtract(x, center)
     if dtypes.is_complex(computed):
         squares = ufuncs.real(ufuncs.multiply(centered, ufuncs.conjugate(centered)))
-        computed = dtypes.real_dtype(computed)
+        if dtype is None:
+            computed = dtypes.real_dtype(computed)
     else:
         squares = ufuncs.square(centered)
     total = sum(squares, axes, keepdims=keepdims, where=where)

@@ -65,7 +65,7 @@ def _array_api_cumulative(function, x, axis, dtype, include_initial, start):
             )
         axis = 0
     axis = canonical_axis(axis, rank)
-    result = function(x, axis, sum_dtype(typeof(x).dtype) if dtype is None else dtype)
+    result = function(x, axis, dtype)
     if include_initial:
         shape = list(typeof(result).shape)
         shape[axis] = 1
@@ -77,6 +77,7 @@ def _array_api_cumulative(function, x, axis, dtype, include_initial, start):
 @eager(static="axis dtype include_initial")
 def cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False):
     """Running sums along `axis`, with a leading 0 if `include_initial`."""
+    dtype = sum_dtype(typeof(x).dtype) if dtype is None else dtype
     return _array_api_cumulative(cumsum, x, axis, dtype, include_initial, 0)
 
 

@@ -20,7 +20,14 @@ from fornax.numpy.linalg.decompositions import (
     svd,
     svdvals,
 )
-from fornax.numpy.promotion import broadcast_shapes, broadcast_to, check, promote_inexact
+from fornax.numpy.promotion import (
+    as_dtype,
+    broadcast_shapes,
+    broadcast_to,
+    check,
+    concrete_form,
+    promote_inexact,
+)
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -160,8 +167,12 @@ def matrix_rank(M, rtol=None, *, hermitian=False, tol=None):  # noqa: N803
     """How many singular values are not negligible.
 
     rtol: the ratio to the largest below which they are; max(m, n) times eps by default. tol: the
-    absolute limit instead. hermitian: M is Hermitian.
+    absolute limit instead. hermitian: M is Hermitian. The rank of a vector or a number is 1 unless
+    it is zero.
     """
+    check("linalg.matrix_rank", M)
+    if typeof(concrete_form(M)).ndim < 2:
+        return as_dtype(reductions.any(ufuncs.not_equal(M, 0)), dtypes.canonical(int))
     M = matrices("jnp.linalg.matrix_rank", M)  # noqa: N806
     s = ufuncs.absolute(eigvalsh(M)) if hermitian else svdvals(M)
     if tol is not None:
