@@ -19,6 +19,10 @@ from fornax.scalars.formats import FORMATS
 INFINITY = {
     "float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52,
 }  # fmt: skip
+#: dtypes whose keys can be turned back into values, except for zeros and NaNs
+INVERTIBLE = frozenset(
+    ("bool", *INFINITY, *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)))
+)
 
 
 @record(frozen=True)
@@ -126,3 +130,23 @@ def of_float(b: Builder, bits: Expr, dtype: str, total: bool) -> Expr:
         return found
     last = b.const((1 << width) - 1, raw)
     return b.select(b.gt(size, b.const(INFINITY[dtype], raw)), last, found)
+
+
+def to_float(b: Builder, found: Expr) -> Expr:
+    """The bits of the float with this key of `of_float`; those of 0 and of one NaN where several
+    have it."""
+    raw = found.dtype
+    width = WIDTH[raw]
+    negative = b.bitcast(b.not_(found), dtype=f"int{width}")
+    below = b.shr_arithmetic(negative, b.const(width - 1, f"int{width}"))
+    return b.xor(found, b.or_(b.bitcast(below, dtype=raw), b.const(1 << (width - 1), raw)))
+
+
+def value_bits(b: Builder, found: Expr, dtype: str) -> Expr:
+    """The bits of the number of a dtype of `INVERTIBLE` with this key."""
+    found = b.cast(found, unsigned(dtype))
+    if dtype in INFINITY:
+        return to_float(b, found)
+    if dtype.startswith("int"):
+        return b.xor(found, b.const(1 << (int(dtype[3:]) - 1), found.dtype))
+    return found

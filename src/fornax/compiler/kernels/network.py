@@ -24,8 +24,6 @@ LONGEST = 1024
 
 #: dtypes of words by the bits they hold; narrower ones would make tiles too wide to transpose
 WORDS = ((32, "uint32"), (64, "uint64"))
-#: dtypes whose keys can be turned back into values
-INTEGERS = frozenset(("bool", *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64))))
 
 #: one element: its words, the most significant first
 Element = tuple[Expr, ...]
@@ -41,7 +39,7 @@ class Network:
         self.b, self.lines, self.num_keys = k.b, lines, num_keys
         self.rows = power_of_two(lines.length)
         names = [t.dtype.name for t in k.inputs]
-        self.plain = len(names) == 1 and names[0] in INTEGERS
+        self.plain = len(names) == 1 and names[0] in keys.INVERTIBLE
         self.position_bits = 0 if self.plain else max((self.rows - 1).bit_length(), 1)
         zeros = [keys.Part(k.b.const(0, "uint64"), n) for n in self.part_bits()]
         self.dtypes = [word.dtype for word in self.pack(zeros)]
@@ -181,11 +179,7 @@ class Network:
         """The bit patterns of result `j` where the sorted words are `element`."""
         b, k = self.b, self.k
         if self.plain:
-            name = k.inputs[0].dtype.name
-            bits = b.cast(element[0], keys.unsigned(name))
-            if name.startswith("int"):
-                bits = b.xor(bits, b.const(1 << (int(name[3:]) - 1), bits.dtype))
-            return (bits,)
+            return (keys.value_bits(b, element[0], k.inputs[0].dtype.name),)
         mask = b.const((1 << self.position_bits) - 1, element[-1].dtype)
         position = b.cast(b.and_(element[-1], mask), "int64")
         return keys.read_bits(k, j, self.lines.index(line, position))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fornax.compiler.kernels import keys
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.network import LONGEST, Network
-from fornax.compiler.kernels.radix import Lines, Radix, Stage
-from fornax.compiler.loop.ir import Expr, Statement
+from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines, Radix, Stage
+from fornax.compiler.loop.ir import WIDTH, Axis, Carried, Carry, Expr, For, If, Statement
 
 
 def sort(k: KernelContext) -> None:
@@ -20,6 +20,8 @@ def sort(k: KernelContext) -> None:
         Network(lines, k.params["num_keys"]).emit()
     else:
         by_digits(lines, k.params["num_keys"])
+    if len(k.inputs) == 1 and k.inputs[0].dtype.name in keys.INFINITY:
+        restore(lines)
 
 
 def key_bits(k: KernelContext, i: int) -> tuple[int, ...]:
@@ -60,19 +62,77 @@ def together(lines: Lines, bits: int) -> None:
     k = lines.k
     names = [t.dtype.name for t in k.inputs]
 
+    # a key that says what the value is moves alone, and is made only once
+    inverted = len(names) == 1 and names[0] in keys.INVERTIBLE
+
+    def made(element: Expr) -> Expr:
+        return keys.key(k.b, (element,), names[0])[0].value
+
     def source(line: Expr, at: Expr, before: Sequence[Expr] | None) -> list[Expr]:
-        return [keys.read_bits(k, i, lines.index(line, at))[0] for i in range(len(names))]
+        found = [keys.read_bits(k, i, lines.index(line, at))[0] for i in range(len(names))]
+        return [made(found[0])] if inverted else found
 
     def key(element: Expr) -> Expr:
-        return keys.key(k.b, (element,), names[0])[0].value
+        return element if inverted else made(element)
 
     def sink(line: Expr, at: Expr, moved: Sequence[Expr]) -> tuple[Statement, ...]:
         index = lines.index(line, at)
-        written = (keys.write_bits(k, j, index, (bits,)) for j, bits in enumerate(moved))
+        values = [keys.value_bits(k.b, moved[0], names[0])] if inverted else moved
+        written = (keys.write_bits(k, j, index, (bits,)) for j, bits in enumerate(values))
         return tuple(statement for statements in written for statement in statements)
 
     dtypes = tuple(keys.pieces(name)[0] for name in names)
     Radix(lines, [Stage(dtypes, bits, source, key)], sink).emit()
+
+
+def restore(lines: Lines) -> None:
+    """Write zeros and NaNs again, in the order and with the bits that they came with: their keys
+    do not tell them apart. Nothing is to do in lines without NaNs and negative zeros."""
+    k, b = lines.k, lines.k.b
+    dtype = k.inputs[0].dtype.name
+    axis = Axis(lines.count, "line")
+    line = b.axis(axis)
+
+    def look(at: Expr) -> tuple[Expr, Expr, Expr, Expr]:
+        """(bits, below zero, zero, NaN) of an element."""
+        (found,) = keys.read_bits(k, 0, lines.index(line, at))
+        sign = b.const(1 << (WIDTH[dtype] - 1), found.dtype)
+        size = b.and_(found, b.sub(sign, b.const(1, sign.dtype)))
+        is_nan = b.gt(size, b.const(keys.INFINITY[dtype], size.dtype))
+        below = b.and_(b.gt(found, sign), b.not_(is_nan))
+        return found, below, b.eq(size, b.const(0, size.dtype)), is_nan
+
+    i = Axis(lines.length, "i")
+    found, below, is_zero, is_nan = look(b.axis(i))
+    odd = b.or_(is_nan, b.and_(is_zero, b.ne(found, b.const(0, found.dtype))))
+    counter = "int32" if lines.length < 1 << 31 else "int64"
+    carries = [Carry(counter, name) for name in ("below", "nans", "odd")]
+    none = b.const(0, counter)
+    steps = tuple(
+        Carried(c, none, b.add(b.carry(c), b.cast(flag, counter)), "add")
+        for c, flag in zip(carries, (below, is_nan, odd), strict=True)
+    )
+    lanes = k.target.lanes(counter) if lines.contiguous else 1
+    kind = "vector" if lanes > 1 else "serial"
+    count = For(i, (), steps, kind=kind, lanes=lanes)
+    first, nans, any_odd = (b.final(c) for c in carries)
+
+    j = Axis(lines.length, "i")
+    found, _, is_zero, is_nan = look(b.axis(j))
+    places = [Carry("int64", name) for name in ("zero", "nan")]
+    starts = b.cast(first, "int64"), b.sub(b.index(lines.length), b.cast(nans, "int64"))
+    flags = is_zero, is_nan
+    body = tuple(
+        If(flag, tuple(keys.write_bits(k, 0, lines.index(line, b.carry(place)), (found,))))
+        for flag, place in zip(flags, places, strict=True)
+    )
+    moved = tuple(
+        Carried(c, start, b.add(b.carry(c), b.cast(flag, "int64")))
+        for c, start, flag in zip(places, starts, flags, strict=True)
+    )
+    again = If(b.ne(any_odd, none), (For(j, body, moved),))
+    grain = max(1, WORTH_A_THREAD // lines.length)
+    k.emit((For(axis, (count, again), kind="parallel"),), axis.extent, grain)
 
 
 def positions(lines: Lines, i: int, part: int, bits: int) -> Stage:
