@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from fornax.compiler.kernels.context import parts
@@ -10,6 +12,9 @@ from fornax.compiler.loop.ir import COMPLEX, WIDTH, Expr, Pair
 from fornax.record import record
 
 Parts = tuple[Expr, ...]
+
+#: How many times more outputs may be computed for a tile of few rows.
+WASTE = 1.06
 
 
 @record(frozen=True)
@@ -91,6 +96,11 @@ class Tile:
     rows: int
     columns: int
 
+    def covered(self, rows: int, columns: int) -> int:
+        """Outputs computed for a result of `rows` x `columns`: tiles overlap where they do not
+        fit."""
+        return -(-rows // self.rows) * self.rows * -(-columns // self.columns) * self.columns
+
 
 def power_of_two(n: int) -> int:
     """The least power of two that is at least n."""
@@ -103,12 +113,32 @@ def balanced(extent: int, most: int) -> int:
     return -(-extent // pieces)
 
 
-def choose_tile(target, sums: Arithmetic, rows: int, columns: int) -> Tile:
-    """The register tile for a result of `rows` x `columns`.
+def stays_in_runs(width: int, extents: tuple[int, ...]) -> bool:
+    """Tiles of `width` never reach from one run of the last dimensions into the next one."""
+    inner, fits = 1, sum(n > 1 for n in extents) <= 1
+    for extent in reversed(extents[1:]):
+        inner *= extent
+        fits = fits or inner % width == 0
+    return fits
+
+
+def room_on_the_right(target) -> int:
+    """Bytes of the second cache that a block of the right operand takes."""
+    return target.l2 * 5 // 16
+
+
+def choose_tile(
+    target, sums: Arithmetic, row_extents: tuple[int, ...], column_extents: tuple[int, ...],
+    depth: int,
+) -> Tile:  # fmt: skip
+    """The register tile for a result whose rows and columns have these dimensions.
 
     Of 16 vector registers 12 hold sums, two a row of the right operand and two a broadcast of the
-    left one; of 32 registers 28. Without fused multiply-add, products need registers as well.
+    left one; of 32 registers 28, or 24 in a tile of four vectors by few rows: it reads the left
+    operand from so few places that it needs no copy, which would be made again for each block of
+    the right one. Without fused multiply-add, products need registers as well.
     """
+    rows, columns = prod(row_extents), prod(column_extents)
     lanes = target.lanes(sums.dtype)
     many = target.registers >= 32
     room = (28 if many else 12) if sums.fused else (24 if many else 8)
@@ -124,4 +154,16 @@ def choose_tile(target, sums: Arithmetic, rows: int, columns: int) -> Tile:
         while vectors < 8 and 2 * vectors * rows <= room and 2 * vectors <= power_of_two(needed):
             vectors *= 2
         return Tile(rows, vectors * lanes)
-    return Tile(balanced(rows, tall), full * lanes)
+    tile = Tile(balanced(rows, tall), full * lanes)
+    one_block = columns * depth * sums.bytes <= room_on_the_right(target)
+    if not many or full == 1 or needed < 4 or rows <= 2 * tall or one_block:
+        return tile
+    wide = Tile(balanced(rows, 24 // 4), 4 * lanes)
+    worse = any(
+        stays_in_runs(now, extents) and not stays_in_runs(new, extents)
+        for now, new, extents in (
+            (tile.rows, wide.rows, row_extents), (tile.columns, wide.columns, column_extents),
+        )
+    )  # fmt: skip
+    more = wide.covered(rows, columns) > WASTE * tile.covered(rows, columns)
+    return tile if worse or more else wide

@@ -22,9 +22,18 @@ from fornax.compiler.kernels.arithmetic import (
     Parts,
     balanced,
     choose_tile,
+    room_on_the_right,
 )
 from fornax.compiler.kernels.context import weight
-from fornax.compiler.kernels.panels import Cut, InPlace, Lines, Panels, Source, Spot
+from fornax.compiler.kernels.panels import (
+    Cut,
+    InPlace,
+    Lines,
+    Make,
+    Panels,
+    Source,
+    Spot,
+)
 from fornax.compiler.kernels.product import Product, Side, split, split_near
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -96,7 +105,7 @@ class Gemm:
 
     def __init__(self, p: Product, sums: Arithmetic):
         self.p, self.sums, self.k, self.b = p, sums, p.k, p.k.b
-        self.tile = choose_tile(self.k.target, sums, p.rows, p.columns)
+        self.tile = choose_tile(self.k.target, sums, p.row_extents, p.column_extents, p.depth)
         self.row_tiles = -(-p.rows // self.tile.rows)
         self.column_tiles = -(-p.columns // self.tile.columns)
         self.work = p.batch * p.rows * p.columns * p.depth
@@ -137,14 +146,16 @@ class Gemm:
         self.pieces = min(count, self.row_tiles if self.along_rows else self.column_tiles)
 
     def _choose_blocks(self) -> None:
-        """Sizes of blocks: a tile of the left operand fits the first cache, a block of the right
-        one and sums that wait for the next block of the depth share the second."""
+        """Sizes of blocks: a block of the right operand takes a part of the second cache, sums
+        that wait for the next block of the depth another one. Depth is cut only where the columns
+        of one tile alone would take too much: the left operand streams by."""
         p, sums, target, tile = self.p, self.sums, self.k.target, self.tile
         size = p.rows * p.columns * p.depth
         left = size <= TINY or self._left_in_place()
         right = size <= (TINY if p.right.runs_along == "free" else TINY // 8)
         right = right or self._right_in_place()
-        most = max(target.l1 * 5 // 8 // (tile.rows * sums.bytes), 64)
+        room = room_on_the_right(target)
+        most = max(room // (tile.columns * sums.bytes), 64)
         blocks = 1 if 2 * p.depth <= 3 * most else -(-p.depth // most)
         even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
         if (left or right) and not even:
@@ -162,12 +173,13 @@ class Gemm:
             rows = -(-rows // self.pieces)
         else:
             columns = -(-columns // self.pieces)
-        room = target.l2 * 3 // 8
         self.wide = balanced(columns, max(1, room // (self.block * tile.columns * sums.bytes)))
         self.tall = rows
         if blocks > 1:
             waiting = self.wide * tile.rows * tile.columns * sums.bytes
-            self.tall = balanced(rows, max(1, room * 3 // 2 // waiting))
+            self.tall = balanced(rows, max(1, room * 2 // waiting))
+        # packing again for every block of columns takes longer than reading a copy
+        self.left_near = self.left_near and self.wide == columns
 
     def _run(self, least: int) -> int:
         """Steps of the depth, at least so many, that belong to its last dimensions alone."""
@@ -311,10 +323,16 @@ class Gemm:
     ) -> tuple[Statement, ...]:
         """Pack a range of tiles."""
 
-        def one(r: Range) -> tuple[Statement, ...]:
-            return source.fill(Spot(batch, r.first, self.b.sub(r.first, tiles.first), block))
+        def run(r: Range) -> tuple[Statement, ...]:
+            def each(make: Make) -> tuple[Statement, ...]:
+                def one(t: Range) -> tuple[Statement, ...]:
+                    return make(Spot(batch, t.first, self.b.sub(t.first, tiles.first), block))
 
-        return (tiles.loop(self.b, 1, one, "pack"),)
+                return (r.loop(self.b, 1, one, "tile"),)
+
+            return source.fill(each, block)
+
+        return (tiles.loop(self.b, source.together, run, "pack"),)
 
     def _blocks(self, batch: Expr, rows: Range, columns: Range) -> tuple[Statement, ...]:
         """The cache blocks of one piece of one matrix."""
@@ -333,7 +351,10 @@ class Gemm:
                 return Spot(batch, tiles.first, b.sub(tiles.first, start.first), b.axis(depth))
 
             def one(row: Range) -> tuple[Statement, ...]:
-                packing = self.left.fill(slot(row, row)) if self.left.near else ()
+                at_row = slot(row, row)
+                packing: tuple[Statement, ...] = ()
+                if self.left.near:
+                    packing = self.left.fill(lambda make: make(at_row), at_row.block)
 
                 def at(column: Range) -> tuple[Statement, ...]:
                     where = (

@@ -15,6 +15,7 @@ matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
@@ -24,6 +25,10 @@ from fornax.record import record
 
 #: Steps of the depth that are transposed at once.
 CHUNK = 64
+
+#: Bytes of a cache line, and the most tiles that are packed side by side: each is written to a
+#: place of its own, perhaps to the same set of the first cache.
+LINE, SIDE_BY_SIDE = 64, 8
 
 Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
 
@@ -100,6 +105,11 @@ class Spot:
     block: Expr | None
 
 
+Make = Callable[[Spot], tuple[Statement, ...]]
+#: Makes statements for each of several tiles.
+Each = Callable[[Make], tuple[Statement, ...]]
+
+
 def pieces(width: int, masked: bool) -> list[int]:
     """Powers of two that add up to `width`: vectors without masks, where there is no mask yet."""
     if masked:
@@ -110,13 +120,13 @@ def pieces(width: int, masked: bool) -> list[int]:
 class InPlace:
     """Read the operand where it is; depth must divide into blocks evenly."""
 
-    packed, near = False, False
+    packed, near, together = False, False, 1
 
     def __init__(self, cut: Cut):
         assert not cut.uneven
         self.cut = cut
 
-    def fill(self, at: Spot) -> tuple[Statement, ...]:
+    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
         return ()
 
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
@@ -161,19 +171,27 @@ class Panels:
             for part in range(self.cut.sums.parts)
         )
 
-    def fill(self, at: Spot) -> tuple[Statement, ...]:
-        """Pack one tile."""
-        if at.block is not None:
-            return self._fill(at, at.block)
-        block = Axis(self.cut.blocks, "block")
-        return (For(block, self._fill(at, self.cut.b.axis(block))),)
+    @property
+    def together(self) -> int:
+        """Tiles that are packed side by side, so that whole cache lines are read at once."""
+        if self.along != "free":
+            return 1
+        return min(LINE // gcd(LINE, self.cut.width * self.cut.sums.bytes), SIDE_BY_SIDE)
 
-    def _fill(self, at: Spot, block: Expr) -> tuple[Statement, ...]:
-        """Pack one block of a tile."""
+    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
+        """Pack one block, or all of them, of tiles that lie side by side."""
         cut, b = self.cut, self.cut.b
+        every, step = Axis(cut.blocks, "block"), Axis(cut.depth, "step")
+        here = b.axis(every) if block is None else block
         if self.along == "depth":
-            return (self._transpose(at, block),)
-        step = Axis(cut.depth, "step")
+            body = each(lambda at: (self._transpose(at, here),))
+        else:
+            body = (For(step, each(lambda at: self._step(at, here, b.axis(step)))),)
+        return body if block is not None else (For(every, body),)
+
+    def _step(self, at: Spot, block: Expr, step: Expr) -> tuple[Statement, ...]:
+        """Pack one step of the depth of a tile."""
+        cut, b = self.cut, self.cut.b
         write, zeros = [], []
         base = 0
         # one vector with a mask where all instructions take masks
@@ -182,14 +200,13 @@ class Panels:
             lanes = {"kind": "vector", "lanes": power_of_two(width)}
             for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
                 offset = b.add(b.axis(axis), b.index(base))
-                body = self._write(at, block, b.axis(step), offset, blanks)
+                body = self._write(at, block, step, offset, blanks)
                 statements.append(For(axis, body, **lanes))
             base += width
-        inner: tuple[Statement, ...] = tuple(write)
-        if cut.uneven:
-            inside = b.lt(cut.flat_depth(block, b.axis(step)), b.index(cut.total))
-            inner = (If(inside, inner, tuple(zeros)),)
-        return (For(step, inner),)
+        if not cut.uneven:
+            return tuple(write)
+        inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
+        return (If(inside, tuple(write), tuple(zeros)),)
 
     def _transpose(self, at: Spot, block: Expr) -> Statement:
         """Pack one block of a tile whose neighbours in memory are steps of the depth.
@@ -237,7 +254,7 @@ class Lines:
     `near` are lines of that many tiles, of one block of the depth.
     """
 
-    packed = True
+    packed, together = True, 1
 
     def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int, near: int = 0):
         self.cut = cut
@@ -262,7 +279,11 @@ class Lines:
         position = step if self.near else self.cut.flat_depth(at.block, step)
         return (self.cut.b.load(self.buffer, (*self._line(at, offset), position)),)
 
-    def fill(self, at: Spot) -> tuple[Statement, ...]:
+    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
+        """Pack tiles."""
+        return each(self._fill)
+
+    def _fill(self, at: Spot) -> tuple[Statement, ...]:
         """Pack one tile. Lines past the end repeat the last one: their sums are thrown away."""
         cut, b = self.cut, self.cut.b
         line = Axis(cut.width, "line")
