@@ -18,7 +18,7 @@ from fornax.scalars.formats import FORMATS, POWERS, UPPER_HALF
 
 FLOATS = [d for d in STORAGE if "float" in d]
 INTEGERS = [d for d in STORAGE if "float" not in d]
-TARGETS = ["avx2", "sse2"]
+TARGETS = ["avx2", "sse2", *(["avx512"] if find().name == "avx512" else [])]
 
 
 def converter(source: str, to: str, count: int) -> Kernel:
@@ -137,6 +137,43 @@ def test_rounding_in_between(dtype, to, name):
     found = np.zeros(values.shape, numpy_dtype(to))
     cpu.run(cpu.compile_kernel(kernel, find(name)), [values, found])
     np.testing.assert_array_equal(found.astype("f4"), nearest(values, dtype).astype("f4"))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("function", [None, "tanh", "exp", "log", "erf", "select", "cast"])
+def test_nan_stays_where_values_are_rounded_in_between(function, name):
+    """Every bfloat16, so every NaN of one, through arithmetic that is rounded after each step."""
+    values = every("bfloat16")
+    b = Builder()
+    x, y = buffer("x", "bfloat16", values.shape), buffer("y", "bfloat16", values.shape, "out")
+    i = Axis(values.size)
+    index = (b.axis(i),)
+
+    def rounded(value):
+        return b.cast(b.cast(value, "bfloat16"), "float32")
+
+    loaded = b.load(x, index)
+    if function == "select":
+        middle = b.select(b.gt(loaded, b.const(1.0, "float32")), b.neg(loaded), loaded)
+    elif function == "cast":  # a NaN of float16 has more digits
+        middle = b.cast(b.cast(loaded, "float16"), "float32")
+    else:
+        middle = loaded if function is None else b.op(function, loaded)
+    middle = rounded(middle)
+    total = rounded(b.add(rounded(b.mul(middle, loaded)), loaded))
+    kernel = Kernel("steps", (x, y), nest(b, [i], [(y, index, total)]))
+    found = np.zeros(values.shape, values.dtype)
+    cpu.run(cpu.compile_kernel(kernel, find(name)), [values, found])
+    if function in (None, "select"):
+        with np.errstate(all="ignore"):
+            wide = values.astype("f4")
+            middle = -wide if function else wide
+            middle = np.where(wide > 1, middle, wide).astype(values.dtype).astype("f4")
+            product = (middle * wide).astype(values.dtype).astype("f4")
+            expected = (product + wide).astype(values.dtype)
+        same_bits(found, expected, values)
+    nan, stays = (v.view("u2") & 0x7FFF > 0x7F80 for v in (values, found))
+    assert stays[nan].all()
 
 
 @pytest.mark.parametrize("name", TARGETS)

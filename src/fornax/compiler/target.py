@@ -37,6 +37,11 @@ class Target:
         not matter, above that it takes half of the time."""
         return max(8 * self.l2, 16 << 20)
 
+    @property
+    def merges(self) -> bool:
+        """Whether an operation leaves lanes as they were at no cost: with registers of masks."""
+        return 8 in self.masked_bits
+
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` in one vector register."""
         return self.vector_bits // WIDTH[dtype]

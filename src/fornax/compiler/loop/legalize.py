@@ -145,7 +145,7 @@ class Legalizer(Rewriter):
         x = self.b.cast(x, STORAGE[dtype])
         if self.kept(dtype) == "float16":
             return self.b.op("cast", x, dtype="float16")
-        return storage.narrow(self.b, x, dtype)
+        return storage.narrow(self.b, x, dtype, self.target.merges)
 
     def convert(self, node: Expr, x: Expr) -> Expr | None:
         before, after = node.args[0].dtype, node.dtype
@@ -155,7 +155,7 @@ class Legalizer(Rewriter):
         if before in STORAGE:
             inner = rounding(node, before)
             if before == "bfloat16" and after == "float32" and inner is not None:
-                return storage.rounded(self.b, self(inner))
+                return storage.rounded(self.b, self(inner), self.target.merges)
             wide = self.from_storage(x, before)
             if after in STORAGE:
                 return self.to_storage(wide, after)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Expr
+from fornax.compiler.loop.ir import Expr, is_float
 from fornax.scalars.formats import (
     FINITE,
     FORMATS,
@@ -96,30 +96,75 @@ def parts(b: Builder, word: Expr, row: Format) -> tuple[Expr, Expr, Expr, Expr]:
     return sign, size, moved, b.select(b.lt(size, bits(b, 1 << row.mantissa)), small, normal)
 
 
-def rounded(b: Builder, x: Expr) -> Expr:
+def rounded(b: Builder, x: Expr, merges: bool) -> Expr:
     """The float32 x rounded to a bfloat16, in place: as `widen` of `narrow`."""
-    return b.bitcast(b.and_(upper_half(b, x), bits(b, 0xFFFF0000)), dtype="float32")
+    return b.bitcast(b.and_(upper_half(b, x, merges), bits(b, 0xFFFF0000)), dtype="float32")
 
 
-def upper_half(b: Builder, x: Expr) -> Expr:
+def upper_half(b: Builder, x: Expr, merges: bool) -> Expr:
     """A word whose upper half are the bits of the float32 x rounded to bfloat16."""
     word = b.bitcast(x, dtype="uint32")
-    odd = b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1))
-    up = b.add(word, b.add(odd, bits(b, 0x7FFF)))
-    quiet = b.or_(b.and_(word, bits(b, 0x80000000)), bits(b, QUIET))
-    return b.select(b.ne(x, x), quiet, up)
+    half = b.add(word, bits(b, 0x7FFF))
+    if merges:
+        odd = b.ne(b.and_(word, bits(b, 0x10000)), bits(b, 0))
+        up = b.select(odd, b.add(word, bits(b, 0x8000)), half)
+    else:
+        up = b.add(half, b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1)))
+    if has_short_nan(x):
+        return up
+    return b.select(b.ne(x, x), b.or_(word, bits(b, QUIET)), up)
 
 
-def narrow(b: Builder, x: Expr, dtype: str) -> Expr:
-    """The bits of x, of the dtype that `dtype` is computed in, rounded to `dtype`."""
+#: operations of floats whose NaN is the usual one or that of an operand
+ARITHMETIC = {
+    "add", "sub", "mul", "div", "fma", "neg", "abs", "min", "max", "sqrt", "copysign",
+    "floor", "ceil", "trunc", "round_even", "select", "rarely",
+}  # fmt: skip
+#: expressions that are looked at before a NaN is taken for any
+FAR = 256
+
+
+def has_short_nan(x: Expr) -> bool:
+    """Whether a NaN that the float32 x may be has zeros in the lower half of its bits, so that
+    adding to these cannot make a number of it: x is computed from bfloat16s and constants."""
+    seen = {x}
+    stack = [x]
+    while stack:
+        node = stack.pop()
+        if node.kind == "const":
+            continue
+        if node.kind != "op" or len(seen) > FAR:
+            return False
+        if node.data == "bitcast":
+            if not ends_in_zeros(node.args[0]):
+                return False
+        elif node.data in ARITHMETIC:
+            operands = [a for a in node.args if a.dtype == "float32" and a not in seen]
+            seen.update(operands)
+            stack += operands
+        elif node.data != "cast" or is_float(node.args[0].dtype):
+            return False
+    return True
+
+
+def ends_in_zeros(word: Expr) -> bool:
+    """Whether the lower half of a word of 32 bits is known to be zero."""
+    if word.kind != "op" or word.data not in ("shl", "and") or word.args[1].kind != "const":
+        return False
+    number = word.args[1].data
+    return 16 <= number < 32 if word.data == "shl" else number & 0xFFFF == 0
+
+
+def narrow(b: Builder, x: Expr, dtype: str, merges: bool) -> Expr:
+    """The bits of x, of the dtype that `dtype` is computed in, rounded to `dtype`.
+
+    `merges` as in `Target`."""
     row = FORMATS[dtype]
+    if row.special == UPPER_HALF:
+        return b.cast(b.shr_logical(upper_half(b, x, merges), bits(b, 16)), row.raw)
     if row.is_float:
         return b.cast(NARROW[row.special](b, x, row), row.raw)
     return b.and_(b.bitcast(x, dtype="uint8"), b.const((1 << row.bits) - 1, "uint8"))
-
-
-def narrow_upper(b: Builder, x: Expr, row: Format) -> Expr:
-    return b.shr_logical(upper_half(b, x), bits(b, 16))
 
 
 def narrow_power(b: Builder, x: Expr, row: Format) -> Expr:
@@ -179,8 +224,9 @@ WIDEN: dict[str, Widening] = {
     UPPER_HALF: widen_upper, POWERS: widen_power, FINITE: widen_number, NAN_ONLY: widen_with_nan,
     ONE_ZERO: widen_one_zero, IEEE: widen_ieee,
 }  # fmt: skip
-#: what is special in a format -> the bits, as uint32, of a float32
+#: what is special in a format -> the bits, as uint32, of a float32; the upper half has a way of
+#: its own
 NARROW: dict[str, Widening] = {
-    UPPER_HALF: narrow_upper, POWERS: narrow_power, FINITE: narrow_finite, NAN_ONLY: narrow_number,
+    POWERS: narrow_power, FINITE: narrow_finite, NAN_ONLY: narrow_number,
     ONE_ZERO: narrow_one_zero, IEEE: narrow_number,
 }  # fmt: skip

@@ -30,8 +30,11 @@ from fornax.compiler.target import Target
 
 #: registers' worth of lanes per iteration for loops of few instructions
 UNROLL = 4
-#: loops with more instructions than this run one register at a time,
+#: loops with more instructions than this run one register at a time: the values of two iterations
+#: would find no room. Where they do, the processor works on one while the other waits for itself
 HEAVY = 40
+#: times as many for targets with 32 registers,
+ROOMY = 4
 #: and with more than this two
 MEDIUM = 16
 #: loops that run so rarely in all use one register: more code would cost more than it saves
@@ -167,13 +170,14 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
             work += 20 if node.data in MATH else 1
     inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
     carries = sum(len(s.carries) for s in inside)
-    vectors = UNROLL if work <= MEDIUM else 2 if work <= HEAVY else 1
+    heavy = HEAVY * (ROOMY if estimate.target.registers >= 32 else 1)
+    vectors = UNROLL if work <= MEDIUM else 2 if work <= heavy else 1
     if any(s is not loop and s.carries for s in inside) and work <= MEDIUM:
         # a register tile: its accumulators should fill half of the registers
         room = estimate.target.registers // 2
         while vectors * 2 * carries <= room and vectors < 16:
             vectors *= 2
-    elif loop.carries and work <= HEAVY:
+    elif loop.carries and work <= heavy:
         vectors = max(vectors, 2)
     if any(isinstance(s, While) for s in inside):
         vectors = 1  # it runs until the last lane is done
