@@ -3,10 +3,11 @@
     make fuzz ARGS="--programs 1000 --seed 7"
 
 A program is a list of instructions over a growing list of values (`fuzz_operations`,
-`fuzz_nested`, `fuzz_loops`); what is known of the numbers (`fuzz_values`) tells which results must
-be equal bit for bit. The expected result is evaluation by the references with jit disabled. Each
-program is compiled for one target, number of threads and quality of code; these rotate. A failing
-program is shrunk while it still fails, and printed as it goes into `fuzz_found`.
+`fuzz_nested`, `fuzz_loops`, `fuzz_references`, `fuzz_callbacks`); what is known of the numbers
+(`fuzz_values`) tells which results must be equal bit for bit. The expected result is evaluation by
+the references with jit disabled; so is what callbacks are called with, how often, in which
+order. Each program is compiled for one target, number of threads and quality of code; these rotate.
+A failing program is shrunk while it still fails, and printed as it goes into `fuzz_found`.
 
 The programs run in child processes, a chunk in each: so a crash or a hang is a finding like any
 other, thresholds of the compiler can be lowered for small arrays, and memory ends with the chunk.
@@ -21,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import ml_dtypes
 import numpy as np
@@ -28,20 +30,31 @@ import numpy as np
 import fornax as fx
 import fornax.numpy as fnp
 from fornax import settings
-from tests import fuzz_loops, fuzz_nested, fuzz_operations, fuzz_plain
+from tests import (
+    fuzz_callbacks,
+    fuzz_loops,
+    fuzz_nested,
+    fuzz_operations,
+    fuzz_plain,
+    fuzz_references,
+)
+from tests.fuzz_callbacks import journal
 from tests.fuzz_chunks import run_chunks
+from tests.fuzz_references import Cell, cell_of
 from tests.fuzz_values import MAX_SIZE, WIDEST, V, exact_pool, fit, truth
 
 SHAPES = (
     (), (1,), (3,), (8,), (17,), (33,), (65,), (3, 4), (1, 5), (4, 1), (5, 6), (2, 3, 4), (16, 33),
     (7, 130), (0, 3), (2, 1, 3), (9, 17), (3, 33), (2, 65), (17, 9),
 )  # fmt: skip
-LAYOUTS = ("plain",) * 6 + ("odd", "stepped", "reversed", "transposed", "frozen", "repeated")
+#: how arrays lie in memory; a "reference" is passed as one, and what is in it afterwards counts
+LAYOUTS = ("plain",) * 6 + ("odd", "stepped", "reversed", "transposed", "frozen", "repeated",
+                            "reference")  # fmt: skip
 NAMES = ("float32",) * 3 + fuzz_operations.DTYPES
 WIDE = ("float64", "int64", "complex128", "uint64")
 TARGETS = ("native",) * 6 + ("avx2", "avx2", "sse2")
 #: enter their operations into the table when they are imported
-MODULES = (fuzz_operations, fuzz_nested, fuzz_loops)
+MODULES = (fuzz_operations, fuzz_nested, fuzz_loops, fuzz_references, fuzz_callbacks)
 #: relative error that inexact results may have before the truth is asked
 TOLERANCE = {"bfloat16": 6e-2, "float16": 1e-2, "float64": 1e-6, "complex128": 1e-6}
 
@@ -132,10 +145,15 @@ class Program:
 
 # --- making ---
 class Maker:
-    def __init__(self, seed: int):
+    """Random programs. `often`: operations that are chosen about every other time."""
+
+    def __init__(self, seed: int, often: Sequence[str] = ()):
         self.random = python_random.Random(seed)
         self.names = sorted(fuzz_operations.OPERATIONS)
         self.weights = [fuzz_operations.WEIGHTS[n] for n in self.names]
+        usual = sum(self.weights) // max(sum(n in often for n in self.names), 1)
+        for k, name in enumerate(self.names):
+            self.weights[k] += usual if name in often else 0
 
     def number(self) -> int:
         return self.random.randrange(64)
@@ -168,9 +186,9 @@ class Maker:
                        choose.choice((0, 1, 2, 3, 4)))  # fmt: skip
 
 
-def make(seed: int) -> Program:
+def make(seed: int, often: Sequence[str] = ()) -> Program:
     """Program number `seed`."""
-    return Maker(seed).program()
+    return Maker(seed, often).program()
 
 
 # --- running ---
@@ -178,13 +196,31 @@ class Running:
     """The values of a program, or of a body in it, so far."""
 
     def __init__(
-        self, values: Sequence[V], x64: bool, backwards: bool = False, forwards: bool = False
+        self,
+        values: Sequence[V],
+        x64: bool,
+        path: tuple[str, ...] = (),
+        cells: Sequence[Cell] = (),
+        times: int = 1,
     ):
         self.values = list(values)
         self.x64 = x64
-        #: derivatives may be taken in these directions
-        self.backwards, self.forwards = backwards, forwards
+        #: the operations that this is the body of, the outermost one first
+        self.path = path
+        #: the references that may be used here
+        self.cells = list(cells)
+        #: about how often the body runs, altogether
+        self.times = times
         self.next_body: tuple[Instruction, ...] = ()
+
+    @property
+    def backwards(self) -> bool:
+        """Whether derivatives may be taken in this direction."""
+        return not fuzz_nested.BACKWARDS.isdisjoint(self.path)
+
+    @property
+    def forwards(self) -> bool:
+        return not fuzz_nested.FORWARDS.isdisjoint(self.path)
 
     def value(self, k: int) -> V:
         return self.values[-1 - k % len(self.values)]
@@ -198,13 +234,14 @@ class Running:
                 return fit(other, v.shape)
         return exact_pool(v.shape)
 
-    def body(self, backwards: bool, forwards: bool) -> Callable[..., V]:
-        """The body of the instruction that is being run, a function of values."""
+    def body(self, name: str, times: int = 1) -> Callable[..., V]:
+        """The body of the instruction that is being run, a function of values. It may also be
+        given references, `cells`."""
         instructions = self.next_body
-        inherited = self.x64, backwards or self.backwards, forwards or self.forwards
+        path, total = (*self.path, name), self.times * times
 
-        def call(*values: V) -> V:
-            inner = Running(values, *inherited)
+        def call(*values: V, cells: Sequence[Cell] = ()) -> V:
+            inner = Running(values, self.x64, path, [*self.cells, *cells], total)
             inner.run(instructions)
             return inner.values[-1]
 
@@ -220,15 +257,35 @@ class Running:
 
 
 def run(program: Program, inputs: Sequence[V]) -> list[V]:
-    """The last values of a program on inputs whose arrays may be tracers."""
-    running = Running([v.with_(fnp.asarray(v.array)) for v in inputs], program.x64)
+    """The last values of a program, and those that its references end with, on inputs whose
+    arrays may be tracers or references."""
+    cells = [cell_of(v, ()) for v in inputs if isinstance(v.array, fx.Ref)]
+    values = [v.with_(fnp.asarray(v.array[...] if isinstance(v.array, fx.Ref) else v.array))
+              for v in inputs]  # fmt: skip
+    running = Running(values, program.x64, (), cells)
     running.run(program.instructions)
-    return running.values[-3:]
+    return [*running.values[-3:], *(cell.read() for cell in running.cells)]
+
+
+def passed(program: Program, arrays: Sequence[np.ndarray]) -> list:
+    """The arrays of the inputs, in references where the program wants those."""
+    return [fx.new_ref(a) if i.layout == "reference" else a
+            for i, a in zip(program.inputs, arrays, strict=True)]  # fmt: skip
+
+
+def left(arguments: Sequence) -> list[np.ndarray]:
+    """What is in the references among the arguments, after the call."""
+    return [np.asarray(a[...]) for a in arguments if isinstance(a, fx.Ref)]
 
 
 def expected_of(program: Program, inputs: Sequence[V]) -> list[V]:
     with fx.enable_x64(program.x64), fx.disable_jit():
-        return [v.with_(np.asarray(v.array)) for v in run(program, inputs)]
+        arguments = passed(program, [v.array for v in inputs])
+        given = [v.with_(a) for v, a in zip(inputs, arguments, strict=True)]
+        made = [v.with_(np.asarray(v.array)) for v in run(program, given)]
+        cells = [cell_of(v, ()) for v in given if isinstance(v.array, fx.Ref)]
+        return [*made, *(V(a, c.named, c.low, c.high)
+                         for a, c in zip(left(arguments), cells, strict=True))]  # fmt: skip
 
 
 def compiled_of(program: Program) -> Callable[[Sequence[V]], list[np.ndarray]]:
@@ -239,7 +296,10 @@ def compiled_of(program: Program) -> Callable[[Sequence[V]], list[np.ndarray]]:
             fx.enable_x64(program.x64),
             settings.override(target=program.target, threads=program.threads),
         ):
-            return [np.asarray(a) for a in function(*(v.array for v in inputs))]
+            arguments = passed(program, [v.array for v in inputs])
+            made = [np.asarray(a) for a in function(*arguments)]
+            fx.effects_barrier()
+            return [*made, *left(arguments)]
 
     templates = [i.make() for i in program.inputs]
     function = fx.jit(
@@ -253,9 +313,11 @@ def compiled_of(program: Program) -> Callable[[Sequence[V]], list[np.ndarray]]:
 
 def exact(program: Program, inputs: Sequence[V]) -> list[np.ndarray]:
     """What a program gives without rounding."""
-    with fx.enable_x64(True), fx.disable_jit(), truth():
-        wide = [v.with_(v.array.astype(WIDEST.get(v.named, v.array.dtype))) for v in inputs]
-        return [np.asarray(v.array) for v in run(program, wide)]
+    with fx.enable_x64(True), fx.disable_jit(), truth(), journal():
+        wide = [v.array.astype(WIDEST.get(v.named, v.array.dtype)) for v in inputs]
+        arguments = passed(program, wide)
+        made = run(program, [v.with_(a) for v, a in zip(inputs, arguments, strict=True)])
+        return [*(np.asarray(v.array) for v in made), *left(arguments)]
 
 
 def largest(inputs: Sequence[V]) -> float:
@@ -311,14 +373,20 @@ def difference(program: Program) -> str | None:
     try:
         function = compiled_of(program)
         for which in (inputs, turned)[: 1 + program.inputs[0].seed % 2]:
-            expected = expected_of(program, which)
+            with journal() as wanted:
+                expected = expected_of(program, which)
+            with journal() as seen, np.errstate(all="ignore"):
+                results = function(which)
             with np.errstate(all="ignore"):
-                for k, (a, b) in enumerate(zip(function(which), expected, strict=True)):
+                for k, (a, b) in enumerate(zip(results, expected, strict=True)):
                     found = wrong(
                         a, b, lambda k=k, which=which: exact(program, which)[k], largest(which)
                     )
                     if found is not None:
                         return f"output {k} {found}"
+            found = seen.differs(wanted)
+            if found is not None:
+                return found
     except Exception:
         return traceback.format_exc(limit=-4)
     return None
@@ -393,13 +461,27 @@ def check_plain(seed: int, shapes, instructions, targets: Sequence[str]) -> None
             assert found is None, f"program {seed}, {target}, output {k} {found}"
 
 
-def check_seed(seed: int) -> str | None:
+def check_seed(seed: int, often: Sequence[str] = ()) -> str | None:
     """What is wrong with program number `seed`, shrunk; None if nothing is."""
     try:
-        check(make(seed), f"seed {seed}")
+        check(make(seed, often), f"seed {seed}")
     except AssertionError as error:
         return str(error)
     return None
+
+
+def operations_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Operations by name; a module's name (`fuzz_callbacks`) stands for all that it enters."""
+    found: list[str] = []
+    for name in names:
+        if name in fuzz_operations.OPERATIONS:
+            found.append(name)
+            continue
+        inside = [k for k, module in fuzz_operations.MODULES.items() if module == f"tests.{name}"]
+        if not inside:
+            raise SystemExit(f"no operation and no module of them: {name!r}")
+        found += inside
+    return tuple(found)
 
 
 def main() -> int:
@@ -407,11 +489,15 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chunk", type=int, default=500, help="programs per process")
+    parser.add_argument("--often", default="", help="operations chosen about every other time: "
+                        "their names, or those of modules, with commas")  # fmt: skip
     options = parser.parse_args()
+    often = operations_of([name for name in options.often.split(",") if name])
     began = time.perf_counter()
     failures, processor = run_chunks(
-        check_seed, options.seed, options.seed + options.programs, options.chunk
-    )
+        partial(check_seed, often=often), options.seed, options.seed + options.programs,
+        options.chunk,
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     print(f"{options.programs} programs from seed {options.seed}: {failures} mismatches, "
           f"{seconds:.0f} s, {processor:.0f} s of one processor")  # fmt: skip

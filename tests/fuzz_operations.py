@@ -34,6 +34,8 @@ Operation = Callable[[V, V, int, Any], V]
 OPERATIONS: dict[str, Operation] = {}
 #: how often each is chosen
 WEIGHTS: dict[str, int] = {}
+#: the module of each
+MODULES: dict[str, str] = {}
 DTYPES = ("float32", "int32", "bfloat16", "float16", "int8", "uint8", "bool", "uint16", "int16",
           "uint32", "complex64")  # fmt: skip
 
@@ -45,6 +47,7 @@ def operation(weight: int = 4) -> Callable[[Operation], Operation]:
         name = function.__name__.strip("_")
         OPERATIONS[name] = function
         WEIGHTS[name] = weight
+        MODULES[name] = function.__module__
         return function
 
     return enter
