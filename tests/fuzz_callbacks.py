@@ -2,7 +2,7 @@
 
 What a function with effects is called with goes into the journal of the run. Journals of two runs
 agree when the calls of each ordered kind are the same in the same order, and the others are the
-same, each as often.
+same, each as often; those from functions that may be computed again (`checkpoint`), once at least.
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ class Journal:
     def __init__(self) -> None:
         self.ordered: dict[str, list[str]] = {"io": [], "debug": []}
         self.others: Counter[str] = Counter()
+        self.again: set[str] = set()
 
     def enter(self, kind: str, ordered: bool, what: str) -> int:
         """Record a call; how many of this kind there were before."""
-        if ordered:
+        if kind == "again":
+            self.again.add(what)
+        elif ordered:
             self.ordered[kind].append(what)
             return len(self.ordered[kind]) - 1
-        self.others[f"{kind} {what}"] += 1
+        else:
+            self.others[f"{kind} {what}"] += 1
         return 0
 
     def differs(self, expected: Journal) -> str | None:
@@ -59,6 +63,8 @@ class Journal:
             return (f"calls without order differ: {len(list(more.elements()))} too many, such as "
                     f"{list(more)[:1]}, {len(list(less.elements()))} missing, such as "
                     f"{list(less)[:1]}")  # fmt: skip
+        if self.again != expected.again:
+            return f"calls in functions that are computed again: {self.again ^ expected.again}"
         return None
 
 
@@ -75,6 +81,11 @@ def journal() -> Iterator[Journal]:
         _open.pop()
 
 
+def latest() -> Journal:
+    """The journal of the innermost block."""
+    return _open[-1]
+
+
 def entry(array: Any) -> str:
     """An array's numbers, in words."""
     array = np.asarray(array)
@@ -88,7 +99,7 @@ class Told:
         self.name, self.kind, self.ordered = name, kind, ordered
 
     def __call__(self, array: Any) -> Any:
-        before = _open[-1].enter(self.kind, self.ordered, f"{self.name}: {entry(array)}")
+        before = latest().enter(self.kind, self.ordered, f"{self.name}: {entry(array)}")
         return np.int32(before), np.asarray(array)
 
 
@@ -158,7 +169,8 @@ def told(x, y, choice, program):
     seen = program.firm(x)
     array = lax.stop_gradient(seen.array)
     if choice % 3 == 0 or repeated(program):
-        fx.debug.callback(Told(f"{choice}", "debug", ordered), array, ordered=ordered)
+        kind = "again" if "checkpoint" in program.path else "debug"
+        fx.debug.callback(Told(f"{choice}", kind, ordered), array, ordered=ordered)
         return x
     types = fx.ShapeDtypeStruct((), "int32"), fx.ShapeDtypeStruct(array.shape, array.dtype)
     before, same = io_callback(Told(f"{choice}", "io", ordered), types, array, ordered=ordered)

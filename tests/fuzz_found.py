@@ -71,6 +71,28 @@ FOUND: tuple[Program, ...] = (
             I("scan", (1, 61), 11, (I("plus", (1, 0), 3), I("ordered", (4, 39), 39))),
         )),
     )),
+    # small values before and after a call that must come behind another one: they are one kernel
+    Program((
+        Input("uint16", (1, 5), 516014), Input("float32", (3,), 203398),
+    ), (
+        I("loop", (0, 54), 59, (I("told", (0, 16), 23),)), I("told", (6, 62), 49),
+        I("branch", (5, 20), 18, (I("told", (1, 50), 6),)),
+    )),
+    # a differentiated loop that calls, and has values that are the same in every iteration
+    Program((
+        Input("float32", (65,), 13939), Input("int8", (1,), 151781),
+    ), (
+        I("derivative", (0, 5), 41, (
+            I("mapped", (1, 62), 42, (I("loops", (1, 43), 27), I("told", (0, 11), 24))),
+        )),
+    )),
+    # a mapped loop, of other lengths for each example, that reads a reference and writes none
+    Program((
+        Input("int16", (3, 33), 38001),
+    ), (
+        I("overwritten", (0, 16), 11),
+        I("vmap", (0, 39), 32, (I("loop", (1, 15), 20, (I("recalled", (2, 12), 28),)),)),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

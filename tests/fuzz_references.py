@@ -25,8 +25,8 @@ FINE, LARGE = -2, 3
 SUMMED = 10
 #: bodies that are mapped, or whose derivative is mapped
 MAPPED = frozenset(("vmap", "derivative", "lent_rows"))
-#: whose references are closed over by a rule alone, or would be written twice
-CLOSED = frozenset(("custom", "checkpoint"))
+#: whose references are closed over by a rule alone
+CLOSED = frozenset(("custom",))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from tests import fuzz
+from tests import fuzz, fuzz_callbacks
 from tests.fuzz_found import FIRST, FOUND
 
 TARGETS = ("native", "sse2")
@@ -48,3 +49,60 @@ def test_a_wrong_program_is_noticed_and_shrunk(monkeypatch):
     short, problem = fuzz.shrink(program)
     assert len(short.instructions) == 1
     assert "differs" in problem
+
+
+@pytest.mark.parametrize(
+    ("ordered", "text"),
+    [(True, "ordered io calls, expected 2; they differ from call 0"), (False, "1 too many")],
+)
+def test_calls_that_are_wrong_are_noticed(monkeypatch, ordered, text):
+    """A compiler that turns the order of calls, or calls once more."""
+    program = fuzz.Program(
+        (fuzz.Input("float32", (3,), 1),),
+        (
+            fuzz.Instruction("told", (0, 0), 4 if ordered else 1),
+            fuzz.Instruction("remembered", (0, 0), 0),
+            fuzz.Instruction("plus", (0, 0), 1),
+            fuzz.Instruction("told", (0, 0), 4 if ordered else 1),
+        ),
+    )
+    assert fuzz.difference(program) is None
+    right = fuzz.compiled_of
+
+    def wrong(program):
+        function = right(program)
+
+        def call(inputs):
+            results = function(inputs)
+            seen = fuzz_callbacks.latest()
+            if ordered:
+                seen.ordered["io"].reverse()
+            else:
+                seen.others.update(list(seen.others)[:1])
+            return results
+
+        return call
+
+    monkeypatch.setattr(fuzz, "compiled_of", wrong)
+    assert text in fuzz.difference(program)
+
+
+@pytest.mark.parametrize("module", ["fuzz_references", "fuzz_callbacks"])
+def test_programs_with_more_of_a_kind(module):
+    often = fuzz.operations_of([module])
+    for seed in range(6):
+        problem = fuzz.check_seed(seed, often)
+        assert problem is None, problem
+        assert any(i.operation in often for i in fuzz.make(seed, often).instructions)
+
+
+def test_a_reference_among_the_inputs_has_its_last_value():
+    program = fuzz.Program(
+        (fuzz.Input("int32", (4,), 1, "reference"),),
+        (fuzz.Instruction("accumulated", (0, 0), 0), fuzz.Instruction("one", (0, 0), 1)),
+    )
+    (given,) = (i.make() for i in program.inputs)
+    *_, inside, after = fuzz.compiled_of(program)([given])
+    np.testing.assert_array_equal(after, given.array * 2)
+    np.testing.assert_array_equal(inside, after)
+    assert fuzz.difference(program) is None

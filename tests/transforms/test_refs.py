@@ -419,3 +419,20 @@ def test_the_rows_of_a_reference_along_a_loop(reverse, wrap):
     assert total == 12
     with pytest.raises(ValueError, match="only one reference"):
         fornax.lax.scan(lambda c, x: (c, None), 0, (ref, ref))
+
+
+@both
+def test_what_is_only_read_in_a_mapped_loop_stays_one_for_all(wrap):
+    """A loop of another length for each example carries the value for each, and gives none back."""
+    r, n = new(fnp.arange(3.0)), fnp.arange(3)
+    inner = [
+        lambda c: c + r[...].sum(),
+        fornax.jit(lambda c: c + r[...].sum()),
+        fornax.checkpoint(lambda c: c + r[...].sum()),
+        lambda c: lax.scan(lambda c, _: (c + r[1], None), c, None, 3)[0],
+    ]
+    for f in inner:
+        loop = fornax.vmap(lambda n, f=f: lax.fori_loop(0, n, lambda i, c: f(c), 0.0))
+        close(wrap(loop)(n), [0, 3, 6])
+        close(wrap(fornax.vmap(lambda n, f=f: lax.cond(n > 1, f, lambda c: c, 0.0)))(n), [0, 0, 3])
+    close(r[...], [0, 1, 2])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -174,11 +175,25 @@ class Traced:
         if not self.stateful:
             return list(outputs)
         count = self.out_tree.num_leaves
-        written = [leaves[i] for i in self.argument_refs]
-        written += self.used(leaves)
-        for ref, value in zip(written, outputs[count:], strict=True):
-            ref.write(value)
+        refs = [leaves[i] for i in self.argument_refs]
+        refs += self.used(leaves)
+        for ref, value, written in zip(refs, outputs[count:], self.written, strict=True):
+            if written:
+                ref.write(value)
         return list(outputs[:count])
+
+    @cached_property
+    def written(self) -> list[bool]:
+        """Which references, those among the arguments first, have another value afterwards.
+
+        A donated one counts as such: the memory of its value is another's then."""
+        inputs, given = self.jaxpr.invars, self.in_tree.num_leaves
+        places = [*self.argument_refs, *range(given, given + len(self.refs))]
+        outputs = self.jaxpr.outputs[self.out_tree.num_leaves :]
+        return [
+            out is not inputs[place] or (place < len(self.donated) and self.donated[place])
+            for place, out in zip(places, outputs, strict=True)
+        ]
 
     @property
     def in_avals(self) -> Any:

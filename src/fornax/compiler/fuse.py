@@ -165,6 +165,8 @@ class _Walk:
         self.stored: dict[Var, Group] = {}
         self.groups: list[Group] = []
         self.order = Order()
+        #: the group with effects that the walk met last
+        self.later: Group | None = None
         self.merged: dict[Group, Group] = {}
         self.forced: set[Var] = facts.outputs | facts.barriers
         self.definition = facts.definition
@@ -390,6 +392,10 @@ class _Walk:
         if group is None:
             group = self.new_group((), (), equation)
         group.equation = equation
+        if effectful:  # effects keep program order, whatever joins or merges from now on
+            if self.later is not None:
+                self.order.need(self.later, group)
+            self.later = group
         self.adopt(equation.outputs, group, reads)
         for atom in equation.inputs:
             if isinstance(atom, Var):
@@ -462,7 +468,7 @@ class _Walk:
         return group
 
     def in_order(self) -> list[Group]:
-        """Groups so that each comes after those it needs; effects keep program order."""
+        """Groups so that each comes after those it needs."""
         position = {x: i for i, e in enumerate(self.jaxpr.equations) for x in (e, *e.outputs)}
         alive = [g for g in self.groups if g.members or g.equation is not None]
 
@@ -471,13 +477,6 @@ class _Walk:
                 return position[group.equation]
             return min(position[v] for v in group.members)
 
-        effectful = [
-            g for g in alive
-            if g.equation is not None and g.equation.primitive.effects(**g.equation.params)
-        ]  # fmt: skip
-        effectful.sort(key=first)
-        for before, after in zip(effectful, effectful[1:], strict=False):
-            self.order.need(after, before)
         self.readers_first(alive)
         order: list[Group] = []
         state: dict[Group, int] = {}

@@ -191,6 +191,6 @@ def choose(index: Any, traced: Sequence[Traced], operands: Sequence[Any]) -> Any
     arguments, refs = RefArguments(leaves), joined_refs(traced, leaves)
     programs, consts = with_common_constants([with_refs(t, refs, leaves) for t in traced])
     given = [*arguments.values(leaves), *(ref.read() for ref in refs)]
-    outs = write_refs(refs, cond_p.bind(index, *consts, *given, branches=programs))
+    outs = write_refs(refs, cond_p.bind(index, *consts, *given, branches=programs), programs)
     outs = arguments.settle(outs)
     return pytree.tree_unflatten(traced[0].out_tree, as_arrays(outs))

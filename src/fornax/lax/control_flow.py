@@ -381,7 +381,7 @@ def run_while(
         cond_nconsts=len(condition.consts), body_nconsts=len(step.consts),
     )  # fmt: skip
     outs = outs[len(outs) - len(leaves) - len(refs) :]  # without what the condition said
-    return pytree.tree_unflatten(structure, as_arrays(write_refs(refs, outs)))
+    return pytree.tree_unflatten(structure, as_arrays(write_refs(refs, outs, [step])))
 
 
 def check_condition(cond: Traced) -> None:

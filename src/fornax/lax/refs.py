@@ -46,11 +46,22 @@ def joined_refs(traced: Sequence[Traced], leaves: Sequence[Any] = ()) -> list[Re
     return list(dict.fromkeys(ref for t in traced for ref in t.used(leaves)))
 
 
-def write_refs(refs: Sequence[Ref], outputs: Sequence[Any]) -> list[Any]:
-    """Give references their values, the last outputs; returns the others."""
+def write_refs(
+    refs: Sequence[Ref], outputs: Sequence[Any], programs: Sequence[Jaxpr] = ()
+) -> list[Any]:
+    """Give references their values, the last outputs; returns the others.
+
+    programs: have the values of the references as last inputs and outputs. A reference that none
+    of them writes is left as it is: its value may have become one for each example, of a loop that
+    takes another number of steps for each.
+    """
     count = len(outputs) - len(refs)
-    for ref, value in zip(refs, outputs[count:], strict=True):
-        ref.write(value)
+    changed = [True] * len(refs) if not programs else [
+        any(p.outputs[k] is not p.inputs[k] for p in programs) for k in range(-len(refs), 0)
+    ]  # fmt: skip
+    for ref, value, new in zip(refs, outputs[count:], changed, strict=True):
+        if new:
+            ref.write(value)
     return list(outputs[:count])
 
 

@@ -79,8 +79,11 @@ def prune(jaxpr: Jaxpr, used: Sequence[bool], keep: int = 0) -> tuple[Jaxpr, lis
     return remembered(jaxpr, ("prune", used, keep), make)
 
 
-def dependent(jaxpr: Jaxpr, inputs: Sequence[bool]) -> set[Var]:
-    """The variables that depend on any of the flagged inputs (those included)."""
+def dependent(jaxpr: Jaxpr, inputs: Sequence[bool], effects: bool = False) -> set[Var]:
+    """The variables that depend on any of the flagged inputs (those included).
+
+    effects: the results of operations with effects count as well, whatever their operands.
+    """
     found = set(chosen(jaxpr.inputs, inputs))
     for equation in jaxpr.equations:
         flags = [isinstance(a, Var) and a in found for a in equation.inputs]
@@ -88,6 +91,8 @@ def dependent(jaxpr: Jaxpr, inputs: Sequence[bool]) -> set[Var]:
         if any(flags):
             of = dependent_outputs(equation.primitive, equation.params, flags, len(outputs))
             found.update(chosen(outputs, of))
+        if effects and equation.effects:
+            found.update(outputs)
     return found
 
 

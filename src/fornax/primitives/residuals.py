@@ -83,6 +83,7 @@ def place_residuals(
                 i >= num_consts + num_carry or (i >= num_consts and not unchanging[i - num_consts])
                 for i in range(len(forward.inputs))
             ],
+            effects=True,  # the loop has them each time, and nobody else may have them
         )
         reads_carry = dependent(
             forward, [num_consts <= i < num_consts + num_carry for i in range(len(forward.inputs))]
@@ -128,9 +129,8 @@ def place_residuals(
         assert all(kept)
         once = None
         if invariant:
-            whole = Jaxpr(
-                forward.inputs, forward.equations, tuple(invariant), (), forward.debug_name
-            )
+            equations = tuple(e for e in forward.equations if not e.effects)
+            whole = Jaxpr(forward.inputs, equations, tuple(invariant), (), forward.debug_name)
             pruned, _ = prune(whole, [True] * len(invariant), num_consts)
             assert len(pruned.inputs) == num_consts
             once = pruned
