@@ -50,12 +50,15 @@ class Queue {
  public:
   void submit(std::shared_ptr<Job> job) {
     std::lock_guard lock(mutex_);
-    bool waiting = !queue_.empty();
-    size_t most = job->machines.size() - 1;
     queue_.push_back(std::move(job));
     submitter_ = current_processor();
-    if (waiting && threads_ < most && idle_ == 0) start();
     if (threads_) work_.notify_one();
+  }
+
+  void begin() {
+    std::lock_guard lock(mutex_);
+    if (queue_.empty() || idle_) return;
+    if (threads_ + 1 < queue_.back()->machines.size()) start();
   }
 
   void wait(Job& job) {
@@ -83,6 +86,19 @@ class Queue {
   }
 
  private:
+  // The longest text that `thread` has a machine for: begun last, it would be waited for alone.
+  std::shared_ptr<Job> take(size_t thread) {
+    auto longest = queue_.end();
+    for (auto place = queue_.begin(); place != queue_.end(); ++place)
+      if (thread < (*place)->machines.size() &&
+          (longest == queue_.end() || (*place)->text.size() > (*longest)->text.size()))
+        longest = place;
+    if (longest == queue_.end()) return nullptr;
+    std::shared_ptr<Job> job = std::move(*longest);
+    queue_.erase(longest);
+    return job;
+  }
+
   void run(std::unique_lock<std::mutex>& lock, Job& job, size_t thread) {
     job.state = Job::State::running;
     job.runs_in = this;
@@ -132,12 +148,7 @@ class Queue {
         work_.wait(lock);
         --idle_;
       }
-      std::shared_ptr<Job> job;
-      for (auto place = queue_.begin(); place != queue_.end() && !job; ++place)
-        if (thread < (*place)->machines.size()) {
-          job = std::move(*place);
-          queue_.erase(place);
-        }
+      std::shared_ptr<Job> job = take(thread);
       placement.settle(&submitter_, 1);
       if (job)
         run(lock, *job, thread);
@@ -169,6 +180,8 @@ Queue& queue() {
 }  // namespace
 
 void submit(std::shared_ptr<Job> job) { queue().submit(std::move(job)); }
+
+void begin() { queue().begin(); }
 
 const Result& wait(const std::shared_ptr<Job>& job) {
   queue().wait(*job);

@@ -44,8 +44,12 @@ struct Job {
   const void* runs_in = nullptr;  // the queue of the process that runs it
 };
 
-// Gives a job to the threads. The first waits for its caller; with more waiting, threads start.
+// Gives a job to the threads that there are; they take the longest texts first.
 void submit(std::shared_ptr<Job> job);
+
+// Says that the caller is busy for a while: a thread starts for what still waits. (What is waited
+// for at once is generated sooner by the caller, whose processor's caches are warm.)
+void begin();
 
 // The result of a job; the caller generates it if no thread has begun.
 const Result& wait(const std::shared_ptr<Job>& job);

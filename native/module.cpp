@@ -104,6 +104,8 @@ NB_MODULE(_native, m) {
                          "LLVM text being compiled on a thread beside the interpreter.")
       .def(nb::init<nb::tuple, nb::tuple, std::string, std::string, bool>(), "functions"_a,
            "machines"_a, "layout"_a, "text"_a, "object"_a)
+      .def_static("begin", &fornax::codegen::begin,
+                  "Say that the caller is busy for a while: threads start for what still waits.")
       .def("wait", &Generation::wait,
            "(machine code or assembly text, seconds of parsing, seconds of generating). "
            "RuntimeError: what LLVM says is wrong with the text.");

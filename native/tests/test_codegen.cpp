@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +17,9 @@ using namespace fornax::codegen;
 
 namespace {
 
+std::mutex order_mutex;
+std::vector<size_t> order;  // lengths of texts, as their generation ended
+std::atomic<bool> holding{false}, released{true};
 std::atomic<int> contexts{0}, modules{0}, buffers{0}, messages{0};
 
 struct Module {
@@ -58,7 +62,15 @@ Functions fake() {
     if (users.fetch_add(1) != 0) std::abort();
     std::this_thread::sleep_for(std::chrono::microseconds(200));
     auto* parsed = static_cast<Module*>(module);
+    if (parsed->text == "held") {
+      holding = true;
+      while (!released) std::this_thread::yield();
+    }
     users.fetch_sub(1);
+    {
+      std::lock_guard lock(order_mutex);
+      order.push_back(parsed->text.size());
+    }
     if (parsed->text == "too hard") {
       *message = message_of("cannot select");
       return nullptr;
@@ -89,6 +101,7 @@ std::shared_ptr<Job> start(std::string text, size_t threads, bool object = true)
   job->text = std::move(text);
   job->object = object;
   submit(job);
+  begin();
   return job;
 }
 
@@ -122,6 +135,26 @@ void test_many_waiters() {
   for (auto& waiter : waiters) waiter.join();
 }
 
+void test_longest_first() {
+  // Nobody waits for these: one thread beside the caller takes the first, which holds it until all
+  // are there.
+  released = false;
+  {
+    std::lock_guard lock(order_mutex);
+    order.clear();
+  }
+  std::vector<std::shared_ptr<Job>> jobs{start("held", 2)};
+  while (!holding) std::this_thread::yield();
+  for (size_t length : {100, 300, 200, 400}) jobs.push_back(start(std::string(length, 'x'), 2));
+  released = true;
+  for (;;) {
+    std::lock_guard lock(order_mutex);
+    if (order.size() == jobs.size()) break;
+  }
+  CHECK((order == std::vector<size_t>{4, 400, 300, 200, 100}));
+  for (auto& job : jobs) CHECK(wait(job).code == job->text + " object e");
+}
+
 void test_jobs_nobody_waits_for() {
   for (int i = 0; i < 20; ++i) start("n" + std::to_string(i), 4);
   CHECK(wait(start("last", 4)).code == "last object e");
@@ -148,6 +181,7 @@ void test_jobs_nobody_waits_for() {
 }  // namespace
 
 int main() {
+  test_longest_first();
   test_results(1);
   test_results(4);
   test_errors();

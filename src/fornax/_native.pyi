@@ -200,6 +200,10 @@ class Generation:
         text: str,
         object: bool,
     ) -> None: ...
+    @staticmethod
+    def begin() -> None:
+        """Say that the caller is busy for a while: threads start for what still waits."""
+
     def wait(self) -> tuple[bytes, float, float]:
         """(machine code or assembly text, seconds of parsing, seconds of generating).
 

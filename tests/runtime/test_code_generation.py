@@ -20,6 +20,14 @@ def text(number: int) -> str:
     return f"define i64 @f{number}(i64 %x) {{\n  %y = add i64 %x, {number}\n  ret i64 %y\n}}\n"
 
 
+def begun(numbers) -> list:
+    """Jobs for threads, not for whoever waits."""
+    jobs = [generate.start(text(k), find()) for k in numbers]
+    for _ in jobs:
+        generate.begin()
+    return jobs
+
+
 def test_result_can_be_taken_twice():
     job = generate.start(text(3), find())
     code, parse, generated = job.wait()
@@ -40,7 +48,7 @@ def test_bad_text_says_what_is_wrong():
 
 def test_many_at_once_and_from_many_threads():
     alone = [generate.start(text(k), find()).wait()[0] for k in range(30)]
-    jobs = [generate.start(text(k), find()) for k in range(30)]
+    jobs = begun(range(30))
     found: dict[int, bytes] = {}
 
     def take(first: int) -> None:
@@ -64,13 +72,13 @@ def test_objects_are_linked_together():
 
 @pytest.mark.filterwarnings("ignore:This process")  # Python 3.12 warns of any fork beside threads
 def test_a_forked_child_goes_on():
-    jobs = [generate.start(text(200 + k), find()) for k in range(8)]
+    jobs = begun(range(200, 208))
     child = os.fork()
     if child == 0:
         status = 1
         try:
             known = all(job.wait()[0][:4] == b"\x7fELF" for job in jobs)
-            fresh = [generate.start(text(300 + k), find()) for k in range(8)]
+            fresh = begun(range(300, 308))
             status = 0 if known and all(job.wait()[0] for job in fresh) else 1
         finally:
             os._exit(status)

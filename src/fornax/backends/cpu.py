@@ -134,6 +134,7 @@ def start(kernel: Kernel, target: Target, stages: bool = False) -> CompiledKerne
     name = key(kernel, target)
     found = compiled.get(name)
     if found is None or (stages and not found.stages):
+        generate.begin()
         found = build(kernel, name, target, begin, stages)
         with lock:
             compiled[name] = found

@@ -98,11 +98,15 @@ class Planner:
             kind, *operands = self.plan.steps[position]
             if kind == "kernel" and isinstance(operands[0], Unit):
                 unit, slots = operands
-                if unit.compiled is None:
-                    unit.compiled = self.compile_kernel(unit.kernel)
-                made = unit.compiled
+                made = self.compiled(unit)
                 self.plan.kernels.append(made)
                 self.plan.steps[position] = ("kernel", made, slots, made.extent, made.grain)
+
+    def compiled(self, unit: Unit) -> Any:
+        """What stands for the machine code of a kernel, which is begun here if nobody has yet."""
+        if unit.compiled is None:
+            unit.compiled = self.compile_kernel(unit.kernel)
+        return unit.compiled
 
     def mark(self) -> tuple[int, int]:
         """A point to go back to."""
@@ -156,6 +160,9 @@ class Planner:
             make = emit.drafts if group.chain is None else blocks.drafts
             drafts = make(fusion, group, needed, self.target, self.threads, repeated)
             units = [Unit(d.kernel) for d in drafts]
+            if not repeated:  # code is generated beside what is planned next
+                for unit in units:
+                    self.compiled(unit)
             found = _recipes[key] = emit.record(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:
                 del _recipes[next(iter(_recipes))]

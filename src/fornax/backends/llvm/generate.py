@@ -117,3 +117,8 @@ def start(text: str, target: Target, assembly: bool = False) -> Any:
     generating), or raises RuntimeError with what LLVM says."""
     _, addresses, layout = machines(target, 2 if len(text) < HUGE else 0)
     return _native.Generation(functions(), addresses, layout, text, not assembly)
+
+
+def begin() -> None:
+    """Say that what was started is not waited for at once: threads begin with it."""
+    _native.Generation.begin()
