@@ -132,6 +132,33 @@ def test_solve_takes_vectors_and_matrices():
     assert_close(linalg.tensorsolve(t, np.ones((2, 3))), np.linalg.tensorsolve(t, np.ones((2, 3))))
 
 
+@pytest.mark.parametrize(
+    ("rcond", "rank"),
+    [(0.3, 1), (0.01, 2), (-1.0, 2), (np.float32(0.3), 1), (np.array([0.3]), 1),
+     (np.array([0.3, 0.01]), 2), (fnp.float32(0.3), 1), (fnp.asarray(1), 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("wrap", [lambda f: f, fornax.jit])
+def test_the_ratio_of_least_squares_may_be_an_array(wrap, rcond, rank):
+    """Values are those of jax 0.10.2."""
+    a, b = np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([1, 2, 3])
+    x, residuals, found, s = wrap(lambda r: linalg.lstsq(a, b, rcond=r))(rcond)
+    assert found == rank and s.dtype == x.dtype == np.float32
+    whole = np.size(rcond) == 1
+    one = whole and rank == 1
+    assert_close(x, np.float32([0.24317186, 0.30802965] if one else [0, 0.5]), 1e-5)
+    assert_close(residuals, np.float32([0.02538858] if one else [0]), 1e-5)
+    assert_close(s, np.float32([9.5255184, 0.5143011]), 1e-5)
+
+
+def test_ratios_of_least_squares_along_a_dimension():
+    a, b = np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([1, 2, 3])
+    ranks = fornax.vmap(lambda r: linalg.lstsq(a, b, r)[2])(fnp.array([0.01, 0.3]))
+    assert ranks.tolist() == [2, 1]
+    for wrong in (np.array([]), "much", np.zeros(3)):
+        with pytest.raises(TypeError, match="incompatible shapes|requires ndarray or scalar"):
+            linalg.lstsq(a, b, wrong)
+
+
 @pytest.mark.parametrize("ord", [2, -2, "nuc"])
 def test_norms_by_singular_values(ord):
     a = random((2, 3, 4), "float64")

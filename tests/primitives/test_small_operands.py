@@ -9,6 +9,7 @@ import pytest
 
 import fornax
 from fornax import lax, settings
+from fornax.scalars.formats import FORMATS
 
 MODES = pytest.mark.parametrize("mode", [lambda f: f, fornax.jit], ids=["eager", "compiled"])
 #: what the bits of a four-bit number say, as a number without sign
@@ -59,3 +60,36 @@ def test_denormal_exponents(mode, flush, dtype):
             x = np.array(base, dtype)
             found = np.asarray(mode(lax.pow)(x, np.full_like(x, exponent)))
             np.testing.assert_array_equal(found, np.array(want, dtype))
+
+
+@MODES
+@pytest.mark.parametrize("name", sorted(n for n, f in FORMATS.items() if f.is_float))
+def test_neighbours_of_all_small_floats(mode, name):
+    """Denormal, largest and special numbers, towards any other, bit for bit as ml_dtypes; of equal
+    numbers the second one, as in jax."""
+    row = FORMATS[name]
+    bits = np.arange(1 << min(row.bits, 8))
+    if row.bits > 8:  # about zeros, ones, infinities, NaNs
+        starts = (0, 0x3BF8, 0x3F78, 0x7BF8, 0x7F78, 0x7FF8, 0x8000, 0xFBF8, 0xFF78, 0xFFF0)
+        bits = np.concatenate([np.arange(16) + start for start in starts])
+    numbers = bits.astype(row.raw).view(row.dtype)
+    x, y = (grid.ravel() for grid in np.meshgrid(numbers, numbers, indexing="ij"))
+    with np.errstate(all="ignore"):
+        want = np.where(x == y, y, np.nextafter(x, y)).astype(row.dtype)
+        found = np.asarray(mode(lax.nextafter)(x, y))
+        assert found.dtype == want.dtype
+        nan = np.isnan(want)
+        np.testing.assert_array_equal(np.isnan(found), nan)
+    np.testing.assert_array_equal(found[~nan].view(row.raw), want[~nan].view(row.raw))
+
+
+@MODES
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_neighbours_of_denormal_numbers(mode, dtype):
+    with fornax.enable_x64(dtype == "float64"):
+        raw = "uint32" if dtype == "float32" else "uint64"
+        x = np.array([0, 1, 2, 3, 0x7F800000 if raw == "uint32" else 0x7FF << 52], raw).view(dtype)
+        for end in (0.0, 1.0, -1.0):
+            found = mode(lax.nextafter)(x, np.full(5, end, dtype))
+            want = np.nextafter(x, np.full(5, end, dtype))
+            np.testing.assert_array_equal(np.asarray(found).view(raw), want.view(raw))

@@ -327,3 +327,17 @@ def test_device_and_backend_are_deprecated():
     for place, kind, text in wrong:
         with pytest.warns(DeprecationWarning), pytest.raises(kind, match=text):
             fx.jit(lambda x: x, **place)
+
+
+def test_typeof_describes_values_and_what_stands_for_them():
+    typeof, struct = fx.typeof, fx.ShapeDtypeStruct
+    assert typeof(struct((2, 3), np.float32)) is typeof(np.zeros((2, 3), np.float32))
+    assert typeof(struct((), np.float32, weak_type=True)) is typeof(1.0)
+    assert typeof(struct((2,), np.float64)).dtype == np.float32
+    with fx.enable_x64(True):
+        assert typeof(struct((2,), np.float64)).dtype == np.float64
+    key = fx.random.key(0)
+    assert typeof(struct((), key.dtype)) is typeof(key)
+    for wrong in ("text", None, [1.0], typeof(1.0)):
+        with pytest.raises(TypeError, match="not a valid JAX type"):
+            typeof(wrong)

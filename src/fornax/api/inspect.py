@@ -67,7 +67,12 @@ def make_jaxpr(
 
 
 def typeof(x: Any) -> ArrayType | AbstractRef:
-    """The type of a value: shape, dtype, weak type. Raises TypeError for what is no value."""
+    """The type of a value: shape, dtype, weak type.
+
+    A ShapeDtypeStruct is taken for the value it describes. Raises TypeError for what is neither.
+    """
+    if isinstance(x, ShapeDtypeStruct):
+        return ArrayType(x.shape, canonical(x.dtype), x.weak_type)
     return x.aval if isinstance(x, Ref) else type_of_value(x)
 
 

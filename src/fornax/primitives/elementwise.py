@@ -32,6 +32,7 @@ from fornax.primitives.family import (
 )
 from fornax.primitives.select import where
 from fornax.scalars import dtypes
+from fornax.scalars.formats import FORMATS, ONE_ZERO
 from fornax.source import located
 
 
@@ -344,31 +345,42 @@ class NextAfter(Elementwise):
     """The neighbour of x in the direction of y, in the dtype that is stored."""
 
     def reference(self, x, y):
-        return [np.nextafter(np.asarray(x), np.asarray(y))]
+        x, y = np.broadcast_arrays(x, y)
+        return [meaning.next_after(x, y)]
 
     def element(self, b, types, operands, index):
         dtype = types[0].dtype
         x, y = elements(types, operands, index)
-        if dtype.itemsize >= 4:
+        if dtype.name not in FORMATS:
             return [b.nextafter(x, y)]
-        return [_stored_neighbour(b, x, y, dtype.name, dtype.itemsize * 8)]
+        return [_stored_neighbour(b, x, y, FORMATS[dtype.name])]
 
 
-def _stored_neighbour(b, x, y, name, width):
-    """nextafter on the bits of a small float; x and y come as float32."""
-    raw = f"int{width}"
-    bits = b.op("bitcast", b.op("cast", x, dtype=name), dtype=raw)
-    zero, one = b.const(0.0, x.dtype), b.const(1, raw)
-    outward = b.eq(b.gt(y, x), b.gt(x, zero))
+def _stored_neighbour(b, x, y, row):
+    """`meaning.next_after` of a small float; x and y come as float32."""
+    bits, goal = (b.op("bitcast", b.op("cast", v, dtype=row.name), dtype=row.raw) for v in (x, y))
+    everything = (1 << row.bits) - 1
+    sign = 1 << (row.bits - 1) if row.is_signed else 0
+    zero, one = b.const(0, row.raw), b.const(1, row.raw)
+
+    def part(word, mask):
+        return b.op("and", word, b.const(mask, row.raw))
+
+    bits, goal = part(bits, everything), part(goal, everything)
+    size, goal_size = part(bits, everything ^ sign), part(goal, everything ^ sign)
+    outward = b.and_(b.eq(part(bits, sign), part(goal, sign)), b.gt(goal_size, size))
     moved = b.select(outward, b.add(bits, one), b.sub(bits, one))
-    sign = b.const(-(1 << (width - 1)), raw)
-    first = b.select(b.lt(y, zero), b.op("or", sign, one), one)
-    moved = b.select(b.eq(x, zero), first, moved)
-    near = b.op("cast", b.op("bitcast", moved, dtype=name), dtype=x.dtype)
-    near = b.select(b.eq(x, y), y, near)
+    equal = b.eq(bits, goal)
+    if sign:
+        moved = b.select(b.eq(size, zero), b.op("or", part(goal, sign), one), moved)
+        equal = b.or_(equal, b.eq(b.op("or", size, goal_size), zero))
+    if row.special == ONE_ZERO:  # what would be -0 is NaN
+        moved = b.select(b.eq(moved, b.const(sign, row.raw)), zero, moved)
+    near = b.op("cast", b.op("bitcast", moved, dtype=row.name), dtype=x.dtype)
+    near = b.select(equal, y, near)
     return b.select(b.or_(b.ne(x, x), b.ne(y, y)), b.add(x, y), near)
 
 
 nextafter_p = NextAfter(
-    "nextafter", np.nextafter, (FLOAT, FLOAT), (not_implemented("nextafter"),) * 2, cost=4
+    "nextafter", meaning.next_after, (FLOAT, FLOAT), (not_implemented("nextafter"),) * 2, cost=4
 )  # fmt: skip

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fornax.scalars.formats import FORMATS, ONE_ZERO
+
 
 def divide(x, y):
     """Quotient; of integers truncated, -1 (all ones) for a zero divisor."""
@@ -71,6 +73,30 @@ def power(x, y):
         tiny, y = without_denormals(y)
         x = np.where(tiny, without_denormals(x)[1], x)
     return np.power(x, y)
+
+
+def next_after(x, y):
+    """The neighbour of x towards y in x's format, y where they are equal; NaN where one is NaN.
+
+    On bits, as denormal numbers may be taken for zero.
+    """
+    row = FORMATS.get(x.dtype.name)
+    width = x.dtype.itemsize * 8 if row is None else row.bits
+    raw = np.dtype(f"u{x.dtype.itemsize}")
+    everything = raw.type((1 << width) - 1)
+    sign = raw.type(0 if row is not None and not row.is_signed else 1 << (width - 1))
+    bits, goal = x.view(raw) & everything, y.view(raw) & everything
+    size, goal_size = bits & ~sign, goal & ~sign
+    outward = ((bits & sign) == (goal & sign)) & (goal_size > size)
+    moved = np.where(outward, bits + raw.type(1), bits - raw.type(1))
+    equal = bits == goal
+    if sign:
+        moved = np.where(size == 0, (goal & sign) | raw.type(1), moved)
+        equal |= (size | goal_size) == 0
+    if row is not None and row.special == ONE_ZERO:
+        moved = np.where(moved == sign, raw.type(0), moved)
+    found = np.where(equal, y, np.asarray(moved, raw).view(x.dtype))
+    return np.where(x != x, x, np.where(y != y, y, found))
 
 
 def without_denormals(x):

@@ -215,8 +215,9 @@ def pinv(a, rtol=None, hermitian=False, *, rcond=None):
 def lstsq(a, b, rcond=None, *, numpy_resid=False):
     """(x, residuals, rank, singular values): the x of least size with least |a x - b|.
 
-    a: [m, n]. b: [m] or [m, k]. rcond: singular values below this ratio to the largest are zero;
-    max(m, n) eps by default. numpy_resid: no residuals where NumPy gives none.
+    a: [m, n]. b: [m] or [m, k]. rcond: singular values below this ratio to the largest are zero,
+    a number or one for each of them; eps where it is negative, max(m, n) eps by default.
+    numpy_resid: no residuals where NumPy gives none.
     """
     check("jnp.linalg.lstsq", a, b)
     a, b = (asarray(x) for x in promote_inexact(a, b))
@@ -248,9 +249,11 @@ def lstsq(a, b, rcond=None, *, numpy_resid=False):
     dtype = typeof(a).dtype
     if rcond is None:
         rcond = float(dtypes.finfo(dtype).eps) * max(m, n)
-    elif rcond < 0:
-        rcond = float(dtypes.finfo(dtype).eps)
+    else:
+        check("jnp.linalg.lstsq", rcond)
+        rcond = selection.where(ufuncs.less(rcond, 0), dtypes.finfo(dtype).eps, rcond)
     u, s, vh = svd(a, full_matrices=False)
+    rcond = asarray(rcond, typeof(s).dtype)
     mask = ufuncs.logical_and(ufuncs.greater(s, 0), ufuncs.greater_equal(s, rcond * s[:1]))
     rank = reductions.sum(mask)
     safe = selection.where(mask, s, 1).astype(typeof(s).dtype)
