@@ -123,6 +123,22 @@ def test_results_do_not_depend_on_threads(form, threads):
     np.testing.assert_array_equal(together, alone)
 
 
+@pytest.mark.parametrize("batch", [(8,), (4, 2), (8, 1)])
+def test_blocks_of_several_dimensions_are_shared_by_threads(batch):
+    """All of (batch, time) are rows of one matrix: what counts as few rows counts them all."""
+    x, up, down = (
+        numbers.standard_normal(s).astype(np.float32)
+        for s in ((*batch, 128, 64), (64, 512), (512, 64))
+    )
+    l2 = 128 * 512 * 4 * 4  # half of it: two of the eight
+    target = targets.replace(targets.find(), l2=l2)
+    planner, description = planned(lambda x, u, d: jnp.tanh(x @ u) @ d, (x, up, down), target, 2)
+    (kernel,) = planner.plan.kernels
+    assert kernel.extent % 2 == 0
+    (found,) = reference.run(description, (x, up, down))
+    np.testing.assert_allclose(found, np.tanh(x @ up) @ down, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["sse2", "avx2", "avx512"])
 def test_targets(name, monkeypatch):
     monkeypatch.setattr(blocks, "FEWEST", 10)

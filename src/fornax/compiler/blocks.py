@@ -116,10 +116,15 @@ class BlockEmitter(Emitter):
         each = sum(
             var.type.size // prod(self.extents) * WIDTH[var.type.dtype.name] // 8 for var in flowing
         )
-        most = max(FEWEST, self.target.l2 // 2 // max(each, 1))
+        # where several dimensions make a matrix's rows, an index of the one that is cut has many
+        inner = min(
+            (prod(var.type.shape[self.flows[var][-1] + 1 : -1]) for var in flowing), default=1
+        )
+        fewest = -(-FEWEST // max(inner, 1))
+        most = max(fewest, self.target.l2 // 2 // max(each, 1))
         if not self.sums:
             return balanced(rows, most)
-        even = [n for n in range(min(FEWEST, rows), rows + 1) if rows % n == 0]
+        even = [n for n in range(min(fewest, rows), rows + 1) if rows % n == 0]
         return max((n for n in even if n <= most), default=even[0])
 
     def local(self, var: Var) -> Buffer:
