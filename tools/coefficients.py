@@ -193,11 +193,19 @@ ROW["LOG_RATIO"] = Polynomial(
     mpf("0.02945"),
 )
 ROW["LOG2_RATIO"] = Polynomial(
-    "log2((1+s)/(1-s))/s of z = s², |s| <= 0.1716, for powers of float32 in float64",
+    "log2((1+s)/(1-s))/s of z = s², |s| <= 0.1716, for the logarithm of float32 in float64",
     lambda z: (log_ratio(z) + 2) / LN2,
     {"float64": range(6)},
     mpf("1e-12"),
     mpf("0.02945"),
+)
+ROW["LOG2_SHORT"] = Polynomial(
+    "log2(1 + x), -1/3 <= x <= 1/3, relative, for powers of float32 in float64; from x^1",
+    lambda x: mp.log1p(x) / LN2,
+    {"float64": range(1, 14)},
+    mpf(-1) / 3,
+    mpf(1) / 3,
+    lambda x: LN2 / mp.log1p(x),
 )
 ROW["EXP2_SHORT"] = Polynomial(
     "2^x, |x| <= 0.505, relative, for powers of float32 in float64",
@@ -375,6 +383,14 @@ def inverse_erf_of_root(t: mpf) -> mpf:
     return inverse_erf_of_log((t + 3) ** 2) - t - 3
 
 
+ROW["ERF_INV_SMALL"] = Polynomial(
+    "erf_inv(x)/x of x², |x| <= 1/2, relative",
+    inverse_erf_of_square,
+    {"float64": range(15)},
+    mpf("1e-9"),
+    mpf("0.25"),
+    relative(inverse_erf_of_square),
+)
 ROW["ERF_INV_MIDDLE"] = Polynomial(
     "erf_inv(x)/x of w = -log(1 - x²) up to 5, relative; the first coefficient in two parts",
     inverse_erf_of_log,

@@ -78,7 +78,7 @@ class Values:
             if node in self.known:
                 continue
             if node.kind == "op" and node.data == "rarely":
-                self.rarely(rare[node.args[0]])
+                self.rarely(apart([n for n in rare[node.args[0]] if n not in self.known]))
             else:
                 self.emit(node)
         return self.known[root]
@@ -113,7 +113,6 @@ class Values:
     def rarely(self, nodes: list[Expr]) -> None:
         """Values that are others than usual where one condition holds: a branch around them."""
         condition = self.known[nodes[0].args[0]]
-        nodes = [n for n in nodes if n not in self.known]
         usual = [self.value(n.args[2]) for n in nodes]
         inputs = [self.value(leaf) for n in nodes for leaf in self.leaves(n.args[1])]
         depth = self.depth_of((condition, *usual, *inputs))
@@ -306,6 +305,22 @@ class Values:
         ramp = steps(vector.lanes, kind, slope, WIDTH[node.dtype])
         name = self.put(start.depth, f"add {wide} {first}, {ramp}")
         self.remember(node, Value(name, vector.lanes, start.depth))
+
+
+def apart(nodes: list[Expr]) -> list[Expr]:
+    """The first of some nodes, in the order of their numbers, and those that do not depend on it,
+    nor on one another."""
+    first, *others = nodes
+    found = [first]
+    for node in others:
+        seen, stack = {node}, [node]
+        while stack:
+            below = [a for a in stack.pop().args if a.number >= first.number and a not in seen]
+            seen.update(below)
+            stack += below
+        if seen.isdisjoint(found):
+            found.append(node)
+    return found
 
 
 def steps(lanes: int, kind: str, slope: int = 1, width: int = 64) -> str:

@@ -285,9 +285,15 @@ def from_low_bits(t: Term) -> Term:
     return (t.bits << t.format.mantissa).real
 
 
-def exponent_of(u: Term) -> Term:
-    """The exponent field of a bit pattern below the sign, as a float (still biased)."""
+def exponent_of(u: Term, lift: Term | None = None) -> Term:
+    """The exponent of a bit pattern below the sign, as a float; `lift` is `bias_and(n)` for one
+    that is n lower."""
     form = FORMATS["float32" if u.dtype == "uint32" else "float64"]
     shifted = u >> form.mantissa
     pattern = (form.bias + form.mantissa) << form.mantissa  # 2^mantissa
-    return (shifted | pattern).real - 2.0**form.mantissa
+    return (shifted | pattern).real - (bias_and(form, 0) if lift is None else lift)
+
+
+def bias_and(form: Format, n: int) -> float:
+    """What `exponent_of` subtracts, at once."""
+    return 2.0**form.mantissa + form.bias + n

@@ -96,7 +96,7 @@ def inverse_float32(size: Term) -> Term:
     if not size.target.fused:
         one = (1.0 - size) * (size + 1.0)
     k, bits = exponent_and_bits(one)
-    w = -log_of(k - float(size.format.bias), bits.real - 1.0)
+    w = -log_of(k, bits.real - 1.0)
     root = sqrt(w)
     product, error = two_product(root, root)
     rounding = ((w - product) - error) * half_inverse_root(w)

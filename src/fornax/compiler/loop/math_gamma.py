@@ -52,7 +52,7 @@ def short_log(x: Term) -> Term:
     f = bits.real - 1.0
     s = f / (f + 2.0)
     series = horner(s * s, table.LOG2_RATIO["float64"])
-    return fma(s, series, k - float(x.format.bias)) * math.log(2)
+    return fma(s, series, k) * math.log(2)
 
 
 def sine_of_turns(size: Term) -> tuple[Term, Term]:

@@ -92,10 +92,9 @@ def acos(x: Term) -> Term:
 # --- inverse hyperbolic -----------------------------------------------------------------------
 def log1p_of_sum(high: Term, low: Term, more: Term) -> Term:
     """log(1 + high + low) + more · ln 2 for high >= 0 and a low below its last digit."""
-    form = high.format
     k, inverse, f = sum_near_one(high)
     rest = low * inverse * fma(f, f - 1.0, 1.0)  # low / (1 + f), to the digits that matter
-    return log_of(k - float(form.bias) + more, f, rest)
+    return log_of(k + more, f, rest)
 
 
 def asinh(x: Term) -> Term:
@@ -132,7 +131,7 @@ def atanh(x: Term) -> Term:
     size = abs(x)
     u, v = size + 1.0, 1.0 - size
     ratio = u.bits - v.bits + (form.one + (1 << (form.mantissa - 1)))
-    k = exponent_of(ratio) - float(form.bias)
+    k = exponent_of(ratio)
     c = (ratio & form.exponent_mask).real  # 2^k
     near_one = size > 0.9  # there v is exact, below 1 - c and 1 + c are
     top = where(near_one, fma(v, -c, u), fma(size, c + 1.0, 1.0 - c))

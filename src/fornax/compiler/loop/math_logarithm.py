@@ -11,10 +11,12 @@ import math
 from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     Term,
+    bias_and,
     copysign,
     exponent_of,
     fma,
     horner,
+    rarely,
     where,
 )
 
@@ -24,19 +26,19 @@ LOG2_E = 1.4426950408889634
 LOG2_E_REST = 2.0355273740931033e-17
 
 
-def exponent_and_bits(x: Term) -> tuple[Term, Term]:
-    """(k still biased, bits of 1 + f) of a positive normal number."""
+def exponent_and_bits(x: Term, lift: Term | None = None) -> tuple[Term, Term]:
+    """(k, bits of 1 + f) of a positive normal number; `lift` as for `exponent_of`."""
     form = x.format
     u = x.bits + (form.one - LOWEST[x.dtype])
-    return exponent_of(u), (u & ((1 << form.mantissa) - 1)) + LOWEST[x.dtype]
+    return exponent_of(u, lift), (u & ((1 << form.mantissa) - 1)) + LOWEST[x.dtype]
 
 
 def decompose(x: Term) -> tuple[Term, Term]:
     """(k, f) with x = 2^k (1 + f), for any positive finite x."""
     form = x.format
     tiny = x < form.smallest_normal
-    k, bits = exponent_and_bits(where(tiny, x * 2.0**form.digits, x))
-    k = k - where(tiny, x.like(float(form.bias + form.digits)), float(form.bias))
+    lift = where(tiny, x.like(bias_and(form, form.digits)), bias_and(form, 0))
+    k, bits = exponent_and_bits(where(tiny, x * 2.0**form.digits, x), lift)
     return k, bits.real - 1.0
 
 
@@ -68,29 +70,46 @@ def ratio_parts(f: Term) -> tuple[Term, Term]:
 
 
 def with_ends(x: Term, result: Term) -> Term:
-    """Logarithms at zero, infinity and below zero; NaN stays."""
+    """A logarithm, also of zero, infinity and what is below zero; NaN stays."""
     ends = where(x == 0.0, -math.inf, where(x < 0.0, math.nan, x))
     return where((x > 0.0) & (x < math.inf), result, ends)
 
 
+def usual(x: Term) -> tuple[Term, Term, Term]:
+    """(whether x is no positive normal number, k, f) with x = 2^k (1 + f) for any positive x.
+
+    What denormal numbers need is jumped over where there are none.
+    """
+    form = x.format
+    least = 1 << form.mantissa
+    strange = x.bits - least >= form.exponent_mask - least
+    tiny, plain = x < form.smallest_normal, x.like(bias_and(form, 0))
+    lift = rarely(strange, where(tiny, bias_and(form, form.digits), plain), plain)
+    lifted = rarely(strange, where(tiny, x * 2.0**form.digits, x), x)
+    k, bits = exponent_and_bits(lifted, lift)
+    return strange, k, bits.real - 1.0
+
+
 def log(x: Term) -> Term:
-    return with_ends(x, log_of(*decompose(x)))
+    strange, k, f = usual(x)
+    result = log_of(k, f)
+    return rarely(strange, with_ends(x, result), result)
 
 
 def log2(x: Term) -> Term:
-    k, f = decompose(x)
+    strange, k, f = usual(x)
     if x.dtype == "float32":
-        rest = fma(f, horner(f, table.LOG2["float32"]), f)
-        return with_ends(x, k + rest)
-    square, rest = ratio_parts(f)
-    high = f - square
-    low = ((f - high) - square) + rest
-    low = fma(low, LOG2_E, high * LOG2_E_REST)
-    return with_ends(x, k + fma(high, LOG2_E, low))
+        result = k + fma(f, horner(f, table.LOG2["float32"]), f)
+    else:
+        square, rest = ratio_parts(f)
+        high = f - square
+        low = ((f - high) - square) + rest
+        result = k + fma(high, LOG2_E, fma(low, LOG2_E, high * LOG2_E_REST))
+    return rarely(strange, with_ends(x, result), result)
 
 
 def sum_near_one(x: Term) -> tuple[Term, Term, Term]:
-    """(k still biased, 2^-k, f = x·2^-k + (2^-k - 1)) with 1 + x = (1 + f) 2^k, for x > -1.
+    """(k, 2^-k, f = x·2^-k + (2^-k - 1)) with 1 + x = (1 + f) 2^k, for x > -1.
 
     2^-k may be denormal, and zero where those are flushed: large x are divided in two steps.
     """
@@ -107,6 +126,6 @@ def sum_near_one(x: Term) -> tuple[Term, Term, Term]:
 def log1p(x: Term) -> Term:
     """As `log` of 1 + x, with digits that 1 + x drops."""
     k, _, f = sum_near_one(x)
-    result = copysign(log_of(k - float(x.format.bias), f), x)
+    result = copysign(log_of(k, f), x)
     ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, x))
-    return where((x > -1.0) & (x < math.inf), result, ends)
+    return rarely(~((x > -1.0) & (x < math.inf)), ends, result)

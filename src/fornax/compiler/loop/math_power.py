@@ -8,6 +8,7 @@ from fornax.compiler.loop import math_coefficients as table
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     at_least,
+    bias_and,
     clamp,
     copysign,
     exponent_of,
@@ -50,11 +51,26 @@ def root(x: Term) -> Term:
 # --- pow --------------------------------------------------------------------------------------
 def pow_(x: Term, y: Term) -> Term:
     """|x|^y by logarithm and exponential with spare digits, then C99's special cases."""
-    tiny, y = without_denormals(y)  # x^0 is 1 even where x is 0, infinite or NaN
-    x = where(tiny, without_denormals(x)[1], x)
-    size = abs(x)
-    bounded = clamp(y, -1e30, 1e30)  # as good as infinite, without making 0 · inf
-    power = (pow_float32 if x.dtype == "float32" else pow_float64)(size, bounded)
+    if x.dtype == "float32":
+        return pow_float32(x, y)
+    x, y = comparable(x, y)
+    return special_power(x, y, pow_float64(abs(x), bounded(y)))
+
+
+def comparable(x: Term, y: Term) -> tuple[Term, Term]:
+    """x and y with which comparisons give what they give for the denormals that may be flushed:
+    x^0 is 1 even where x is 0, infinite or NaN."""
+    tiny, y = without_denormals(y)
+    return where(tiny, without_denormals(x)[1], x), y
+
+
+def bounded(y: Term) -> Term:
+    """An exponent as good as an infinite one, without making 0 · inf."""
+    return clamp(y, -1e30, 1e30)
+
+
+def special_power(x: Term, y: Term, power: Term) -> Term:
+    """x^y by that of |x|."""
     whole = y == y.op("trunc")
     half = y * 0.5
     odd = whole & (half != half.op("trunc"))
@@ -80,18 +96,34 @@ def log_ends(size: Term, logarithm: Term) -> Term:
     return where(size == 0.0, -math.inf, where(size < math.inf, logarithm, size))
 
 
-def pow_float32(size: Term, y: Term) -> Term:
-    """In float64, by powers of two. No float32 is a denormal there."""
-    wide = size.cast("float64")
-    k, bits = exponent_and_bits(wide)
-    f = bits.real - 1.0
-    s = f / (f + 2.0)
-    log2 = fma(s, horner(s * s, table.LOG2_RATIO["float64"]), k - float(wide.format.bias))
-    w = clamp(log_ends(wide, log2) * y.cast("float64"), *RANGE2["float32"])
-    shift = wide.format.magic + wide.format.bias
+def pow_float32(x: Term, y: Term) -> Term:
+    """In float64, by powers of two. What is no positive normal number, or has an exponent of zero
+    or that is none, is replaced before and mended after: both are jumped over."""
+    form = x.format
+    least = 1 << form.mantissa
+    end = form.exponent_mask - least
+    strange = (x.bits - least >= end) | ((y.bits & (form.sign - 1)) - least >= end)
+    plain, power = comparable(x, y)
+    size = abs(plain)
+    tiny = size < form.smallest_normal
+    usual = size.like(bias_and(form, 0))
+    lift = where(tiny, bias_and(form, form.digits), usual)
+    lift = where(size == 0.0, math.inf, where(size < math.inf, lift, -size))
+    lifted = where(tiny, size * 2.0**form.digits, size)
+    lift, base = rarely(strange, lift, usual), rarely(strange, lifted, x)
+    exponent = rarely(strange, bounded(power), y)
+
+    k, bits = exponent_and_bits(base, lift)
+    k, f, exponent = (v.cast("float64") for v in (k, bits.real - 1.0, exponent))
+    z = f * f
+    even, odd = (horner(z, table.LOG2_SHORT["float64"][i::2]) for i in (0, 1))
+    log2 = fma(f, fma(f, odd, even), k)
+    w = clamp(log2 * exponent, *RANGE2["float32"])
+    shift = w.format.magic + w.format.bias
     t = w + shift
-    power = horner(w - (t - shift), table.EXP2_SHORT["float64"]) * from_low_bits(t)
-    return power.cast("float32")
+    result = horner(w - (t - shift), table.EXP2_SHORT["float64"]) * from_low_bits(t)
+    result = result.cast("float32")
+    return rarely(strange, special_power(plain, power, result), result)
 
 
 def pow_float64(size: Term, y: Term) -> Term:
@@ -138,9 +170,9 @@ def cbrt(x: Term) -> Term:
     form = x.format
     size = abs(x)
     tiny = size < form.smallest_normal
-    lift = 24.0 if x.dtype == "float32" else 54.0
+    lift = 24 if x.dtype == "float32" else 54
     bits = where(tiny, size * 2.0**lift, size).bits
-    k = exponent_of(bits) - where(tiny, size.like(form.bias + lift), float(form.bias))
+    k = exponent_of(bits, where(tiny, size.like(bias_and(form, lift)), bias_and(form, 0)))
     third = nearest((k - 1.0) * (1 / 3))  # floor(k / 3)
     power = k - 3.0 * third + (form.magic + form.bias)
     m = ((bits & ((1 << form.mantissa) - 1)) | from_low_bits(power).bits).real  # in [1, 8)
