@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler import cost, hoist
+from fornax.compiler import hoist
 from fornax.compiler.counted import counted
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.turns import without_detours
+from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
 from fornax.compiler.updates import in_place
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
-from fornax.ir.primitive import Primitive, primitive_named
+from fornax.ir.primitive import Primitive
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType
 from fornax.transforms.dce import dead_code
@@ -29,27 +30,6 @@ from fornax.transforms.stage import Stage
 
 #: operations the planner turns into control steps of the plan
 CONTROL = frozenset(("scan", "while", "cond"))
-
-
-#: reductions that may be done in two stages
-SPLIT = frozenset(
-    ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or")
-)
-#: a reduction is split if it has at most so many results, each of at least `cost.LARGE` elements
-FEW_RESULTS = 64
-
-
-def _parts(type: ArrayType, axes: Sequence[int]) -> int:
-    """Into how many parts to cut the first reduced dimension; 0 for none."""
-    if not axes or type.dtype.itemsize < 4 or type.dtype.kind == "c":
-        return 0
-    reduced = 1
-    for a in axes:
-        reduced *= type.shape[a]
-    if reduced < cost.LARGE or type.size // reduced > FEW_RESULTS:
-        return 0
-    n = type.shape[min(axes)]
-    return next((p for p in (16, 32, 12, 8, 10, 20, 24, 64, 6, 4, 7, 9, 11, 13) if n % p == 0), 0)
 
 
 class _Canonical:
@@ -82,10 +62,10 @@ class _Canonical:
             atom = simpler(inputs, params)
             if atom is not None:
                 return [atom]
-        if primitive.name in SPLIT:
-            parts = _parts(inputs[0].type, params["axes"])
-            if parts:
-                return self.split(equation, inputs[0], parts)
+        if primitive.name in REDUCTIONS:
+            program = in_two_stages(primitive, inputs[0].type, params)
+            if program is not None:
+                return self.call(program, inputs, primitive)
         if primitive.name == "while":
             scan = counted(equation, inputs)
             if scan is not None:
@@ -113,39 +93,6 @@ class _Canonical:
             inputs = (*inputs[: first + count], *more, *inputs[first + count :])
             equation = equation.replace(inputs=inputs, params=params)
         return self.append(equation, inputs)
-
-    def split(self, equation: Equation, x: Atom, parts: int) -> Sequence[Atom]:
-        """A large reduction to few results in two stages, so that threads can share the first.
-
-        The number of parts depends on the shape alone, hence so does the result.
-        """
-        self.settled = False
-        axes, type = equation.params["axes"], x.type
-        first = min(axes)
-        shape = (*type.shape[:first], parts, type.shape[first] // parts, *type.shape[first + 1 :])
-        reshape = primitive_named("reshape")
-        (cut,) = self.append(
-            Equation(
-                reshape, (x,), {"new_sizes": shape, "dimensions": None, "sharding": None},
-                (Var(ArrayType(shape, type.dtype, type.weak_type)),), equation.source,
-            ),
-            (x,),
-        )  # fmt: skip
-        inner = tuple(a + 1 for a in axes)
-        results = [n for a, n in enumerate(shape) if a not in inner]
-        partial_type = ArrayType(results, type.dtype, type.weak_type)
-        (partial,) = self.append(
-            equation.replace(
-                inputs=(cut,), params={**equation.params, "axes": inner},
-                outputs=(Var(partial_type),),
-            ),
-            (cut,),
-        )  # fmt: skip
-        place = sum(1 for a in range(first) if a not in axes)
-        return self.append(
-            equation.replace(inputs=(partial,), params={**equation.params, "axes": (place,)}),
-            (partial,),
-        )
 
     def append(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """The outputs of an equation: those of an equal one, or of a new one."""

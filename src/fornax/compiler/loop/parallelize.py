@@ -123,27 +123,35 @@ def is_independent(loop: For) -> bool:
 
 
 def distinct(offset: Expr, loop: For, inside: set[Axis]) -> bool:
-    """True when different iterations of `loop` store to different elements: its step exceeds all
-    that the loops inside of it can move."""
-    step, moves = 0, {}
+    """True when different iterations of `loop` store to different elements.
+
+    Its step exceeds all that axes of smaller steps can move, and the step of each axis with a
+    larger one all that those before it can: as for the digits of a number.
+    """
+    steps: dict[Axis, int] = {}
     for part, coefficient in affine.linear(offset)[0]:
         if part.kind != "axis":
             if affine.depends_on_axis(part, {loop.axis, *inside}):
                 return False
-        elif part.data is loop.axis:
-            step = coefficient
-        elif part.data in inside:
-            moves[part.data] = coefficient
-    reach = 0
-    for axis in list(moves):
-        found = ragged(axis)
-        if found is not None:  # blocks and their insides together cover the extent once
-            blocks, size, extent = found
-            if moves.get(blocks) == size * moves.get(axis, 0):
-                reach += abs(moves.pop(axis)) * (extent - 1)
-                del moves[blocks]
-    reach += sum(abs(c) * affine.last_value(axis) for axis, c in moves.items())
-    return abs(step) > reach or (step != 0 and not inside)
+        elif part.data is loop.axis or part.data in inside:
+            steps[part.data] = abs(coefficient)
+    pieces = {r[0]: (a, *r[1:]) for a in steps if (r := ragged(a)) is not None}
+    reach, counts = 0, False
+    for axis in sorted(steps, key=lambda a: (steps[a], a is loop.axis)):
+        counts = counts or axis is loop.axis
+        if counts and steps[axis] <= reach:
+            return False
+        reach += steps[axis] * affine.last_value(axis)
+        if axis in pieces:  # blocks and their insides together cover the extent once
+            piece, size, extent = pieces[axis]
+            if steps[axis] == size * steps[piece]:
+                reach = min(
+                    reach,
+                    reach
+                    - steps[axis] * affine.last_value(axis)
+                    + steps[piece] * (extent - 1 - affine.last_value(piece)),
+                )
+    return counts
 
 
 def ragged(axis: Axis) -> tuple[Axis, int, int] | None:

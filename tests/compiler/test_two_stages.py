@@ -1,0 +1,123 @@
+"""Large reductions in two stages: the same results, shared by threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import lax, settings
+from fornax.backends import reference
+from fornax.backends.cpu import prepare
+from fornax.backends.llvm import target as targets
+from fornax.compiler.canonical import canonicalize
+from fornax.runtime.compile import plan
+
+numbers = np.random.default_rng(8)
+#: shapes and the dimensions reduced: divisible, prime, short first dimensions, several results
+SHAPES = [
+    ((1 << 16,), (0,)), ((65537,), (0,)), ((3, 40009), (0, 1)), ((5, 1 << 14), (1,)),
+    ((2, 33000), (1,)), ((255, 256, 2), (0, 1)), ((7, 70003), (1,)),
+]  # fmt: skip
+NAMES = ["sum", "prod", "max", "min", "any", "all"]
+DTYPES = ["float32", "int32", "uint8", "bool", "bfloat16", "float64"]
+
+
+def array(shape, dtype):
+    if dtype == "bool":
+        return numbers.integers(0, 2, shape).astype(bool)
+    if dtype in ("int32", "uint8"):
+        return numbers.integers(0, 100, shape).astype(dtype)
+    return (1 + numbers.standard_normal(shape) * 1e-3).astype(np.float32)
+
+
+def extent(function, *operands, threads=2):
+    traced = fornax.jit(function).trace(*operands)
+    planner, _ = plan(traced.jaxpr, targets.find(), threads, reference.compile_kernel)
+    target = targets.find()
+    return max(prepare(made.kernel, target).extent for made in planner.plan.kernels)
+
+
+@pytest.mark.parametrize("shape,axes", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_reductions(name, dtype, shape, axes):
+    with fornax.enable_x64(dtype == "float64"):
+        x = jnp.asarray(array(shape, dtype)).astype(dtype)
+        function = getattr(jnp, name)
+        found = np.asarray(fornax.jit(lambda x: function(x, axis=axes))(x))
+        plain = np.asarray(x).astype(np.float64 if dtype in ("bfloat16", "float32") else x.dtype)
+        expected = getattr(np, name)(plain, axis=axes, **kinds(name, dtype))
+    loose = {"bfloat16": 2e-2, "float32": 2e-5, "float64": 1e-12}.get(dtype)
+    if loose is None or name in ("any", "all"):
+        np.testing.assert_array_equal(found, expected.astype(found.dtype))
+    else:
+        np.testing.assert_allclose(found.astype(np.float64), expected, rtol=loose)
+
+
+def kinds(name, dtype):
+    """What JAX widens sums of small integers to."""
+    wide = {"int32": np.int32, "uint8": np.uint32, "bool": np.int32}.get(dtype)
+    return {"dtype": wide} if name in ("sum", "prod") and wide else {}
+
+
+@pytest.mark.parametrize("n", [1 << 16, 65537, 100_000])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_first_extremes(name, dtype, n):
+    x = array((n,), dtype)
+    function, by_numpy = fornax.jit(getattr(jnp, name)), getattr(np, name)
+    assert function(x) == by_numpy(x)
+    if dtype == "float32":
+        for places in ([n - 1], [n // 2 + 5, n // 3], [0, n - 1]):
+            with_nan = x.copy()
+            with_nan[places] = np.nan
+            assert function(with_nan) == min(places)
+        ties = np.zeros(n, np.float32)
+        assert function(ties) == 0
+        worst = np.full(n, -np.inf if name == "argmax" else np.inf, np.float32)
+        assert function(worst) == 0
+
+
+def test_extremes_of_one_dimension_of_several():
+    x = numbers.standard_normal((3, 50_000, 2)).astype(np.float32)
+    np.testing.assert_array_equal(
+        fornax.jit(lambda x: lax.argmax(x, 1, np.int32))(x), np.argmax(x, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [jnp.argmax, jnp.any, lambda x: jnp.sum(jnp.diff(x) ** 2), lambda x: jnp.sum(jnp.exp(x))],
+)
+def test_threads_share_them(function):
+    x = numbers.standard_normal(1 << 20).astype(np.float32)
+    assert extent(function, x) >= 8
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_results_do_not_depend_on_threads(threads):
+    x = numbers.standard_normal(300_007).astype(np.float32)
+    with settings.override(threads=1):
+        alone = np.asarray(fornax.jit(jnp.sum)(x))
+    with settings.override(threads=threads):
+        together = np.asarray(fornax.jit(lambda x: jnp.sum(x))(x))
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("shape,axes", SHAPES, ids=str)
+def test_nothing_is_left_to_be_cut(shape, axes):
+    traced = fornax.jit(lambda x: (lax.reduce_sum(x, axes), lax.reduce_max(x, axes))).trace(
+        array(shape, "float32")
+    )
+    once = canonicalize(traced.jaxpr.jaxpr)
+    again = canonicalize(once)
+    assert [e.primitive for e in again.equations] == [e.primitive for e in once.equations]
+
+
+def test_numbers_of_few_bits_are_not_rounded_in_between():
+    """A sum in bfloat16 is rounded once, at its end."""
+    x = jnp.ones(1 << 16, "bfloat16") * 1.0078125
+    found = fornax.jit(lambda x: lax.reduce_sum_p.bind(x, axes=(0,))[0])(x)
+    assert float(found) == float(jnp.asarray(65536 * 1.0078125, "bfloat16"))
