@@ -38,7 +38,7 @@ LIGHT = 3
 #: page or more of a row at once; their sums stay in L2.
 FEW, STREAM_SUMS, STREAM_COLUMNS = 4, 2048, 4096
 #: Rows of the matrix that are read side by side.
-STREAM_ROWS = 8
+STREAM_ROWS = 16
 
 
 def shares_of(p: Product, tasks: int) -> int:
@@ -184,22 +184,24 @@ def stream(p: Product, sums: Arithmetic) -> None:
     apart = k.target.lanes(sums.dtype) if p.rows > FEW else 0
     totals = k.scratch("totals", sums.dtype, (p.rows, width + apart))
 
-    def rows_at_once(depth: Expr, count: int) -> For:
+    def rows_at_once(depth: Expr, count: Expr) -> For:
         """Add `count` rows of the matrix, from `depth` on, to the totals."""
-        lane = Axis(width, "lane")
+        lane, n = Axis(width, "lane"), Axis(count.data if count.kind == "const" else count, "n")
         column = split(b, b.add(begin, b.axis(lane)), p.column_extents)
-        total = [(b.load(totals, (b.index(r), b.axis(lane))),) for r in range(p.rows)]
-        for n in range(count):
-            at = split(b, b.add(depth, b.index(n)), p.depth_extents)
-            y = sums.widen(b, p.right.value(batch, column, at))
-            for r in range(p.rows):
-                row = split(b, b.index(r), p.row_extents)
-                x = sums.widen(b, p.left.value(batch, row, at))
-                total[r] = sums.accumulate(b, total[r], x, y)
-        body: tuple[Statement, ...] = tuple(
-            Store(totals, (b.index(r), b.axis(lane)), t[0]) for r, t in enumerate(total)
+        at = split(b, b.add(depth, b.axis(n)), p.depth_extents)
+        y = sums.widen(b, p.right.value(batch, column, at))
+        carried = []
+        for r in range(p.rows):
+            row = split(b, b.index(r), p.row_extents)
+            x = sums.widen(b, p.left.value(batch, row, at))
+            carry = Carry(sums.dtype, f"s{r}")
+            (total,) = sums.accumulate(b, (b.carry(carry),), x, y)
+            carried.append(Carried(carry, b.load(totals, (b.index(r), b.axis(lane))), total))
+        stores = tuple(
+            Store(totals, (b.index(r), b.axis(lane)), b.final(one.carry))
+            for r, one in enumerate(carried)
         )
-        return For(lane, body, kind="vector", lanes=lanes)
+        return For(lane, (For(n, (), tuple(carried)), *stores), kind="vector", lanes=lanes)
 
     clear, r_axis = Axis(width, "lane"), Axis(p.rows, "r")
     zero = Store(totals, (b.axis(r_axis), b.axis(clear)), sums.zero(b)[0])
@@ -209,12 +211,12 @@ def stream(p: Product, sums: Arithmetic) -> None:
     groups = b.idiv(length, b.index(STREAM_ROWS))
     done = b.mul(groups, b.index(STREAM_ROWS))
     for count, extent, start in (
-        (STREAM_ROWS, groups, first),
-        (1, b.sub(length, done), b.add(first, done)),
+        (b.index(STREAM_ROWS), groups, first),
+        (b.sub(length, done), b.index(1), b.add(first, done)),
     ):
         axis = Axis(extent.data if extent.kind == "const" else extent, "rows")
-        if axis.extent != 0:
-            depth = b.add(start, b.mul(b.axis(axis), b.index(count)))
+        if axis.extent != 0 and not (count.kind == "const" and count.data == 0):
+            depth = b.add(start, b.mul(b.axis(axis), b.index(STREAM_ROWS)))
             body.append(For(axis, (rows_at_once(depth, count),)))
 
     partial = None
