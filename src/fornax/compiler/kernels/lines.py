@@ -54,12 +54,13 @@ def lines(p: Product, sums: Arithmetic) -> None:
     """Every element of the result is a dot product with lanes along the depth.
 
     Small tiles of the result are summed at once, so that an operand in cache is reused and several
-    streams of memory are read. A long sum with few results is cut into a share for each thread.
+    streams of memory are read. All columns of a few are: the matrix with many rows streams by once.
+    A long sum with few results is cut into a share for each thread.
     """
+    if p.columns > p.rows:
+        p = p.swap()
     k, b = p.k, p.k.b
-    room = 12 if k.target.registers >= 32 else 8
-    columns = balanced(p.columns, 4 if p.rows > 1 else room)
-    rows = balanced(p.rows, room // columns)
+    rows, columns = tile_of(p)
     row_tiles, column_tiles = -(-p.rows // rows), -(-p.columns // columns)
     tiles = p.batch * row_tiles * column_tiles
     shares = shares_of(p, tiles)
@@ -94,10 +95,11 @@ def lines(p: Product, sums: Arithmetic) -> None:
     x = [read(p.left, left, at, p.row_extents) for at in row_at]
     y = [read(p.right, right, at, p.column_extents) for at in column_at]
     carries = [[Carry(sums.dtype, f"s{r}_{c}") for c in range(columns)] for r in range(rows)]
+    # column by column: registers hold a vector of every row and of one column beside the sums
     carried = tuple(
-        Carried(carry, sums.zero(b)[0], b.add(b.carry(carry), b.mul(x[r][0], y[c][0])), "add")
-        for r, group in enumerate(carries)
-        for c, carry in enumerate(group)
+        Carried(row[c], sums.zero(b)[0], b.add(b.carry(row[c]), b.mul(x[r][0], y[c][0])), "add")
+        for c in range(columns)
+        for r, row in enumerate(carries)
     )
     loop = For(step, (), carried, kind="vector", lanes=k.target.lanes(sums.dtype))
     partial = None
@@ -115,6 +117,15 @@ def lines(p: Product, sums: Arithmetic) -> None:
     k.emit((For(task, (loop, *stores), kind="parallel"),), tiles * shares, grain)
     if partial is not None:
         add_shares(p, sums, partial)
+
+
+def tile_of(p: Product) -> tuple[int, int]:
+    """Rows and columns of a tile: three quarters of the registers hold sums, or fewer where there
+    are too few columns to read for more rows."""
+    many = p.k.target.registers >= 32
+    columns = balanced(p.columns, 8 if many else 4)
+    room = (24 if columns > 2 else 12) if many else 8
+    return balanced(p.rows, min(room // columns, 6 if columns > 1 else room)), columns
 
 
 def staged(
