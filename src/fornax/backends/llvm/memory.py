@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fornax.backends.llvm import masks
 from fornax.backends.llvm.instructions import LLVM, type_of
 from fornax.backends.llvm.scope import Value
+from fornax.backends.llvm.squares import square_steps
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
 from fornax.errors import InternalError
@@ -452,22 +453,18 @@ def store_square(e: Values, group: list[Pending]) -> None:
     names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
     kind = names[0][0]
     rows = [name for _, name in names]
-    size = 1
-    while size < lanes:  # swap blocks of `size` across the diagonal of blocks twice as large
-        low = [k if not k & size else lanes + k - size for k in range(lanes)]
-        high = [k + size if not k & size else lanes + k for k in range(lanes)]
-        swapped = list(rows)
+    for bit, orders in square_steps(lanes, WIDTH[buffer.dtype]):
+        moved = list(rows)
         for k in range(lanes):
-            if not k & size:
-                for target, order in ((k, low), (k + size, high)):
+            if not k & bit:
+                for target, order in zip((k, k | bit), orders, strict=True):
                     picked = ", ".join(f"i32 {n}" for n in order)
-                    swapped[target] = e.put(
+                    moved[target] = e.put(
                         depth,
-                        f"shufflevector {kind} {rows[k]}, {kind} {rows[k + size]}, "
+                        f"shufflevector {kind} {rows[k]}, {kind} {rows[k | bit]}, "
                         f"<{lanes} x i32> <{picked}>",
                     )
-        rows = swapped
-        size *= 2
+        rows = moved
     align = max(WIDTH[buffer.dtype] // 8, 1)
     for lane, name in enumerate(rows):
         found = first.found

@@ -66,6 +66,12 @@ class Cut:
         """The matrix is narrower than its one tile."""
         return self.free < self.width
 
+    def transposes_squares(self, lanes: int) -> bool:
+        """Vectors along the depth read whole, fill the rows of a tile, and need no masks."""
+        whole = self.depth >= lanes and self.width % lanes == 0
+        plain = not self.uneven and not self.sticks_out and self.sums.parts == 1
+        return whole and plain and lanes >= 4 and sum(n > 1 for n in self.depth_extents) <= 1
+
     def first(self, tile: Expr) -> Expr:
         """The free index at which a tile begins."""
         b = self.b
@@ -215,6 +221,9 @@ class Panels:
         chunk overlaps the one before it where the chunks do not fit.
         """
         cut, b = self.cut, self.cut.b
+        lanes = cut.side.k.target.lanes(cut.sums.dtype)
+        if cut.transposes_squares(lanes):
+            return self._squares(at, block, lanes)
         size = min(CHUNK, cut.depth)
         unroll = next(n for n in (8, 4, 2, 1) if size % n == 0)
         chunk, lane = Axis(-(-cut.depth // size), "chunk"), Axis(cut.width, "w")
@@ -227,6 +236,20 @@ class Panels:
             body = (If(inside, body, self._write(at, block, step, b.axis(lane), True)),)
         inner = For(group, (For(one, body, kind="unroll"),))
         return For(chunk, (For(lane, (inner,)),))
+
+    def _squares(self, at: Spot, block: Expr, lanes: int) -> Statement:
+        """The same by squares of as many steps and rows as a vector has lanes, which the back end
+        transposes in registers."""
+        cut, b = self.cut, self.cut.b
+        size = min(CHUNK, cut.depth // lanes * lanes)
+        chunk = Axis(-(-cut.depth // size), "chunk")
+        square, one = Axis(cut.width // lanes, "square"), Axis(lanes, "one")
+        within = Axis(size, "step")
+        first = b.min(b.mul(b.axis(chunk), b.index(size)), b.index(cut.depth - size))
+        offset = b.add(b.mul(b.axis(square), b.index(lanes)), b.axis(one))
+        body = self._write(at, block, b.add(first, b.axis(within)), offset)
+        inner = For(within, (For(one, body, kind="unroll"),), kind="vector", lanes=lanes)
+        return For(chunk, (For(square, (inner,)),))
 
     def _write(
         self, at: Spot, block: Expr, step: Expr, offset: Expr, blank: bool = False
