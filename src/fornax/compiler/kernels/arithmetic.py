@@ -134,9 +134,9 @@ def choose_tile(
     """The register tile for a result whose rows and columns have these dimensions.
 
     Of 16 vector registers 12 hold sums, two a row of the right operand and two a broadcast of the
-    left one; of 32 registers 28, or 24 in a tile of four vectors by few rows: it reads the left
-    operand from so few places that it needs no copy, which would be made again for each block of
-    the right one. Without fused multiply-add, products need registers as well.
+    left one; of 32 registers 28, or 24 in a tile of four vectors by few rows: it reads less for
+    each sum, and the left operand from so few places that it needs no copy. Without fused
+    multiply-add, products need registers as well.
     """
     rows, columns = prod(row_extents), prod(column_extents)
     lanes = target.lanes(sums.dtype)
@@ -155,10 +155,13 @@ def choose_tile(
             vectors *= 2
         return Tile(rows, vectors * lanes)
     tile = Tile(balanced(rows, tall), full * lanes)
-    one_block = columns * depth * sums.bytes <= room_on_the_right(target)
-    if not many or full == 1 or needed < 4 or rows <= 2 * tall or one_block:
+    if not many or full == 1 or needed < 4 or rows <= 2 * tall:
         return tile
-    wide = Tile(balanced(rows, 24 // 4), 4 * lanes)
+    # A right operand of one block may be read in place, `columns` elements a step further on, and a
+    # left one `rows`. LLVM multiplies both by a common 3 at once, and reads all rows before it goes
+    # on: beside so many it has registers for the sums of five.
+    shared = columns % 3 == 0 and columns * depth * sums.bytes <= room_on_the_right(target)
+    wide = Tile(balanced(rows, 5 if shared else 6), 4 * lanes)
     worse = any(
         stays_in_runs(now, extents) and not stays_in_runs(new, extents)
         for now, new, extents in (

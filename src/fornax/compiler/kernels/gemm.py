@@ -239,7 +239,9 @@ class Gemm:
         if p.rows * p.depth * self.sums.bytes <= self.k.target.l1 // 2:
             return True
         if side.runs_along != "depth":
-            return False
+            # a block of the depth lies together, and is no larger than that of the right operand
+            dense = self._row_after_row(side, p.rows) and p.rows <= self.tile.columns
+            return dense and self.column_tiles <= FEW_READERS
         # rows that lie a multiple of a page apart throw one another out of the first cache
         return self.column_tiles <= FEW_READERS or not self._crowded(side)
 
@@ -261,8 +263,19 @@ class Gemm:
             return True
         if not self._plain(side) or sum(n > 1 for n in p.depth_extents) > 1:
             return False
+        if self.column_tiles <= FEW_READERS and self._row_after_row(side, p.columns):
+            return True  # tiles of a copy would lie just as it does
         small = p.depth * p.columns * self.sums.bytes <= self.k.target.l2 * 5 // 16
         return small or self.row_tiles == 2
+
+    def _row_after_row(self, side: Side, free: int) -> bool:
+        """The next step of the depth follows in memory where the free elements of one end."""
+        assert side.buffer is not None
+        steps = [
+            side.buffer.strides[d] for d in side.depth
+            if self.k.inputs[side.operand].shape[d] > 1
+        ]  # fmt: skip
+        return side.runs_along == "free" and steps == [free]
 
     def _is_light(self) -> bool:
         """True when the epilogue is short enough to be repeated for every row of a tile."""
