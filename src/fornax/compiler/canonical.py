@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
 from fornax.compiler.updates import in_place
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
-from fornax.ir.primitive import Primitive
+from fornax.ir.primitive import Primitive, primitive_named
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType
 from fornax.transforms.dce import dead_code
@@ -30,6 +31,8 @@ from fornax.transforms.stage import Stage
 
 #: operations the planner turns into control steps of the plan
 CONTROL = frozenset(("scan", "while", "cond"))
+#: elements beside one another for which a product is worth a batch dimension more
+NEIGHBOURS = 64
 
 
 class _Canonical:
@@ -220,6 +223,49 @@ def _turned(dot: Equation, turn: Equation) -> Equation | None:
     return dot.replace(inputs=(right, left), params=params, outputs=turn.outputs)
 
 
+def _batched(dot: Equation, turn: Equation) -> list[Equation] | None:
+    """A broadcast and a product that give what transposing the result of `dot` gives, if all it
+    does is to move the free dimensions of the small operand in between those of the large one.
+
+    The first of these become batch dimensions, the last stay neighbours in memory: einsum
+    nchw,oc->nohw is a product for each n then, which reads and writes along w.
+    """
+    numbers = dot.params["dimension_numbers"]
+    count = len(numbers[1][0])
+    ranks = [len(atom.type.shape) for atom in dot.inputs]
+    frees = [
+        [d for d in range(rank) if d not in contracted and d not in batch]
+        for rank, contracted, batch in zip(ranks, *numbers, strict=True)
+    ]
+    permutation = list(turn.params["permutation"])
+    places = [
+        [*range(count, count + len(frees[0]))], [*range(count + len(frees[0]), len(permutation))]
+    ]  # fmt: skip
+    for large, small in ((0, 1), (1, 0)):
+        x, y = dot.inputs[large], dot.inputs[small]
+        for k in range(1, len(frees[large])):
+            outer, inner = frees[large][:k], frees[large][k:]
+            order = [*range(count), *places[large][:k], *places[small], *places[large][k:]]
+            if permutation != order or inner[-1] != ranks[large] - 1 or not places[small]:
+                continue
+            if prod(x.type.shape[d] for d in inner) < NEIGHBOURS or 4 * y.type.size > x.type.size:
+                continue
+            shape = (*(x.type.shape[d] for d in outer), *y.type.shape)
+            wide = Var(ArrayType(shape, y.type.dtype))
+            params = {"shape": shape, "broadcast_dimensions": tuple(range(k, k + ranks[small]))}
+            spread = Equation(
+                primitive_named("broadcast_in_dim"), (y,), params, (wide,), dot.source
+            )
+            contracted = tuple(d + k for d in numbers[0][small]), tuple(numbers[0][large])
+            batch = (
+                (*(d + k for d in numbers[1][small]), *range(k)),
+                (*numbers[1][large], *outer),
+            )
+            params = {**dot.params, "dimension_numbers": (contracted, batch)}
+            return [spread, dot.replace(inputs=(wide, x), params=params, outputs=turn.outputs)]
+    return None
+
+
 def without_turns(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:
     """Products whose result is only transposed are computed the other way round.
 
@@ -232,14 +278,16 @@ def without_turns(equations: Sequence[Equation], outputs: Sequence[Atom]) -> lis
     products = {
         e.outputs[0]: k for k, e in enumerate(equations) if e.primitive.name == "dot_general"
     }
-    kept: list[Equation | None] = list(equations)
+    kept: list[list[Equation]] = [[equation] for equation in equations]
     for k, equation in enumerate(equations):
         source = equation.inputs[0] if equation.primitive.name == "transpose" else None
         if isinstance(source, Var) and source in products and uses[source] == 1:
-            turned = _turned(equations[products[source]], equation)
-            if turned is not None:
-                kept[products[source]], kept[k] = None, turned
-    return [e for e in kept if e is not None]
+            dot = equations[products[source]]
+            turned = _turned(dot, equation)
+            made = _batched(dot, equation) if turned is None else [turned]
+            if made is not None:
+                kept[products[source]], kept[k] = [], made
+    return [e for made in kept for e in made]
 
 
 def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
