@@ -51,6 +51,8 @@ from fornax.record import record
 
 #: Fewer multiplications than this are not worth a thread.
 WORTH_A_THREAD = 1 << 19
+#: multiplications that take as long as reading an element that is not in the first cache
+READ_ONCE = 8
 #: Most elements that every thread packs for itself rather than wait for the others.
 PACKED_ALONE = 1 << 15
 #: Pieces for each thread where there is enough work: one that is held up takes fewer.
@@ -108,7 +110,8 @@ class Gemm:
         self.tile = choose_tile(self.k.target, sums, p.row_extents, p.column_extents, p.depth)
         self.row_tiles = -(-p.rows // self.tile.rows)
         self.column_tiles = -(-p.columns // self.tile.columns)
-        self.work = p.batch * p.rows * p.columns * p.depth
+        # with few rows or columns, reading the elements of the other operand takes longest
+        self.work = p.batch * max(p.rows, READ_ONCE) * max(p.columns, READ_ONCE) * p.depth
         self._choose_pieces()
         self._choose_blocks()
         self._choose_sources()
