@@ -10,6 +10,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax import source
 from fornax.errors import ConcretizationTypeError, message
+from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -31,7 +32,7 @@ def _length(segment_ids: Any, num_segments: Any) -> int:
             )
         ids = np.asarray(segment_ids)
         num_segments = int(ids.max()) + 1 if ids.size else 0
-    count = num_segments.__index__()
+    count = static_integer(num_segments, "num_segments")
     if count < 0:
         raise ValueError(
             located(

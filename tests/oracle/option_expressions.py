@@ -64,4 +64,51 @@ OPTION_EXPRESSIONS = {
         "jax.lax.collapse(np.ones((2, 3, 4), 'f'), 2, 1)",
         "jax.lax.integer_pow(np.ones(2, 'f'), 1.5)",
     ],
+    "what must be static": [
+        *(
+            f"jax.jit(lambda n: {call})(1)"
+            for call in (
+                "jax.numpy.tri(3, 3, n)", "jax.numpy.tri(2, 3, n + 1, 'int8')",
+                "jax.numpy.pad(np.ones(3), n)", "jax.numpy.pad(np.ones(3), ((n, 0),))",
+                "jax.numpy.split(np.arange(4), [n])", "jax.numpy.split(np.arange(4), 2, n)",
+                "jax.ops.segment_sum(np.ones(3), np.arange(3), n)", "np.ones((2, 2)).min(n)",
+            )
+        ),
+        "jax.jit(lambda n: jax.numpy.split(np.arange(4), n))(np.array([1]))",
+    ],
+    "ranges, orders, dtypes": [
+        *(
+            f"jax.numpy.arange({given})"
+            for given in (
+                "None", "None, 3", "0, None", "stop=3", "start=3", "np.array([3])", "0, np.ones(2)",
+                "[1, 2]", "'3'", "3 + 0j", "1j, 3", "True", "2, dtype=bool", "0, 2, 1, dtype=bool",
+                "3, dtype='complex64'", "np.float32(2.5)", "jax.numpy.asarray(3)", "np.nan",
+            )
+        ),
+        *(
+            f"jax.numpy.asarray(np.eye(2)).{call}"
+            for call in (
+                "ravel('K')", "flatten('K')", "ravel('A')", "ravel('z')", "reshape(4, order='K')",
+                "astype(jax.numpy.ones(2))", "astype(np.ones(2))",
+            )
+        ),
+        "jax.numpy.zeros(3, jax.numpy.ones(2))",
+        "jax.numpy.full_like(np.ones(2), 1, np.ones(2))",
+    ],
+    "types and ratios": [
+        *(
+            f"(lambda t: (jax.numpy.ones(t.shape, t.dtype), t.weak_type))(jax.typeof({what}))"
+            for what in (
+                "jax.ShapeDtypeStruct((2, 3), 'float32')", "jax.ShapeDtypeStruct((), 'float64')",
+                "jax.ShapeDtypeStruct((), 'float32', weak_type=True)", "1.0", "'a'", "None", "[1]",
+            )
+        ),
+        *(
+            f"jax.numpy.linalg.lstsq(np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([1, 2, 3]), "
+            f"{rcond})[1:]"
+            for rcond in ("0.3", "np.array([0.3])", "np.array([0.3, 0.1])", "np.array([])", "'x'")
+        ),
+        "jax.vmap(lambda r: jax.numpy.linalg.lstsq(np.float32([[1, 2], [3, 4]]), np.ones(2, 'f'), "
+        "r)[2])(np.float32([0.3, 0.01]))",
+    ],
 }  # fmt: skip

@@ -271,3 +271,30 @@ def test_checking_leaks(transform):
     seen.clear()
     with fx.checking_leaks():
         transform(lambda x: (x * x).sum())(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda n: fnp.split(np.arange(4), [n]), errors.ConcretizationTypeError),
+        (lambda n: fnp.pad(np.ones(3), ((n, 0),)), errors.ConcretizationTypeError),
+        (lambda n: fx.ops.segment_sum(np.ones(3), np.arange(3), n),
+         errors.ConcretizationTypeError),
+        (lambda n: fnp.arange(None), TypeError),
+        (lambda n: fnp.arange(np.ones(2)), ValueError),
+        (lambda n: fnp.arange(1j), ValueError),
+        (lambda n: fnp.arange(2, dtype=bool), TypeError),
+        (lambda n: fnp.ravel(np.eye(2), "K"), NotImplementedError),
+        (lambda n: fnp.zeros(2, fnp.ones(2)), ValueError),
+        (lambda n: fnp.full_like(np.ones(2), 1, np.ones(2)), TypeError),
+    ],
+)  # fmt: skip
+def test_classes_of_jax(call, error):
+    with pytest.raises(error) as found:
+        fx.jit(call)(1)
+    assert type(found.value) is error
+
+
+def test_the_diagonal_of_tri_may_be_traced():
+    found = fx.jit(lambda k: fnp.tri(3, 2, k, "int8"))(1)
+    np.testing.assert_array_equal(found, np.tri(3, 2, 1))

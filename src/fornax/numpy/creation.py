@@ -244,7 +244,7 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
         words = full((*shape, *dtype.base_shape), fill_value, np.uint32)
         return random_wrap(words, generator_of(dtype))
-    if dtype == dtypes.float0:
+    if isinstance(dtype, np.dtype) and dtype == dtypes.float0:
         return np.zeros(shape, dtypes.float0)
     weak = dtype is None and type.weak_type
     value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
@@ -328,18 +328,19 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
     for v in given:
         if isinstance(v, Tracer):
             static_integer(v, "an argument of numpy.arange")
+    _check_bounds(start, stop, step)
     if dtype is None:
         dtype, weak = joint_dtype(*map(typeof, given))
         dtype = dtypes.canonical(dtype)
-        if dtype == dtypes.bool_:
-            raise TypeError(
-                located(
-                    "arange: bool is no dtype to count in: give numbers, or a dtype",
-                    attempt="arange(int(start), int(stop)), or numpy.array([False, True])",
-                )
-            )
     else:
         dtype = requested(dtype)
+    if dtype == dtypes.bool_:
+        raise TypeError(
+            located(
+                "arange: bool is no dtype to count in: give numbers, or a dtype",
+                attempt="arange(int(start), int(stop)), or numpy.array([False, True])",
+            )
+        )
     given = [np.asarray(v)[()] for v in given]
     if stop is None and step is None:
         size = max(0, math.ceil(given[0]))
@@ -352,6 +353,30 @@ def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding
     with allocating([ArrayType((_count(first, last, stride),), dtype)]):
         values = np.arange(first, last, stride)
     return array(values, dtype)
+
+
+def _check_bounds(start: Any, stop: Any, step: Any) -> None:
+    """Raise TypeError without an end, ValueError for arrays and complex numbers."""
+    if start is None and stop is None:
+        raise TypeError(
+            located("arange: the end must be a real number, not NoneType", attempt="arange(stop)")
+        )
+    for name, v in (("start", start), ("stop", stop), ("step", step)):
+        if v is not None and typeof(v).shape:
+            raise ValueError(
+                located(
+                    f"jax.numpy.arange: arguments must be scalars; got {name}={v!r:.80}",
+                    attempt=f"{name}[0], or vmap over {name} for several ranges",
+                )
+            )
+        if v is not None and typeof(v).dtype.kind == "c":
+            raise ValueError(
+                located(
+                    f"Passing complex start/stop/step to jnp.arange is not supported: {name}={v!r}",
+                    "complex numbers have no order to count in",
+                    f"{name}.real, or arange(..., dtype=complex) of real numbers",
+                )
+            )
 
 
 def _count(first: Any, last: Any, stride: Any) -> int:

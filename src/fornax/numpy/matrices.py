@@ -9,6 +9,7 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.ir.requested import requested
 from fornax.ir.static import static_integer, static_integers
+from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.creation import array, asarray, full
@@ -30,12 +31,14 @@ __all__ = [
 def _below(n: int, m: int, k: int, strict: bool = False) -> Any:
     """The (n, m) mask of column - row <= k."""
     index = dtypes.canonical(int)
-    rows = ufuncs.add(iota(index, (n, m), 0), scalar(static_integer(k, "k"), index))
+    offset = as_dtype(k, index) if isinstance(k, Tracer) else scalar(k, index)
+    rows = ufuncs.add(iota(index, (n, m), 0), offset)
     return ufuncs.greater_equal(rows, iota(index, (n, m), 1))
 
 
 def tri(N, M=None, k=0, dtype=None):
-    """Ones at and below the k-th diagonal of an (N, M) matrix, zeros above."""
+    """Ones at and below the k-th diagonal of an (N, M) matrix, zeros above; k may be traced."""
+    k = k if isinstance(k, Tracer) else static_integer(k, "k")
     mask = _below(static_integer(N, "N"), static_integer(N if M is None else M, "M"), k)
     return as_dtype(mask, requested(dtype, float))
 
@@ -51,6 +54,7 @@ def _triangle(name: str, m: Any, k: int, lower: bool) -> Any:
                 attempt="x[None, :] or numpy.atleast_2d(x)",
             )
         )
+    k = static_integer(k, "k")
     mask = broadcast_to(_below(shape[-2], shape[-1], k if lower else k - 1), shape)
     zero = scalar(0, typeof(m).dtype)
     return where(mask, m, zero) if lower else where(mask, zero, m)

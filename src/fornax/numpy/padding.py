@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fornax.api.vmap import vmap
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.static import static_integers
+from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import moments, reductions, ufuncs
 from fornax.numpy.creation import asarray, linspace
@@ -63,7 +63,7 @@ def pad(array, pad_width, mode="constant", **kwargs):
         chosen = {k % max(rank, 1): v for k, v in zip(axes, pad_width.values(), strict=True)}
         pad_width = [chosen.get(k, (0, 0)) for k in range(rank)]
         pad_width = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in pad_width]
-    widths = _pairs(pad_width, rank, "pad_width", operator.index)
+    widths = _pairs(pad_width, rank, "pad_width", partial(static_integer, what="pad_width"))
     if any(w < 0 for pair in widths for w in pair):
         raise ValueError(
             located(
@@ -195,7 +195,9 @@ def _reversed(x: Any, axis: int) -> Any:
 def _statistic(x: Any, widths: list, statistic: Callable, length: Any) -> Any:
     lengths = [(None, None)] * len(widths)
     if length is not None:
-        lengths = _pairs(length, len(widths), "stat_length", operator.index)
+        lengths = _pairs(
+            length, len(widths), "stat_length", partial(static_integer, what="stat_length")
+        )
     dtype = typeof(x).dtype
     for axis, ((low, high), counts) in enumerate(zip(widths, lengths, strict=True)):
         n = typeof(x).shape[axis]

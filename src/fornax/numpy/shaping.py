@@ -108,7 +108,18 @@ def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
 
 @eager(static="order out_sharding")
 def ravel(a, order="C", *, out_sharding=None):
-    """The elements in one dimension."""
+    """The elements in one dimension, of a row (order "C") or of a column after the other ("F").
+
+    Raises NotImplementedError for NumPy's order "K".
+    """
+    if order == "K":
+        raise NotImplementedError(
+            located(
+                "Ravel not implemented for order='K'.",
+                "it is the order in memory, which arrays do not have",
+                "order='C', the default",
+            )
+        )
     return reshape(a, (size(a),), order)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fornax.api.eager import eager
 from fornax.ir.static import static_integer
+from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray
@@ -43,7 +44,9 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
     axis = canonical_axis(axis, typeof(ary).ndim)
     n = typeof(ary).shape[axis]
     if isinstance(sections, Sequence | np.ndarray) or hasattr(sections, "shape") and sections.shape:
-        points = [static_integer(p, "indices_or_sections") for p in np.asarray(sections)]
+        if not isinstance(sections, Sequence | Tracer):
+            sections = np.asarray(sections)
+        points = [static_integer(p, "indices_or_sections") for p in sections]
         edges = [0, *points, n]
         if edges != sorted(edges):
             raise ValueError(

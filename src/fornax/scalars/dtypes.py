@@ -102,9 +102,12 @@ def as_dtype(spec: Any) -> Dtype:
     inner = getattr(spec, "dtype", None)
     if isinstance(inner, np.dtype | ExtendedDtype):
         if hasattr(spec, "__array__") and not isinstance(spec, type):
-            raise TypeError(
+            # classes as in JAX, which knows its own arrays
+            error = TypeError if isinstance(spec, np.ndarray | np.generic) else ValueError
+            raise error(
                 located(
-                    f"Cannot construct a dtype from an array: use its dtype, {inner.name}",
+                    "Cannot construct a dtype from an array (Passing an array as a dtype argument "
+                    f"is no longer supported): use its dtype, {inner.name}",
                     attempt="x.dtype instead of x",
                 )
             )
