@@ -244,6 +244,8 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
     if stride == 1:
         pointer = address(e, buffer, found.scalar, constant)
         depth = e.load_depth(pointer.depth, buffer, False)
+        if node in e.fetches:
+            fetch(e, pointer, e.fetches[node], lanes, WIDTH[buffer.dtype] // 8, depth)
         return Value(plain_load(e, pointer, node, lanes, depth), lanes, depth)
     if stride == -1:
         pointer = address(e, buffer, found.scalar, constant - lanes + 1)
@@ -267,6 +269,19 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
     picked = range(shift, lanes * stride, stride)
     name = shuffle(e, wide.name, node.dtype, lanes * stride, picked, depth)
     return Value(name, lanes, depth)
+
+
+#: bytes that memory gives at once
+LINE = 64
+
+
+def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int) -> None:
+    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`."""
+    for line in range(0, lanes * size, LINE):
+        further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
+        e.scopes[depth].lines.append(
+            f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 3, i32 1)"
+        )
 
 
 def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> str:

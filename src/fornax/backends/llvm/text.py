@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fornax.backends.llvm import masks, memory
+from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value
 from fornax.backends.llvm.values import Values
@@ -117,6 +118,7 @@ class Emitter(Values):
         written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
         super().__init__(target, written)
         self.streams = streams
+        self.fetches = fetched(kernel, target)
         self.kernel = kernel
         self.allocations: list[str] = []
 

@@ -24,6 +24,8 @@ class Values:
         self.target = target
         self.written = written
         self.streams: frozenset[Buffer] = frozenset()  #: written past the caches
+        #: loads that ask for what lies so many elements further on
+        self.fetches: dict[Expr, int] = {}
         self.scopes: list[Scope] = []
         self.known: dict[object, Value] = {}
         self.bound: dict[tuple[str, Axis | Carry], Value] = {}

@@ -1,0 +1,60 @@
+"""Rows that are brought to the caches while the one before them is worked on.
+
+A kernel that goes over each row more than once, as a softmax does, waits for memory the first time
+and computes the other times, when the row is in the caches: memory rests. There the next row is
+asked for.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.ir import WIDTH, Expr, For, Kernel
+from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.target import Target
+
+#: bytes of the shortest rows: the processor itself foresees what follows within a page
+SHORTEST = 2048
+
+
+def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
+    """Loads that an earlier loop over the same row has made already, and how many elements further
+    on the next row has what they read."""
+    found: dict[Expr, int] = {}
+    for outer in walk(kernel.body):
+        if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
+            loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
+            if len(loops) > 1:
+                found.update(again(outer, loops, target))
+    return found
+
+
+def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` in the loops that follow one another in `outer`. Of several for the
+    same memory, that in the loop of most operations."""
+    first: set[object] = set()
+    chosen: dict[object, tuple[int, Expr, int]] = {}
+    for loop in loops:
+        nodes = reachable(expressions((loop,)))
+        work = sum(node.kind == "op" for node in nodes)
+        here: set[object] = set()
+        for node in nodes:
+            if node.kind != "load" or node.data.role not in ("in", "inout", "out"):
+                continue
+            size = WIDTH[node.data.dtype] // 8
+            extent = loop.axis.extent
+            if not isinstance(extent, int) or node.data.size * size <= target.l2:
+                continue
+            if not SHORTEST <= extent * size <= target.l2 // 4:
+                continue
+            terms, constant = affine.linear(node.args[0])
+            moves = {p.data: c for p, c in terms if p.kind == "axis"}
+            step = moves.get(outer.axis, 0)
+            if moves.get(loop.axis) != 1 or step < extent:
+                continue
+            rest = frozenset((p, c) for p, c in terms if p.data is not loop.axis)
+            key = node.data, rest, constant
+            here.add(key)
+            if key in first and work >= chosen.get(key, (0,))[0]:
+                chosen[key] = work, node, step
+        first |= here
+    return {node: step for _, node, step in chosen.values()}

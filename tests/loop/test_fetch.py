@@ -1,0 +1,72 @@
+"""Rows that are read more than once: the next one is asked for while one is worked on."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as fnp
+from fornax.backends import cpu
+from fornax.backends.llvm.target import TARGETS, find
+from fornax.backends.llvm.text import text
+from fornax.runtime.compile import plan
+
+NAMES = ["avx2", "sse2", *(["avx512"] if find().name == "avx512" else [])]
+
+
+def fetches(function, *shape: int, name: str = "avx2") -> list[int]:
+    """How many bytes further on the kernels of a function ask for memory."""
+    texts = []
+
+    def compile_kernel(kernel):
+        texts.append(text(cpu.prepare(kernel, TARGETS[name]), TARGETS[name], "kernel"))
+        return cpu.compile_kernel(kernel, TARGETS[name], load_code=False)
+
+    traced = fornax.jit(function).trace(fornax.ShapeDtypeStruct(shape, "float32"))
+    plan(traced.jaxpr, TARGETS[name], 2, compile_kernel)
+    found = []
+    for lines in texts:
+        asked = re.findall(r"prefetch\.p0\(ptr (%\w+), i32 0", lines)
+        for pointer in asked:
+            found += map(int, re.findall(rf"{pointer} = getelementptr i8, .*, i64 (\d+)", lines))
+    return sorted(set(found))
+
+
+def softmax(x):
+    return fornax.nn.softmax(x, axis=-1)
+
+
+def spread(x):
+    return x - x.mean(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("function", [softmax, spread])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_next_row_is_asked_for_where_one_is_read_again(function, name):
+    row = 4 * 1024
+    found = fetches(function, 4096, 1024, name=name)
+    assert found[0] == row
+    assert all(row <= bytes_ < row + 512 and (bytes_ - row) % 64 == 0 for bytes_ in found)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (lambda x: fnp.exp(x).sum(-1), (4096, 1024)),  # each row once
+        (softmax, (64, 1024)),  # all of it stays in the caches
+        (softmax, (65536, 64)),  # a page has many rows
+        (softmax, (64, 1 << 17)),  # two rows have no room
+    ],
+)
+def test_nothing_is_asked_for_where_it_gains_nothing(function, shape):
+    assert not fetches(function, *shape)
+
+
+def test_the_last_row_asks_for_what_is_not_there():
+    x = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
+    shifted = np.exp(x - x.max(-1, keepdims=True))
+    expected = shifted / shifted.sum(-1, keepdims=True)
+    np.testing.assert_allclose(fornax.jit(softmax)(x), expected, rtol=2e-6)
