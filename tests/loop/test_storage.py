@@ -176,6 +176,43 @@ def test_nan_stays_where_values_are_rounded_in_between(function, name):
     assert stays[nan].all()
 
 
+#: what gives a bfloat16 of bfloat16s, or does not, and what it is in NumPy
+STEPS = {
+    "twice": (lambda b, x: b.mul(x, b.const(2.0, "float32")), lambda x: x * np.float32(2)),
+    "half": (lambda b, x: b.mul(x, b.const(0.5, "float32")), lambda x: x * np.float32(0.5)),
+    "thrice": (lambda b, x: b.mul(b.const(3.0, "float32"), x), lambda x: x * np.float32(3)),
+    "negative": (lambda b, x: b.neg(b.abs(x)), lambda x: -abs(x)),
+    "sign": (lambda b, x: b.copysign(b.const(1.5, "float32"), x), lambda x: np.copysign(1.5, x)),
+    "at least": (lambda b, x: b.max(x, b.const(1.5, "float32")), lambda x: np.maximum(x, 1.5)),
+    "not short": (
+        lambda b, x: b.select(b.gt(x, b.const(0.0, "float32")), b.const(1.001, "float32"), x),
+        lambda x: np.where(x > 0, np.float32(1.001), x),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("step", STEPS)
+def test_what_is_a_bfloat16_already_is_rounded_to_itself(step, name):
+    """Every bfloat16, where it is stored and where it is used again."""
+    values = every("bfloat16")
+    b = Builder()
+    x, y = buffer("x", "bfloat16", values.shape), buffer("y", "bfloat16", values.shape, "out")
+    z = buffer("z", "float32", values.shape, "out")
+    i = Axis(values.size)
+    index = (b.axis(i),)
+    build, meaning = STEPS[step]
+    value = build(b, b.load(x, index))
+    wide = b.cast(b.cast(value, "bfloat16"), "float32")
+    kernel = Kernel("steps", (x, y, z), nest(b, [i], [(y, index, value), (z, index, wide)]))
+    found, again = np.zeros(values.shape, values.dtype), np.zeros(values.shape, np.float32)
+    cpu.run(cpu.compile_kernel(kernel, find(name)), [values, found, again])
+    with np.errstate(all="ignore"):
+        expected = meaning(values.astype("f4")).astype("f4").astype(values.dtype)
+        same_bits(found, expected, values)
+        same_bits(again, expected.astype("f4"), values)
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_few_bits(dtype, name):

@@ -7,6 +7,8 @@ like ml_dtypes; no float on the way is denormal, for those may be flushed.
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Callable
 
 from fornax.compiler.loop.builder import Builder
@@ -98,12 +100,16 @@ def parts(b: Builder, word: Expr, row: Format) -> tuple[Expr, Expr, Expr, Expr]:
 
 def rounded(b: Builder, x: Expr, merges: bool) -> Expr:
     """The float32 x rounded to a bfloat16, in place: as `widen` of `narrow`."""
+    if is_short(x):
+        return x
     return b.bitcast(b.and_(upper_half(b, x, merges), bits(b, 0xFFFF0000)), dtype="float32")
 
 
 def upper_half(b: Builder, x: Expr, merges: bool) -> Expr:
     """A word whose upper half are the bits of the float32 x rounded to bfloat16."""
     word = b.bitcast(x, dtype="uint32")
+    if is_short(x):
+        return word
     half = b.add(word, bits(b, 0x7FFF))
     if merges:
         odd = b.ne(b.and_(word, bits(b, 0x10000)), bits(b, 0))
@@ -122,6 +128,51 @@ ARITHMETIC = {
 }  # fmt: skip
 #: expressions that are looked at before a NaN is taken for any
 FAR = 256
+
+
+def is_short(x: Expr) -> bool:
+    """Whether the float32 x is known to be a bfloat16: one of some, perhaps with another sign, or
+    times a power of two that makes no denormal number of it."""
+    seen = {x}
+    stack = [x]
+    while stack:
+        node = stack.pop()
+        operands = node.args
+        if node.kind == "const":
+            if not is_short_number(node.data):
+                return False
+        elif node.kind != "op" or len(seen) > FAR:
+            return False
+        elif node.data == "bitcast":
+            if not ends_in_zeros(node.args[0]):
+                return False
+            continue
+        elif node.data == "mul":
+            factor, other = sorted(node.args, key=lambda a: a.kind != "const")
+            if factor.kind != "const" or not is_power(factor.data):
+                return False
+            operands = (other,)
+        elif node.data in ("select", "rarely"):
+            operands = node.args[1:]
+        elif node.data == "copysign":
+            operands = node.args[:1]
+        elif node.data not in ("neg", "abs", "min", "max"):
+            return False
+        for a in operands:
+            if a not in seen:
+                seen.add(a)
+                stack.append(a)
+    return True
+
+
+def is_short_number(value: float) -> bool:
+    """Whether the lower half of the bits of a float32 is zero."""
+    return not struct.unpack("<I", struct.pack("<f", value))[0] & 0xFFFF
+
+
+def is_power(value: float) -> bool:
+    """Whether a number is 1, 2, 4 …, or one of their negatives."""
+    return abs(value) >= 1.0 and math.isfinite(value) and abs(math.frexp(value)[0]) == 0.5
 
 
 def has_short_nan(x: Expr) -> bool:
