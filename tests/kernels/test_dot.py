@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import gemm, lines
+from fornax.compiler.kernels import dot, gemm, line_groups, lines
 
 MATMUL = (((1,), (0,)), ((), ()))
 LAYOUTS = {
@@ -202,6 +202,28 @@ def test_few_rows(size, layout, how, eager_threads):
     only_sample(how, layout == "nn" and size[0] == 7)
     target = replace(targets.find(), **SMALL_CACHES)
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", ml_dtypes.bfloat16, "int32"], ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("size", [(29, 7, 512), (7, 29, 512), (24, 4, 560), (30, 9, 336)], ids=str)
+def test_groups_of_lines(size, threads, dtype, how, monkeypatch):
+    """Many lines with a few: pieces of the depth, groups and tiles that do not fit."""
+    for name, value in {"PAGE": 256, "GROUP": 3, "ENOUGH": 1}.items():
+        monkeypatch.setattr(line_groups, name, value)
+    only_sample(how, dtype == "float32" and threads == 3 and size[0] == 24)
+    called = []
+
+    def spy(p, sums):
+        called.append(p)
+        line_groups.line_groups(p, sums)
+
+    monkeypatch.setattr(dot, "line_groups", spy)
+    check(*shapes_of("nt", *size), LAYOUTS["nt"], how, dtype, threads=threads)
+    assert called
+    rows, columns, depth = size
+    batched = (((2,), (2,)), ((0,), (0,)))
+    check((3, rows, depth), (3, columns, depth), batched, how, dtype, threads=threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

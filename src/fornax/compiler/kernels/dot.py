@@ -2,9 +2,9 @@
 
 Tiles of the result in registers (`gemm`) are the general way. Where there are too few columns for
 the lanes of a vector, or where both operands of a small result run along the depth, the lanes go
-along the depth instead (`lines`). A few rows times a large matrix read it row by row (`stream`).
-A result with a single column is computed as one with a single row when the left operand runs along
-its rows.
+along the depth instead (`lines`, for many long ones with a few `line_groups`). A few rows times a
+large matrix read it row by row (`stream`). A result with a single column is computed as one with a
+single row when the left operand runs along its rows.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.gemm import tiled
+from fornax.compiler.kernels.line_groups import line_groups, prefers_groups
 from fornax.compiler.kernels.lines import FEW, lines, stream, stream_vectors
 from fornax.compiler.kernels.product import Product, product
 from fornax.compiler.kernels.update import around
@@ -43,7 +44,7 @@ def dot_general(k: KernelContext) -> None:
     if p.columns == 1 and p.left.runs_along == "free" and p.rows > 1:
         p = p.swap()
     if prefers_lines(p, sums):
-        lines(p, sums)
+        (line_groups if prefers_groups(p, sums) else lines)(p, sums)
     elif prefers_stream(p, sums):
         stream(p, sums)
     else:
