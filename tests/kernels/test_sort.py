@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import network, radix, sort
+from fornax.compiler.kernels import merge, network, radix, sort
 from fornax.primitives.sort import sort_p
+from fornax.record import replace
 
 DTYPES = [
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16",
@@ -168,10 +169,101 @@ def test_any(shape, axis, dtypes, num_keys, threads, seed):
         radix.CHUNK = old
 
 
-def test_lines_longer_than_networks_are_sorted_by_digits():
-    for length, names in ((network.LONGEST, {"tile0_0"}), (network.LONGEST + 1, {"counts"})):
-        x = np.zeros(length, np.float32)
-        k = running.context(
-            "sort", {"dimension": 0, "is_stable": True, "num_keys": 1}, [x], [(x.shape, x.dtype)]
-        )
+def merged_in_chunks(monkeypatch, blocks):
+    """Merges whose chunks have at most so many blocks of float32."""
+    monkeypatch.setattr(merge, "CHUNK", 1)
+    return replace(targets.find("avx512"), l2=16 * 256 * blocks)
+
+
+@pytest.mark.parametrize("length", [33, 256, 257, 513, 1000])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_lines_alone(dtype, length):
+    x = values(np.random.default_rng(length), (length,), dtype)
+    check([x], "compile")
+    check([x, positions(x.shape)], "compile")
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2"])
+def test_merges_in_the_interpreter(name):
+    x = values(np.random.default_rng(0), (2, 700), "float32")
+    check([x], "interpret", 1, target=targets.find(name))
+
+
+def test_chunks_in_the_interpreter(monkeypatch):
+    target = merged_in_chunks(monkeypatch, 2)
+    x = np.sort(np.random.default_rng(0).integers(0, 3, 1280).astype(np.float32))
+    check([x], "interpret", target=target)
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (500, 2), (1100, 4), (2, 1500, 3)])
+def test_merges_of_strided_lines(shape):
+    x = values(np.random.default_rng(1), shape, "float32")
+    check([x], "compile", len(shape) - 2)
+    check([x, positions(shape)], "compile", len(shape) - 2)
+
+
+@pytest.mark.parametrize("blocks, length", [(1, 1280), (2, 2816), (3, 5000), (8, 2600)])
+def test_merges_of_chunks(blocks, length, monkeypatch):
+    """Chunks of any number of blocks, and a last one that is shorter, come together in order."""
+    target = merged_in_chunks(monkeypatch, blocks)
+    generator = np.random.default_rng(length)
+    params = {"dimension": 0, "is_stable": True, "num_keys": 1}
+    x = generator.integers(0, 1 << 32, length).astype(np.uint32)
+    k = running.context("sort", params, [x], [(x.shape, x.dtype)], target)
+    for distinct in (1, 2, 3, 10, length, 1 << 32):
+        x = generator.integers(0, distinct, length).astype(np.uint32)
+        x[x == distinct - 1] = (1 << 32) - 1
+        parts = np.sort(x[: length // 3]), np.sort(x[length // 3 :])
+        for y in (x, np.sort(x), np.sort(x)[::-1], np.concatenate(parts)):
+            (found,) = running.run(k, [np.ascontiguousarray(y)], "compile")
+            assert np.array_equal(found, np.sort(x))
+
+
+def test_merges_on_threads(monkeypatch):
+    monkeypatch.setattr(merge, "CHUNK", 1000)
+    x = values(np.random.default_rng(0), (2, 5000), "float32")
+    for threads in (2, 3, 4):
+        check([x], "compile", 1, threads=threads)
+        check([x[0], positions(x[0].shape)], "compile", threads=threads)
+
+
+@given(
+    lines=st.integers(1, 3),
+    length=st.integers(33, 6000),
+    dtype=st.sampled_from(["float32", "int32", "float64", "uint64", "float16"]),
+    distinct=st.sampled_from([1, 2, 7, 1000]),
+    name=st.sampled_from(["avx512", "avx2", "sse2"]),
+    threads=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=8, deadline=None)
+def test_any_merges(lines, length, dtype, distinct, name, threads, seed):
+    generator = np.random.default_rng(seed)
+    pool = values(generator, (distinct,), dtype)
+    x = pool[generator.integers(0, distinct, (lines, length))]
+    old = merge.CHUNK
+    merge.CHUNK = 64
+    try:
+        target = targets.find(name)
+        check([x], "compile", 1, target=target, threads=threads)
+        check([x, positions(x.shape)], "compile", 1, target=target, threads=threads)
+    finally:
+        merge.CHUNK = old
+
+
+def test_ways():
+    """Which lines are sorted how."""
+    most = network.LONGEST
+    for shape, dtype, names in (
+        ((20,), "float32", {"tile0_0"}),
+        ((most,), "float32", {"merged"}),
+        ((16, most), "float32", {"tile0_0"}),
+        ((16, most + 1), "float32", {"merged"}),
+        ((most + 1,), "uint8", {"counts"}),
+        ((most + 1,), "complex128", {"counts"}),
+    ):
+        x = np.zeros(shape, dtype)
+        params = {"dimension": x.ndim - 1, "is_stable": True, "num_keys": 1}
+        target = targets.find("avx512")
+        k = running.context("sort", params, [x], [(x.shape, x.dtype)], target)
         assert names <= {b.name for kernel in k.kernels for b in kernel.buffers}

@@ -5,9 +5,7 @@ compared and exchanged row by row: first runs of a few rows in registers, then r
 with every merge, several steps of a merge at a time. A merge first compares a row with its mirror
 image, then rows at half the distance each time.
 
-What is compared are words: all keys of an element side by side in as few integers as hold them,
-with the position in the line last, which makes the order stable and says where the operands'
-elements come from. Rows past the end hold the largest words.
+What is compared are words (`words`). Rows past the end hold the largest ones.
 """
 
 from __future__ import annotations
@@ -17,34 +15,30 @@ from collections.abc import Sequence
 from fornax.compiler.kernels import keys
 from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines
+from fornax.compiler.kernels.words import Element, Rows, Words
 from fornax.compiler.loop.ir import Axis, Expr, For, Statement, Store
 
 #: longest lines that are sorted so
 LONGEST = 1024
 
-#: dtypes of words by the bits they hold; narrower ones would make tiles too wide to transpose
-WORDS = ((32, "uint32"), (64, "uint64"))
 
-#: one element: its words, the most significant first
-Element = tuple[Expr, ...]
-#: a row of the tile, or of what becomes one
-Rows = list[Element]
+def cost(words: Words) -> int:
+    """About how many operations of vectors the nest takes."""
+    count = words.lines.count
+    groups = -(-count // min(words.widest_lanes, 1 << (count.bit_length() - 1)))
+    rows = power_of_two(words.lines.length)
+    levels = rows.bit_length() - 1
+    return groups * rows * (levels * (levels + 1) // 2 + 4)
 
 
-class Network:
+class Network(Words):
     """The nest of a sort of short lines."""
 
     def __init__(self, lines: Lines, num_keys: int):
-        k = self.k = lines.k
-        self.b, self.lines, self.num_keys = k.b, lines, num_keys
+        super().__init__(lines, num_keys)
+        k = self.k
         self.rows = power_of_two(lines.length)
-        names = [t.dtype.name for t in k.inputs]
-        self.plain = len(names) == 1 and names[0] in keys.INVERTIBLE
-        self.position_bits = 0 if self.plain else max((self.rows - 1).bit_length(), 1)
-        zeros = [keys.Part(k.b.const(0, "uint64"), n) for n in self.part_bits()]
-        self.dtypes = [word.dtype for word in self.pack(zeros)]
-        widest = max(self.dtypes, key=lambda d: int(d[4:]))
-        self.lanes = min(k.target.lanes(widest), 1 << (lines.count.bit_length() - 1))
+        self.lanes = min(self.widest_lanes, 1 << (lines.count.bit_length() - 1))
         self.tiles = [
             [k.scratch(f"tile{side}_{w}", dtype, (self.rows, self.lanes))
              for w, dtype in enumerate(self.dtypes)]
@@ -53,39 +47,6 @@ class Network:
         # how many rows are in registers at once
         room = k.target.registers // (2 * len(self.dtypes))
         self.most = min(self.rows, max(4, 1 << (room.bit_length() - 1)))
-
-    # --- words ---
-    def part_bits(self) -> list[int]:
-        k = self.k
-        found = []
-        for i in range(self.num_keys):
-            name = k.inputs[i].dtype.name
-            zeros = [k.b.const(0, piece) for piece in keys.pieces(name)]
-            found += [part.bits for part in keys.key(k.b, zeros, name)]
-        return found
-
-    def pack(self, parts: Sequence[keys.Part], position: Expr | None = None) -> Element:
-        """Parts as words."""
-        b = self.b
-        parts = list(parts)
-        if self.position_bits:
-            at = b.const(0, "uint32") if position is None else b.cast(position, "uint32")
-            parts.append(keys.Part(at, self.position_bits))
-        groups: list[list[keys.Part]] = [[]]
-        for part in parts:
-            if sum(p.bits for p in groups[-1]) + part.bits > 64:
-                groups.append([])
-            groups[-1].append(part)
-        words = []
-        for group in groups:
-            bits = sum(p.bits for p in group)
-            dtype = next(d for n, d in WORDS if n >= bits)
-            word = b.cast(group[0].value, dtype)
-            for part in group[1:]:
-                above = b.shl(word, b.const(part.bits, dtype))
-                word = b.or_(above, b.cast(part.value, dtype))
-            words.append(word)
-        return tuple(words)
 
     # --- the nest ---
     def emit(self) -> None:
@@ -118,13 +79,6 @@ class Network:
         ]
 
     # --- in and out ---
-    def word(self, line: Expr, at: Expr) -> Element:
-        k, parts = self.k, []
-        index = self.lines.index(line, at)
-        for i in range(self.num_keys):
-            parts += keys.key(self.b, keys.read_bits(k, i, index), k.inputs[i].dtype.name)
-        return self.pack(parts, at)
-
     def fill(self, first: Expr) -> tuple[Statement, ...]:
         """Read the lines into the tile."""
         b, n = self.b, self.lines.length
@@ -140,9 +94,9 @@ class Network:
         if n == self.rows:
             return (loop,)
         rest, lane = Axis(self.rows - n, "row"), Axis(self.lanes, "lane")
-        past = tuple(b.const((1 << int(d[4:])) - 1, d) for d in self.dtypes)
         at = b.add(b.index(n), b.axis(rest))
-        return loop, For(rest, (self.across(self.saves(0, [(at, b.axis(lane), past)]), lane),))
+        pad = self.saves(0, [(at, b.axis(lane), self.past())])
+        return loop, For(rest, (self.across(pad, lane),))
 
     def along(self, axis: Axis, body: Sequence[Statement]) -> For:
         """A loop along the lines, in as many lanes as there are lines."""
@@ -175,46 +129,10 @@ class Network:
                 statements += keys.write_bits(k, j, self.lines.index(line, row), bits)
         return statements
 
-    def bits(self, j: int, line: Expr, element: Element) -> tuple[Expr, ...]:
-        """The bit patterns of result `j` where the sorted words are `element`."""
-        b, k = self.b, self.k
-        if self.plain:
-            return (keys.value_bits(b, element[0], k.inputs[0].dtype.name),)
-        mask = b.const((1 << self.position_bits) - 1, element[-1].dtype)
-        position = b.cast(b.and_(element[-1], mask), "int64")
-        return keys.read_bits(k, j, self.lines.index(line, position))
-
     def load(self, side: int, row: Expr, lane: Axis) -> Element:
         return tuple(self.b.load(tile, (row, self.b.axis(lane))) for tile in self.tiles[side])
 
-    # --- comparing ---
-    def exchange(self, rows: Rows, low: int, high: int) -> None:
-        """Put the lesser of two elements into `low` and the other one into `high`."""
-        b, x, y = self.b, rows[low], rows[high]
-        if len(x) == 1:
-            rows[low], rows[high] = (b.min(x[0], y[0]),), (b.max(x[0], y[0]),)
-            return
-        above = b.gt(x[-1], y[-1])
-        for p, q in zip(reversed(x[:-1]), reversed(y[:-1]), strict=True):
-            above = b.or_(b.gt(p, q), b.and_(b.eq(p, q), above))
-        pairs = list(zip(x, y, strict=True))
-        rows[low] = tuple(b.select(above, q, p) for p, q in pairs)
-        rows[high] = tuple(b.select(above, p, q) for p, q in pairs)
-
-    def mirrored(self, rows: Rows, run: int) -> None:
-        """The first step of merges into runs of `run`: a row with its mirror image."""
-        for begin in range(0, len(rows), run):
-            for r in range(run // 2):
-                self.exchange(rows, begin + r, begin + run - 1 - r)
-
-    def halved(self, rows: Rows, distance: int) -> None:
-        """The later steps of merges: rows at `distance`, then at half of it and so on."""
-        while distance:
-            for r in range(len(rows)):
-                if not r & distance:
-                    self.exchange(rows, r, r + distance)
-            distance //= 2
-
+    # --- steps ---
     def step(self, side: int, blocks: int, inside: int, places, change) -> For:
         """Change rows that belong together, in registers, on their way to the other tile.
 
@@ -237,11 +155,7 @@ class Network:
             return [b.add(start, b.index(p)) for p in range(most)]
 
         def change(rows: Rows) -> None:
-            run = 2
-            while run <= most:
-                self.mirrored(rows, run)
-                self.halved(rows, run // 4)
-                run *= 2
+            self.sorted_runs(rows, most)
 
         body.append(self.step(0, self.rows // most, 1, places, change))
         return 1

@@ -1,14 +1,19 @@
-"""`sort`: short lines through a network, long ones by their digits."""
+"""`sort`: short lines through a network, few or long ones by merges, some by their digits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fornax.compiler.kernels import keys
+from fornax.compiler.kernels import keys, merge, network
 from fornax.compiler.kernels.context import KernelContext
+from fornax.compiler.kernels.merge import Merge
 from fornax.compiler.kernels.network import LONGEST, Network
 from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines, Radix, Stage
+from fornax.compiler.kernels.words import Words
 from fornax.compiler.loop.ir import WIDTH, Axis, Carried, Carry, Expr, For, If, Statement
+
+#: keys of so many bits are sorted by their digits in two passes
+FEW_BITS = 16
 
 
 def sort(k: KernelContext) -> None:
@@ -16,12 +21,31 @@ def sort(k: KernelContext) -> None:
     lines = Lines(k, tuple(k.inputs[0].shape), k.params["dimension"])
     if 0 in lines.shape:
         return
-    if lines.length <= LONGEST:
-        Network(lines, k.params["num_keys"]).emit()
+    num_keys = k.params["num_keys"]
+    words = Words(lines, num_keys)
+    if merges(words):
+        Merge(lines, num_keys).emit()
+    elif lines.length <= LONGEST:
+        Network(lines, num_keys).emit()
     else:
-        by_digits(lines, k.params["num_keys"])
+        by_digits(lines, num_keys)
     if len(k.inputs) == 1 and k.inputs[0].dtype.name in keys.INFINITY:
         restore(lines)
+
+
+def merges(words: Words) -> bool:
+    """Whether to sort by merges: lines that are too few to fill the lanes of a network, and long
+    ones whose digits take more passes than they are worth."""
+    lines = words.lines
+    if not merge.suits(words):
+        return False
+    if lines.length > LONGEST:
+        # results that are not in the words are fetched from where they lie: from a cache, then
+        near = 2 * lines.length * WIDTH[words.dtypes[0]] // 8 <= lines.k.target.l2
+        return sum(words.key_bits) > FEW_BITS and (words.plain or near)
+    if lines.count == 1:
+        return lines.length > 2 * words.widest_lanes
+    return merge.cost(words) < network.cost(words)
 
 
 def key_bits(k: KernelContext, i: int) -> tuple[int, ...]:
