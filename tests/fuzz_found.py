@@ -93,6 +93,14 @@ FOUND: tuple[Program, ...] = (
         I("overwritten", (0, 16), 11),
         I("vmap", (0, 39), 32, (I("loop", (1, 15), 20, (I("recalled", (2, 12), 28),)),)),
     )),
+    # without jit, a condition that writes was asked once more where only vmap could tell
+    Program((
+        Input("float32", (1, 5), 566766),
+    ), (
+        I("vmap", (8, 17), 55, (
+            I("counted", (8, 41), 21, (I("accumulated", (5, 3), 36),)), I("recalled", (12, 32), 42),
+        )),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

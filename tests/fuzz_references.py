@@ -15,7 +15,7 @@ from typing import Any
 import fornax as fx
 import fornax.numpy as fnp
 from fornax import lax
-from tests.fuzz_nested import BACKWARDS, nested
+from tests.fuzz_nested import BACKWARDS, carried, nested, unknown
 from tests.fuzz_operations import indices, operation
 from tests.fuzz_values import V, bits_of, convert, dtype_for, fit, real, tame
 
@@ -224,6 +224,53 @@ def lent_rows(x, y, choice, program, body):
     out = fx.vmap(function, in_axes=(0, axis))(x.array, cell.ref)
     program.cells.append(cell)
     return seen[-1].with_(out)
+
+
+@nested(2)
+def lent_to_loop(x, y, choice, program, body):
+    """A loop over the rows of a reference, each of which it may write."""
+    y = y if y.ndim and 0 < y.shape[0] <= 40 else fit(y, (3, *y.shape)) if y.size < 100 else x
+    if not y.ndim or not 0 < y.shape[0] <= 40:
+        return x
+    cell = made_cell(y, program)
+    x = unknown(x)
+
+    def step(carry, ref):
+        out = body(x.with_(carry), cells=[inside(cell, ref, program, "lent_to_loop")])
+        return carried(out, x).array, None
+
+    last, _ = lax.scan(step, x.array, cell.ref, reverse=choice % 3 == 0)
+    program.cells.append(cell)
+    return x.with_(last)
+
+
+@nested(2)
+def counted(x, y, choice, program, body):
+    """A loop that goes on as long as a reference says, which it counts in."""
+    if program.backwards:
+        return x
+    x = unknown(x)
+    start = V(fnp.zeros((), "int32"), "int32")
+    cell = made_cell(start, program)
+    limit = indices(y, 1, 4, choice, program, False).array[0]
+
+    def step(value):
+        if choice % 2 == 0:
+            cell.ref[...] += 1
+        out = carried(body(x.with_(value)), x).array
+        if choice % 2:
+            cell.ref.addupdate(1)
+        return out
+
+    def going(value):
+        if choice % 3 == 0:  # conditions may write as well, where bodies do not
+            other.ref[...] += 1
+        return cell.ref[...] < limit
+
+    other = made_cell(start, program)
+    out = lax.while_loop(going, step, x.array)
+    program.cells.append(cell if choice % 3 else other)
+    return x.with_(out)
 
 
 def inside(cell: Cell, ref: Any, program: Any, name: str) -> Cell:

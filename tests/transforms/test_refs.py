@@ -436,3 +436,30 @@ def test_what_is_only_read_in_a_mapped_loop_stays_one_for_all(wrap):
         close(wrap(loop)(n), [0, 3, 6])
         close(wrap(fornax.vmap(lambda n, f=f: lax.cond(n > 1, f, lambda c: c, 0.0)))(n), [0, 0, 3])
     close(r[...], [0, 1, 2])
+
+
+def test_a_condition_that_writes_is_asked_once_for_each_step_without_jit():
+    """Under vmap nobody can tell what it says: then the loop is compiled, from where it is."""
+
+    def count(limit, counting):
+        asked, steps = new(0), new(0)
+
+        def going(c):
+            asked[...] += 1
+            return c < (limit if counting else 3)
+
+        def step(c):
+            steps[...] += 1
+            return c + 1
+
+        last = lax.while_loop(going, step, 0)
+        return last, asked[...], steps[...]
+
+    limits = fnp.arange(4)
+    with fornax.disable_jit():
+        close(fornax.vmap(lambda n: count(n, True))(limits), [limits, limits + 1, limits])
+        close(fornax.vmap(lambda n: count(n, False)[1] + n)(limits), limits + 4)
+        calls = []
+        grad = fornax.grad(lambda x: lax.while_loop(
+            lambda c: (calls.append(float(c)), c < 3)[1], lambda c: c + 1.0, x))(1.0)  # fmt: skip
+    assert grad == 1 and calls == [1, 2, 3]

@@ -20,6 +20,7 @@ from fornax.ir.ref import Ref
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.carry import carry_name, check_carry, promoted, value_types
+from fornax.lax.python_loops import python_scan, python_while
 from fornax.lax.refs import (
     RowsAsRefs,
     joined_refs,
@@ -34,7 +35,7 @@ from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import add_p
 from fornax.primitives.family import constant
 from fornax.primitives.scan import scan_p
-from fornax.primitives.shape import expand_dims, reshape, squeeze
+from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.primitives.while_ import while_p
 from fornax.scalars import dtypes
@@ -292,34 +293,6 @@ def bind_scan(
     return [*ends, *ys]
 
 
-def python_scan(
-    f: Callable[..., Any],
-    carry: Any,
-    xs: Sequence[Any],
-    structure: pytree.PyTreeDef,
-    length: int,
-    reverse: bool,
-) -> tuple[Any, Any]:
-    """A scan as a Python loop on concrete values, for `disable_jit`."""
-    if length == 0:
-        raise ValueError(
-            located(
-                "zero-length scan is not supported in disable_jit() mode because the output type "
-                "is unknown.",
-                attempt="skip the scan for length 0, or run it outside of disable_jit",
-            )
-        )
-    rows: list[Any] = [None] * length
-    for i in reversed(range(length)) if reverse else range(length):
-        x = pytree.tree_unflatten(
-            structure, [squeeze(slice_in(leaf, 0, i, i + 1), (0,)) for leaf in xs]
-        )
-        carry, rows[i] = f(carry, x)
-    columns = zip(*(pytree.tree_leaves(row) for row in rows), strict=True)
-    stacked = [concatenate([expand_dims(y, (0,)) for y in column], 0) for column in columns]
-    return carry, pytree.tree_unflatten(pytree.tree_structure(rows[0]), stacked)
-
-
 def while_loop(
     cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
 ) -> Any:
@@ -336,13 +309,9 @@ def while_loop(
             )
         )
     if settings.current().disable_jit:
-        try:
-            value = init_val
-            while cond_fun(value):
-                value = body_fun(value)
-            return value
-        except ConcretizationTypeError:
-            pass  # a condition on a traced value cannot be tested here: compile the loop
+        ended, init_val = python_while(cond_fun, body_fun, init_val)
+        if ended:
+            return init_val
     return run_while(cond_fun, body_fun, None, "while_loop", "", init_val)
 
 
