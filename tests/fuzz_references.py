@@ -25,8 +25,8 @@ FINE, LARGE = -2, 3
 SUMMED = 10
 #: bodies that are mapped, or whose derivative is mapped
 MAPPED = frozenset(("vmap", "derivative", "lent_rows"))
-#: whose references are closed over by a rule alone
-CLOSED = frozenset(("custom",))
+#: bodies that may run another number of times, or not at all, for each example of a mapped one
+UNEVEN = frozenset(("loop", "branch"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,15 @@ class Cell:
 
     def written_in(self, program: Any) -> bool:
         """Whether it may be written where `program` is."""
-        return (MAPPED | CLOSED).isdisjoint(program.path[len(self.path) :])
+        return MAPPED.isdisjoint(program.path[len(self.path) :])
+
+    def read_in(self, program: Any) -> bool:
+        """Whether it may be read. A function with rules gives back the values of all that it
+        closes over, which uneven examples make one for each: that is not there yet."""
+        between = program.path[len(self.path) :]
+        return "custom" not in between or any(
+            part.isdisjoint(program.path) for part in (MAPPED, UNEVEN)
+        )
 
 
 def cell_of(v: V, path: tuple[str, ...]) -> Cell:
@@ -100,8 +108,9 @@ def made_cell(v: V, program: Any) -> Cell:
 
 def found_cell(x: V, choice: int, program: Any, writing: bool) -> Cell:
     """A cell of the program; a new one of `x` where there is none."""
-    cells = [c for c in program.cells if CLOSED.isdisjoint(program.path[len(c.path) :])
-             and (not writing or c.written_in(program))]  # fmt: skip
+    cells = [
+        c for c in program.cells if c.read_in(program) and (not writing or c.written_in(program))
+    ]
     if not cells:
         cells = [made_cell(x, program)]
         program.cells += cells
