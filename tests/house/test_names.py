@@ -17,7 +17,7 @@ import fornax
 PACKAGES = {
     "fornax.numpy": {"dynamic_slices", "fft", "linalg", "promotion", "refs", "universal_ways"},
     "fornax.numpy.ufuncs": {"publishing"},
-    "fornax.lax": {"carry", "linalg", "polar", "refs"},
+    "fornax.lax": {"carry", "linalg", "polar", "python_loops", "refs"},
     "fornax.random": {"sampler", "standard"},
     "fornax.nn": {"initializers"},
 }
