@@ -145,6 +145,9 @@ def test_matrices(layout, size, how):
         (61, 40, 130),  # tiles of few rows by four vectors
         (90, 33, 64),
         (36, 70, 192),
+        (31, 130, 40),  # a last tile of one vector, of two, of one of two
+        (33, 90, 70),
+        (30, 100, 33),
     ],
     ids=str,
 )

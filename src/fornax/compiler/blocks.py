@@ -24,8 +24,9 @@ from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
 from fornax.compiler.fuse import Fusion, Group
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.kernels.arithmetic import balanced
-from fornax.compiler.kernels.gemm import WORTH_A_THREAD, Range
+from fornax.compiler.kernels.gemm import WORTH_A_THREAD
 from fornax.compiler.kernels.product import split
+from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, For, Statement, Store, row_major
 from fornax.compiler.loop.rewrite import expressions, reachable, walk

@@ -96,10 +96,21 @@ class Tile:
     rows: int
     columns: int
 
-    def covered(self, rows: int, columns: int) -> int:
+    def last(self, columns: int, lanes: int) -> int:
+        """Columns of the last tile of a row of them that are computed: half of it where that is
+        enough, or one vector."""
+        rest = columns % self.columns
+        return next(
+            (n for n in (lanes, 2 * lanes) if 0 < rest <= n and 2 * n <= self.columns), self.columns
+        )
+
+    def covered(self, rows: int, columns: int, lanes: int) -> int:
         """Outputs computed for a result of `rows` x `columns`: tiles overlap where they do not
         fit."""
-        return -(-rows // self.rows) * self.rows * -(-columns // self.columns) * self.columns
+        tiles = -(-columns // self.columns) - 1
+        return -(-rows // self.rows) * self.rows * (
+            tiles * self.columns + self.last(columns, lanes)
+        )  # fmt: skip
 
 
 def power_of_two(n: int) -> int:
@@ -168,5 +179,5 @@ def choose_tile(
             (tile.rows, wide.rows, row_extents), (tile.columns, wide.columns, column_extents),
         )
     )  # fmt: skip
-    more = wide.covered(rows, columns) > WASTE * tile.covered(rows, columns)
+    more = wide.covered(rows, columns, lanes) > WASTE * tile.covered(rows, columns, lanes)
     return tile if worse or more else wide

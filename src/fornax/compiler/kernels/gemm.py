@@ -35,7 +35,7 @@ from fornax.compiler.kernels.panels import (
     Spot,
 )
 from fornax.compiler.kernels.product import Product, Side, split, split_near
-from fornax.compiler.loop.builder import Builder
+from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.ir import (
     Axis,
     Buffer,
@@ -47,7 +47,6 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
-from fornax.record import record
 
 #: Fewer multiplications than this are not worth a thread.
 WORTH_A_THREAD = 1 << 19
@@ -67,39 +66,12 @@ TINY = 1 << 12
 NEAR = 4
 #: Tiles that read a row of the left operand: so few do not pay for a copy of it.
 FEW_READERS = 2
+#: So many tiles of columns at most make it worth while to compute a part of the last one only.
+FEW_COLUMN_TILES = 16
 #: Bytes of a cache line, and of the memory that one way of the first cache covers.
 LINE, PAGE = 64, 4096
 #: An epilogue of at most this many operations is repeated for every row of a tile.
 LIGHT = 6
-
-
-@record(frozen=True)
-class Range:
-    """A run of tiles: `first` … `end`, at most `most` of them."""
-
-    first: Expr
-    end: Expr
-    most: int
-    exact: bool
-
-    @staticmethod
-    def piece(b: Builder, tiles: int, pieces: int, piece: Expr) -> Range:
-        """The `piece`-th of `pieces` even shares of `tiles`."""
-        count, total = b.index(pieces), b.index(tiles)
-        first = b.idiv(b.mul(piece, total), count)
-        end = b.idiv(b.mul(b.add(piece, b.index(1)), total), count)
-        return Range(first, end, -(-tiles // pieces), tiles % pieces == 0)
-
-    def loop(self, b: Builder, step: int, body, name: str) -> For:
-        """Loop over the range `step` tiles at a time; `body` makes statements of a sub-range."""
-        axis = Axis(-(-self.most // step), name)
-        first = b.add(self.first, b.mul(b.axis(axis), b.index(step)))
-        exact = self.exact and self.most % step == 0
-        end = b.add(first, b.index(step)) if exact else b.min(b.add(first, b.index(step)), self.end)
-        statements = tuple(body(Range(first, end, min(step, self.most), exact)))
-        if step == 1 and not self.exact:
-            statements = (If(b.lt(first, self.end), statements),)
-        return For(axis, statements)
 
 
 class Gemm:
@@ -110,6 +82,7 @@ class Gemm:
         self.tile = choose_tile(self.k.target, sums, p.row_extents, p.column_extents, p.depth)
         self.row_tiles = -(-p.rows // self.tile.rows)
         self.column_tiles = -(-p.columns // self.tile.columns)
+        self.narrow = self._narrow()
         # with few rows or columns, reading the elements of the other operand takes longest
         self.work = p.batch * max(p.rows, READ_ONCE) * max(p.columns, READ_ONCE) * p.depth
         self._choose_pieces()
@@ -119,6 +92,13 @@ class Gemm:
         self.spill: Buffer | None = None
 
     # --- decisions ---
+    def _narrow(self) -> int:
+        """Columns of the last tile where at most half of its vectors are needed; 0: all of them."""
+        columns = self.tile.columns
+        last = self.tile.last(self.p.columns, self.k.target.lanes(self.sums.dtype))
+        few = self.column_tiles <= FEW_COLUMN_TILES and self.p.columns > columns
+        return last if few and last < columns and self.sums.parts == 1 else 0
+
     def _choose_pieces(self) -> None:
         """Cut each matrix so that the pieces of all matrices keep the threads equally busy."""
         p = self.p
@@ -377,9 +357,13 @@ class Gemm:
                         b.sub(row.first, row_block.first),
                         b.sub(column.first, column_block.first),
                     )
-                    return self._tile(
-                        slot(row, row), slot(column, column_block), accumulator, where
-                    )
+                    spots = slot(row, row), slot(column, column_block)
+                    whole = self._tile(*spots, accumulator, where, self.tile.columns)
+                    if not self.narrow:
+                        return whole
+                    last = b.eq(column.first, b.index(self.column_tiles - 1))
+                    part = self._tile(*spots, accumulator, where, self.narrow)
+                    return (If(last, part, whole),)
 
                 return *packing, column_block.loop(b, 1, at, "column")
 
@@ -395,12 +379,15 @@ class Gemm:
 
     # --- one register tile ---
     def _tile(
-        self, row: Spot, column: Spot, accumulator: Buffer | None, where: tuple[Expr, Expr]
-    ) -> tuple[Statement, ...]:
-        """Multiply one tile over one block of the depth; `where` it is among the sums that wait."""
+        self, row: Spot, column: Spot, accumulator: Buffer | None, where: tuple[Expr, Expr],
+        width: int,
+    ) -> tuple[Statement, ...]:  # fmt: skip
+        """Multiply the last `width` columns of one tile over one block of the depth; `where` it is
+        among the sums that wait."""
         b, tile = self.b, self.tile
-        lane = Axis(tile.columns, "lane")
-        kind = {"kind": "vector", "lanes": tile.columns}
+        axis = Axis(width, "lane")
+        lane = b.add(b.axis(axis), b.index(tile.columns - width))
+        kind = {"kind": "vector", "lanes": width}
         direct = self.light and not self.right.cut.sticks_out
         buffer, head = accumulator, where
         if accumulator is None and not direct:
@@ -419,13 +406,13 @@ class Gemm:
                 return zeros
             first = b.eq(row.block, b.index(0))
             return tuple(
-                b.select(first, z, b.load(buffer, slot(part, b.index(r), b.axis(lane))))
+                b.select(first, z, b.load(buffer, slot(part, b.index(r), lane)))
                 for part, z in enumerate(zeros)
             )
 
-        loop, finals = self._depth_loop(row, column, b.axis(lane), start)
+        loop, finals = self._depth_loop(row, column, lane, start)
         saves = tuple(
-            Store(buffer, slot(part, b.index(r), b.axis(lane)), value)
+            Store(buffer, slot(part, b.index(r), lane), value)
             for r, final in enumerate(finals)
             for part, value in enumerate(final)
             if buffer is not None
@@ -435,19 +422,19 @@ class Gemm:
             placed = tuple(
                 s
                 for r, final in enumerate(finals)
-                for s in self._place(row, column, b.index(r), b.axis(lane), final, None)
+                for s in self._place(row, column, b.index(r), lane, final, None)
             )
             if accumulator is not None:
                 placed = (If(last, placed, saves),)
-            return (For(lane, (loop, *placed), **kind),)
-        row_axis, out_lane = Axis(tile.rows, "r"), Axis(tile.columns, "lane")
-        at = b.axis(row_axis), b.axis(out_lane)
+            return (For(axis, (loop, *placed), **kind),)
+        row_axis, out_lane = Axis(tile.rows, "r"), Axis(width, "lane")
+        at = b.axis(row_axis), b.add(b.axis(out_lane), b.index(tile.columns - width))
         sums = tuple(b.load(buffer, slot(part, *at)) for part in range(self.sums.parts))
         finish: tuple[Statement, ...] = self._finish(row, column, *at, sums, out_lane)
         finish = (For(row_axis, finish),)
         if accumulator is not None:
             finish = (If(last, finish),)
-        return For(lane, (loop, *saves), **kind), *finish
+        return For(axis, (loop, *saves), **kind), *finish
 
     def _depth_loop(self, row: Spot, column: Spot, lane: Expr, start):
         """The micro-kernel: one loop over a block of the depth, all sums of the tile carried."""
@@ -491,7 +478,7 @@ class Gemm:
         b, cut = self.b, self.right.cut
         mask = b.lt(lane, b.index(cut.free)) if cut.sticks_out else None
         stores = self._place(row, column, r, lane, sums, mask)
-        return (For(axis, stores, kind="vector", lanes=self.tile.columns),)
+        return (For(axis, stores, kind="vector", lanes=axis.extent),)
 
 
 def tiled(p: Product, sums: Arithmetic) -> None:
