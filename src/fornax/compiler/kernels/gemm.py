@@ -12,7 +12,7 @@ Both operands are read in place or packed (`panels`): near where they are used w
 again is cheap, so that the copy never leaves the cache; once for all threads where it is not. Sums
 stay in a scratch accumulator between blocks of the depth. The epilogue runs on a finished tile: on
 the registers where it is light, else row by row from the scratch. Tiles that do not fit overlap
-(`panels`).
+(`panels`); of the last columns whole vectors that the tile before has computed are left out.
 """
 
 from __future__ import annotations
