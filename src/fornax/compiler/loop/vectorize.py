@@ -37,6 +37,9 @@ HEAVY = 40
 ROOMY = 4
 #: and with more than this two
 MEDIUM = 16
+#: where there are 32 registers, loops without carries that run so often take four up to so many
+#: instructions: that some values find no room costs less than waiting, and pays for longer code
+OFTEN, WIDE = 1 << 20, 120
 #: loops that run so rarely in all use one register: more code would cost more than it saves
 RARE = 4096
 
@@ -170,7 +173,8 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
             work += 20 if node.data in MATH else 1
     inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
     carries = sum(len(s.carries) for s in inside)
-    heavy = HEAVY * (ROOMY if estimate.target.registers >= 32 else 1)
+    roomy, often = estimate.target.registers >= 32, runs(estimate, loop)
+    heavy = HEAVY * (ROOMY if roomy else 1)
     vectors = UNROLL if work <= MEDIUM else 2 if work <= heavy else 1
     if any(s is not loop and s.carries for s in inside) and work <= MEDIUM:
         # a register tile: its accumulators should fill half of the registers
@@ -179,9 +183,11 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
             vectors *= 2
     elif loop.carries and work <= heavy:
         vectors = max(vectors, 2)
+    elif roomy and work <= WIDE and often >= OFTEN and len(inside) == 1:
+        vectors = UNROLL
     if any(isinstance(s, While) for s in inside):
         vectors = 1  # it runs until the last lane is done
-    if runs(estimate, loop) <= RARE:
+    if often <= RARE:
         vectors = 1
     extent = loop.axis.extent
     if isinstance(extent, int):

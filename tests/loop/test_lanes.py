@@ -1,0 +1,47 @@
+"""How many registers' worth of lanes a loop takes: by its length, its runs, and the target."""
+
+from __future__ import annotations
+
+import pytest
+from random_kernels import buffer
+
+from fornax.backends import cpu
+from fornax.backends.llvm.target import TARGETS
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Axis, For, Kernel
+from fornax.compiler.loop.rewrite import walk
+from fornax.compiler.loop.schedule import nest
+
+
+def registers(functions: int, count: int, name: str) -> int:
+    """Registers' worth of lanes of a loop with so many exponentials."""
+    b, i = Builder(), Axis(count)
+    x, y = buffer("x", "float32", (count,)), buffer("y", "float32", (count,), "out")
+    value = b.load(x, (b.axis(i),))
+    for _ in range(functions):
+        value = b.op("exp", value)
+    kernel = Kernel("lanes", (x, y), nest(b, [i], [(y, (b.axis(i),), value)]))
+    target = TARGETS[name]
+    (lanes,) = (
+        s.lanes for s in walk(cpu.prepare(kernel, target).body)
+        if isinstance(s, For) and s.kind == "vector"
+    )  # fmt: skip
+    return lanes // target.lanes("float32")
+
+
+@pytest.mark.parametrize(
+    ("functions", "count", "name", "expected"),
+    [
+        (0, 1 << 16, "avx2", 4),
+        (1, 1 << 16, "avx2", 2),
+        (3, 1 << 16, "avx2", 1),  # the values of two iterations would find no room
+        (3, 1 << 16, "avx512", 2),  # where there are 32 registers they do
+        (3, 1 << 20, "avx512", 4),  # and longer code pays where it runs often
+        (7, 1 << 20, "avx512", 2),
+        (9, 1 << 20, "avx512", 1),
+        (3, 1 << 20, "avx2", 1),
+        (1, 1 << 12, "avx512", 1),
+    ],
+)
+def test_registers_of_a_loop(functions, count, name, expected):
+    assert registers(functions, count, name) == expected
