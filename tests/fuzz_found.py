@@ -101,6 +101,12 @@ FOUND: tuple[Program, ...] = (
             I("counted", (8, 41), 21, (I("accumulated", (5, 3), 36),)), I("recalled", (12, 32), 42),
         )),
     )),
+    # a rule that calls `jvp` of a checkpoint with debugging output in it
+    Program((
+        Input("bool", (3,), 972762),
+    ), (
+        I("custom", (0, 61), 17, (I("checkpoint", (2, 32), 58, (I("told", (0, 25), 22),)),)),
+    )),
 )  # fmt: skip
 
 #: programs of `fuzz_plain`: the seed of the numbers, the shapes of the inputs, the instructions

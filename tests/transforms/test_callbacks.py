@@ -433,3 +433,31 @@ def test_breakpoint(how):
     assert "At topmost frame." in session("u\nu\n", wrap, num_frames=1)
     with pytest.raises(fornax.errors.JaxRuntimeError, match="command q"):
         session("q\n", wrap)
+
+
+@both
+def test_a_rule_differentiates_a_checkpoint_with_effects(how):
+    """Values are those of jax 0.10.2. Each call happens once: nothing of it is computed again."""
+    log = []
+
+    def body(x):
+        io_callback(lambda v: log.append(float(v)), None, lax.stop_gradient(x))
+        return fnp.sin(x) * x
+
+    kept = fornax.checkpoint(body)
+    f = fornax.custom_jvp(kept)
+
+    @f.defjvp
+    def rule(primals, tangents):
+        out, tangent = fornax.jvp(kept, primals, tangents)
+        return out, tangent * 2
+
+    x = fnp.float32(1.5)
+    np.testing.assert_allclose(through(how, fornax.grad(f))(x), 2.2072015, rtol=1e-5)
+    assert log == [1.5]
+
+    def loop(x):
+        return lax.scan(lambda c, _: (f(c), None), x, None, 3)[0]
+
+    np.testing.assert_allclose(through(how, fornax.grad(loop))(x), 10.906288, rtol=1e-5)
+    assert len(log) == 4

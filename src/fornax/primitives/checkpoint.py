@@ -30,6 +30,7 @@ from fornax.primitives.arrange import (
     spread,
 )
 from fornax.primitives.call import check_operands, map_program
+from fornax.primitives.parted import part_call
 from fornax.record import record
 from fornax.transforms.dce import dead_code
 from fornax.transforms.programs import (
@@ -135,6 +136,10 @@ class Checkpoint(Primitive):
 
     def depends(self, flags, *, jaxpr, **_):
         return depends(jaxpr, flags)
+
+    def parts(self, equation, flags, found):
+        # a rule has taken its derivative: what has effects is not computed again, but handed on
+        return part_call(equation, flags, found)
 
     def dce(self, used, equation):
         program, kept = prune(equation.params["jaxpr"], used)
