@@ -19,7 +19,7 @@ import fornax.numpy as fnp
 from fornax import lax
 from fornax.experimental import io_callback
 from tests.fuzz_operations import lowest, operation
-from tests.fuzz_references import MAPPED
+from tests.fuzz_references import MAPPED, UNEVEN
 from tests.fuzz_values import V, like, steady, value
 
 #: how often a callback may run in a program
@@ -156,7 +156,7 @@ def repeated(program: Any) -> bool:
     if "checkpoint" in path:
         return True
     mapped = [k for k, name in enumerate(path) if name in MAPPED]
-    return bool(mapped) and not {"branch", "loop"}.isdisjoint(path[mapped[0] :])
+    return bool(mapped) and not UNEVEN.isdisjoint(path[mapped[0] :])
 
 
 @operation(4)

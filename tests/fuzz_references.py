@@ -26,7 +26,7 @@ SUMMED = 10
 #: bodies that are mapped, or whose derivative is mapped
 MAPPED = frozenset(("vmap", "derivative", "lent_rows"))
 #: bodies that may run another number of times, or not at all, for each example of a mapped one
-UNEVEN = frozenset(("loop", "branch"))
+UNEVEN = frozenset(("loop", "branch", "counted"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +76,12 @@ class Cell:
         return MAPPED.isdisjoint(program.path[len(self.path) :])
 
     def read_in(self, program: Any) -> bool:
-        """Whether it may be read. A function with rules gives back the values of all that it
-        closes over, which uneven examples make one for each: that is not there yet."""
-        between = program.path[len(self.path) :]
-        return "custom" not in between or any(
+        """Whether it may be read. Rules do not close over what was made in a differentiated
+        function (as in jax); and a function with rules gives back the values of all that it closes
+        over, which uneven examples make one for each: that is not there yet."""
+        if "custom" not in program.path[len(self.path) :]:
+            return True
+        return BACKWARDS.isdisjoint(self.path) and any(
             part.isdisjoint(program.path) for part in (MAPPED, UNEVEN)
         )
 
