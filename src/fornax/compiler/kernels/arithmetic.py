@@ -13,6 +13,8 @@ from fornax.record import record
 
 Parts = tuple[Expr, ...]
 
+#: Less depth is mostly a matter of writing, which more rows at once do better.
+SHALLOW = 32
 #: How many times more outputs may be computed for a tile of few rows.
 WASTE = 1.06
 
@@ -166,7 +168,7 @@ def choose_tile(
             vectors *= 2
         return Tile(rows, vectors * lanes)
     tile = Tile(balanced(rows, tall), full * lanes)
-    if not many or full == 1 or needed < 4 or rows <= 2 * tall:
+    if not many or full == 1 or needed < 4 or rows <= 2 * tall or depth < SHALLOW:
         return tile
     # A right operand of one block may be read in place, `columns` elements a step further on, and a
     # left one `rows`. LLVM multiplies both by a common 3 at once, and reads all rows before it goes
