@@ -8,6 +8,7 @@ same, each as often; those from functions that may be computed again (`checkpoin
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -103,23 +104,34 @@ class Told:
         return np.int32(before), np.asarray(array)
 
 
-def negated(a: Any, b: Any) -> Any:
-    a = np.asarray(a)
+def together(function: Callable) -> Callable:
+    """A host function of two arrays, of which one may lack the dimensions that `vmap` added."""
+
+    @functools.wraps(function)
+    def host(a: Any, b: Any) -> Any:
+        return function(*np.broadcast_arrays(np.asarray(a), np.asarray(b)))
+
+    return host
+
+
+@together
+def negated(a, b):
     return ~a if a.dtype == bool else -a
 
 
-def added(a: Any, b: Any) -> Any:
-    a, b = np.asarray(a), np.asarray(b)
+@together
+def added(a, b):
     return a | b if a.dtype == bool else a + b
 
 
-def turned(a: Any, b: Any) -> Any:
-    a, b = np.asarray(a), np.asarray(b)
-    return np.broadcast_to(a, np.broadcast_shapes(a.shape, b.shape))[..., ::-1] if a.ndim else a
+@together
+def turned(a, b):
+    return a[..., ::-1] if a.ndim else a
 
 
-def curved(a: Any, b: Any) -> Any:
-    return np.tanh(np.asarray(a))
+@together
+def curved(a, b):
+    return np.tanh(a)
 
 
 def few(program: Any) -> bool:
