@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import fornax
 from fornax.backends.llvm import target as targets
 from fornax.compiler.kernels import dot, gemm, line_groups, lines
 
@@ -172,6 +173,36 @@ def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, mon
     only_sample(how, threads == 3 and dtype == "float32" and layout in ("nn", "tt"))
     target = replace(targets.find(), **SMALL_CACHES)
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=threads)
+
+
+@pytest.mark.parametrize("run", [5, 8, 30])
+@pytest.mark.parametrize("caches", [{}, SMALL_CACHES], ids=["large", "small"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "size,dtype",
+    [((43, 75, 41), "complex64"), ((31, 67, 150), "float32"), ((29, 133, 128), "int32")],
+    ids=str,
+)
+def test_runs_of_the_depth(size, dtype, layout, caches, run, how, eager_threads, monkeypatch):
+    """Sums of runs are added up: whole runs and a rest, in one block of the depth or several."""
+    monkeypatch.setattr(gemm, "RUN", run)
+    only_sample(how, run == 8 and layout == "tn")
+    target = replace(targets.find(), **caches)
+    check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rounding_does_not_add_up_along_the_depth(layout):
+    """Errors of one sum after another would be ten times as large; JAX's are a third of this."""
+    rows, depth, columns = 40, 30_000, 70
+    left, right = shapes_of(layout, rows, depth, columns)
+    numbers = np.random.default_rng(3)
+    x, y = (numbers.standard_normal(s).astype(np.float32) for s in (left, right))
+    found = fornax.jit(lambda x, y: fornax.lax.dot_general(x, y, LAYOUTS[layout]))(x, y)
+    (a,), (c,) = LAYOUTS[layout][0]
+    exact = np.tensordot(x.astype(np.float64), y.astype(np.float64), ((a,), (c,)))
+    error = np.sqrt(np.mean((np.asarray(found) - exact) ** 2) / np.mean(exact**2))
+    assert error < 1.5e-6
 
 
 @pytest.mark.parametrize("packed_alone", [16, gemm.PACKED_ALONE])

@@ -70,6 +70,10 @@ FEW_READERS = 2
 FEW_COLUMN_TILES = 16
 #: Bytes of a cache line, and of the memory that one way of the first cache covers.
 LINE, PAGE = 64, 4096
+#: Steps of the depth that are added up one by one, up to twice as many where that is all. Sums of
+#: so many are added to one another: rounding errors grow with the root of either number, not of
+#: their product.
+RUN = 512
 #: An epilogue of at most this many operations is repeated for every row of a tile.
 LIGHT = 6
 
@@ -145,11 +149,16 @@ class Gemm:
             left = right = False
         # blocks that do not reach from one run of memory into the next
         runs = [n for n in even if self._run(p.depth // n) % (p.depth // n) == 0]
-        if runs and sum(n > 1 for n in p.depth_extents) > 1:
+        plain = sum(n > 1 for n in p.depth_extents) <= 1
+        if runs and not plain:
             blocks = runs[0]
         elif even and (left or right or even[0] <= blocks * 5 // 4):
             blocks = even[0]
         self.blocks, self.block = blocks, -(-p.depth // blocks)
+        self.runs = 1
+        if self.block > 2 * RUN and (plain or not (left or right)):
+            least = -(-self.block // RUN)
+            self.runs = next((n for n in range(least, 2 * least) if self.block % n == 0), least)
         self.left_in_place, self.right_in_place = left, right
         rows, columns = self.row_tiles, self.column_tiles
         if self.along_rows:
@@ -390,7 +399,7 @@ class Gemm:
         kind = {"kind": "vector", "lanes": width}
         direct = self.light and not self.right.cut.sticks_out
         buffer, head = accumulator, where
-        if accumulator is None and not direct:
+        if accumulator is None and (self.runs > 1 or not direct):
             if self.spill is None:
                 self.spill = self.k.scratch(
                     "tile", self.sums.dtype, (1, 1, self.sums.parts, tile.rows, tile.columns)
@@ -400,33 +409,44 @@ class Gemm:
         def slot(part: int, r: Expr, at: Expr) -> tuple[Expr, ...]:
             return (*head, b.index(part), r, at)
 
-        def start(r: int) -> Parts:
-            zeros = self.sums.zero(b)
-            if accumulator is None:
-                return zeros
-            first = b.eq(row.block, b.index(0))
+        def kept(r: int) -> Parts:
             return tuple(
-                b.select(first, z, b.load(buffer, slot(part, b.index(r), lane)))
-                for part, z in enumerate(zeros)
+                b.load(buffer, slot(part, b.index(r), lane)) for part in range(self.sums.parts)
             )
 
-        loop, finals = self._depth_loop(row, column, lane, start)
+        run = Axis(self.runs, "run")
+        loop, totals = self._depth_loop(row, column, lane, b.axis(run))
+        loops: tuple[Statement, ...] = (loop,)
+        first = b.eq(b.axis(run), b.index(0))
+        if accumulator is not None:
+            first = b.and_(first, b.eq(row.block, b.index(0)))
+        if self.runs > 1 or accumulator is not None:
+            totals = [
+                tuple(
+                    b.select(first, new, total)
+                    for new, total in zip(sums, self.sums.add(b, kept(r), sums), strict=True)
+                )
+                for r, sums in enumerate(totals)
+            ]
         saves = tuple(
             Store(buffer, slot(part, b.index(r), lane), value)
-            for r, final in enumerate(finals)
-            for part, value in enumerate(final)
+            for r, total in enumerate(totals)
+            for part, value in enumerate(total)
             if buffer is not None
         )
+        if self.runs > 1:
+            loops, saves = (For(run, (loop, *saves)),), ()
+            totals = [kept(r) for r in range(tile.rows)]
         last = b.eq(row.block, b.index(self.blocks - 1))
         if direct:
             placed = tuple(
                 s
-                for r, final in enumerate(finals)
-                for s in self._place(row, column, b.index(r), lane, final, None)
+                for r, total in enumerate(totals)
+                for s in self._place(row, column, b.index(r), lane, total, None)
             )
             if accumulator is not None:
                 placed = (If(last, placed, saves),)
-            return (For(axis, (loop, *placed), **kind),)
+            return (For(axis, (*loops, *placed), **kind),)
         row_axis, out_lane = Axis(tile.rows, "r"), Axis(width, "lane")
         at = b.axis(row_axis), b.add(b.axis(out_lane), b.index(tile.columns - width))
         sums = tuple(b.load(buffer, slot(part, *at)) for part in range(self.sums.parts))
@@ -434,13 +454,16 @@ class Gemm:
         finish = (For(row_axis, finish),)
         if accumulator is not None:
             finish = (If(last, finish),)
-        return For(axis, (loop, *saves), **kind), *finish
+        return For(axis, (*loops, *saves), **kind), *finish
 
-    def _depth_loop(self, row: Spot, column: Spot, lane: Expr, start):
-        """The micro-kernel: one loop over a block of the depth, all sums of the tile carried."""
+    def _depth_loop(self, row: Spot, column: Spot, lane: Expr, run: Expr):
+        """The micro-kernel: one loop over a run of the depth, all sums of the tile carried."""
         b, rows = self.b, self.tile.rows
-        step = Axis(self.block, "depth")
-        depth = b.axis(step)
+        length = -(-self.block // self.runs)
+        before = b.mul(run, b.index(length))
+        rest = b.min(b.sub(b.index(self.block), before), b.index(length))
+        step = Axis(rest, "depth") if self.block % length else Axis(length, "depth")
+        depth = b.add(before, b.axis(step))
         carries = [
             tuple(Carry(self.sums.dtype, f"s{r}") for _ in range(self.sums.parts))
             for r in range(rows)
@@ -450,7 +473,9 @@ class Gemm:
         for r, group in enumerate(carries):
             x = self.left.read(row, depth, b.index(r))
             total = self.sums.accumulate(b, tuple(b.carry(c) for c in group), x, y)
-            carried += [Carried(c, s, n) for c, s, n in zip(group, start(r), total, strict=True)]
+            carried += [
+                Carried(c, s, n) for c, s, n in zip(group, self.sums.zero(b), total, strict=True)
+            ]
         kind = "unroll" if self.block <= 8 and rows * self.block <= 64 else "serial"
         loop = For(step, (), tuple(carried), kind=kind)
         return loop, [tuple(b.final(c) for c in group) for group in carries]
