@@ -266,3 +266,19 @@ def test_what_rarely_happens_may_leave_a_loop(target):
             lambda: lax.while_loop(lambda s: fnp.logical_and(s[0] < 100, s[3]), body, start)
         )
         np.testing.assert_allclose(loop()[2], 16, rtol=1e-4)
+
+
+def test_a_loop_that_reads_the_carry_around_it_is_not_joined_with_that_loop():
+    """The inner loop multiplies by what the outer one carries, which stays as it is meanwhile."""
+
+    def inner(first, x):
+        return lax.scan(lambda x, _: (first[0] * x, None), x, None, length=4)[0]
+
+    def outer(x):
+        return lax.scan(lambda x, _: (inner(x, x), None), x, None, length=3)[0]
+
+    x = np.array([3, 5, 7], np.uint32)
+    expected = x.copy()
+    for _ in range(3):
+        expected = expected * expected[0] ** 4
+    np.testing.assert_array_equal(fornax.jit(outer)(x), expected)

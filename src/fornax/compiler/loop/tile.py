@@ -76,6 +76,11 @@ def mergeable(outer: For) -> bool:
         return False
     if len(outer.carries) != len(inner.carries):
         return False
+    # what the outer loop carries stays as it is in the inner one, which must not look at it
+    steps = [*expressions(inner.body), *(c.next for c in inner.carries)]
+    before = {c.carry for c in outer.carries}
+    if before and any(n.kind == "carry" and n.data in before for n in reachable(steps)):
+        return False
     return all(
         c.start.kind == "carry" and c.start.data is o.carry
         and o.next.kind == "final" and o.next.data is c.carry
