@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks import page, summary, table
+from benchmarks import page, summary, table, worker
 from benchmarks.cases import CASES
 
 
@@ -63,3 +63,17 @@ def test_cases_are_held_against_limits_that_are_measured():
         if case.bound:
             assert summary.LIMITS[case.bound][1] == "bytes" or case.flops > 0, case.name
         assert case.bound or not case.share, case.name
+
+
+def test_a_busy_moment_takes_no_more_than_a_call_off_the_tail(monkeypatch):
+    """Calls take 3 ms, the walk over their results 1 ms, and twice 100 ms."""
+    now, walks = 0.0, iter([0.001, 0.1, 0.001, 0.1])
+
+    def advance(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(worker, "wait", lambda _: advance(next(walks, 0.001)))
+    found = worker.tail(lambda: advance(0.003), 1000)
+    assert found == {"calls": 900, "median": pytest.approx(0.003), "p999": pytest.approx(0.003)}
