@@ -11,6 +11,7 @@ from fornax import lax, settings
 from fornax.backends import reference
 from fornax.backends.cpu import prepare
 from fornax.backends.llvm import target as targets
+from fornax.compiler import cost
 from fornax.compiler.canonical import canonicalize
 from fornax.runtime.compile import plan
 
@@ -121,3 +122,21 @@ def test_numbers_of_few_bits_are_not_rounded_in_between():
     x = jnp.ones(1 << 16, "bfloat16") * 1.0078125
     found = fornax.jit(lambda x: lax.reduce_sum_p.bind(x, axes=(0,))[0])(x)
     assert float(found) == float(jnp.asarray(65536 * 1.0078125, "bfloat16"))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_both_stages_of_an_extreme_within_a_loop(monkeypatch, reverse):
+    """Its two reductions of a part are over one axis, and the loop copies both."""
+    monkeypatch.setattr(cost, "LARGE", 32)
+    x = numbers.standard_normal((3, 33)).astype(np.float32)
+
+    def rows(x):
+        def step(carried, row):
+            return carried, (jnp.argmax(row), row < jnp.argmax(row))
+
+        return lax.scan(step, 0, x, reverse=reverse)[1]
+
+    place, less = fornax.jit(rows)(x)
+    expected = x.argmax(1)
+    np.testing.assert_array_equal(place, expected)
+    np.testing.assert_array_equal(less, x < expected[:, None])

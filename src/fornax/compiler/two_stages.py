@@ -38,9 +38,8 @@ ROUNDED = frozenset(("reduce_sum", "reduce_prod"))
 EXACT = frozenset(("reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"))
 REDUCTIONS = ROUNDED | EXACT
 #: a reduction is cut if it has at most so many results, each of `cost.LARGE` elements or more,
+#: into parts of about half of that at least
 FEW_RESULTS = 64
-#: into parts of about so many elements at least
-PART = cost.LARGE // 2
 #: most parts, as a multiple of those that are wanted
 MANY = 4
 
@@ -58,7 +57,7 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
     reduced = prod(type.shape[a] for a in axes)
     if reduced < cost.LARGE or type.size // reduced > FEW_RESULTS:
         return None
-    wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), reduced // PART)
+    wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
     axis, parts = cut(type.shape, axes, wanted)
     return _program(primitive, type, tuple(sorted(params.items())), axis, parts)
 

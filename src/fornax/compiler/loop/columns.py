@@ -137,10 +137,11 @@ class Along(Rewriter):
         columns = Axis(size if old.axis.extent % size == 0 else left, old.axis.name)
         column = b.axis(columns)
         self.memo = dict(self.outside)
-        self.bound["axis", old.axis] = b.add(first, column)
+        self.bind("axis", old.axis, b.add(first, column))
         for carry, local in self.places.items():
             value = b.node("load", carry.dtype, local, (column,))
-            self.bound["carry", carry] = self.bound["final", carry] = value
+            self.bind("carry", carry, value)
+            self.bind("final", carry, value)
         return For(columns, make(column), kind="vector", lanes=old.lanes)
 
     def down(self, loop: For) -> list[Statement]:

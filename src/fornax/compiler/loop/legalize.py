@@ -199,13 +199,14 @@ class Legalizer(Rewriter):
             copy.called, copy.roots = self.called, self.roots
             copy.fresh = True  # loops in the body get axes and carries of their own each time
             copy.buffers = dict(self.buffers)
-            copy.bound = {**self.bound, ("axis", loop.axis): b.index(position)}
+            copy.bound, copy.copied = dict(self.bound), set(self.copied)
+            copy.bind("axis", loop.axis, b.index(position))
             for carried, value in zip(loop.carries, values, strict=True):
-                copy.bound["carry", carried.carry] = value
+                copy.bind("carry", carried.carry, value)
             yield from copy.statements(loop.body)
             values = [copy(carried.next) for carried in loop.carries]
         for carried, value in zip(loop.carries, values, strict=True):
-            self.bound["final", carried.carry] = value
+            self.bind("final", carried.carry, value)
 
 
 def rounding(node: Expr, dtype: str) -> Expr | None:

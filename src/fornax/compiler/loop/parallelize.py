@@ -204,7 +204,7 @@ class Blocks(Rewriter):
         inner = Axis(left.data if left.kind == "const" else left, old.axis.name)
         if extent % size == 0:
             inner = Axis(size, old.axis.name)
-        self.bound["axis", old.axis] = b.add(begin, b.axis(inner))
+        self.bind("axis", old.axis, b.add(begin, b.axis(inner)))
         body = For(inner, self.statements(old.body), (), "vector", old.lanes)
         yield For(block, (body,), kind="parallel")
 
@@ -226,6 +226,6 @@ class Merged(Rewriter):
         b, count = self.b, self.inner.axis.extent
         axis = Axis(self.outer.axis.extent * count, self.inner.axis.name)
         both = b.axis(axis)
-        self.bound["axis", self.outer.axis] = b.idiv(both, b.index(count))
-        self.bound["axis", self.inner.axis] = b.imod(both, b.index(count))
+        self.bind("axis", self.outer.axis, b.idiv(both, b.index(count)))
+        self.bind("axis", self.inner.axis, b.imod(both, b.index(count)))
         yield For(axis, self.statements(self.inner.body), kind="parallel")

@@ -63,6 +63,8 @@ class Rewriter:
         self.rule = rule
         self.buffers: dict[Buffer, Buffer] = {}
         self.bound: dict[tuple[str, Axis | Carry], Expr] = {}
+        #: the axes and carries whose copies are in `memo`
+        self.copied: set[tuple[str, Axis | Carry]] = set()
 
     def __call__(self, root: Expr) -> Expr:
         memo = self.memo
@@ -91,6 +93,7 @@ class Rewriter:
         if kind == "op":
             return b.operation(node.data, args, node.dtype)
         if kind in ("axis", "carry", "final"):
+            self.copied.add((kind, node.data))
             found = self.bound.get((kind, node.data))
             if found is not None:
                 return found
@@ -150,7 +153,7 @@ class Rewriter:
                 extent = self(extent)
                 extent = extent.data if extent.kind == "const" else extent
             axis = Axis(extent, axis.name)
-            self.bound["axis", old.axis] = self.b.axis(axis)
+            self.bind("axis", old.axis, self.b.axis(axis))
         starts = self.starts(old.carries)
         body = self.statements(old.body)
         return For(axis, body, self.steps(old.carries, starts), old.kind, old.lanes, old.reverse)
@@ -161,9 +164,21 @@ class Rewriter:
         if self.fresh:
             starts = [(Carry(carry.dtype, carry.name), start) for carry, start in starts]
             for carried, (carry, _) in zip(carries, starts, strict=True):
-                self.bound["carry", carried.carry] = self.b.carry(carry)
-                self.bound["final", carried.carry] = self.b.final(carry)
+                self.bind("carry", carried.carry, self.b.carry(carry))
+                self.bind("final", carried.carry, self.b.final(carry))
         return starts
+
+    def bind(self, kind: str, data: Axis | Carry, new: Expr) -> None:
+        """From here on an axis or a carry is `new`. Two loops after one another may be over one
+        axis: what was replaced in the first is not what the second wants."""
+        if (kind, data) in self.copied:
+            stale: set[Expr] = set()
+            for node in sorted(self.memo, key=_number):
+                if (node.kind == kind and node.data is data) or not stale.isdisjoint(node.args):
+                    stale.add(node)
+            for node in stale:
+                del self.memo[node]
+        self.bound[kind, data] = new
 
     def steps(
         self, carries: tuple[Carried, ...], starts: list[tuple[Carry, Expr]]
