@@ -85,11 +85,14 @@ def in_own_lines(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
         stand_for(before)
 
 
-def here() -> Source | None:
-    """The innermost caller that is not part of Fornax, or the place that it stands for."""
+def here(depth: int = 1) -> Source | None:
+    """The innermost caller that is not part of Fornax, or the place that it stands for.
+
+    depth: the caller to begin with, 1 for the one that calls this; those before are Fornax's.
+    """
     if _standing.source is not None:
         return _standing.source
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
         if id(code) not in _ours and not is_inside(code):

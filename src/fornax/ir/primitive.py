@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fornax.ir.trace import current, eager, swap
+from fornax.ir.trace import eager, swap
 from fornax.ir.types import ArrayType, register_value
 from fornax.source import located
 
@@ -103,10 +103,9 @@ class Primitive:
 
     def bind(self, *operands: Any, **params: Any) -> list[Any]:
         """Apply the operation under the current trace; returns the list of results."""
-        trace = current()
+        trace = swap(None)  # while a rule runs, operations are the parent's
         if trace is None:
             return eager(self, operands, params)
-        swap(None)  # while a rule runs, operations are the parent's
         try:
             return trace.process(self, operands, params)
         finally:

@@ -171,13 +171,13 @@ def _find_rule(x: Any) -> Callable[[Any], ArrayType]:
     )
 
 
-#: scalar types with one dtype each, and whether x64 is on -> the type of their values
-_scalar_types: dict[tuple[type, bool], ArrayType] = {}
+#: scalar types with one dtype each, and settings -> the type of their values
+_scalar_types: dict[tuple[type, settings.Settings], ArrayType] = {}
 _ONE_DTYPE = (bool, int, float, complex, np.number, np.bool_)
 
 
 def _scalar_type(x: Any) -> ArrayType:
-    key = (type(x), settings.current().x64)
+    key = (x.__class__, settings.current())
     known = _scalar_types.get(key)
     if known is not None:
         return known

@@ -13,8 +13,9 @@ from fornax.source import located
 
 Array = _native.Array
 _ACCEPTED = (
-    Array, Tracer, KeyArray, np.ndarray, np.generic, bool, int, float, complex,
+    Tracer, Array, KeyArray, np.ndarray, np.generic, bool, int, float, complex,
 )  # fmt: skip
+_NUMBERS = frozenset((bool, int, float, complex))
 
 
 def check(name: str, *args: Any) -> None:
@@ -33,7 +34,7 @@ def check(name: str, *args: Any) -> None:
 
 def is_arraylike(x: Any) -> bool:
     """Array, keys, tracer, NumPy array or scalar, number, or an object that gives an array."""
-    return isinstance(x, _ACCEPTED) or hasattr(x, "__jax_array__")
+    return x.__class__ in _NUMBERS or isinstance(x, _ACCEPTED) or hasattr(x, "__jax_array__")
 
 
 def concrete_form(x: Any) -> Any:

@@ -34,6 +34,8 @@ _NUMBERS = (*_SCALARS, np.generic)
 
 def as_dtype(x: Any, dtype: Dtype, weak: bool = False) -> Any:
     """`x` with a dtype: Python and NumPy scalars directly, arrays by conversion."""
+    if x.__class__ is float and dtype is _FLOAT32 and not weak and -_FITS < x < _FITS:
+        return np.float32(x)  # most constants of most programs
     if not isinstance(x, Tracer) and isinstance(x, _NUMBERS):
         return _weak_scalar(x, dtype) if weak else _wrapped(x, dtype)
     type = typeof(x)

@@ -19,6 +19,10 @@ from fornax.transforms.mixed import separated
 
 #: what becomes a literal
 _NUMBERS = (bool, int, float, complex, np.generic)
+#: those of them that are their literal's value whatever the settings are
+_AS_THEY_ARE = frozenset((bool, int, float, complex, np.bool_, np.float32, np.int32))
+#: the caller of `record` that may be the user's; before it are itself, `process` and `bind`
+_OUTSIDE = 4
 
 
 class StageTracer(Tracer):
@@ -76,6 +80,8 @@ class Stage(Trace):
             check_alive(x)
             if isinstance(x, StageTracer) and not self._encloses(x._trace):
                 raise unexpected(x)
+        elif x.__class__ in _AS_THEY_ARE:
+            return Literal(x, typeof(x))
         elif isinstance(x, _NUMBERS):
             type = typeof(x)
             return Literal(_as_scalar(x, type), type)
@@ -162,15 +168,20 @@ class Stage(Trace):
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """One more equation."""
-        lift = self.lift
-        atoms = tuple([
-            x.atom if x.__class__ is StageTracer and x._trace is self else lift(x)
-            for x in operands
-        ])  # fmt: skip
-        types = primitive.type(*[a.type for a in atoms], **params)
-        outputs = tuple([Var(type) for type in types])
-        self.equations.append(Equation(primitive, atoms, params, outputs, source.here()))
-        return [StageTracer(self, v) for v in outputs]
+        atoms, given = [], []
+        for x in operands:
+            atom = x.atom if x.__class__ is StageTracer and x._trace is self else self.lift(x)
+            atoms.append(atom)
+            given.append(atom.type)
+        results, outputs = [], []
+        for type in primitive.type(*given, **params):
+            var = Var(type)
+            outputs.append(var)
+            results.append(StageTracer(self, var))
+        self.equations.append(
+            Equation(primitive, tuple(atoms), params, tuple(outputs), source.here(_OUTSIDE))
+        )
+        return results
 
     def forget_effects(self, start: int, outputs: Sequence[Any]) -> None:
         """Drop equations from number `start` on that these outputs do not need, if some of them

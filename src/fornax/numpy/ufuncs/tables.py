@@ -7,17 +7,21 @@ from typing import Any
 
 from fornax import _native
 from fornax.ir.primitive import REGISTRY
+from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
 from fornax.numpy.promotion import (
     align,
+    as_dtype,
     check,
     concrete_form,
     promote_dtypes,
     promote_inexact,
 )
+from fornax.numpy.ufuncs.plans import Plans, Ready
 from fornax.numpy.ufuncs.publishing import UNIVERSAL, numbers, refuse, ufunc
 from fornax.primitives import compare, elementwise  # noqa: F401  (fill the registry)
 from fornax.scalars import dtypes
+from fornax.settings import current
 
 Array = _native.Array
 __all__: list[str] = []
@@ -32,24 +36,55 @@ def _publish(name: str, function: Callable, text: str) -> None:
 
 def _unary(name: str, operation: str, promote: Callable | None, text: str) -> None:
     primitive = REGISTRY[operation]
+    ready = Ready()
 
     def function(x, /):
+        if isinstance(x, Tracer) and (x.type, current()) in ready:
+            return primitive.bind(x)[0]
         check(name, x)
         x = concrete_form(x)
-        (x,) = promote(x) if promote is not None else (x,)
-        return primitive.bind(x)[0]
+        (y,) = promote(x) if promote is not None else (x,)
+        if y is x and isinstance(x, Tracer):
+            ready.add((x.type, current()))
+        return primitive.bind(y)[0]
 
     _publish(name, function, f"{text}\n\nx: array or number. See `numpy.{name}`.")
 
 
-def _binary(name: str, operation: str, promote: Callable, text: str) -> None:
+def _binary(
+    name: str, operation: str, promote: Callable, text: str, of_booleans: str | None = None
+) -> None:
+    """of_booleans: the operation on booleans, if that is another one."""
     primitive = REGISTRY[operation]
-    ready = _READY[promote]
+    logical = REGISTRY[of_booleans or operation]
+    ready = _READY[promote] if of_booleans is None else _READY[numbers]
+    plans = Plans(promote)
 
     def promoted(x, y):
+        plan = plans.get((
+            x.type if isinstance(x, Tracer) else x.__class__,
+            y.type if isinstance(y, Tracer) else y.__class__,
+            current(),
+        ))  # fmt: skip
+        if plan is None:
+            return unplanned(x, y)
+        dtype, weak, keep_x, keep_y, aligned, chosen = plan
+        if not keep_x:
+            x = as_dtype(x, dtype, weak)
+        if not keep_y:
+            y = as_dtype(y, dtype, weak)
+        if not aligned:
+            x, y = align(x, y)
+        return chosen.bind(x, y)[0]
+
+    def unplanned(x, y):
         check(name, x, y)
-        x, y = promote(concrete_form(x), concrete_form(y))
-        return primitive.bind(*align(x, y))[0]
+        x, y = concrete_form(x), concrete_form(y)
+        operands = promote(x, y)
+        chosen = logical if typeof(operands[0]).dtype == dtypes.bool_ else primitive
+        aligned = align(*operands)
+        plans.remember((x, y), operands, aligned, chosen)
+        return chosen.bind(*aligned)[0]
 
     def function(x, y, /):
         if type(x) is Array and type(y) is Array and x.aval is y.aval and ready(x.aval):
@@ -118,6 +153,9 @@ _unary("square", "square", numbers, "x * x.")
 _unary("invert", "not", None, "Bitwise complement; logical complement of bool.")
 _unary("bitwise_not", "not", None, "Bitwise complement; logical complement of bool.")
 _unary("bitwise_invert", "not", None, "Bitwise complement; logical complement of bool.")
+
+_binary("add", "add", promote_dtypes, "x + y; for bools, or.", of_booleans="or")
+_binary("multiply", "mul", promote_dtypes, "x * y; for bools, and.", of_booleans="and")
 
 for _name, _operation, _promote, _text in (
     ("subtract", "sub", promote_dtypes, "x - y."),
@@ -188,38 +226,6 @@ _order("greater_equal", "ge", "gt", "x >= y.")
 
 
 @ufunc
-def add(x, y, /, *, out=None, where=None):
-    """x + y; for bools, or.
-
-    x, y: arrays or numbers that broadcast. See `numpy.add`.
-    """
-    if out is not None or where is not None:
-        refuse("add", out, where)
-    if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype != dtypes.bool_:
-        return REGISTRY["add"].bind(x, y)[0]
-    check("add", x, y)
-    x, y = promote_dtypes(concrete_form(x), concrete_form(y))
-    operation = "or" if typeof(x).dtype == dtypes.bool_ else "add"
-    return REGISTRY[operation].bind(*align(x, y))[0]
-
-
-@ufunc
-def multiply(x, y, /, *, out=None, where=None):
-    """x * y; for bools, and.
-
-    x, y: arrays or numbers that broadcast. See `numpy.multiply`.
-    """
-    if out is not None or where is not None:
-        refuse("multiply", out, where)
-    if type(x) is Array and type(y) is Array and x.aval is y.aval and x.dtype != dtypes.bool_:
-        return REGISTRY["mul"].bind(x, y)[0]
-    check("multiply", x, y)
-    x, y = promote_dtypes(concrete_form(x), concrete_form(y))
-    operation = "and" if typeof(x).dtype == dtypes.bool_ else "mul"
-    return REGISTRY[operation].bind(*align(x, y))[0]
-
-
-@ufunc
 def right_shift(x, y, /):
     """x with its bits moved y places down; the sign is kept for signed integers."""
     check("right_shift", x, y)
@@ -252,4 +258,4 @@ def logical_not(x, /):
     return REGISTRY["not"].bind(x)[0]
 
 
-__all__ += ["add", "bitwise_right_shift", "logical_not", "multiply", "negative", "right_shift"]
+__all__ += ["bitwise_right_shift", "logical_not", "negative", "right_shift"]
