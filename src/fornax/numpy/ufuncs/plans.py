@@ -7,20 +7,20 @@ values, and a program applies few functions to few types, thousands of times.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fornax.ir.primitive import Primitive
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
-from fornax.numpy.ufuncs.publishing import numbers
 from fornax.numpy.promotion import promote_dtypes, promote_inexact
+from fornax.numpy.ufuncs.publishing import numbers
 from fornax.scalars import dtypes
 from fornax.scalars.dtypes import Dtype
 from fornax.settings import current
 
-__all__ = ["Plans", "Ready"]
+__all__: list[str] = []
 
 #: types of operands remembered per function
 REMEMBERED = 1024
@@ -29,16 +29,9 @@ _NUMBERS = frozenset((
     bool, int, float, complex, np.bool_, np.int32, np.int64, np.float32, np.float64,
 ))  # fmt: skip
 
-
-class Plan(NamedTuple):
-    """What two operands need: a dtype, unless they have it, and equal shapes, unless they do."""
-
-    dtype: Dtype
-    weak: bool
-    keep_x: bool
-    keep_y: bool
-    aligned: bool
-    operation: Primitive
+#: what two operands need: dtype and weak type for those of x and y that are not kept as they are,
+#: and equal shapes unless aligned; and the operation (dtype, weak, keep x, keep y, aligned, it)
+Plan = tuple[Dtype, bool, bool, bool, bool, Primitive]
 
 
 class Ready(set[tuple[Any, Any]]):
@@ -76,9 +69,12 @@ class Plans(dict[tuple[Any, Any, Any], Plan]):
             return
         if len(self) >= REMEMBERED:
             self.clear()
-        kept = [isinstance(x, Tracer) and x is y for x, y in zip(operands, promoted, strict=True)]
+        keep_x, keep_y = (
+            isinstance(x, Tracer) and x is y for x, y in zip(operands, promoted, strict=True)
+        )
         unchanged = all(x is y for x, y in zip(promoted, aligned, strict=True))
-        self[*forms, current()] = Plan(first.dtype, first.weak_type, *kept, unchanged, operation)
+        wanted = first.dtype, first.weak_type
+        self[*forms, current()] = (*wanted, keep_x, keep_y, unchanged, operation)
 
     def _plain(self, operands: Sequence[Any]) -> bool:
         """Whether promotion is conversion of each operand to the joint dtype."""
