@@ -389,8 +389,6 @@ def test_settings_that_name_other_bits_are_refused():
         pytest.raises(ValueError, match="philox"),
     ):
         random.key(0)
-    with settings.override(threefry_partitionable=False), pytest.raises(NotImplementedError):
-        random.split(RAW)
 
 
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])

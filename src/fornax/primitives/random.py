@@ -10,29 +10,20 @@ and on i alone, whatever the shape, and fuses into what uses it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fornax import _native
+from fornax import settings
 from fornax.ir.basis import broadcast_in_dim, move_to_front
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import counters
 from fornax.primitives import reduce as _reduce  # noqa: F401  (what says whether keys are equal)
-from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
-from fornax.primitives.elementwise import (
-    or_p,
-    shift_left_p,
-    shift_right_logical_p,
-    xor_p,
-)
-from fornax.primitives.iota import iota_p
-from fornax.primitives.select import where
-from fornax.primitives.shape import reshape, squeeze
-from fornax.primitives.slice import slice_in
+from fornax.primitives.counters import pair, word
+from fornax.primitives.elementwise import shift_right_logical_p
 from fornax.primitives.threefry import threefry2x32_p
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -68,7 +59,9 @@ class Generator:
 
     def split(self, keys: Any, shape: tuple[int, ...]) -> Any:
         """Keys of shape `(*keys.shape, *shape)`."""
-        return random_split_p.bind(keys, shape=shape)[0]
+        partitionable = settings.current().threefry_partitionable
+        primitive = random_split_p if partitionable else random_split_in_halves_p
+        return primitive.bind(keys, shape=shape)[0]
 
     def fold_in(self, keys: Any, numbers: Any) -> Any:
         """Keys from keys and uint32 numbers, of one shape or scalar."""
@@ -76,7 +69,9 @@ class Generator:
 
     def bits(self, keys: Any, bit_width: int, shape: tuple[int, ...]) -> Any:
         """Random unsigned integers of shape `(*keys.shape, *shape)`."""
-        return random_bits_p.bind(keys, bit_width=bit_width, shape=shape)[0]
+        partitionable = settings.current().threefry_partitionable
+        primitive = random_bits_p if partitionable else random_bits_in_halves_p
+        return primitive.bind(keys, bit_width=bit_width, shape=shape)[0]
 
 
 THREEFRY = Generator("threefry2x32", "fry", (2,))
@@ -114,68 +109,6 @@ def generator_of(dtype: Any) -> Generator:
             attempt="fornax.random.key(seed), whose dtype says which generator it is for",
         )
     )
-
-
-# --- words and counters ------------------------------------------------------------------------
-def _word(words: Any, position: int, shape: tuple[int, ...]) -> Any:
-    """One of the two words of every key, repeated along new trailing dimensions to `shape`."""
-    rank = typeof(words).ndim
-    word = squeeze(slice_in(words, rank - 1, position, position + 1), (rank - 1,))
-    if rank == 1:
-        return word  # a scalar serves all elements
-    return broadcast_in_dim(word, shape, range(rank - 1))
-
-
-def _pair(first: Any, second: Any) -> Any:
-    """Keys made of first and second words."""
-    shape = typeof(first).shape
-    full = (*shape, 2)
-    kept = range(len(shape))
-    position = iota_p.bind(dtype=_WORD, shape=full, dimension=len(shape), sharding=None)[0]
-    return where(
-        eq_p(position, _WORD.type(0)),
-        broadcast_in_dim(first, full, kept),
-        broadcast_in_dim(second, full, kept),
-    )
-
-
-def _counters(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[Any, Any]:
-    """High and low words of 0, 1, 2, … laid out as `shape`, repeated in front to `full`."""
-    size = math.prod(shape)
-    dims = range(len(full) - len(shape), len(full))
-
-    def count(dtype: Any) -> Any:
-        if not shape:
-            return dtype.type(0)
-        line = iota_p.bind(dtype=dtype, shape=(size,), dimension=0, sharding=None)[0]
-        return reshape(line, shape)
-
-    if size <= 1 << 32:
-        return _WORD.type(0), broadcast_in_dim(count(_WORD), full, dims) if full else count(_WORD)
-    number = count(dtypes.uint64)
-    # an array keeps its 64 bits where numbers have 32
-    high = shift_right_logical_p(number, _native.from_numpy(np.array(32, np.uint64), False, True))
-    return (
-        broadcast_in_dim(convert_element_type(high, _WORD), full, dims),
-        broadcast_in_dim(convert_element_type(number, _WORD), full, dims),
-    )
-
-
-def _blocks(words: Any, shape: tuple[int, ...]) -> list[Any]:
-    """The two words of random bits for every key and every position in `shape`."""
-    full = (*typeof(words).shape[:-1], *shape)
-    return threefry2x32_p.bind(
-        _word(words, 0, full), _word(words, 1, full), *_counters(shape, full)
-    )
-
-
-def _blocks_reference(words: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
-    full = (*words.shape[:-1], *shape)
-    numbers = np.arange(math.prod(shape), dtype=np.uint64).reshape(shape)
-    ones = (1,) * len(shape)
-    keys = [words[..., k].reshape((*words.shape[:-1], *ones)) for k in range(2)]
-    high, low = (numbers >> np.uint64(32)).astype(_WORD), numbers.astype(_WORD)
-    return [np.broadcast_to(b, full) for b in threefry2x32_p.reference(*keys, high, low)]
 
 
 # --- operations --------------------------------------------------------------------------------
@@ -230,9 +163,9 @@ class RandomSeed(KeyPrimitive):
         type = typeof(seeds)
         low = convert_element_type(seeds, _WORD)
         if type.dtype.itemsize < 8:
-            return [_pair(broadcast_in_dim(_WORD.type(0), type.shape, ()), low)]
+            return [pair(broadcast_in_dim(_WORD.type(0), type.shape, ()), low)]
         high = shift_right_logical_p(seeds, type.dtype.type(32))
-        return [_pair(convert_element_type(high, _WORD), low)]
+        return [pair(convert_element_type(high, _WORD), low)]
 
 
 class RandomWrap(KeyPrimitive):
@@ -281,10 +214,20 @@ class RandomSplit(KeyPrimitive):
         return [keys.update(shape=(*keys.shape, *shape))]
 
     def reference(self, keys, *, shape):
-        return [np.stack(_blocks_reference(keys, shape), axis=-1)]
+        return [counters.stacked_blocks_reference(keys, shape)]
 
     def words(self, keys, *, shape):
-        return [_pair(*_blocks(keys, shape))]
+        return [pair(*counters.blocks(keys, shape))]
+
+
+class RandomSplitInHalves(RandomSplit):
+    """Independent keys from every key, each of which depends on how many there are."""
+
+    def reference(self, keys, *, shape):
+        return [counters.split_in_halves_reference(keys, shape)]
+
+    def words(self, keys, *, shape):
+        return [counters.split_in_halves(keys, shape)]
 
 
 class RandomFoldIn(KeyPrimitive):
@@ -319,8 +262,8 @@ class RandomFoldIn(KeyPrimitive):
 
     def words(self, keys, numbers):
         shape = typeof(keys).shape[:-1]
-        first, second = _word(keys, 0, shape), _word(keys, 1, shape)
-        return [_pair(*threefry2x32_p.bind(first, second, _WORD.type(0), numbers))]
+        first, second = word(keys, 0, shape), word(keys, 1, shape)
+        return [pair(*threefry2x32_p.bind(first, second, _WORD.type(0), numbers))]
 
     def batch(self, size, operands, dims):
         keys, numbers = operands
@@ -354,18 +297,20 @@ class RandomBits(KeyPrimitive):
         return [ArrayType((*keys.shape, *shape), np.dtype(f"uint{bit_width}"))]
 
     def reference(self, keys, *, bit_width, shape):
-        first, second = _blocks_reference(keys, shape)
-        if bit_width == 64:
-            return [(first.astype(np.uint64) << np.uint64(32)) | second]
-        return [(first ^ second).astype(f"uint{bit_width}")]
+        return [counters.bits_reference(keys, bit_width, shape)]
 
     def words(self, keys, *, bit_width, shape):
-        first, second = _blocks(keys, shape)
-        dtype = np.dtype(f"uint{bit_width}")
-        if bit_width < 64:
-            return [convert_element_type(xor_p(first, second), dtype)]
-        high = shift_left_p(convert_element_type(first, dtype), dtype.type(32))
-        return [or_p(high, convert_element_type(second, dtype))]
+        return [counters.bits(keys, bit_width, shape)]
+
+
+class RandomBitsInHalves(RandomBits):
+    """Random bits, each of which depends on how many are drawn."""
+
+    def reference(self, keys, *, bit_width, shape):
+        return [counters.bits_in_halves_reference(keys, bit_width, shape)]
+
+    def words(self, keys, *, bit_width, shape):
+        return [counters.bits_in_halves(keys, bit_width, shape)]
 
 
 class RandomClone(KeyPrimitive):
@@ -397,6 +342,8 @@ random_unwrap_p = RandomUnwrap("random_unwrap")
 random_split_p = RandomSplit("random_split")
 random_fold_in_p = RandomFoldIn("random_fold_in")
 random_bits_p = RandomBits("random_bits")
+random_split_in_halves_p = RandomSplitInHalves("random_split_in_halves")
+random_bits_in_halves_p = RandomBitsInHalves("random_bits_in_halves")
 random_clone_p = RandomClone("random_clone")
 
 

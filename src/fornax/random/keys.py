@@ -55,21 +55,8 @@ class PRNGSpec:
 
 
 def default_prng_impl() -> Generator:
-    """The generator used where none is named. Raises ValueError if the setting names no known one.
-
-    Raises NotImplementedError with `threefry_partitionable` off: bits that depend on the number of
-    elements are not offered.
-    """
-    current = settings.current()
-    if not current.threefry_partitionable:
-        raise NotImplementedError(
-            located(
-                "random bits with threefry_partitionable=False are not implemented",
-                why="there an element depends on how many others are drawn with it",
-                attempt="config.update('jax_threefry_partitionable', True), the default",
-            )
-        )
-    return generator_named(current.default_prng_impl)
+    """The generator used where none is named. Raises ValueError if the setting names none."""
+    return generator_named(settings.current().default_prng_impl)
 
 
 def resolve_prng_impl(impl_spec: Any) -> Generator:
