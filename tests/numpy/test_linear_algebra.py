@@ -9,6 +9,7 @@ import fornax
 from fornax import lax, test_util
 from fornax import numpy as fnp
 from fornax.numpy import linalg
+from fornax.scipy import linalg as scipy_linalg
 
 STACKS = [(), (2,), (0,), (2, 1)]
 KINDS = ["float64", "complex64"]
@@ -245,6 +246,27 @@ def test_where_there_is_no_answer_it_is_not_a_number():
 
 ERRORS = {
     "not square": (lambda: linalg.inv(np.ones((2, 3))), ValueError, "must have shape"),
+    "not square, made symmetric": (
+        lambda: linalg.cholesky(np.ones((2, 3))), TypeError, "must have shape"
+    ),
+    "not square, as it is": (
+        lambda: linalg.cholesky(np.ones((2, 3)), symmetrize_input=False), ValueError,
+        "must have shape",
+    ),
+    "not square, eigh": (lambda: linalg.eigh(np.ones((2, 3))), TypeError, "must have shape"),
+    "not square, eigvalsh": (lambda: linalg.eigvalsh(np.ones((2, 3))), TypeError, "must have"),
+    "not square, eig": (lambda: linalg.eig(np.ones((2, 3), int)), ValueError, "must have shape"),
+    "not square, scipy": (lambda: scipy_linalg.cholesky(np.ones((2, 3))), ValueError, "must have"),
+    "not square, jit": (
+        lambda: fornax.jit(linalg.cholesky)(np.ones((2, 3))), TypeError, "must have shape"
+    ),
+    "not square, triangular": (
+        lambda: lax.linalg.triangular_solve(fnp.ones((2, 3)), fnp.ones((2, 3))), ValueError,
+        "must have shape",
+    ),
+    "no matrix": (lambda: linalg.cholesky(np.ones(3)), TypeError, "rank at least 2"),
+    "no matrix for svd": (lambda: linalg.svd(np.ones(3)), TypeError, "rank at least 2"),
+    "no matrix for qr": (lambda: linalg.qr(1.0), TypeError, "rank at least 2"),
     "a vector": (lambda: linalg.det(np.ones(3)), ValueError, "at least two-dimensional"),
     "half floats": (lambda: linalg.inv(fnp.ones((2, 2), "float16")), TypeError, "float16"),
     "mode": (lambda: linalg.qr(np.ones((2, 2)), "thin"), ValueError, "mode 'thin'"),
@@ -261,3 +283,17 @@ def test_mistakes_are_named(name):
     function, error, text = ERRORS[name]
     with pytest.raises(error, match=text):
         function()
+
+
+def test_scipy_reads_one_triangle_for_cholesky_and_both_for_eigh():
+    a = np.array([[4.0, 9.0], [1.0, 5.0]])
+    for lower in (True, False):
+        triangle = np.tril(a) if lower else np.triu(a)
+        whole = triangle + triangle.T - np.diag(np.diag(a))
+        if lower:
+            expected = np.linalg.cholesky(whole)
+            np.testing.assert_allclose(scipy_linalg.cholesky(a, lower=True), expected)
+        else:  # 16 - 81 < 0
+            assert np.isnan(scipy_linalg.cholesky(a)[1, 1])
+        values = scipy_linalg.eigh(a, lower=lower, eigvals_only=True)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh((a + a.T) / 2))

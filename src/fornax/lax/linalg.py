@@ -71,8 +71,18 @@ class SvdAlgorithm(enum.Enum):
     DIVIDE_AND_CONQUER = "divide_and_conquer"
 
 
-def _symmetric(x: Any) -> Any:
-    """(x + x^H) / 2."""
+def _symmetric(name: str, x: Any) -> Any:
+    """(x + x^H) / 2. Raises TypeError for a shape that has no such sum."""
+    type = typeof(x)
+    stacks.check_ranks(name, [type], [2])
+    if type.shape[-1] != type.shape[-2]:
+        raise TypeError(
+            located(
+                f"Argument to {name} must have shape [..., n, n], got shape {type.shape}",
+                "the mean of a matrix and its adjoint is taken (symmetrize_input)",
+                "svd or qr for matrices that are not square",
+            )
+        )
     return div_p(add(x, stacks.adjoint(x)), constant(x, 2))
 
 
@@ -82,8 +92,7 @@ def cholesky(x, *, symmetrize_input=True):
     symmetrize_input: use (x + x^H) / 2, which also makes derivatives symmetric.
     """
     if symmetrize_input:
-        cholesky_p.type(typeof(x))  # says first what is wrong with x
-        x = _symmetric(x)
+        x = _symmetric("cholesky", x)
     return stacks.lower(cholesky_p.bind(x)[0])
 
 
@@ -113,8 +122,7 @@ def eigh(
             )
         )
     if symmetrize_input:
-        eigh_p.type(typeof(x), lower=lower)
-        x = _symmetric(x)
+        x = _symmetric("eigh", x)
     vectors, values = eigh_p.bind(x, lower=bool(lower))
     return vectors, values
 

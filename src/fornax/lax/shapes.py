@@ -5,6 +5,7 @@ Functions of `lax` do not promote dtypes and do not broadcast.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ def reshape(
       dimensions: the order in which the operand's dimensions are read; None for row-major.
       out_sharding: ignored on one device.
 
-    Raises TypeError if the sizes do not fit.
+    Raises ValueError if the sizes do not fit, TypeError for sizes below zero.
     """
     if dimensions is not None:
         dimensions = tuple(dimensions)
@@ -101,7 +102,16 @@ def reshape(
                 )
             )
         operand = _transpose(operand, dimensions)
-    return settled(operand, _shape.reshape(operand, sizes(new_sizes)))
+    new, old = sizes(new_sizes), typeof(operand)
+    if min(new, default=0) >= 0 and math.prod(new) != old.size:
+        raise ValueError(
+            located(
+                f"reshape total size must be unchanged, got new_sizes {new} for shape {old.shape}.",
+                "a reshape keeps all elements",
+                "numpy.reshape with -1 for the size that follows from the others",
+            )
+        )
+    return settled(operand, _shape.reshape(operand, new))
 
 
 def squeeze(array: Any, dimensions: Sequence[int]) -> Any:

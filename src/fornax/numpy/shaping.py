@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fornax.api.eager import eager
 from fornax.ir import basis
 from fornax.ir.static import static_shape
@@ -50,15 +52,16 @@ def size(a, axis=None):
 def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
     """The same elements in another shape; one dimension may be -1.
 
-    Raises TypeError if the number of elements differs.
+    Raises TypeError if the number of elements differs; of a NumPy array ValueError, as NumPy does.
     """
     check("reshape", a)
+    refusal = ValueError if isinstance(a, np.ndarray | np.generic) else TypeError
     a = concrete_form(a)
     old = typeof(a).shape
     new = list(static_shape(shape))
     total = math.prod(old)
     if new.count(-1) > 1:
-        raise TypeError(
+        raise refusal(
             located(
                 "can only specify one unknown dimension (-1) in reshape",
                 attempt="-1 once, and numbers for the other dimensions",
@@ -67,7 +70,7 @@ def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
     if -1 in new:
         known = math.prod(n for n in new if n != -1)
         if known == 0 or total % known:
-            raise TypeError(
+            raise refusal(
                 located(
                     f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)}: "
                     f"the size is no multiple of {known}",
@@ -77,7 +80,7 @@ def reshape(a, shape, order="C", *, copy=None, out_sharding=None):
             )
         new[new.index(-1)] = total // known
     if math.prod(new) != total or builtins.any(n < 0 for n in new):
-        raise TypeError(
+        raise refusal(
             located(
                 f"cannot reshape array of shape {old} (size {total}) into shape {tuple(new)} "
                 f"(size {math.prod(new)})",

@@ -34,8 +34,13 @@ def _adjoint(x: Any) -> Any:
 
 
 def cholesky(a, lower=False, overwrite_a=False, check_finite=True):
-    """The triangular factor of Hermitian positive definite matrices: upper unless `lower`."""
-    return linalg.cholesky(a, upper=not lower)
+    """The triangular factor of Hermitian positive definite matrices: upper unless `lower`.
+
+    Only that triangle is read. Raises ValueError for matrices that are not square.
+    """
+    (a,) = _arrays("cholesky", a)
+    factor = lax.cholesky(a if lower else _adjoint(a), symmetrize_input=False)
+    return factor if lower else _adjoint(factor)
 
 
 def cho_factor(a, lower=False, overwrite_a=False, check_finite=True):
@@ -120,7 +125,8 @@ def eigh(
 ):  # fmt: skip
     """(eigenvalues, eigenvectors) of Hermitian matrices, or only the values.
 
-    Only standard problems are supported: NotImplementedError for b, eigvals or another type.
+    Both triangles are read: the mean of a and its adjoint is taken, whatever `lower` says. Only
+    standard problems are supported: NotImplementedError for b, eigvals or another type.
     """
     if b is not None or eigvals is not None or type != 1:
         raise NotImplementedError(
@@ -130,7 +136,7 @@ def eigh(
             )
         )
     (a,) = _arrays("eigh", a)
-    vectors, values = lax.eigh(a, lower=lower, symmetrize_input=False)
+    vectors, values = lax.eigh(a, lower=lower)
     return values if eigvals_only else (values, vectors)
 
 

@@ -45,11 +45,16 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def matrices(name: str, a: Any) -> Any:
-    """`a` as an array of floating-point numbers. Raises TypeError, or ValueError under rank 2."""
+def _inexact(name: str, a: Any) -> Any:
+    """`a` as an array of floating-point numbers; its shape is looked at by the decomposition."""
     check(name, a)
     (a,) = promote_inexact(concrete_form(a))
-    a = asarray(a)
+    return asarray(a)
+
+
+def matrices(name: str, a: Any) -> Any:
+    """`a` as an array of floating-point numbers. Raises TypeError, or ValueError under rank 2."""
+    a = _inexact(name, a)
     if typeof(a).ndim < 2:
         raise ValueError(
             located(
@@ -80,9 +85,10 @@ def square_matrices(name: str, a: Any) -> Any:
 def cholesky(a, *, upper=False, symmetrize_input=True):
     """L with L L^H = a, lower triangular; with `upper` its conjugate transpose.
 
-    symmetrize_input: use (a + a^H) / 2. NaN where a is not positive definite.
+    symmetrize_input: use (a + a^H) / 2. NaN where a is not positive definite. Raises TypeError for
+    matrices that are not square; ValueError where they are not made symmetric.
     """
-    a = square_matrices("jnp.linalg.cholesky", a)
+    a = _inexact("jnp.linalg.cholesky", a)
     factor = lax.cholesky(a, symmetrize_input=symmetrize_input)
     return ufuncs.conj(shaping.matrix_transpose(factor)) if upper else factor
 
@@ -90,7 +96,8 @@ def cholesky(a, *, upper=False, symmetrize_input=True):
 def eigh(a, UPLO=None, symmetrize_input=True):  # noqa: N803  (NumPy's name)
     """Eigenvalues in increasing order and eigenvectors (columns) of Hermitian matrices.
 
-    UPLO: "L" or "U", the triangle that is read where symmetrize_input is False.
+    UPLO: "L" or "U", the triangle that is read where symmetrize_input is False. Raises as
+    `cholesky` does.
     """
     if UPLO not in (None, "L", "U"):
         raise ValueError(
@@ -99,7 +106,7 @@ def eigh(a, UPLO=None, symmetrize_input=True):  # noqa: N803  (NumPy's name)
                 attempt="UPLO='L', which reads the lower triangle",
             )
         )
-    a = square_matrices("jnp.linalg.eigh", a)
+    a = _inexact("jnp.linalg.eigh", a)
     vectors, values = lax.eigh(a, lower=UPLO != "U", symmetrize_input=symmetrize_input)
     return EighResult(values, vectors)
 
@@ -111,14 +118,14 @@ def eigvalsh(a, UPLO="L", *, symmetrize_input=True):  # noqa: N803
 
 def eig(a):
     """Eigenvalues and eigenvectors (columns) of square matrices, complex."""
-    a = square_matrices("jnp.linalg.eig", a)
+    a = _inexact("jnp.linalg.eig", a)
     values, vectors = lax.eig(a, compute_left_eigenvectors=False)
     return EigResult(values, vectors)
 
 
 def eigvals(a):
     """Eigenvalues of square matrices, complex."""
-    a = square_matrices("jnp.linalg.eigvals", a)
+    a = _inexact("jnp.linalg.eigvals", a)
     (values,) = lax.eig(a, compute_left_eigenvectors=False, compute_right_eigenvectors=False)
     return values
 
@@ -130,7 +137,7 @@ def qr(a, mode="reduced"):
     of the matrix with R and the reflections' vectors below it, and their factors; no derivative).
     ValueError for others.
     """
-    a = matrices("jnp.linalg.qr", a)
+    a = _inexact("jnp.linalg.qr", a)
     if mode not in ("reduced", "complete", "full", "r", "raw"):
         raise ValueError(
             located(
@@ -151,7 +158,7 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False, subset_by_index
     full_matrices: square U and Vh. hermitian: a is Hermitian, which is faster. subset_by_index:
     (start, stop) of the singular values wanted.
     """
-    a = matrices("jnp.linalg.svd", a)
+    a = _inexact("jnp.linalg.svd", a)
     if hermitian:
         return _hermitian(a, compute_uv)
     if not compute_uv:

@@ -24,14 +24,7 @@ class Eig(MatrixPrimitive):
     """(values,), then the left and the right eigenvectors where asked for; all complex."""
 
     def type(self, x, *, compute_left_eigenvectors, compute_right_eigenvectors):
-        self.check(x)
-        if x.shape[-1] != x.shape[-2]:
-            raise ValueError(
-                located(
-                    f"The input to eig must be a square matrix. Got shape {x.shape}.",
-                    attempt="x[:n, :n], or svd for matrices that are not square",
-                )
-            )
+        self.check(x, square=True)
         dtype = np.result_type(x.dtype, np.complex64)
         vectors = ArrayType(x.shape, dtype)
         count = compute_left_eigenvectors + compute_right_eigenvectors

@@ -33,10 +33,11 @@ class MatrixPrimitive(Primitive):
         return params
 
     def check(self, x: ArrayType, square: bool = False) -> None:
-        """Raise TypeError for a dtype without LAPACK, or a shape that does not fit."""
+        """Raise TypeError for a dtype without LAPACK, or too few dimensions, ValueError unless
+        `square`."""
         check_ranks(self.name, [x], [2])
         if square and x.shape[-1] != x.shape[-2]:
-            raise TypeError(
+            raise ValueError(
                 located(
                     f"Argument to {self.name} must have shape [..., n, n], got shape {x.shape}",
                     attempt="vmap for stacks, or numpy.linalg.svd and pinv for matrices that are "

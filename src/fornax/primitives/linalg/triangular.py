@@ -50,7 +50,7 @@ class TriangularSolve(MatrixPrimitive):
                 )
             )
         if a.shape[-1] != b.shape[-2 if left_side else -1]:
-            raise TypeError(
+            raise ValueError(
                 located(
                     f"Incompatible shapes for arguments to triangular_solve: {a.shape} and "
                     f"{b.shape}.",
