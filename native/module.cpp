@@ -17,6 +17,7 @@
 #include "dispatch.hpp"
 #include "eager.hpp"
 #include "entry.hpp"
+#include "expression.hpp"
 #include "pytree.hpp"
 #include "python.hpp"
 #include "refusal.hpp"
@@ -36,7 +37,7 @@ bool populate(PyObject* module) {
     return false;
   return register_arrays(module) && register_pytree(module) == 0 && register_programs(module) &&
          register_call_keys(module) && register_entries(module) && register_dispatch(module) &&
-         register_eager(module);
+         register_eager(module) && register_expressions(module);
 }
 
 // Throws the exception that is set.

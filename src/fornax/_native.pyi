@@ -210,6 +210,79 @@ class Generation:
         RuntimeError: what LLVM says is wrong with the text.
         """
 
+# --- expressions of the loop IR -----------------------------------------------------------------
+
+@final
+class Expr:
+    """One typed scalar; see `fornax.compiler.loop.ir`. Identity is equality within a builder."""
+
+    kind: str
+    dtype: str
+    data: Any
+    args: tuple[Expr, ...]
+    number: int
+    @property
+    def low(self) -> int | None:
+        """The least value of an integer, else None."""
+    @property
+    def high(self) -> int | None:
+        """The largest value of an integer, else None."""
+    @property
+    def masked(self) -> bool:
+        """A load that carries a mask and the value to use where the mask is false."""
+
+class Nodes:
+    """The interned expressions of a builder."""
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+    def node(self, kind: str, dtype: str, data: Any, args: tuple[Expr, ...] = (), /) -> Expr:
+        """The interned node with these fields. Floats are told apart by their bits."""
+    def index(self, value: int | Expr, /) -> Expr:
+        """An int64 expression from an int."""
+    def axis(self, axis: Any, /) -> Expr:
+        """The value of a loop variable. A loop of one iteration is the constant 0."""
+
+def reachable(roots: Iterable[Expr], stop: Callable[[Expr], object] | None = None, /) -> list[Expr]:
+    """All nodes below `roots`, operands before users. Operands of a node for which stop(node) holds
+    are not entered."""
+
+def rewritten(
+    root: Expr,
+    memo: dict[Expr, Expr],
+    rebuild: Callable[[Expr, tuple[Expr, ...]], Expr],
+    /,
+) -> Expr:
+    """The copy of `root`: memo[node] = rebuild(node, copies of its operands) for all nodes below it
+    that `memo` does not have, operands first."""
+
+def sum_of(builder: Nodes, /, *scaled: tuple[Expr, int], constant: int = 0) -> Expr:
+    """sum(coefficient * x) + constant of (x, coefficient) pairs of int64, modulo 2**64, in
+    canonical form and with divisions put together again."""
+
+def quotient(builder: Nodes, x: Expr, size: int, /) -> Expr:
+    """Floor division of an index by a positive constant, simplified."""
+
+def modulo(builder: Nodes, x: Expr, size: int, /) -> Expr:
+    """The remainder in [0, size) of an index by a positive constant, simplified."""
+
+def linear(x: Expr, /) -> tuple[tuple[tuple[Expr, int], ...], int]:
+    """An int64 expression as ((part, coefficient), ...), constant; parts in order of creation."""
+
+def is_sum(x: Expr, /) -> bool:
+    """Whether x is an int64 sum or a multiple of something."""
+
+def difference(x: Expr, y: Expr, /) -> tuple[int, int] | None:
+    """Bounds of x - y of two int64 that do not overflow; what they have in common cancels. None
+    where the bounds do not fit into 128 bits."""
+
+def operation_bounds(x: Expr, /) -> tuple[int, int] | None:
+    """Bounds of an integer operation's result before it wraps, or None when nothing is known."""
+
+def last_value(axis: Any, /) -> int:
+    """The largest value of a loop variable (0 for an empty loop)."""
+
 # --- jit dispatch -----------------------------------------------------------------------------
 
 @final

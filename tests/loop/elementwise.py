@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import llvmlite.binding as llvm
 import numpy as np
 
+from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import COMPARE, WIDTH, Axis, Buffer, Expr, is_float
 from fornax.compiler.loop.math import expand
-from fornax.compiler.loop.rewrite import reachable
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()

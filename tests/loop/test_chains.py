@@ -10,12 +10,12 @@ import pytest
 import fornax
 import fornax.numpy as fnp
 from fornax import lax, settings
+from fornax._native import reachable
 from fornax.backends import reference
 from fornax.backends.cpu import find, prepare
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Carry, Expr
 from fornax.compiler.loop.meaning import evaluate, numpy_dtype
-from fornax.compiler.loop.rewrite import reachable
 from fornax.compiler.loop.show import show
 from fornax.runtime.compile import executable, plan
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine, meaning
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Carry, Expr
 from fornax.compiler.loop.legalize import from_zero
-from fornax.compiler.loop.rewrite import Rewriter, reachable
+from fornax.compiler.loop.rewrite import Rewriter
 
 INTEGERS = ("int8", "uint8", "int32", "int64", "uint64")
 

@@ -11,10 +11,10 @@ import scipy.special
 from elementwise import Elementwise
 from math_truth import ONE, errors, pairs, ranges, samples
 
+from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import BASIC, MATH, Pair
 from fornax.compiler.loop.math import FUNCTIONS, expand
-from fornax.compiler.loop.rewrite import reachable
 from fornax.errors import InternalError
 
 DTYPES = ("float32", "float64")

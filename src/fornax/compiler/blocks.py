@@ -19,6 +19,7 @@ from collections.abc import Collection, Sequence
 from math import prod
 from typing import Any
 
+from fornax._native import reachable
 from fornax.compiler.chain import View, is_product, operand_index, summed
 from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
 from fornax.compiler.fuse import Fusion, Group
@@ -29,7 +30,7 @@ from fornax.compiler.kernels.product import split
 from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, For, Statement, Store, row_major
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.schedule import nest
 from fornax.ir.jaxpr import Equation, Var
 from fornax.ir.types import ArrayType

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fornax._native import reachable
 from fornax.compiler.canonical import CONTROL, canonicalize
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
@@ -28,7 +29,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     While,
 )
-from fornax.compiler.loop.rewrite import Rewriter, reachable
+from fornax.compiler.loop.rewrite import Rewriter
 from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.compiler.merge import Unit
 from fornax.errors import Signal
@@ -147,7 +148,7 @@ class _Loop:
         key = (equation, tuple(index))
         results = self.memo.get(key)
         if results is None:
-            if len(self.b.nodes) > NODES:
+            if self.b.count > NODES:
                 raise NotNative("too large")
             rule = equation.primitive.element
             if equation.primitive.name in ELEMENTS:

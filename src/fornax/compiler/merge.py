@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from fornax._native import reachable
 from fornax.compiler.kernels.context import buffers_of
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.estimate import UNIT, Estimate
@@ -27,7 +28,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
 from fornax.errors import Signal

@@ -7,9 +7,10 @@ asked for.
 
 from __future__ import annotations
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Expr, For, Kernel
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
 #: bytes of the shortest rows: the processor itself foresees what follows within a page

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fornax._native import reachable
 from fornax.backends.llvm.scope import Value
 from fornax.compiler.loop.ir import Expr
 from fornax.compiler.loop.meaning import evaluate, numpy_dtype
-from fornax.compiler.loop.rewrite import reachable
 
 if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from fornax._native import reachable
 from fornax.backends.llvm import masks, memory
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
@@ -32,7 +33,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.legalize import formula
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
 

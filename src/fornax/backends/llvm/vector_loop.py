@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from fornax._native import reachable
 from fornax.backends.llvm import masks, memory
 from fornax.backends.llvm.instructions import splat, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.backends.llvm.values import steps
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import WIDTH, Buffer, Carry, Expr, For, Store
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.schedule import merge, start_values
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import (
@@ -26,7 +27,7 @@ from fornax.compiler.loop.ir import (
     Store,
     row_major,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Jaxpr, Literal, Var
 from fornax.record import replace

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from fornax.compiler.loop import affine, fold, rounding
+from fornax import _native
 from fornax.compiler.loop import complex as complex_rules
+from fornax.compiler.loop import fold, rounding
 from fornax.compiler.loop.ir import (
     COMBINERS,
     COMPARE,
@@ -34,26 +35,10 @@ def compute_dtype(dtype: str) -> str:
     return STORAGE.get(dtype, dtype)
 
 
-class Builder:
+class Builder(_native.Nodes):
     """Makes interned expressions. One builder per kernel; nodes of two builders do not mix."""
 
-    def __init__(self) -> None:
-        self.nodes: dict[tuple, Expr] = {}
-        self.integers: dict[int, Expr] = {}
-
     # --- nodes ---
-    def node(self, kind: str, dtype: str, data, args: tuple[Expr, ...] = ()) -> Expr:
-        """The interned node with these fields."""
-        key: tuple = (kind, dtype, data, args)
-        if data.__class__ is float:  # 0.0 and -0.0 must differ, NaNs must not
-            key = (kind, dtype, repr(data), args)
-        found = self.nodes.get(key)
-        if found is None:
-            found = self.nodes[key] = Expr(kind, dtype, data, args, len(self.nodes))
-            if dtype in affine.INTEGERS:
-                found.low, found.high = affine.interval(found)
-        return found
-
     def const(self, value, dtype: str) -> Value:
         """A constant of `dtype` (complex dtypes give a pair; storage dtypes their wide one)."""
         if dtype in COMPLEX:
@@ -63,24 +48,9 @@ class Builder:
         dtype = compute_dtype(dtype)
         return self.node("const", dtype, fold.canonical(value, dtype))
 
-    def index(self, value: int | Expr) -> Expr:
-        """An int64 expression from an int."""
-        if isinstance(value, Expr):
-            return value
-        found = self.integers.get(value)
-        if found is None:
-            found = self.integers[value] = self.node("const", "int64", int(value))
-        return found
-
     def new_axis(self, extent: int, name: str = "i") -> Axis:
         """A fresh loop variable."""
         return Axis(extent, name)
-
-    def axis(self, axis: Axis) -> Expr:
-        """The value of a loop variable. A loop of one iteration is the constant 0."""
-        if axis.extent == 1:
-            return self.index(0)
-        return self.node("axis", "int64", axis)
 
     def carry(self, carry: Carry) -> Expr:
         return self.node("carry", carry.dtype, carry)

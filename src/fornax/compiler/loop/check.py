@@ -6,6 +6,7 @@ its loop, a wrong dtype or number of indices, a store to an input, two parallel 
 
 from __future__ import annotations
 
+from fornax._native import reachable
 from fornax.compiler.loop.builder import compute_dtype
 from fornax.compiler.loop.ir import (
     COMBINERS,
@@ -24,7 +25,6 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import reachable
 from fornax.errors import InternalError
 
 UNARY = {

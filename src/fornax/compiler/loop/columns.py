@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -27,7 +28,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 
 #: bytes of a row that are read before going on to the next: half a page

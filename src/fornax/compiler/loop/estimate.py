@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import (
     MATH,
@@ -22,7 +23,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import expressions, reachable
+from fornax.compiler.loop.rewrite import expressions
 from fornax.compiler.target import Target
 
 Loop = For | While
@@ -160,7 +161,7 @@ class Estimate:
         for node in self.own.get(loop, ()):
             if node.kind == "load":
                 total += self.access(node.args[0], vector, lanes, GATHER)
-            elif node.dtype == "int64" and affine.form(node) is not None:
+            elif node.dtype == "int64" and affine.is_sum(node):
                 total += 0.1  # addresses
             elif node.data in MATH:
                 weight = HEAVY_MATH.get(node.data, MATH_WEIGHT)

@@ -345,9 +345,8 @@ def is_index(x: Expr) -> bool:
 
 def difference(x: Expr, y: Expr) -> tuple[int, int]:
     """Bounds of x - y, before any wrapping; parts that indices have in common cancel."""
-    if affine.form(x) is not None or affine.form(y) is not None:
-        if is_index(x) and is_index(y):
-            return affine.span(*affine.combine((x, 1), (y, -1)))
+    if is_index(x) and is_index(y):
+        return affine.difference(x, y)
     return x.low - y.high, x.high - y.low
 
 
@@ -440,7 +439,7 @@ def index_of(b: Builder, x: Expr, depth: int = 6) -> Expr | None:
         return inner if fits else index_of(b, inner, depth - 1) if is_widening(x) else None
     if x.data not in ("add", "sub", "mul", "min", "max", "neg", "abs"):
         return None
-    span = affine.operation_interval(x.data, x.args, x.dtype)
+    span = affine.operation_bounds(x)
     if span is None or span[0] < low or span[1] > high:
         return None
     args = [index_of(b, a, depth - 1) for a in x.args]

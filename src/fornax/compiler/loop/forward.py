@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -29,7 +30,7 @@ from fornax.compiler.loop.ir import (
     is_float,
 )
 from fornax.compiler.loop.recurrence import recurrent, written_out
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 
 #: elements of a buffer that may become carries
 MOST = 128

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fornax._native import reachable
 from fornax.compiler.loop.ir import (
     STORAGE,
     Alloc,
@@ -23,7 +24,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.meaning import evaluate, numpy_dtype
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.errors import InternalError
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fornax import _native
 from fornax.record import record
 from fornax.scalars.formats import FORMATS
 
@@ -117,50 +118,30 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-class Expr:
-    """One typed scalar. `kind` decides the meaning of `data` and `args`:
-
-    ========  ======================  =====================================================
-    kind      data                    args
-    ========  ======================  =====================================================
-    const     Python value            ()
-    axis      Axis                    ()                             dtype int64
-    param     position                ()                             int64 kernel argument
-    load      Buffer                  index…, one per dimension  [+ mask, other if masked]
-    op        operation name          operands (see `OPERATIONS`)
-    reduce    (combiner, axes, k)     one value per component; `k` says which result this is
-    carry     Carry                   [least, most]                  value inside the loop
-    final     Carry                   ()                             value after the loop
-    ========  ======================  =====================================================
-
-    A carry may have bounds, which hold in its loop's body (`bounds`).
-
-    A `reduce` exists only between element rules and `schedule`, which turns it into a loop with
-    carries. A masked load reads `other` where the mask is false and then touches no memory.
-
-    `low` and `high` bound the value of an integer expression (see `affine.interval`); `linear` is
-    its form sum(coefficient * part) + constant when it is a sum of several parts.
-    """
-
-    __slots__ = ("args", "data", "dtype", "high", "kind", "linear", "low", "number")
-
-    def __init__(self, kind: str, dtype: str, data, args: tuple[Expr, ...], number: int):
-        self.kind = kind
-        self.dtype = dtype
-        self.data = data
-        self.args = args
-        self.number = number  # position in the builder: operands come before users
-        self.low: int | None = None
-        self.high: int | None = None
-        self.linear: tuple[tuple[tuple[Expr, int], ...], int] | None = None
-
-    @property
-    def masked(self) -> bool:
-        """A load that carries a mask and the value to use where the mask is false."""
-        return self.kind == "load" and len(self.args) == len(self.data.shape) + 2
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.data} {self.dtype} #{self.number}>"
+#: One typed scalar, a node that `Builder.node` makes (`native/expression.cpp`); `number` is its
+#: place in the builder: operands come before users. `kind` decides the meaning of `data` and
+#: `args`:
+#:
+#: ========  ======================  =====================================================
+#: kind      data                    args
+#: ========  ======================  =====================================================
+#: const     Python value            ()
+#: axis      Axis                    ()                             dtype int64
+#: param     position                ()                             int64 kernel argument
+#: load      Buffer                  index…, one per dimension  [+ mask, other if masked]
+#: op        operation name          operands (see `OPERATIONS`)
+#: reduce    (combiner, axes, k)     one value per component; `k` says which result this is
+#: carry     Carry                   [least, most]                  value inside the loop
+#: final     Carry                   ()                             value after the loop
+#: ========  ======================  =====================================================
+#:
+#: A carry may have bounds, which hold in its loop's body (`bounds`).
+#:
+#: A `reduce` exists only between element rules and `schedule`, which turns it into a loop with
+#: carries. A masked load reads `other` where the mask is false and then touches no memory.
+#:
+#: `low` and `high` bound the value of an integer expression (see `affine`).
+Expr = _native.Expr
 
 
 class Pair(NamedTuple):

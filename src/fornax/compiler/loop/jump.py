@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Expr, For, Kernel, Statement, Store, While, is_float
-from fornax.compiler.loop.rewrite import Rewriter, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, walk
 from fornax.compiler.target import Target
 
 #: cycles from operands to result from which on a value is jumped over

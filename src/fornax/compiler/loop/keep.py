@@ -7,6 +7,7 @@ memory one element after the other; the second loop reads it.
 
 from __future__ import annotations
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -21,7 +22,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 
 #: loops of fewer iterations compute again
 SHORTEST = 64

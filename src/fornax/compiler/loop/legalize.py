@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import math, math_arithmetic, storage
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
@@ -30,7 +31,7 @@ from fornax.compiler.loop.ir import (
     is_float,
 )
 from fornax.compiler.loop.math_power import root
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable
+from fornax.compiler.loop.rewrite import Rewriter, expressions
 from fornax.compiler.target import Target
 from fornax.scalars.formats import FORMATS
 
@@ -64,7 +65,7 @@ def frequent(kernel: Kernel) -> frozenset[tuple[str, str]]:
 
 def formula(b: Builder, target: Target, name: str, args: tuple[Expr, ...]) -> Expr:
     """The legal form of one mathematical function."""
-    node = Expr("op", args[0].dtype, name, args, -1)
+    node = b.node("op", args[0].dtype, name, args)
     return Legalizer(b, target).expand(node, args)
 
 

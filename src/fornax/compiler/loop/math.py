@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import MATH, Expr, Pair, is_float
 from fornax.compiler.loop.math_arithmetic import Target, Term
-from fornax.compiler.loop.rewrite import reachable
 from fornax.errors import InternalError
 from fornax.lazy import Table
 

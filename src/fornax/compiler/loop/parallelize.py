@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.estimate import UNIT, Estimate, trips
@@ -23,7 +24,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 
 #: nanoseconds of work below which a thread is not worth waking

@@ -7,10 +7,11 @@ that another one.
 
 from __future__ import annotations
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Carried, Carry, Expr, For, If, Statement, Store
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 
 #: iterations that a value is kept for, at most
 FARTHEST = 4

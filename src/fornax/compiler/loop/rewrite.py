@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
+from fornax._native import rewritten
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
     Alloc,
@@ -26,19 +27,6 @@ from fornax.compiler.loop.ir import (
 )
 
 _number = attrgetter("number")
-
-
-def reachable(roots: Iterable[Expr], stop: Callable[[Expr], bool] | None = None) -> list[Expr]:
-    """All nodes below `roots`, operands before users. Operands of a `stop` node are not entered."""
-    seen: set[Expr] = set()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            if node.args and (stop is None or not stop(node)):
-                stack.extend(node.args)
-    return sorted(seen, key=_number) if len(seen) > 1 else list(seen)
 
 
 class Rewriter:
@@ -67,21 +55,7 @@ class Rewriter:
         self.copied: set[tuple[str, Axis | Carry]] = set()
 
     def __call__(self, root: Expr) -> Expr:
-        memo = self.memo
-        found = memo.get(root)
-        if found is not None:
-            return found
-        new: set[Expr] = set()
-        stack = [root]
-        while stack:
-            node = stack.pop()
-            if node not in new and node not in memo:
-                new.add(node)
-                stack.extend(node.args)
-        rebuild = self.rebuild
-        for node in sorted(new, key=_number) if len(new) > 1 else new:
-            memo[node] = rebuild(node, tuple([memo[a] for a in node.args]))
-        return memo[root]
+        return rewritten(root, self.memo, self.rebuild)
 
     def rebuild(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
         """The copy of one node."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder, identity
 from fornax.compiler.loop.ir import Axis, Buffer, Carried, Carry, Expr, For, Statement, Store
-from fornax.compiler.loop.rewrite import Rewriter, reachable
+from fornax.compiler.loop.rewrite import Rewriter
 
 #: Reductions of at most this many elements become plain expressions,
 UNROLL_LIMIT = 8

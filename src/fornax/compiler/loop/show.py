@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from fornax._native import reachable
 from fornax.compiler.loop.ir import (
     Alloc,
     Axis,
@@ -20,7 +21,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import expressions, reachable
+from fornax.compiler.loop.rewrite import expressions
 
 INFIX = {"add": "+", "sub": "-", "mul": "*"}
 #: longer operands get a line of their own

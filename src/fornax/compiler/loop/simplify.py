@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
 from fornax.compiler.loop.keep import keep
-from fornax.compiler.loop.rewrite import Rewriter, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, walk
 
 
 def simplify(kernel: Kernel) -> Kernel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, identity
 from fornax.compiler.loop.ir import (
@@ -21,7 +22,7 @@ from fornax.compiler.loop.ir import (
     Store,
     is_float,
 )
-from fornax.compiler.loop.rewrite import Rewriter, expressions, reachable, walk
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 from fornax.record import record
 

@@ -8,6 +8,7 @@ unrolled loops are left as they are.
 
 from __future__ import annotations
 
+from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.columns import along_rows
 from fornax.compiler.loop.estimate import Estimate, trips
@@ -23,7 +24,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
-from fornax.compiler.loop.rewrite import expressions, reachable, walk
+from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.stage import stage, staged
 from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
 from fornax.compiler.target import Target
@@ -168,7 +169,7 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
     work = vectors = 0
     for node in estimate.nodes:
         if node in varying and node.kind in ("op", "load"):
-            if node.dtype == "int64" and affine.form(node) is not None:
+            if node.dtype == "int64" and affine.is_sum(node):
                 continue
             work += 20 if node.data in MATH else 1
     inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
