@@ -164,8 +164,13 @@ def custom(x, y, choice, program, body):
 
 # --- control flow ---
 def carried(out: V, start: V) -> V:
-    """What a body gave as the next value of a carry, of any number of steps."""
-    return like(out if start.whole else tame(out), start)
+    """What a body gave as the next value of a carry, of any number of steps.
+
+    Where `vmap` maps the start it maps this, too: a compiled loop has one type for all its steps,
+    and calls of Python by what comes after it would be counted otherwise.
+    """
+    found = like(out if start.whole else tame(out), start)
+    return found.with_(fnp.where(start.array != start.array, found.array, found.array))
 
 
 def unknown(v: V) -> V:
