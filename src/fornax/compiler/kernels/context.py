@@ -127,7 +127,7 @@ class KernelContext(ABC):
     def operand_where(self, i: int, index: Sequence[Expr], mask: Expr) -> Value:
         """Element of operand `i` where `mask` holds, else 0, without touching memory there."""
         value = guard(self.b, self.operand(i, index), mask)
-        zero = self.b.const(0, self.inputs[i].dtype.name)
+        zero = self.b.const(0, self.inputs[i].dtype_name)
         return self.b.select(mask, value, zero)
 
     def store_where(
@@ -268,7 +268,7 @@ class MemoryContext(KernelContext):
         self.kernels: list[Kernel] = []
 
     def operand(self, i, index):
-        return self.b.load(self.operands[i], tuple(index), self.inputs[i].dtype.name)
+        return self.b.load(self.operands[i], tuple(index), self.inputs[i].dtype_name)
 
     def operand_buffer(self, i):
         return self.operands[i]

@@ -86,5 +86,5 @@ def emit_zeros(p: Product, sums: Arithmetic) -> None:
     """An empty sum is zero."""
     k, b = p.k, p.k.b
     axes = [Axis(n, "i") for n in k.outputs[0].shape]
-    value = sums.result(b, sums.zero(b), k.outputs[0].dtype.name)
+    value = sums.result(b, sums.zero(b), k.outputs[0].dtype_name)
     k.emit(around(axes, k.store(0, [b.axis(a) for a in axes], value)))

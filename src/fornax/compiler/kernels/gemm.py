@@ -277,7 +277,7 @@ class Gemm:
             return tuple(b.axis(Axis(max(n, 2), "i")) for n in extents)
 
         sums = tuple(b.carry(Carry(self.sums.dtype)) for _ in range(self.sums.parts))
-        value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
+        value = self.sums.result(b, sums, self.k.outputs[0].dtype_name)
         probe = p.place(
             place(p.batch_extents), place(p.row_extents), place(p.column_extents), value
         )
@@ -490,7 +490,7 @@ class Gemm:
         column_index = split_near(
             b, self.right.cut.first(column), lane, tile.columns, p.column_extents
         )
-        value = self.sums.result(b, sums, self.k.outputs[0].dtype.name)
+        value = self.sums.result(b, sums, self.k.outputs[0].dtype_name)
         if self.k.adds:  # not where a tile overlaps the one before it
             for cut, first, offset in ((self.left.cut, row, r), (self.right.cut, column, lane)):
                 if cut.free % cut.width and not cut.sticks_out:

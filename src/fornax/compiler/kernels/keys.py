@@ -72,7 +72,7 @@ def from_bits(b: Builder, bits: Sequence[Expr], dtype: str) -> Value:
 
 def read_bits(k: KernelContext, i: int, index: Sequence[Expr]) -> tuple[Expr, ...]:
     """The bit patterns of an element of operand `i`; narrow floats are not widened on the way."""
-    dtype, buffer = k.inputs[i].dtype.name, k.operand_buffer(i)
+    dtype, buffer = k.inputs[i].dtype_name, k.operand_buffer(i)
     if buffer is not None and dtype in STORAGE and is_float(dtype):
         at = tuple(k.b.index(0) if n == 1 else p for n, p in zip(buffer.shape, index, strict=True))
         return (k.b.node("load", unsigned(dtype), buffer, at),)
@@ -83,7 +83,7 @@ def write_bits(
     k: KernelContext, j: int, index: Sequence[Expr], bits: Sequence[Expr]
 ) -> tuple[Statement, ...]:
     """Write the bit patterns of an element of result `j`."""
-    dtype = k.outputs[j].dtype.name
+    dtype = k.outputs[j].dtype_name
     if dtype in STORAGE and is_float(dtype):
         return (Store(k.output_buffer(j), tuple(index), bits[0]),)
     return k.store(j, index, from_bits(k.b, bits, dtype))

@@ -155,7 +155,7 @@ def add_shares(p: Product, sums: Arithmetic, partial: Buffer) -> None:
     at = tuple(b.axis(a) for a in (share, batch, row, column))
     total = b.add(b.carry(carry), b.load(partial, at))
     loop = For(share, (), (Carried(carry, sums.zero(b)[0], total),))
-    value = sums.result(b, (b.final(carry),), k.outputs[0].dtype.name)
+    value = sums.result(b, (b.final(carry),), k.outputs[0].dtype_name)
     store = p.place(
         split(b, b.axis(batch), p.batch_extents),
         split(b, b.axis(row), p.row_extents),
@@ -260,7 +260,7 @@ def finish(
     b = p.k.b
     if partial is not None:
         return (Store(partial, (share, matrix, row, column), total, mask),)
-    value = sums.result(b, (total,), p.k.outputs[0].dtype.name)
+    value = sums.result(b, (total,), p.k.outputs[0].dtype_name)
     return p.place(
         split(b, matrix, p.batch_extents),
         split(b, row, p.row_extents),

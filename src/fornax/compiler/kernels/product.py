@@ -60,7 +60,7 @@ class Side:
 
     @property
     def dtype(self) -> str:
-        return self.k.inputs[self.operand].dtype.name
+        return self.k.inputs[self.operand].dtype_name
 
     @property
     def buffer(self) -> Buffer | None:

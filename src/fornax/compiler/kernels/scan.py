@@ -34,7 +34,7 @@ class Scan:
         self.shape = k.inputs[0].shape
         self.axis = k.params["axis"] % len(self.shape)
         self.reverse = bool(k.params.get("reverse", False))
-        self.dtype = k.outputs[0].dtype.name
+        self.dtype = k.outputs[0].dtype_name
         self.complex = self.dtype in COMPLEX
         self.part = COMPLEX.get(self.dtype) or STORAGE.get(self.dtype, self.dtype)
         if self.dtype == "bool":

@@ -188,7 +188,7 @@ def held(k: KernelContext, value: Pair) -> tuple[Pair, tuple[Statement, ...]]:
 
 def new_value(k: KernelContext, combiner: str | None, index: list[Expr], at: list[Expr]) -> Value:
     """What the element at `index` becomes when update `at` meets it."""
-    b, dtype = k.b, k.outputs[0].dtype.name
+    b, dtype = k.b, k.outputs[0].dtype_name
     update = k.operand(2, at)
     function = k.params.get("update_jaxpr") if combiner is None else None
     if combiner is None and function is None:
@@ -252,7 +252,7 @@ def copies_pay(k: KernelContext, where: Layout, combiner: str | None) -> bool:
     """
     size = prod(k.inputs[0].shape)
     updates = k.inputs[2].shape
-    if combiner != "add" or k.outputs[0].dtype.name == "bool" or prod(updates) < COPIED:
+    if combiner != "add" or k.outputs[0].dtype_name == "bool" or prod(updates) < COPIED:
         return False
     safe = any(safe_in_parallel(k, where, u) for u, n in enumerate(updates) if n > 1)
     return not safe and size * COPIES <= prod(updates) and longest(k, where) is not None
@@ -267,7 +267,7 @@ def longest(k: KernelContext, where: Layout) -> int | None:
 def in_copies(k: KernelContext, where: Layout) -> None:
     """Emit a sum of updates in copies: one nest fills them, one adds them to the operand."""
     b, shape, updates = k.b, k.inputs[0].shape, k.inputs[2].shape
-    dtype = k.outputs[0].dtype.name
+    dtype = k.outputs[0].dtype_name
     first = longest(k, where)
     assert first is not None
     part = COMPLEX.get(dtype) or STORAGE.get(dtype, dtype)

@@ -29,7 +29,7 @@ def sort(k: KernelContext) -> None:
         Network(lines, num_keys).emit()
     else:
         by_digits(lines, num_keys)
-    if len(k.inputs) == 1 and k.inputs[0].dtype.name in keys.INFINITY:
+    if len(k.inputs) == 1 and k.inputs[0].dtype_name in keys.INFINITY:
         restore(lines)
 
 
@@ -50,7 +50,7 @@ def merges(words: Words) -> bool:
 
 def key_bits(k: KernelContext, i: int) -> tuple[int, ...]:
     """How many bits each part of the key of operand `i` has."""
-    dtype = k.inputs[i].dtype.name
+    dtype = k.inputs[i].dtype_name
     zeros = [k.b.const(0, piece) for piece in keys.pieces(dtype)]
     return tuple(part.bits for part in keys.key(k.b, zeros, dtype))
 
@@ -62,7 +62,7 @@ def by_digits(lines: Lines, num_keys: int) -> None:
     bits = [(i, part, n) for i in range(num_keys) for part, n in enumerate(key_bits(k, i))]
     others = [i for i in range(len(k.inputs)) if i or len(bits) > 1]
     alone = len(bits) == 1
-    payload = [keys.pieces(k.inputs[i].dtype.name) for i in others]
+    payload = [keys.pieces(k.inputs[i].dtype_name) for i in others]
     if alone and len(others) <= 1 and all(len(pieces) == 1 for pieces in payload):
         together(lines, bits[0][2])
         return
@@ -84,7 +84,7 @@ def by_digits(lines: Lines, num_keys: int) -> None:
 def together(lines: Lines, bits: int) -> None:
     """The elements of all operands move together; the first is the key."""
     k = lines.k
-    names = [t.dtype.name for t in k.inputs]
+    names = [t.dtype_name for t in k.inputs]
 
     # a key that says what the value is moves alone, and is made only once
     inverted = len(names) == 1 and names[0] in keys.INVERTIBLE
@@ -113,7 +113,7 @@ def restore(lines: Lines) -> None:
     """Write zeros and NaNs again, in the order and with the bits that they came with: their keys
     do not tell them apart. Nothing is to do in lines without NaNs and negative zeros."""
     k, b = lines.k, lines.k.b
-    dtype = k.inputs[0].dtype.name
+    dtype = k.inputs[0].dtype_name
     axis = Axis(lines.count, "line")
     line = b.axis(axis)
 
@@ -162,7 +162,7 @@ def restore(lines: Lines) -> None:
 def positions(lines: Lines, i: int, part: int, bits: int) -> Stage:
     """A stage that orders positions by one part of the key of operand `i`."""
     k = lines.k
-    name = k.inputs[i].dtype.name
+    name = k.inputs[i].dtype_name
     counter = "int32" if lines.length < 1 << 31 else "int64"
 
     def source(line: Expr, at: Expr, before: Sequence[Expr] | None) -> list[Expr]:

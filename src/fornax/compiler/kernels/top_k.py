@@ -56,7 +56,7 @@ def top_k(k: KernelContext) -> None:
     count = k.params["k"]
     if 0 in lines.shape or not count:
         return
-    (piece,) = keys.pieces(k.inputs[0].dtype.name)
+    (piece,) = keys.pieces(k.inputs[0].dtype_name)
     passes = len(digits(rank(k, [k.b.const(0, piece)]).bits))
     if count**2 <= PASS * passes * lines.length:
         Best(lines, count).emit()
@@ -66,7 +66,7 @@ def top_k(k: KernelContext) -> None:
 
 def rank(k: KernelContext, bits: Sequence[Expr]) -> keys.Part:
     """An unsigned integer that is least for the largest element."""
-    (part,) = keys.key(k.b, bits, k.inputs[0].dtype.name, total=True)
+    (part,) = keys.key(k.b, bits, k.inputs[0].dtype_name, total=True)
     last = k.b.const((1 << part.bits) - 1, part.value.dtype)
     return keys.Part(k.b.xor(part.value, last), part.bits)
 
@@ -74,7 +74,7 @@ def rank(k: KernelContext, bits: Sequence[Expr]) -> keys.Part:
 def by_digits(lines: Lines, count: int) -> None:
     """A sort of ranks, of which the first are the result."""
     k = lines.k
-    name = k.inputs[0].dtype.name
+    name = k.inputs[0].dtype_name
     (piece,) = keys.pieces(name)
 
     def source(line: Expr, at: Expr, before: Sequence[Expr] | None) -> list[Expr]:
@@ -110,7 +110,7 @@ class Best:
     def __init__(self, lines: Lines, count: int):
         k = self.k = lines.k
         self.b, self.lines, self.count = k.b, lines, count
-        (piece,) = keys.pieces(k.inputs[0].dtype.name)
+        (piece,) = keys.pieces(k.inputs[0].dtype_name)
         self.dtype = rank(k, [k.b.const(0, piece)]).value.dtype
         most = max(WIDTH[self.dtype], 32)
         self.lanes = k.target.vector_bits // most

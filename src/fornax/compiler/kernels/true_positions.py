@@ -21,11 +21,11 @@ def true_positions(k: KernelContext) -> None:
     """Emit the nests. Parameters: `wanted`, the number of positions wanted; `index_dtype`. Results:
     the positions, 0 where there are no more, and how many there are in all (int64)."""
     b, (length,), size = k.b, k.inputs[0].shape, k.params["wanted"]
-    dtype = k.outputs[0].dtype.name
+    dtype = k.outputs[0].dtype_name
     count = -(-length // BLOCK)
     zero = b.index(0)
     if not length:
-        k.emit(k.store(1, (), b.cast(zero, k.outputs[1].dtype.name)))
+        k.emit(k.store(1, (), b.cast(zero, k.outputs[1].dtype_name)))
         fill(k, zero)
         return
     found = k.workspace("found", dtype, (count * BLOCK,))
@@ -59,7 +59,7 @@ def true_positions(k: KernelContext) -> None:
         (
             For(block, (store,), (Carried(total, zero, after),)),
             Store(starts, (b.index(count),), b.final(total)),
-            *k.store(1, (), b.cast(b.final(total), k.outputs[1].dtype.name)),
+            *k.store(1, (), b.cast(b.final(total), k.outputs[1].dtype_name)),
         )
     )
 
@@ -82,7 +82,7 @@ def fill(k: KernelContext, total: Expr) -> None:
     if not size:
         return
     one = Axis(size, "i")
-    nothing = b.const(0, k.outputs[0].dtype.name)
+    nothing = b.const(0, k.outputs[0].dtype_name)
     k.emit((For(one, k.store_where(0, (b.axis(one),), nothing, b.ge(b.axis(one), total))),))
 
 

@@ -28,7 +28,7 @@ class Words:
     def __init__(self, lines: Lines, num_keys: int):
         k = self.k = lines.k
         self.b, self.lines, self.num_keys = k.b, lines, num_keys
-        names = [t.dtype.name for t in k.inputs]
+        names = [t.dtype_name for t in k.inputs]
         self.plain = len(names) == 1 and names[0] in keys.INVERTIBLE
         self.position_bits = 0 if self.plain else max((lines.length - 1).bit_length(), 1)
         self.key_bits = self.part_bits()
@@ -44,7 +44,7 @@ class Words:
         k = self.k
         found = []
         for i in range(self.num_keys):
-            name = k.inputs[i].dtype.name
+            name = k.inputs[i].dtype_name
             zeros = [k.b.const(0, piece) for piece in keys.pieces(name)]
             found += [part.bits for part in keys.key(k.b, zeros, name)]
         return found
@@ -77,7 +77,7 @@ class Words:
         k, parts = self.k, []
         index = self.lines.index(line, at)
         for i in range(self.num_keys):
-            parts += keys.key(self.b, keys.read_bits(k, i, index), k.inputs[i].dtype.name)
+            parts += keys.key(self.b, keys.read_bits(k, i, index), k.inputs[i].dtype_name)
         return self.pack(parts, at)
 
     def past(self) -> Element:
@@ -88,7 +88,7 @@ class Words:
         """The bit patterns of result `j` where the sorted words are `element`."""
         b, k = self.b, self.k
         if self.plain:
-            return (keys.value_bits(b, element[0], k.inputs[0].dtype.name),)
+            return (keys.value_bits(b, element[0], k.inputs[0].dtype_name),)
         mask = b.const((1 << self.position_bits) - 1, element[-1].dtype)
         position = b.cast(b.and_(element[-1], mask), "int64")
         return keys.read_bits(k, j, self.lines.index(line, position))

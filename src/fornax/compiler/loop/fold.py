@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,24 @@ if TYPE_CHECKING:
 limits = affine.limits
 
 
+_FLOAT32 = struct.Struct("f")
+
+
+def to_float32(value: float) -> float:
+    """The nearest float32."""
+    try:
+        return _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
 def canonical(value, dtype: str):
     """`value` as the Python value a `const` of `dtype` holds: wrapped, or rounded to float32."""
     if dtype == "bool":
         return bool(value)
     if is_float(dtype):
-        if dtype == "float64":
-            return float(value)
-        return float(meaning.evaluate("cast", (float(value),), dtype))
+        value = float(value)
+        return to_float32(value) if dtype == "float32" else value
     return affine.wrap(int(value), dtype)
 
 
