@@ -20,6 +20,7 @@
 #include "expression.hpp"
 #include "pytree.hpp"
 #include "python.hpp"
+#include "recording.hpp"
 #include "refusal.hpp"
 #include "slots.hpp"
 #include "threads.hpp"
@@ -37,7 +38,7 @@ bool populate(PyObject* module) {
     return false;
   return register_arrays(module) && register_pytree(module) == 0 && register_programs(module) &&
          register_call_keys(module) && register_entries(module) && register_dispatch(module) &&
-         register_eager(module) && register_expressions(module);
+         register_eager(module) && register_expressions(module) && register_recording(module);
 }
 
 // Throws the exception that is set.

@@ -12,18 +12,13 @@ PyObject* current_trace(PyObject*, PyObject*) {
   return Py_NewRef(slots.trace ? slots.trace : Py_None);
 }
 
-// Stores `value` (None clears the slot) and hands out what was there.
-PyObject* swap(PyObject*& slot, PyObject* value) {
-  PyObject* previous = slot;
-  slot = value == Py_None ? nullptr : Py_NewRef(value);
-  return previous ? previous : Py_NewRef(Py_None);
-}
-
-PyObject* swap_trace(PyObject*, PyObject* trace) { return swap(slots.trace, trace); }
+PyObject* swap_trace(PyObject*, PyObject* trace) { return swap_slot(slots.trace, trace); }
 
 PyObject* get_settings(PyObject*, PyObject*) { return Py_NewRef(current_settings()); }
 
-PyObject* swap_settings(PyObject*, PyObject* settings) { return swap(slots.settings, settings); }
+PyObject* swap_settings(PyObject*, PyObject* settings) {
+  return swap_slot(slots.settings, settings);
+}
 
 PyObject* set_default_settings(PyObject*, PyObject* settings) {
   Py_SETREF(default_settings, Py_NewRef(settings));
@@ -31,6 +26,12 @@ PyObject* set_default_settings(PyObject*, PyObject* settings) {
 }
 
 }  // namespace
+
+PyObject* swap_slot(PyObject*& slot, PyObject* value) {
+  PyObject* previous = slot;
+  slot = value == Py_None ? nullptr : Py_NewRef(value);
+  return previous ? previous : Py_NewRef(Py_None);
+}
 
 PyObject* current_settings() { return slots.settings ? slots.settings : default_settings; }
 

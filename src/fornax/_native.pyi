@@ -1,6 +1,7 @@
 """The native core: arrays, memory, threads, the program executor, jit dispatch, pytrees."""
 
 from collections.abc import Callable, Iterable, Sequence
+from types import CodeType
 from typing import Any, Generic, Self, TypeAlias, TypeVar, final
 
 import numpy as np
@@ -25,6 +26,40 @@ def swap_settings(new: Any | None, /) -> Any | None:
 
 def set_default_settings(settings: Any, /) -> None:
     """Replace the process-wide settings object. Its attribute `x64` is read by jit dispatch."""
+
+# --- recording: what every traced operation passes -----------------------------------------------
+
+class Operation:
+    """What is bound to operands: the base of primitives."""
+
+    def bind(self, *operands: Any, **params: Any) -> list[Any]:
+        """Apply the operation under the current trace; returns the list of results.
+
+        The trace is out of its slot meanwhile. A stage that is alive and not partial gets one more
+        equation; the method `process(primitive, operands, params)` of other traces is called.
+        """
+
+def here() -> Any | None:
+    """The innermost caller that is not part of Fornax, or the place that it stands for."""
+
+def stand_for(place: Any | None, /) -> Any | None:
+    """What this thread does from now on stands for what was done there: `here` says so, until it
+    is told otherwise (None: it looks for the user's line again). Returns what it was told before.
+    """
+
+def record(
+    stage: Any, primitive: Operation, operands: Sequence[Any], params: dict[str, Any], /
+) -> list[Any]:
+    """Append an equation to the stage; returns the tracers of its results."""
+
+def set_places(place: type[tuple[Any, ...]], is_inside: Callable[[CodeType], bool], /) -> None:
+    """The class of pairs of code and offset, and the function that knows Fornax's own code."""
+
+def set_recording(stage: type, tracer: type, var: type, equation: type, /) -> None:
+    """The classes that recording makes, and whose __slots__ it fills."""
+
+def set_evaluate(function: Callable[[Any, tuple[Any, ...], dict[str, Any]], list[Any]], /) -> None:
+    """function(primitive, operands, params) performs operations outside of every trace."""
 
 # --- arrays -------------------------------------------------------------------------------------
 

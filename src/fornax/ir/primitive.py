@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fornax.ir.trace import eager, swap
+from fornax import _native
 from fornax.ir.types import ArrayType, register_value
 from fornax.source import located
 
@@ -67,8 +67,11 @@ register_value(Linear, _product)
 REGISTRY: dict[str, Primitive] = {}
 
 
-class Primitive:
-    """Base of all operations. See the methods for what a subclass provides."""
+class Primitive(_native.Operation):
+    """Base of all operations. See the methods for what a subclass provides.
+
+    `bind(*operands, **params)` applies one under the current trace, and gives the list of results.
+    """
 
     #: scalar work per output element, in units of an addition; steers fusion
     cost: int = 1
@@ -100,16 +103,6 @@ class Primitive:
 
     def __reduce__(self):
         return primitive_named, (self.name,)
-
-    def bind(self, *operands: Any, **params: Any) -> list[Any]:
-        """Apply the operation under the current trace; returns the list of results."""
-        trace = swap(None)  # while a rule runs, operations are the parent's
-        if trace is None:
-            return eager(self, operands, params)
-        try:
-            return trace.process(self, operands, params)
-        finally:
-            swap(trace)
 
     # --- rules ---
     def type(self, *types: ArrayType, **params: Any) -> list[ArrayType]:

@@ -1,8 +1,9 @@
 """Tracing without a stack: one current trace per thread decides what an operation does.
 
-`Primitive.bind` takes the current trace out of its slot and lets it process the operation. While a
-rule runs, the slot holds the parent of the trace that is processing, so a rule is written in plain
-operations. With no trace at all, an operation runs at once (`eager`, a hook that `runtime` fills).
+`Primitive.bind`, which is native, takes the current trace out of its slot and lets it process the
+operation. While a rule runs, the slot holds the parent of the trace that is processing, so a rule
+is written in plain operations. With no trace at all, an operation runs at once, by the function
+that `runtime` gives to `_native.set_evaluate`.
 """
 
 from __future__ import annotations
@@ -53,22 +54,6 @@ class Trace:
     def main(self) -> Trace:
         """What libraries compare to tell whose tracer a value is: the trace itself."""
         return self
-
-
-Eager = Callable[["Primitive", Sequence[Any], dict], list[Any]]
-_eager: Eager | None = None
-
-
-def set_eager(evaluate: Eager) -> None:
-    """Declare what an operation does when nothing is being traced."""
-    global _eager
-    _eager = evaluate
-
-
-def eager(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
-    """Perform an operation outside of every trace."""
-    assert _eager is not None, "import fornax.runtime.eager first"
-    return _eager(primitive, operands, params)
 
 
 class running:  # a class, as rules of every operation use it: a generator takes three times as long

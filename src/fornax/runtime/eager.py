@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fornax import settings
+from fornax import _native, settings
 from fornax._native import flush_denormals
-from fornax.ir import trace
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
@@ -148,6 +147,6 @@ def _compile(
     return executable(Jaxpr(inputs, (equation,), outputs), primitive.name)
 
 
-trace.set_eager(evaluate)
+_native.set_evaluate(evaluate)
 
 __all__ = ["clear", "evaluate", "to_array"]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fornax import source
+from fornax import _native, source
 from fornax.errors import message
 from fornax.ir import garbage
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
@@ -21,8 +21,6 @@ from fornax.transforms.mixed import separated
 _NUMBERS = (bool, int, float, complex, np.generic)
 #: those of them that are their literal's value whatever the settings are
 _AS_THEY_ARE = frozenset((bool, int, float, complex, np.bool_, np.float32, np.int32))
-#: the caller of `record` that may be the user's; before it are itself, `process` and `bind`
-_OUTSIDE = 4
 
 
 class StageTracer(Tracer):
@@ -44,7 +42,12 @@ class Stage(Trace):
 
     With `parent` set, operations on values that this trace does not know run in the parent
     instead: that is partial evaluation, and how `linearize` separates known from unknown.
+
+    `bind` itself records operations of one that is alive and not partial, and asks no `process`.
     """
+
+    # what `bind` reads of a stage
+    __slots__ = ("alive", "equations", "partial")
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Stage(Trace):
     ):
         self.parent = parent
         self.partial = partial
+        self.alive = True
         self.purpose = purpose
         self.names = names
         self.inputs: list[Var] = []
@@ -168,20 +172,7 @@ class Stage(Trace):
 
     def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         """One more equation."""
-        atoms, given = [], []
-        for x in operands:
-            atom = x.atom if x.__class__ is StageTracer and x._trace is self else self.lift(x)
-            atoms.append(atom)
-            given.append(atom.type)
-        results, outputs = [], []
-        for type in primitive.type(*given, **params):
-            var = Var(type)
-            outputs.append(var)
-            results.append(StageTracer(self, var))
-        self.equations.append(
-            Equation(primitive, tuple(atoms), params, tuple(outputs), source.here(_OUTSIDE))
-        )
-        return results
+        return _native.record(self, primitive, operands, params)
 
     def forget_effects(self, start: int, outputs: Sequence[Any]) -> None:
         """Drop equations from number `start` on that these outputs do not need, if some of them
@@ -217,6 +208,9 @@ class Stage(Trace):
             if any(v is atom for v in equation.outputs):
                 return f"{equation.primitive.name} at {equation.source}"
         return "a constant"
+
+
+_native.set_recording(Stage, StageTracer, Var, Equation)
 
 
 def _binding(equation: Equation) -> bool:
