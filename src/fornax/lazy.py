@@ -11,8 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 
-from fornax.source import located
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -37,6 +35,7 @@ def attach(
     def find(name: str) -> Any:
         owner = owners.get(name, name if name in public else None)
         if owner is None:
+            located = import_module("fornax.source").located  # which loads the native core
             # name and obj: Python's traceback adds "Did you mean ...?" from them
             raise AttributeError(
                 located(
