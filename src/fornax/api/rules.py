@@ -14,7 +14,6 @@ from fornax.ir.basis import instantiate
 from fornax.ir.primitive import Zero
 from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
-from fornax.primitives.convert import convert_element_type
 from fornax.record import record
 from fornax.runtime.values import to_array, wrap
 from fornax.scalars import dtypes
@@ -348,20 +347,18 @@ class BackwardOnTrees:
                 grads.append(Zero(expected))
                 continue
             given = type_of(found)
-            if given.shape != expected.shape or not _converts(given.dtype, expected.dtype):
+            # as in JAX the dtype may be another one, and is that of the gradient
+            if given.shape != expected.shape:
                 raise ValueError(
                     located(
                         "Custom VJP bwd rule must produce an output with the same type as the "
                         f"args tuple of the primal function, but at output{pytree.keystr(path)} "
                         f"the bwd rule {self.__name__} produced an output of type {long(given)} "
                         f"corresponding to an input of type {long(type)}",
-                        attempt="sum the cotangent over broadcast dimensions, or astype the "
-                        "dtype of the input",
+                        attempt="sum the cotangent over broadcast dimensions",
                     )
                 )
             grad = internal(found)
-            if given.dtype != expected.dtype:
-                grad = convert_element_type(grad, expected.dtype)
             grads.append(Zero(expected) if i in self.call.places else grad)
         return [*grads, *(Zero(x.type.tangent()) for x in self.call.closed)], refs.last()
 
@@ -391,9 +388,3 @@ class BackwardOnTrees:
                 )
             )
         return [f for f, n in zip(found, counts, strict=True) for _ in range(n)]
-
-
-def _converts(given: Any, expected: Any) -> bool:
-    """Whether a cotangent may come in this dtype: many rules compute in another precision."""
-    number = dtypes.is_inexact(given) or dtypes.is_integer(given)
-    return number and (dtypes.is_complex(expected) or not dtypes.is_complex(given))

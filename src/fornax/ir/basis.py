@@ -167,6 +167,23 @@ class AddAny(Primitive):
     pointwise = True
 
     def type(self, x, y):
+        if x.dtype != y.dtype:  # rules that users write may give cotangents of any dtype
+            raise TypeError(
+                located(
+                    "add requires arguments to have the same dtypes, got "
+                    f"{x.short()}, {y.short()}: these are cotangents of one value",
+                    "a custom rule gave one of them in another dtype than its input's",
+                    "astype in the bwd rule, to the dtype of the input",
+                )
+            )
+        if x.dtype in (dtypes.bool_, dtypes.float0):
+            raise TypeError(
+                located(
+                    f"add does not accept dtype {x.dtype.name}: these are cotangents of one value",
+                    "a custom rule gave cotangents that are no numbers",
+                    "astype in the bwd rule, to the dtype of the input",
+                )
+            )
         return [x if y.weak_type else x.update(weak_type=False)]
 
     def reference(self, x, y):
