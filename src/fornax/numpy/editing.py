@@ -12,16 +12,18 @@ from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import ufuncs
+from fornax.numpy.at import put_along_axis
 from fornax.numpy.axes import canonical_axis
-from fornax.numpy.creation import asarray
+from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
+from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form
 from fornax.numpy.rearranging import resize
 from fornax.numpy.selection import argsort, flatnonzero, sort, where
 from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
 from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives.iota import iota
-from fornax.primitives.sort import sort_p
+from fornax.primitives.sort import sort_p, top_k_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -52,6 +54,17 @@ def delete(arr, obj, axis=None, *, assume_unique_indices=False):
     """
     arr, axis = _line("delete", arr, axis)
     n = typeof(arr).shape[axis]
+    if isinstance(obj, int):
+        if not -n <= obj < n:
+            raise ValueError(
+                located(
+                    f"delete: index {obj} is out of bounds for axis of size {n}",
+                    attempt=f"indices from {-n} to {n - 1}",
+                )
+            )
+        obj = int(obj)  # True is an index, too
+    elif not isinstance(obj, slice):
+        check("delete", arr, obj)
     if isinstance(obj, slice):
         keep = np.setdiff1d(np.arange(n), np.arange(n)[obj])
         return take(arr, keep, axis, mode="clip")
@@ -73,6 +86,13 @@ def delete(arr, obj, axis=None, *, assume_unique_indices=False):
 f"with length matching specified axis, {n}",
 attempt=f"a mask of {n} booleans, or the positions as integers"))  # fmt: skip
         return take(arr, np.nonzero(~gone)[0], axis, mode="clip")
+    if not np.issubdtype(gone.dtype, np.integer):
+        raise ValueError(
+            located(
+                f"delete: indices must be integers or booleans, got {gone.dtype}",
+                attempt="obj.astype(int)",
+            )
+        )
     gone = gone.astype(np.int64)
     if gone.size and (gone.min() < -n or gone.max() >= n):
         raise IndexError(
@@ -247,38 +267,45 @@ def trim_zeros(filt, trim="fb", axis=None):
 
 # --- order ------------------------------------------------------------------------------------
 def partition(a, kth, axis=-1):
-    """Elements smaller than the kth in sorted order before it, larger ones behind, along `axis`."""
-    check("partition", a)
-    a = asarray(concrete_form(a))
-    if dtypes.is_complex(typeof(a).dtype):
-        raise NotImplementedError(
-            located(
-                "partition: complex values are not supported",
-                attempt="sort, or partition of abs(x) or x.real",
-            )
-        )
-    axis = canonical_axis(axis, typeof(a).ndim)
-    _in_range(kth, typeof(a).shape[axis])
-    return sort(a, axis)
+    """The kth + 1 smallest elements in order along `axis`, then the others from the largest down.
+
+    kth: an integer within the axis. Raises ValueError for one outside of it, NotImplementedError
+    for complex arrays.
+    """
+    a, kth, axis = _partitioned("partition", a, kth, axis)
+    bottom = ufuncs.negative(_smallest(a, kth + 1)[0])
+    if dtypes.is_unsigned_integer(typeof(a).dtype):
+        bottom = ufuncs.subtract(bottom, 1)
+    top = top_k_p.bind(a, k=typeof(a).shape[-1] - kth - 1, axis=typeof(a).ndim - 1)[0]
+    return moveaxis(concatenate([bottom, top], -1), -1, axis)
 
 
 def argpartition(a, kth, axis=-1):
-    """The indices of a partition of `a`, in which the kth element is at its place in order."""
-    check("argpartition", a)
+    """The indices of the kth + 1 smallest elements in order along `axis`, then the other indices.
+
+    kth: an integer within the axis. Raises ValueError for one outside of it, NotImplementedError
+    for complex arrays.
+    """
+    a, kth, axis = _partitioned("argpartition", a, kth, axis)
+    bottom = _smallest(a, kth + 1)[1]
+    others = put_along_axis(full(typeof(a).shape, 1.0), bottom, 0.0, -1, inplace=False)
+    top = top_k_p.bind(others, k=typeof(a).shape[-1] - kth - 1, axis=typeof(a).ndim - 1)[1]
+    return moveaxis(concatenate([bottom, top], -1), -1, axis)
+
+
+def _partitioned(name: str, a: Any, kth: Any, axis: Any) -> tuple[Any, int, int]:
+    """(the array with `axis` last, kth and axis counted from the front)."""
+    check(name, a)
     a = asarray(concrete_form(a))
     if dtypes.is_complex(typeof(a).dtype):
         raise NotImplementedError(
             located(
-                "argpartition: complex values are not supported",
-                attempt="argsort, or argpartition of abs(x) or x.real",
+                f"{name}: complex values are not supported",
+                attempt=f"sort or argsort, or {name} of abs(x) or x.real",
             )
         )
     axis = canonical_axis(axis, typeof(a).ndim)
-    _in_range(kth, typeof(a).shape[axis])
-    return argsort(a, axis)
-
-
-def _in_range(kth: Any, n: int) -> None:
+    n = typeof(a).shape[axis]
     kth = static_integer(kth, "kth")
     if not -n <= kth < n:
         raise ValueError(
@@ -287,6 +314,17 @@ def _in_range(kth: Any, n: int) -> None:
                 attempt=f"kth from {-n} to {n - 1}",
             )
         )
+    return moveaxis(a, axis, -1), kth + n if kth < 0 else kth, axis
+
+
+def _smallest(a: Any, k: int) -> list[Any]:
+    """(negated, their positions): the k smallest elements of the last dimension.
+
+    Unsigned numbers are negated after adding one, which makes 0 the largest.
+    """
+    if dtypes.is_unsigned_integer(typeof(a).dtype):
+        a = ufuncs.add(a, 1)
+    return top_k_p.bind(ufuncs.negative(a), k=k, axis=typeof(a).ndim - 1)
 
 
 def lexsort(keys, axis=-1):

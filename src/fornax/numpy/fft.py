@@ -117,6 +117,14 @@ def _transform(name: str, kind: FftType, x: Any, s: Any, axes: Any, norm: str | 
             lengths[-1] = max(2 * (lengths[-1] - 1), 0)
     else:
         lengths = list(static_integers(s, "s"))
+    real = kind == FftType.RFFT
+    if s is None and 0 in lengths and not (real and not lengths[-1]):
+        sizes = dict(zip(axes, lengths, strict=True))
+        if real:
+            sizes[axes[-1]] = lengths[-1] // 2 + 1
+        dtype = dtypes.complex_dtype(typeof(x).dtype)
+        dtype = dtypes.real_dtype(dtype) if kind == FftType.IRFFT else dtype
+        return zeros(tuple(sizes.get(a, n) for a, n in enumerate(shape)), dtype)
     if any(n < 1 for n in lengths):
         raise ValueError(
             located(

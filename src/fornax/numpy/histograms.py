@@ -82,7 +82,10 @@ def _concrete_range(low: Any, high: Any) -> tuple[Any, Any]:
 
 
 def histogram_bin_edges(a, bins=10, range=None, weights=None):
-    """The edges of `bins` equal bins over `range` (the extremes of a), or `bins` if an array."""
+    """The edges of `bins` equal bins over `range` (the extremes of a), or `bins` if an array.
+
+    Raises ValueError for the range of an array without elements.
+    """
     del weights  # of no consequence: only equal bins and given ones are supported
     if isinstance(bins, str):
         raise NotImplementedError(
@@ -100,7 +103,7 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
         return as_dtype(bins, dtype)
     count = static_integer(bins, "bins")
     if range is None:
-        low, high = (reductions.min(a), reductions.max(a)) if typeof(a).size else (0.0, 1.0)
+        low, high = reductions.min(a), reductions.max(a)
     else:
         low, high = (range[0], range[1])
     low, high = _concrete_range(as_dtype(asarray(low), dtype), as_dtype(asarray(high), dtype))

@@ -28,18 +28,19 @@ def _parts(name: str, arrays: Any) -> list[Any]:
                     f"{name} needs a sequence of arrays, got a scalar", attempt=f"{name}([x, y])"
                 )
             )
-        return unstack(asarray(arrays))
-    arrays = list(arrays)
-    if not arrays:
+        parts = unstack(asarray(arrays))
+    else:
+        parts = list(arrays)
+    if not parts:
         raise ValueError(
             located(
                 f"Need at least one array to {name}.",
                 attempt="ask whether the list is empty first, or start it with numpy.zeros((0,))",
             )
         )
-    for a in arrays:
+    for a in parts:
         check(name, a)
-    return [asarray(concrete_form(a)) for a in arrays]
+    return [asarray(concrete_form(a)) for a in parts]
 
 
 @eager(static="axis dtype")

@@ -183,7 +183,8 @@ def ix_(*args):
                     attempt="flatnonzero(x) in place of the mask",
                 )
             )
-        vectors.append(x)
+        # an empty list of indices has the dtype of indices
+        vectors.append(x if typeof(x).shape[0] else as_dtype(x, dtypes.canonical(int)))
     return tuple(
         expand_dims(x, tuple(d for d in range(len(vectors)) if d != k))
         for k, x in enumerate(vectors)

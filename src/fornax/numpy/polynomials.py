@@ -186,6 +186,8 @@ def poly(seq_of_zeros):
             )
         )
     dtype = typeof(roots).dtype
+    if not typeof(roots).shape[0]:
+        return ones((), dtype)
     result = ones((1,), dtype)
     zero = full((1,), 0, dtype)
     for k in range(typeof(roots).shape[0]):

@@ -39,7 +39,8 @@ def quantile(
     """The values below which the parts q (in [0, 1]) of the elements over `axis` lie.
 
     q: number or 1-D array, whose dimension comes first in the result. method: 'linear', 'lower',
-    'higher', 'midpoint', 'nearest'; 'inverted_cdf' with `weights`. NaN gives NaN.
+    'higher', 'midpoint', 'nearest'; 'inverted_cdf' with `weights`. NaN gives NaN. Raises TypeError
+    for q that are no floats, and where there are no elements.
     """
     return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, False)
 
@@ -48,7 +49,11 @@ def nanquantile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *,
     weights=None,
 ):  # fmt: skip
-    """`quantile` of the elements that are numbers."""
+    """`quantile` of the elements that are numbers.
+
+    Raises IndexError where there are no elements at all, TypeError where they are missing in one
+    of several quantiles.
+    """
     return _quantile(
         "nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights, True
     )
@@ -111,6 +116,15 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
                 attempt="method='inverted_cdf'",
             )
         )
+    kind = typeof(concrete_form(q)).dtype
+    if not dtypes.is_floating(kind):
+        raise TypeError(
+            located(
+                f"{name}: q does not accept dtype {kind.name}",
+                "it is a part of all elements, from 0.0 to 1.0",
+                f"float(q), or {name.replace('quantile', 'percentile')} for percent",
+            )
+        )
     (a,) = promote_inexact(concrete_form(a))
     a, _ = promote_inexact(a, concrete_form(q))
     a = asarray(a)
@@ -142,8 +156,16 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
     x = last(a)
     q = reshape(q, (*q_shape, *(1,) * len(kept)))
     if count == 0:
-        result = full((*q_shape, *kept), np.nan, wide)
-    elif weights is not None or method == "inverted_cdf":
+        # classes are those of what JAX looks the elements up with
+        single = skip_nan and not kept and not keepdims
+        raise (IndexError if single else TypeError)(
+            located(
+                f"{name}: an array of shape {shape} has no elements over axis {axis}",
+                "there is no value below which a part of them lies",
+                "numpy.nan, where that is meant",
+            )
+        )
+    if weights is not None or method == "inverted_cdf":
         w = (
             full(shape, 1, wide)
             if weights is None
@@ -153,7 +175,9 @@ def _quantile(name, a, q, axis, out, overwrite, method, keepdims, weights, skip_
     else:
         result = _between(x, q, method, skip_nan)
     result = as_dtype(result, dtype)
-    if keepdims:
+    if keepdims and not shape:
+        result = reshape(result, (*q_shape, 1))  # as in JAX: a number counts as one element
+    elif keepdims:
         result = reshape(result, (*q_shape, *(1 if k in axes else n for k, n in enumerate(shape))))
     return result
 

@@ -218,10 +218,39 @@ def argwhere(a, *, size=None, fill_value=None):
 
 
 def compress(condition, a, axis=None, *, size=None, fill_value=0, out=None):
-    """The slices along `axis` where the 1-D `condition` is true."""
-    a = asarray(a)
+    """The slices along `axis` where the 1-D `condition` is true, which counts as false behind its
+    end.
+
+    size: how many, filled up with fill_value. Raises ValueError for a condition of another rank, or
+    true behind the end of the axis, and a size larger than that of both.
+    """
+    check("compress", condition, a, fill_value)
+    condition, a = asarray(concrete_form(condition)), asarray(concrete_form(a))
+    if typeof(condition).ndim != 1:
+        raise ValueError(
+            located("condition must be a 1D array", attempt="condition.ravel(), or where")
+        )
     if axis is None:
         a, axis = ravel(a), 0
+    axis = canonical_axis(axis, typeof(a).ndim)
+    n = min(typeof(a).shape[axis], typeof(condition).shape[0])
+    condition, extra = condition[:n], condition[n:]
+    if size is None and typeof(extra).size and reductions.any(extra):
+        raise ValueError(
+            located(
+                "condition contains entries that are out of bounds",
+                f"the axis has {typeof(a).shape[axis]} elements",
+                "condition[:n] for an axis of size n",
+            )
+        )
+    if size is not None and not 0 <= size <= n:
+        raise ValueError(
+            located(
+                "size must be positive and not greater than the size of the array axis; got "
+                f"{size=} for a.shape[axis]={n}",
+                attempt=f"a size from 0 to {n}",
+            )
+        )
     places = flatnonzero(condition, size=size)
     result = take(a, places, axis)
     if size is None:
@@ -274,8 +303,12 @@ def choose(a, choices, out=None, mode="raise"):
 # --- order ------------------------------------------------------------------------------------
 @eager(static="axis kind order stable descending")
 def sort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
-    """The elements in ascending order along `axis` (of the flattened array for None)."""
+    """The elements in ascending order along `axis` (of the flattened array for None).
+
+    Raises TypeError for NumPy's `kind` and `order`.
+    """
     check("sort", a)
+    _check_order("sort", kind, order)
     a = asarray(concrete_form(a))
     if axis is None:
         a, axis = ravel(a), 0
@@ -284,24 +317,50 @@ def sort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
     return _reversed(result, axis) if descending else result
 
 
+def _check_order(name: str, kind: Any, order: Any) -> None:
+    """Raise TypeError for the ways to sort that only NumPy has."""
+    if kind is not None:
+        raise TypeError(
+            located(
+                f"'kind' argument to {name} is not supported.",
+                attempt="stable=True or stable=False",
+            )
+        )
+    if order is not None:
+        raise TypeError(
+            located(
+                f"'order' argument to {name} is not supported.",
+                "it names fields, which arrays do not have",
+                "numpy.lexsort, for several keys",
+            )
+        )
+
+
 def _reversed(x: Any, axis: int) -> Any:
     return REGISTRY["rev"].bind(x, dimensions=(axis,))[0]
 
 
 @eager(static="axis kind order stable descending dtype")
 def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False, dtype=None):
-    """The indices that sort the array along `axis`, as integers of `dtype`."""
+    """The indices that sort the array along `axis`, as integers of `dtype`.
+
+    stable: of equal elements the earlier comes first. Otherwise it does in ascending order, and
+    comes last in descending order. Raises TypeError for NumPy's `kind` and `order`.
+    """
     check("argsort", a)
+    _check_order("argsort", kind, order)
     a = asarray(concrete_form(a))
     if axis is None:
         a, axis = ravel(a), 0
     axis = canonical_axis(axis, typeof(a).ndim)
-    if descending:
+    if descending and stable:
         a = _reversed(a, axis)
     index = _iota.iota(dtypes.canonical(int), typeof(a).shape, axis)
     _, places = sort_p.bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
     if descending:
-        places = ufuncs.subtract(typeof(a).shape[axis] - 1, _reversed(places, axis))
+        places = _reversed(places, axis)
+        if stable:
+            places = ufuncs.subtract(typeof(a).shape[axis] - 1, places)
     return places if dtype is None else as_dtype(places, requested(dtype))
 
 

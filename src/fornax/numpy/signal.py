@@ -175,7 +175,10 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    """The integral of y along `axis` by the trapezoidal rule, at positions x or in steps dx."""
+    """The integral of y along `axis` by the trapezoidal rule, at positions x or in steps dx.
+
+    Raises IndexError where there are no elements.
+    """
     check("trapezoid", y)
     if x is None:
         y, dx = promote_inexact(concrete_form(y), concrete_form(dx))
@@ -186,6 +189,14 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
         one = typeof(x).ndim == 1
         y = moveaxis(y, axis, -1)
         dx = diff(x) if one else moveaxis(diff(x, axis=axis), axis, -1)
+    if not typeof(y).shape[-1]:
+        raise IndexError(
+            located(
+                f"trapezoid: axis {axis} has no elements",
+                "the integral is from the first to the last of them",
+                "0.0, where that is meant",
+            )
+        )
     pairs = ufuncs.multiply(dx, ufuncs.add(y[..., 1:], y[..., :-1]))
     return ufuncs.multiply(0.5, reductions.sum(pairs, -1))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fornax.api.eager import eager
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
@@ -45,6 +47,9 @@ attempt="reshape to (variables, observations), or vmap over the other dimensions
     if y is None and typeof(parts[0]).shape[0] == 0:
         return full((0, 0), 0, typeof(parts[0]).dtype)
     x = parts[0] if y is None else concatenate(parts, 0)
+    rows, count = typeof(x).shape
+    if count == 0:
+        return full(() if rows == 1 else (rows, rows), np.nan, typeof(x).dtype)
     if ddof is None:
         ddof = 0 if bias else 1
     w = _weights(x, fweights, aweights)

@@ -1,0 +1,95 @@
+"""Arrays without elements, conditions of other lengths, orders of equal elements: as in JAX."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+from fornax import numpy as fnp
+
+E, E3, X = np.zeros(0, "f"), np.zeros((3, 0), "f"), np.arange(3, dtype="f")
+TRUE = np.array([True])
+
+REFUSED = {
+    "median": (lambda: fnp.median(E), TypeError, "no elements"),
+    "median in jit": (lambda: fornax.jit(fnp.median)(E), TypeError, "no elements"),
+    "quantile": (lambda: fnp.quantile(E3, 0.5, axis=1), TypeError, "no elements"),
+    "percentile": (lambda: fnp.percentile(E, 50), TypeError, "no elements"),
+    "nanmedian": (lambda: fnp.nanmedian(E), IndexError, "no elements"),
+    "nanquantile": (lambda: fnp.nanquantile(E3, 0.5, axis=1), TypeError, "no elements"),
+    "nanpercentile": (lambda: fnp.nanpercentile(E, 50), IndexError, "no elements"),
+    "integer q": (lambda: fnp.quantile(X, 1), TypeError, "does not accept dtype int32"),
+    "bool q": (lambda: fnp.nanquantile(X, True), TypeError, "does not accept dtype bool"),
+    "histogram": (lambda: fnp.histogram(E), ValueError, "zero-size array"),
+    "trapezoid": (lambda: fnp.trapezoid(E), IndexError, "no elements"),
+    "stack": (lambda: fnp.stack(E), ValueError, "Need at least one array to stack"),
+    "concatenate": (lambda: fnp.concatenate(E), ValueError, "Need at least one array"),
+    "rfft": (lambda: fnp.fft.rfft(E), ValueError, "Invalid number"),
+    "compress of a matrix": (lambda: fnp.compress(TRUE[None], X), ValueError, "1D array"),
+    "compress behind the end": (
+        lambda: fnp.compress(np.ones(4, bool), X), ValueError, "out of bounds"
+    ),
+    "compress to more": (lambda: fnp.compress(TRUE, X, size=2), ValueError, "not greater than"),
+    "extract behind the end": (
+        lambda: fnp.extract(np.ones(4, bool), X), ValueError, "out of bounds"
+    ),
+    "delete outside": (lambda: fnp.delete(X, 3), ValueError, "out of bounds"),
+    "delete a list": (lambda: fnp.delete(X, [0]), TypeError, "requires ndarray or scalar"),
+    "delete a float": (lambda: fnp.delete(X, 1.5), ValueError, "must be integers"),
+    "kind of sort": (lambda: fnp.sort(X, kind="quicksort"), TypeError, "'kind' argument"),
+    "order of argsort": (lambda: fnp.argsort(X, order="f"), TypeError, "'order' argument"),
+    "kth": (lambda: fnp.partition(X, 3), ValueError, "out of bounds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    function, error, text = REFUSED[name]
+    with pytest.raises(error, match=text):
+        function()
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "dtype"),
+    [
+        (lambda: fnp.fft.fft(E), (0,), "complex64"),
+        (lambda: fnp.fft.ifft(E3), (3, 0), "complex64"),
+        (lambda: fnp.fft.irfft(E), (0,), "float32"),
+        (lambda: fnp.fft.irfft(np.ones(1, "f")), (0,), "float32"),
+        (lambda: fnp.fft.rfftn(E3.T), (0, 2), "complex64"),
+        (lambda: fnp.fft.irfftn(E3.T), (0, 4), "float32"),
+        (lambda: fnp.ix_(E)[0], (0,), "int32"),
+        (lambda: fnp.compress(np.zeros(5, bool), X), (0,), "float32"),
+        (lambda: fnp.poly(E), (), "float32"),
+        (lambda: fnp.median(3.0, keepdims=True), (1,), "float32"),
+    ],
+)
+def test_empty_results(function, shape, dtype):
+    found = function()
+    assert found.shape == shape and found.dtype == dtype
+
+
+def test_values():
+    assert np.isnan(fnp.cov(E)) and fnp.cov(E3).shape == (3, 3) and np.isnan(fnp.cov(E3)).all()
+    assert fnp.compress(TRUE, X).tolist() == [0]  # a short condition is false behind its end
+    assert fnp.compress(np.array([False, True]), X, size=2, fill_value=7).tolist() == [1, 7]
+    assert fnp.delete(X, True).tolist() == [0, 2]
+
+
+def test_partitions():
+    x = np.array([5, 1, 4, 1, 3], "i")
+    assert fnp.partition(x, 1).tolist() == [1, 1, 5, 4, 3]
+    assert fnp.argpartition(x, 1).tolist() == [1, 3, 0, 2, 4]
+    assert fnp.partition(x.astype("u1"), -4).tolist() == [1, 1, 5, 4, 3]
+    columns = fornax.jit(lambda x: fnp.partition(x, 0, axis=0))(np.stack([x, -x]))
+    np.testing.assert_array_equal(columns, [-x, x])
+    with pytest.raises(NotImplementedError, match="complex"):
+        fnp.argpartition(x + 0j, 0)
+
+
+def test_equal_elements():
+    x = np.array([1, 0, 1, 0], "i")
+    assert fnp.argsort(x, descending=True).tolist() == [0, 2, 1, 3]
+    assert fnp.argsort(x, stable=False).tolist() == [1, 3, 0, 2]
+    assert fnp.argsort(x, stable=False, descending=True).tolist() == [2, 0, 3, 1]
