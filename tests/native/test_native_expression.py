@@ -8,11 +8,26 @@ import weakref
 
 import pytest
 
-from fornax import _native, errors
-from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Axis
+from fornax import _native
 
 LARGEST = (1 << 63) - 1
+
+
+class Builder(_native.Nodes):
+    """Sums and multiples."""
+
+    def add(self, x, y):
+        return _native.sum_of(self, (x, 1), (y, 1))
+
+    def mul(self, x, factor):
+        return _native.sum_of(self, (x, factor))
+
+
+class Axis:
+    """A loop variable: what the native core reads of it."""
+
+    def __init__(self, extent):
+        self.extent = extent
 
 
 def test_equal_nodes_are_one():
@@ -95,9 +110,8 @@ def test_divisions_are_put_together_again():
     b = Builder()
     i = b.axis(Axis(100))
     whole, rest = _native.quotient(b, i, 7), _native.modulo(b, i, 7)
-    assert _native.sum_of(b, (whole, 14), (rest, 2), constant=1) is b.add(
-        b.mul(i, b.index(2)), b.index(1)
-    )
+    together = _native.sum_of(b, (whole, 14), (rest, 2), constant=1)
+    assert together is b.add(b.mul(i, 2), b.index(1))
     assert _native.quotient(b, rest, 7) is b.index(0)
     assert _native.quotient(b, i, LARGEST) is b.index(0)
 
@@ -190,6 +204,6 @@ def test_a_builder_in_a_cycle_is_freed():
 def test_what_is_no_expression_is_refused(call):
     b = Builder()
     x = b.node("param", "int64", 0)
-    with pytest.raises((TypeError, ValueError, AttributeError, errors.InternalError)):
+    with pytest.raises((TypeError, ValueError, AttributeError)):
         call(b, x)
     assert b.add(x, b.index(1)).args[0] is x
