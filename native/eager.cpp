@@ -89,6 +89,18 @@ PyObject* look_up(EagerFunction* self, const Arguments& arguments, PyObject*& re
   return tally.release();
 }
 
+// What the setting `eager` says; part of the key of a tally.
+enum class Mode { measured, compiled, reference, failed };
+
+Mode chosen_mode() {
+  Ref mode = Ref::steal(PyObject_GetAttrString(current_settings(), "eager"));
+  if (!mode) return Mode::failed;
+  if (!PyUnicode_Check(mode.get())) return Mode::measured;
+  if (PyUnicode_CompareWithASCIIString(mode.get(), "compiled") == 0) return Mode::compiled;
+  if (PyUnicode_CompareWithASCIIString(mode.get(), "reference") == 0) return Mode::reference;
+  return Mode::measured;
+}
+
 // Asks Python for a compiled form of this kind of call; false with an error set.
 bool promote(EagerFunction* self, const Arguments& arguments, Tally* tally) {
   tally->settled = true;  // whatever comes out; and a call within does not ask again
@@ -143,7 +155,19 @@ PyObject* call_eager(PyObject* object, PyObject* const* values, size_t flagged, 
     Stopwatch stopwatch(tally);
     value = Ref::steal(PyObject_Vectorcall(function.get(), values, flagged, names));
   }
-  if (!value || value.get() == Py_NotImplemented) tally->settled = true;  // nothing to compile
+  if (!value || value.get() == Py_NotImplemented) {
+    tally->settled = true;  // nothing to compile
+    return value.release();
+  }
+  switch (chosen_mode()) {
+    case Mode::failed: return nullptr;
+    case Mode::measured: break;
+    case Mode::reference: tally->settled = true; break;
+    case Mode::compiled:
+      if (!promote(self, arguments, tally)) return nullptr;
+      known = Ref::steal(look_up(self, arguments, result, answered));
+      if (answered) return result;
+  }
   return value.release();
 }
 
@@ -278,7 +302,8 @@ PyType_Slot eager_slots[] = {
          "EagerFunction(function, promote, after, static_argnums=(), static_argnames=())\n\n"
          "Calls the function. Outside of transformations, when one kind of call (types of the\n"
          "arguments, values of the static ones, settings) has taken `after` seconds,\n"
-         "promote(self, args, kwargs) may give an Entry, which serves such calls from then on.")},
+         "promote(self, args, kwargs) may give an Entry, which serves such calls from then on.\n"
+         "The setting `eager` may say \"compiled\", from the first one on, or \"reference\", never.")},
     {0, nullptr},
 };
 

@@ -17,8 +17,9 @@ from fornax import _native as native
 
 
 class Settings:
-    def __init__(self, x64=False):
+    def __init__(self, x64=False, eager="measured"):
         self.x64 = x64
+        self.eager = eager
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from test_native_dispatch import identity_entry, scalar, settings  # noqa: F401  (a fixture)
+from test_native_dispatch import Settings, identity_entry, scalar, settings  # noqa: F401  (a fixture)
 
 from fornax import _native as native
 
@@ -42,6 +42,19 @@ def test_calls_are_compiled_when_they_have_taken_long():
     assert got is x and keywords == {} and len(asked) == 1
     function.clear_cache()
     assert function.tallies() == [] and function(x) == "called"
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_the_setting_chooses_one_way_from_the_first_call_on(mode):
+    function, asked = eager(after=-1.0)
+    x = scalar(1)
+    before = native.swap_settings(Settings(eager=mode))
+    try:
+        answers = [function(x) for _ in range(3)]
+    finally:
+        native.swap_settings(before)
+    assert answers == [((x,), {})] * 3 if mode == "compiled" else ["called"] * 3
+    assert len(asked) == (mode == "compiled")
 
 
 def test_kinds_of_calls():

@@ -9,8 +9,10 @@ from test_numpy_recorded import LINES, RECORDED, check
 
 import fornax
 import fornax.numpy as fnp
+from fornax import lax, nn, settings
 from fornax.api import eager as functions
 from fornax.api.eager import eager
+from fornax.runtime import eager as runtime
 from fornax.runtime.eager import PROMOTE_AFTER
 
 
@@ -175,3 +177,31 @@ def test_compiled_operations_refuse_leaked_tracers(monkeypatch):
     fornax.lax.exp(np.float32(1)), fornax.lax.exp(np.float32(1))
     with pytest.raises(fornax.errors.UnexpectedTracerError, match="leaked"):
         fornax.lax.exp(kept[0])
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_bits_do_not_depend_on_how_often_was_asked(mode, at_once):
+    """Functions of one operation, of several, operators, and what is no decorated function."""
+    x = fnp.linspace(0.1, 3, 64)
+    calls = [
+        lambda: fnp.exp(x), lambda: fnp.var(x), lambda: nn.softmax(x), lambda: x**2.3,
+        lambda: lax.sin_p.bind(x)[0], lambda: fnp.linalg.norm(x), lambda: x / fnp.sum(x),
+    ]  # fmt: skip
+    runtime.clear()
+    with settings.override(eager=mode):
+        for call in calls:
+            first = np.asarray(call())
+            for _ in range(5):
+                np.testing.assert_array_equal(np.asarray(call()), first, strict=True)
+        compiled = [entry is not None for _, entry in fnp.exp.tallies()]
+    assert compiled == [mode == "compiled"]
+
+
+def test_a_call_that_cannot_be_compiled_runs_as_it_is():
+    with settings.override(eager="compiled"):
+        for _ in range(2):
+            assert [int(k) for k in fnp.nonzero(fnp.arange(3))[0]] == [1, 2]
+            with pytest.raises(TypeError, match="shapes"):
+                fnp.add(fnp.ones(2), fnp.ones(3))
+    with pytest.raises(ValueError, match="eager|enum"):
+        fornax.config.update("eager", "sometimes")

@@ -2,7 +2,8 @@
 
 First through its NumPy `reference`, which needs no compiling; a counter per (operation, types)
 replaces it by a compiled program once the reference has cost more time than compiling would.
-Operations that hold programs (scan, while, jit …) are compiled at once.
+Operations that hold programs (scan, while, jit …) are compiled at once. The setting `eager` may
+choose one of both from the start.
 """
 
 from __future__ import annotations
@@ -118,8 +119,10 @@ def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: 
     holds_program = next(iter(subprograms(params)), None) is not None
     current = settings.current()  # part of the key
     promote = not effectful and not current.disable_jit and _compilable(primitive, types)
+    promote = promote and current.eager != "reference"
     entry = _Entry(out_types, promote, current.watched)
-    if holds_program and not current.disable_jit:
+    at_once = holds_program or (promote and current.eager == "compiled")
+    if at_once and not current.disable_jit:
         entry.executable = _compile(primitive, types, params, out_types)
     _entries[key] = entry
     while len(_entries) > _LIMIT:
