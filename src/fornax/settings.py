@@ -57,6 +57,8 @@ class Settings:
     thread_guard: bool = False
     jax2tf_associative_scan_reductions: bool = False
     array_garbage_collection_guard: str | None = None
+    #: what functions may take from the host; the first sets the others, of which the second only
+    #: has something to guard where there is one memory
     transfer_guard: str | None = None
     transfer_guard_host_to_device: str | None = None
     transfer_guard_device_to_device: str | None = None
@@ -84,12 +86,23 @@ class Settings:
     @property
     def watched(self) -> bool:
         """Whether every operation and every call is looked at."""
-        return self.debug_nans or self.debug_infs or self.debug_key_reuse
+        looked_for = self.debug_nans or self.debug_infs or self.debug_key_reuse
+        return looked_for or self.input_guard is not None
+
+    @property
+    def input_guard(self) -> str | None:
+        """The guard of data of the host that functions are called with; None allows all."""
+        guard = self.transfer_guard_host_to_device
+        return None if guard == "allow" else guard
 
 
 #: field -> its annotation
 FIELDS: dict[str, str] = Settings.__annotations__
 _GUARDS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
+_DIRECTIONS = (
+    "transfer_guard_host_to_device", "transfer_guard_device_to_device",
+    "transfer_guard_device_to_host",
+)  # fmt: skip
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "numpy_dtype_promotion": ("standard", "strict"),
     "numpy_rank_promotion": ("allow", "warn", "raise"),
@@ -113,6 +126,8 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "target": ("native", "avx512", "avx2", "sse2"),
 }  # fmt: skip
 _interned: dict[tuple[Any, ...], Settings] = {}
+#: whether there has ever been a guard of inputs: so long nobody need ask for it
+guarding = False
 
 #: JAX's settings about things that are not here (other devices, XLA, its caches): they can be set
 #: and read, and change nothing
@@ -166,6 +181,8 @@ def intern(values: Settings) -> Settings:
                     attempt=f"config.update({name!r}, True), or False",
                 )
             )
+    global guarding
+    guarding = guarding or values.input_guard is not None
     return _interned.setdefault(key, values)
 
 
@@ -219,6 +236,14 @@ def value(name: str) -> Any:
     return ACCEPTED[plain] if plain in ACCEPTED else getattr(current(), plain)
 
 
+def _together(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with those that one of them sets as well."""
+    if "transfer_guard" in values:
+        value = values["transfer_guard"]
+        return {**dict.fromkeys(_DIRECTIONS, value), **values}
+    return values
+
+
 def _parse(name: str, text: str) -> Any:
     if FIELDS[name] == "bool":
         if text.lower() in ("1", "true", "yes", "on"):
@@ -242,6 +267,7 @@ def _from_environment() -> Settings:
             if text is not None:
                 values[name] = _parse(name, text)
                 break
+    values = _together(values)
     for name in ACCEPTED:
         for prefix in ("FORNAX_", "JAX_"):
             ACCEPTED[name] = os.environ.get(prefix + name.upper(), ACCEPTED[name])
@@ -260,14 +286,15 @@ def update(name: str, value: Any) -> None:
     if plain in ACCEPTED:
         ACCEPTED[plain] = value
         return
-    default = intern(replace(default, **{plain: value}))
+    default = intern(replace(default, **_together({plain: value})))
     _native.set_default_settings(default)
 
 
 @contextlib.contextmanager
 def override(**values: Any) -> Iterator[Settings]:
     """Settings for the body of a `with`, on this thread."""
-    new = intern(replace(current(), **{field_name(k): v for k, v in values.items()}))
+    named = {field_name(k): v for k, v in values.items()}
+    new = intern(replace(current(), **_together(named)))
     before = _native.swap_settings(new)
     try:
         yield new

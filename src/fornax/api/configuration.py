@@ -154,7 +154,8 @@ default_matmul_precision = Setting(
 default_prng_impl = Setting("default_prng_impl", "The generator of new random keys.")
 threefry_partitionable = Setting(
     "threefry_partitionable",
-    "Random bits that do not depend on how arrays are cut; they cannot be had otherwise.",
+    "Random bits that depend on the key and the position alone; those of JAX's older layout\n"
+    "for False.",
     True,
 )
 enable_custom_prng = Setting("enable_custom_prng", "`random.PRNGKey` gives typed keys.", True)
@@ -182,14 +183,24 @@ jax2tf_associative_scan_reductions = Setting(
 array_garbage_collection_guard = Setting(
     "array_garbage_collection_guard", "Accepted: None, 'allow', 'log' or 'fatal'."
 )
-_GUARD = (
-    "Accepted, for there is one memory and nothing is transferred: None, 'allow', 'log',\n"
-    "'disallow', 'log_explicit' or 'disallow_explicit'."
+_LEVELS = (
+    "\n\n'disallow' raises JaxRuntimeError, 'log' logs a warning; 'disallow_explicit' and\n"
+    "'log_explicit' do so for `device_put`, too. None or 'allow': nothing is looked at."
 )
-transfer_guard = Setting("transfer_guard", _GUARD)
-transfer_guard_host_to_device = Setting("transfer_guard_host_to_device", _GUARD)
-transfer_guard_device_to_device = Setting("transfer_guard_device_to_device", _GUARD)
-transfer_guard_device_to_host = Setting("transfer_guard_device_to_host", _GUARD)
+transfer_guard = Setting(
+    "transfer_guard", "All three guards of transfers between host and device." + _LEVELS
+)
+transfer_guard_host_to_device = Setting(
+    "transfer_guard_host_to_device",
+    "What happens when functions are called with NumPy arrays and numbers." + _LEVELS,
+)
+transfer_guard_device_to_device = Setting(
+    "transfer_guard_device_to_device", "Accepted: there is one device."
+)
+transfer_guard_device_to_host = Setting(
+    "transfer_guard_device_to_host",
+    "Accepted: results lie in the host's memory, and nothing is transferred to read them.",
+)
 
 
 def checking_leaks() -> contextlib.AbstractContextManager[None]:

@@ -15,6 +15,7 @@ from typing import Any
 from fornax import _native
 from fornax.lazy import Table
 from fornax.runtime.eager import PROMOTE_AFTER
+from fornax.runtime.transfers import takes_arrays
 
 __all__ = ["clear", "eager"]
 
@@ -42,6 +43,7 @@ def eager(function: Callable | None = None, *, static: str = "") -> Any:
     functools.update_wrapper(made, function)
     made.static_argnums, made.static_argnames = numbers, names
     _functions.add(made)
+    takes_arrays(static)(function)
     return made
 
 

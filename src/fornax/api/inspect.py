@@ -20,6 +20,7 @@ from fornax.ir.ref import AbstractRef, Ref
 from fornax.ir.trace import Tracer, axis_environment, axis_scope
 from fornax.ir.types import ArrayType
 from fornax.ir.types import typeof as type_of_value
+from fornax.runtime import transfers
 from fornax.runtime.placement import check_place, is_place
 from fornax.runtime.values import Array, to_array
 from fornax.scalars.dtypes import canonical
@@ -119,6 +120,8 @@ def device_put(
 ) -> Any:
     """A tree of values as a tree of Arrays. On one device the other arguments have no effect.
 
+    The guards "disallow_explicit" and "log_explicit" of `transfer_guard` look at it.
+
     Raises TypeError for leaves that are not arrays or numbers, ValueError for a device that is
     neither a device nor a sharding nor a tree of them.
     """
@@ -128,6 +131,8 @@ def device_put(
     leaves, structure = pytree.tree_flatten(x)
     for leaf in leaves:
         type_of_value(leaf)
+    if settings.guarding:
+        transfers.check_explicit(leaves)
     return pytree.tree_unflatten(
         structure, [leaf if isinstance(leaf, Tracer) else to_array(leaf) for leaf in leaves]
     )

@@ -18,7 +18,7 @@ from fornax.given import not_given
 from fornax.ir.evaluate import evaluate
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
-from fornax.runtime import key_reuse, nonfinite
+from fornax.runtime import key_reuse, nonfinite, transfers
 from fornax.runtime.device import check_backend
 from fornax.source import located
 
@@ -173,6 +173,8 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
                 attempt="with fornax.no_execution(False): for what may run",
             )
         )
+    if current_settings.input_guard is not None:
+        transfers.check_arguments(prepared.leaves)
     compiled = _compiled(traced)
     looked_at = current_settings.watched
     marks = None

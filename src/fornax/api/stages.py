@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fornax import _native, pytree, source
+from fornax import _native, pytree, settings, source
 from fornax.errors import message
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Ref
@@ -21,6 +21,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
 from fornax.primitives.arrange import prune
 from fornax.record import field, record
+from fornax.runtime import transfers
 from fornax.runtime.values import stored
 from fornax.scalars.dtypes import Dtype, as_dtype
 from fornax.source import located
@@ -366,6 +367,8 @@ class Compiled(_Stage):
         if structure != self.in_tree:
             self._refuse_structure((args, kwargs))
         self._check_types(leaves)
+        if settings.current().input_guard is not None:
+            transfers.check_arguments(leaves)
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             raise TypeError(
                 located(

@@ -23,12 +23,14 @@ from fornax.primitives.cond import cond_p
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.family import constant
 from fornax.primitives.select import clamp_p
+from fornax.runtime.transfers import takes_arrays
 from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = ["cond", "switch"]
 
 
+@takes_arrays("true_fun false_fun")
 def cond(
     pred: Any,
     true_fun: Callable[..., Any],
@@ -114,6 +116,7 @@ def check_predicate(pred: Any) -> Any:
     )
 
 
+@takes_arrays("branches")
 def switch(
     index: Any,
     branches: Sequence[Callable[..., Any]],

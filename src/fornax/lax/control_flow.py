@@ -38,6 +38,7 @@ from fornax.primitives.scan import scan_p
 from fornax.primitives.shape import reshape
 from fornax.primitives.slice import slice_in
 from fornax.primitives.while_ import while_p
+from fornax.runtime.transfers import takes_arrays
 from fornax.scalars import dtypes
 from fornax.source import located
 from fornax.transforms.programs import remembered
@@ -47,6 +48,7 @@ __all__ = ["fori_loop", "map", "scan", "while_loop"]
 Adapt = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+@takes_arrays("f length reverse unroll _split_transpose")
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -293,6 +295,7 @@ def bind_scan(
     return [*ends, *ys]
 
 
+@takes_arrays("cond_fun body_fun")
 def while_loop(
     cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
 ) -> Any:
@@ -376,6 +379,7 @@ def check_condition(cond: Traced) -> None:
         )
 
 
+@takes_arrays("body_fun unroll")
 def fori_loop(
     lower: Any,
     upper: Any,

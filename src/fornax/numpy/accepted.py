@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native
+from fornax import _native, settings
 from fornax.ir.trace import Tracer
 from fornax.runtime.key_array import KeyArray
+from fornax.runtime.transfers import check_callers
 from fornax.source import located
 
 Array = _native.Array
@@ -20,6 +21,8 @@ _NUMBERS = frozenset((bool, int, float, complex))
 
 def check(name: str, *args: Any) -> None:
     """Raise TypeError unless every argument is an array or a number."""
+    if settings.guarding:
+        check_callers(args)
     for position, x in enumerate(args):
         if not is_arraylike(x):
             raise TypeError(

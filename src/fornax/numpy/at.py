@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native
+from fornax import _native, settings
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
 from fornax.lax.gathering import scatter_apply
@@ -44,6 +44,7 @@ from fornax.primitives.scatter import (
 )
 from fornax.primitives.shape import expand_dims, reshape, rev
 from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
+from fornax.runtime.transfers import check_callers
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -288,6 +289,8 @@ def _updated(
 ) -> Any:
     """`x` with `values` combined into x[index]."""
     parsed = GatherScatterMode.from_any(mode)
+    if settings.guarding:
+        check_callers((values,))
     values = concrete_form(values)
     if type(x) is _native.Array and parsed is not CLIP and wrap and current() is None:
         result = _updated_eagerly(x, index, values, _NUMPY[primitive])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native, pytree
+from fornax import _native, pytree, settings
 from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.requested import requested
 from fornax.ir.static import static_integer, static_shape
@@ -40,6 +40,7 @@ from fornax.primitives.shape import expand_dims
 from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.placement import check_place
+from fornax.runtime.transfers import check_callers, takes_arrays
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
 from fornax.scalars.promotion import inexact, no_float0
@@ -57,6 +58,7 @@ def _dtype(dtype: Any, default: Any = None) -> Any:
     return requested(dtype, default)
 
 
+@takes_arrays("dtype copy order ndmin device out_sharding")
 def array(object, dtype=None, *args, copy=True, order="K", ndmin=0, device=None, out_sharding=None):
     """An array from numbers, arrays, or nested sequences of them.
 
@@ -76,11 +78,14 @@ def array(object, dtype=None, *args, copy=True, order="K", ndmin=0, device=None,
             )
         )
     wanted = None if dtype is None else requested(dtype)
+    if settings.guarding:
+        check_callers((object,))
     result = _from_object(concrete_form(object), wanted, copy)
     missing = ndmin - typeof(result).ndim
     return expand_dims(result, range(missing)) if missing > 0 else result
 
 
+@takes_arrays("dtype order copy device out_sharding")
 def asarray(a, dtype=None, order=None, *, copy=None, device=None, out_sharding=None):
     """`array` without a copy where none is needed."""
     if device is not None or out_sharding is not None:
@@ -228,6 +233,7 @@ def _check_range(leaves: Sequence[Any], dtype: Any) -> None:
                 scalar(v, dtype)
 
 
+@takes_arrays("shape dtype device out_sharding")
 def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     """An array of `shape` filled with `fill_value` (a number or something that broadcasts)."""
     check_place("full", device, out_sharding)
@@ -240,6 +246,8 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
                 "the size as a Python integer",
             )
         )
+    if settings.guarding:
+        check_callers((fill_value,))
     type = typeof(fill_value)
     if isinstance(dtype, dtypes.ExtendedDtype) and type.dtype != dtype:
         words = full((*shape, *dtype.base_shape), fill_value, np.uint32)

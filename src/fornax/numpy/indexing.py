@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax import _native
+from fornax import _native, settings
 from fornax.api.eager import eager
 from fornax.ir.basis import broadcast_in_dim, zeros
 from fornax.ir.trace import Tracer, current
@@ -32,6 +32,7 @@ from fornax.primitives.windows import (
     GatherScatterMode,
     fill_constant,
 )
+from fornax.runtime.transfers import check_callers
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -92,6 +93,8 @@ def rewriting_take(
     Raises IndexError or TypeError for an index that does not fit, NonConcreteBooleanIndexError for
     a traced boolean mask.
     """
+    if settings.guarding:
+        check_callers(index if type(index) is tuple else (index,))
     if mode is None and type(x) is Array and current() is None and wrap_negative_indices:
         plain = numpy_index(index)
         if plain is not NotImplemented:

@@ -20,6 +20,7 @@ from fornax.lazy import Late
 from fornax.numpy.accepted import is_arraylike
 from fornax.runtime import eager as _  # noqa: F401  (sets the eager hook)
 from fornax.runtime.key_array import KeyArray
+from fornax.runtime.transfers import passes_on
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -61,6 +62,7 @@ def _operator(function: Callable) -> Callable:
             return function(self, other)
         return NotImplemented
 
+    passes_on(operator)
     return eager(operator) if isinstance(function, EagerFunction) else operator
 
 
@@ -68,6 +70,7 @@ def _reflected(function: Callable) -> Callable:
     def reflected(self, other):
         return function(other, self) if is_arraylike(other) else NotImplemented
 
+    passes_on(reflected)
     return eager(reflected) if isinstance(function, EagerFunction) else reflected
 
 

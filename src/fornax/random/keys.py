@@ -21,6 +21,7 @@ from fornax.numpy.creation import asarray
 from fornax.primitives import random as operations
 from fornax.primitives.random import Generator, generator_named, generator_of
 from fornax.runtime.key_array import KeyArray
+from fornax.runtime.transfers import check_callers, takes_arrays
 from fornax.scalars import dtypes
 from fornax.source import located
 from fornax.transforms.physical import key_dtype_of
@@ -164,6 +165,8 @@ def _as_given(keys: Any, raw: bool) -> Any:
 
 # --- making keys -------------------------------------------------------------------------------
 def _seeded(name: str, seed: Any, impl: Generator) -> Any:
+    if settings.guarding:
+        check_callers((seed,))
     if hasattr(seed, "__jax_array__"):
         seed = seed.__jax_array__()
     if isinstance(getattr(seed, "dtype", None), dtypes.ExtendedDtype):
@@ -188,6 +191,7 @@ def _seeded(name: str, seed: Any, impl: Generator) -> Any:
     return operations.random_seed(seed, impl)
 
 
+@takes_arrays("impl dtype")
 def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
     """A key from a seed, an integer scalar.
 
@@ -197,6 +201,7 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Any:
     return _seeded("key", seed, _chosen("key", impl, dtype))
 
 
+@takes_arrays("impl")
 def PRNGKey(seed: Any, *, impl: Any = None) -> Any:  # noqa: N802
     """A key of the older kind from a seed: an array of two uint32 words. See `key`.
 
@@ -217,6 +222,7 @@ def split(key: Any, num: int | Sequence[int] = 2) -> Any:
     return _as_given(operations.random_split(keys, shape), raw)
 
 
+@takes_arrays("")
 def fold_in(key: Any, data: Any) -> Any:
     """A key from a key and an integer scalar, which is taken modulo 2³².
 

@@ -23,6 +23,7 @@ from fornax.random.sampler import (
     sampler,
     shape_of,
 )
+from fornax.runtime.transfers import takes_arrays
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -46,6 +47,7 @@ def bits(key: Any, shape: Sequence[int] = (), dtype: Any = None, *, out_sharding
     return random_bits(keys, chosen.itemsize * 8, shape_of(shape))
 
 
+@takes_arrays("shape dtype out_sharding")
 def uniform(
     key: Any,
     shape: Sequence[int] = (),
@@ -165,6 +167,7 @@ def _rademacher(key, *, shape, dtype):
     return as_dtype(fnp.subtract(fnp.multiply(2, coin), 1), dtype)
 
 
+@takes_arrays("shape dtype out_sharding")
 def randint(
     key: Any,
     shape: Sequence[int],

@@ -20,7 +20,7 @@ from fornax._native import flush_denormals
 from fornax.ir.jaxpr import Equation, Jaxpr, Var, subprograms
 from fornax.ir.primitive import Primitive
 from fornax.ir.types import ArrayType, typeof
-from fornax.runtime import key_reuse, nonfinite
+from fornax.runtime import key_reuse, nonfinite, transfers
 from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, to_numpy, wrap
@@ -64,6 +64,8 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
         if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
             return _on_keys(primitive, operands, types, params)
         entry = _new_entry(primitive, types, params, key)
+    if entry.watched and current.input_guard is not None:
+        transfers.check_callers(operands)
     if entry.executable is None and entry.spent and entry.spent > PROMOTE_AFTER:
         entry.executable = _compile(primitive, types, params, entry.out_types)
     if entry.executable is not None:
