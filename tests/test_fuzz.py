@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests import fuzz, fuzz_callbacks
+import fornax.numpy as fnp
+from tests import fuzz, fuzz_callbacks, fuzz_values
 from tests.fuzz_found import FIRST, FOUND
+from tests.fuzz_rounding import shaken
 
 TARGETS = ("native", "sse2")
 
@@ -107,3 +109,25 @@ def test_a_reference_among_the_inputs_has_its_last_value():
     np.testing.assert_array_equal(after, given.array * 2)
     np.testing.assert_array_equal(inside, after)
     assert fuzz.difference(program) is None
+
+
+@pytest.mark.parametrize("seed", [85000506, 94008178])
+def test_what_cancels_is_no_error(seed):
+    """Gradients of some 1e-9, of terms near 1e3, and a sum that is zero by luck."""
+    assert fuzz.difference(fuzz.make(seed)) is None
+
+
+def test_results_scatter_where_terms_cancel_only():
+    x = np.linspace(1, 2, 50, dtype=np.float32)
+    plain = fnp.exp(x)
+    with shaken(3):
+        moved, again = fnp.exp(fnp.asarray(x)), fnp.asarray(x)
+        rest = fnp.subtract(fnp.add(1e3, again), fnp.add(1e3, again))
+    apart = np.abs(np.asarray(moved) / np.asarray(plain) - 1)
+    assert 0 < apart.max() < 2e-7
+    assert 1e-6 < np.abs(rest).max() < 1e-3
+    np.testing.assert_array_equal(again, x)
+    np.testing.assert_array_equal(fnp.exp(x), plain)
+    v = fuzz_values.V(np.asarray(plain), "float32", None)
+    off = np.asarray(plain) * np.float32(1.01)
+    assert "differs" in fuzz.wrong(off, v, lambda: plain, 1.0, lambda: np.abs(moved - plain))
