@@ -29,6 +29,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "api.vmap": ("vmap",),
         "api.pmap": ("pmap",),
         "api.shard": ("make_mesh", "reshard", "set_mesh"),
+        "api.assembled": (
+            "make_array_from_callback", "make_array_from_process_local_data",
+            "make_array_from_single_device_arrays",
+        ),
         "api.shard_mapping": ("shard_map",),
         "partition.shardings": ("NamedSharding",),
         "partition.spec": ("P",),

@@ -21,7 +21,6 @@ LATER = {
     "jax.lax.conv_general_dilated": "the primitive of convolutions",
     "jax.lax.conv_transpose": "the primitive of convolutions",
     "jax.lax.reduce_window": "the primitives of windows",
-    "jax.make_array_from_process_local_data": "several processes",
     "jax.profiler.StepTraceAnnotation": "a profiler that writes traces",
     "jax.sharding.auto_axes": "several devices",
 }

@@ -15,7 +15,7 @@ from fornax.api.signature import as_arrays, function_name
 from fornax.api.vmap import vmap
 from fornax.given import not_given
 from fornax.ir.types import typeof
-from fornax.partition.mesh import AbstractMesh, Mesh, current_mesh
+from fornax.partition.mesh import AbstractMesh, Mesh, current_mesh, manual_scope
 from fornax.partition.spec import PartitionSpec
 from fornax.primitives.shape import reshape
 from fornax.source import located
@@ -81,7 +81,8 @@ def shard_map(
         run: Callable[..., Any] = flat
         for name in names:
             run = vmap(run, in_axes=None, axis_size=1, axis_name=name)
-        results = run(*operands)
+        with manual_scope(names):
+            results = run(*operands)
         results = [reshape(x, typeof(x).shape[len(names) :]) for x in results]
         specs = pytree.flatten_axes("shard_map out_specs", structure, out_specs)
         for spec, x in zip(specs, results, strict=True):

@@ -60,8 +60,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "solves": ("custom_linear_solve", "custom_root"),
         "associative": ("associative_scan",),
         "parallel": (
-            "all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pmax", "pmean",
-            "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
+            "all_gather", "all_to_all", "axis_index", "axis_size", "pbroadcast", "pcast", "pmax",
+            "pmean", "pmin", "ppermute", "pshuffle", "psum", "psum_scatter", "pswapaxes",
         ),
         "descriptions": ("AccuracyMode", "Tolerance", "dtype", "shape_as_value"),
         "placement": ("with_sharding_constraint",),

@@ -17,6 +17,8 @@ from fornax import pytree
 from fornax.ir.basis import broadcast_in_dim, move_axis, reduce_sum_p, zeros
 from fornax.ir.trace import named_axis_size
 from fornax.ir.types import typeof
+from fornax.numpy.promotion import as_value
+from fornax.partition.mesh import manual_axes
 from fornax.primitives import collectives
 from fornax.primitives.compare import eq_p
 from fornax.primitives.convert import convert_element_type
@@ -230,6 +232,57 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
         return squeeze(slice_in(all_gather(leaf, axis_name), 0, source, source + 1), (0,))
 
     return pytree.tree_map(picked, x)
+
+
+def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
+    """Values that are the same along axes of `shard_map`, taken for values that vary along them.
+
+    With one device along each axis they are the values themselves.
+
+    Args:
+      x: tree of arrays.
+      axis_name: name or tuple of names of axes; x itself comes back for none.
+      to: "varying". "reduced" and "unreduced", sums that are still to be made over several devices,
+        raise NotImplementedError.
+
+    Raises ValueError outside of `shard_map`, the maps of `vmap` included, and for another `to`,
+    TypeError for a set of names.
+    """
+    if isinstance(axis_name, set | frozenset):
+        raise TypeError(
+            located(
+                f"axis_name={axis_name!r} must be a tuple or a str.",
+                attempt="a tuple of the names",
+            )
+        )
+    if not axis_name:
+        return x
+    if to not in ("varying", "reduced", "unreduced"):
+        raise ValueError(
+            located(
+                f"pcast got to={to!r}, which is none of 'varying', 'reduced' and 'unreduced'",
+                attempt="to='varying'",
+            )
+        )
+    names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
+    outside = [name for name in names if name not in manual_axes()]
+    if outside:
+        raise ValueError(
+            located(
+                f"pcast should be called under shard_map: {outside[0]!r} is none of its axes",
+                "elsewhere nothing is said of values along axes",
+                "leave it out",
+            )
+        )
+    if to != "varying":
+        raise NotImplementedError(
+            located(
+                f"pcast to={to!r}: sums over several devices that are still to be made",
+                "there is one device",
+                "lax.psum(x, axis_name)",
+            )
+        )
+    return pytree.tree_map(as_value, x)
 
 
 def _canonical(axis: int, ndim: int) -> int:

@@ -253,6 +253,7 @@ class Mesh(_Axes):
 
 class _Current(threading.local):
     mesh: Mesh | AbstractMesh | None = None
+    manual: tuple[Any, ...] = ()
 
 
 _current = _Current()
@@ -277,3 +278,19 @@ def mesh_scope(mesh: Mesh | AbstractMesh | None) -> Iterator[Mesh | AbstractMesh
         yield mesh
     finally:
         _current.mesh = before
+
+
+def manual_axes() -> tuple[Any, ...]:
+    """The names of the mesh axes that running functions of `shard_map` may name, on this thread."""
+    return _current.manual
+
+
+@contextlib.contextmanager
+def manual_scope(names: tuple[Any, ...]) -> Iterator[None]:
+    """The body of a `with` is a function of `shard_map`, over axes of these names."""
+    before = _current.manual
+    _current.manual = (*before, *names)
+    try:
+        yield
+    finally:
+        _current.manual = before
