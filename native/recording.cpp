@@ -2,6 +2,7 @@
 
 #include <structmember.h>
 
+#include <cstddef>
 #include <memory>
 #include <unordered_map>
 
@@ -120,6 +121,62 @@ PyObject* set_places(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 // --- equations --------------------------------------------------------------------------------
 
+// The base of primitives.
+struct Operation {
+  PyObject_HEAD
+  PyObject* known;  // owned; the types of results by those of operands and params; or None, null
+};
+
+PyTypeObject* operation_type = nullptr;
+Operation* as_operation(PyObject* object) { return reinterpret_cast<Operation*>(object); }
+
+// How many types are remembered per primitive.
+constexpr Py_ssize_t remembered = 1024;
+
+// New reference to what results are looked up by: types, then names and values of params.
+Ref key_of(PyObject* const* types, Py_ssize_t count, PyObject* params) {
+  Ref key = Ref::steal(PyTuple_New(count + 2 * PyDict_GET_SIZE(params)));
+  if (!key) return key;
+  for (Py_ssize_t i = 0; i < count; ++i) PyTuple_SET_ITEM(key.get(), i, Py_NewRef(types[i]));
+  PyObject *name, *value;
+  for (Py_ssize_t at = 0; PyDict_Next(params, &at, &name, &value); count += 2) {
+    PyTuple_SET_ITEM(key.get(), count, Py_NewRef(name));
+    PyTuple_SET_ITEM(key.get(), count + 1, Py_NewRef(value));
+  }
+  return key;
+}
+
+// What the rule `type` of a primitive gives, as a list or tuple. values: the primitive, then types.
+Ref ask_rule(PyObject* const* values, Py_ssize_t count, PyObject* params) {
+  Ref made;
+  if (PyDict_GET_SIZE(params) == 0) {
+    made = Ref::steal(PyObject_VectorcallMethod(name_type, values, count + 1, nullptr));
+  } else {
+    Ref rule = Ref::steal(PyObject_GetAttr(values[0], name_type));
+    if (rule) made = Ref::steal(PyObject_VectorcallDict(rule.get(), values + 1, count, params));
+  }
+  if (!made) return made;
+  return as_sequence(made.get(), "[type] for one result",
+                     "A primitive's rule `type` must return a list of types");
+}
+
+// The same, asked once where a primitive remembers.
+Ref recall(PyObject* const* values, Py_ssize_t count, PyObject* params) {
+  Ref known = Ref::borrow(as_operation(values[0])->known);
+  if (!known || !PyDict_Check(known.get())) return ask_rule(values, count, params);
+  Ref key = key_of(values + 1, count, params);
+  if (!key) return key;
+  Ref found = Ref::borrow(PyDict_GetItemWithError(known.get(), key.get()));
+  if (found) return found;
+  bool hashable = !PyErr_Occurred();
+  PyErr_Clear();  // a param may be a list
+  found = ask_rule(values, count, params);
+  if (!found || !hashable) return found;
+  if (PyDict_GET_SIZE(known.get()) >= remembered) PyDict_Clear(known.get());
+  if (PyDict_SetItem(known.get(), key.get(), found.get()) < 0) return Ref();
+  return found;
+}
+
 // New reference to the variable or literal for an operand.
 PyObject* atom_of(PyObject* stage, PyObject* operand) {
   if (classes.tracer.is_of(operand) && slot(operand, classes.of_tracer[2]) == stage)
@@ -145,16 +202,7 @@ Ref types_of_results(PyObject* primitive, PyObject* atoms, PyObject* params) {
     if (!types[i]) return Ref();
     values[i + 1] = types[i].get();
   }
-  Ref made;
-  if (PyDict_GET_SIZE(params) == 0) {
-    made = Ref::steal(PyObject_VectorcallMethod(name_type, values, count + 1, nullptr));
-  } else {
-    Ref rule = Ref::steal(PyObject_GetAttr(primitive, name_type));
-    if (rule) made = Ref::steal(PyObject_VectorcallDict(rule.get(), values + 1, count, params));
-  }
-  if (!made) return made;
-  return as_sequence(made.get(), "[type] for one result",
-                     "A primitive's rule `type` must return a list of types");
+  return recall(values, count, params);
 }
 
 // Appends the equation to the stage; the list of the tracers of its results.
@@ -196,7 +244,8 @@ PyObject* add_equation(PyObject* stage, PyObject* primitive, PyObject* const* op
 }
 
 PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  if (count != 4 || !classes.ready || !classes.stage.is_of(args[0]) || !PyDict_Check(args[3]))
+  if (count != 4 || !classes.ready || !classes.stage.is_of(args[0]) ||
+      !PyObject_TypeCheck(args[1], operation_type) || !PyDict_Check(args[3]))
     return bug(PyExc_TypeError, "record() takes a stage, a primitive, its operands and params");
   Ref operands = as_sequence(args[2], nullptr, "record() takes a list of operands");
   if (!operands) return nullptr;
@@ -267,14 +316,44 @@ PyMethodDef operation_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+PyMemberDef operation_members[] = {
+    {"known_types", T_OBJECT, offsetof(Operation, known), 0,
+     "What `bind` remembers of the rule `type`, in a dict; None: it asks every time."},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+int traverse_operation(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(as_operation(self)->known);
+  return 0;
+}
+
+int clear_operation(PyObject* self) {
+  Py_CLEAR(as_operation(self)->known);
+  return 0;
+}
+
+void dealloc_operation(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  clear_operation(self);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
 PyType_Slot operation_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_operation)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse_operation)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear_operation)},
+    {Py_tp_members, operation_members},
     {Py_tp_methods, operation_methods},
     {Py_tp_doc, const_cast<char*>("What is bound to operands: the base of primitives.")},
     {0, nullptr},
 };
 
-PyType_Spec operation_spec = {"fornax._native.Operation", sizeof(PyObject), 0,
-                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, operation_slots};
+PyType_Spec operation_spec = {
+    "fornax._native.Operation", sizeof(Operation), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, operation_slots};
 
 }  // namespace
 
@@ -305,9 +384,11 @@ bool register_recording(PyObject* module) {
   name_lift = PyUnicode_InternFromString("lift");
   name_process = PyUnicode_InternFromString("process");
   name_type = PyUnicode_InternFromString("type");
-  return name_lift && name_process && name_type &&
-         PyModule_AddFunctions(module, recording_methods) == 0 &&
-         add_type(module, &operation_spec) != nullptr;
+  if (!name_lift || !name_process || !name_type ||
+      PyModule_AddFunctions(module, recording_methods) < 0)
+    return false;
+  operation_type = add_type(module, &operation_spec);
+  return operation_type != nullptr;
 }
 
 }  // namespace fornax

@@ -30,6 +30,22 @@ class Twice(Primitive):
         return [np.asarray(arrays[0])] * count
 
 
+class Counted(Twice):
+    """Counts how often its rule is asked."""
+
+    remembers_types = True
+
+    def __init__(self):
+        super().__init__("counted", register=False)
+        self.asked = 0
+
+    def type(self, *types, **params):
+        self.asked += 1
+        if params.get("wrong"):
+            raise ValueError("wrong")
+        return [t.update(weak_type=params.get("weak", False)) for t in types]
+
+
 class Generous(Twice):
     """Its rule gives no list."""
 
@@ -87,6 +103,39 @@ def test_a_stage_that_failed_to_record_is_as_before():
             twice.bind(object())
         assert _native.current_trace() is stage
     assert not stage.equations
+
+
+@pytest.mark.parametrize("stage", [Stage, lambda: Stage(partial=True)], ids=["whole", "partial"])
+def test_a_rule_that_remembers_is_asked_once_for_types_and_params(stage):
+    counted, trace = Counted(), stage()
+    with new_trace(trace):
+        x, y = trace.new_input(F32), trace.new_input(ArrayType((4,), np.int32))
+        for _ in range(3):
+            assert [r.type for r in counted.bind(x, y)] == [x.type, y.type]
+            assert [r.type for r in counted.bind(y, x)] == [y.type, x.type]
+            (weak,) = counted.bind(x, weak=True)
+            assert weak.type is F32.update(weak_type=True)
+        assert counted.asked == 3
+        results = counted.bind(x, y)
+        results.clear()  # a list of its own
+        assert len(counted.bind(x, y)) == 2 and counted.asked == 3
+        for _ in range(2):  # what cannot be looked up, and refusals
+            counted.bind(x, sizes=[1])
+            with pytest.raises(ValueError, match="wrong"):
+                counted.bind(x, wrong=True)
+        assert counted.asked == 7
+    assert len(trace.equations) == 13
+
+
+def test_not_all_types_are_remembered_for_ever():
+    counted, stage = Counted(), Stage()
+    with new_trace(stage):
+        x = stage.new_input(F32)
+        for n in range(1500):
+            counted.bind(x, n=n)
+        assert 0 < len(counted.known_types) <= 1024
+        counted.bind(x, n=1499)
+    assert counted.asked == 1500
 
 
 def test_partial_and_dead_stages_are_asked():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any
 
 from fornax import pytree
@@ -127,7 +128,7 @@ def resolve_names(
     """
     numbers = as_indices(argnums, f"{kind}_argnums")
     names = as_names(argnames, f"{kind}_argnames")
-    known = parameters(fun)
+    known = parameters(fun) if numbers or names else None
     if known is None:
         return numbers or (), names or ()
     positional = [p.name for p in known if p.kind in _POSITIONAL]
@@ -218,10 +219,16 @@ def leaf_names(fun: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[st
 
 def positional_labels(fun: Any, count: int) -> list[str]:
     """Names of the first `count` positional arguments."""
-    known = parameters(fun) or []
-    positional = [p.name for p in known if p.kind in _POSITIONAL]
-    rest = [p.name for p in known if p.kind is inspect.Parameter.VAR_POSITIONAL]
-    extra = rest[0] if rest else "args"
+    if type(fun) is FunctionType and not fun.__dict__:  # nothing wrapped: its code says it, at once
+        code, named = fun.__code__, fun.__code__.co_argcount
+        positional = list(code.co_varnames[:named])
+        variadic = code.co_flags & inspect.CO_VARARGS
+        extra = code.co_varnames[named + code.co_kwonlyargcount] if variadic else "args"
+    else:
+        known = parameters(fun) or []
+        positional = [p.name for p in known if p.kind in _POSITIONAL]
+        rest = [p.name for p in known if p.kind is inspect.Parameter.VAR_POSITIONAL]
+        extra = rest[0] if rest else "args"
     return [
         positional[i] if i < len(positional) else f"{extra}[{i - len(positional)}]"
         for i in range(count)

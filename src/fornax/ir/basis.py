@@ -20,6 +20,7 @@ from fornax.source import located
 class BroadcastInDim(Primitive):
     """Operand dimension i becomes result dimension `broadcast_dimensions[i]`; 1s are repeated."""
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, shape, broadcast_dimensions):
@@ -93,6 +94,7 @@ class BroadcastInDim(Primitive):
 class Transpose(Primitive):
     """Result dimension i is operand dimension `permutation[i]`."""
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, permutation):
@@ -131,6 +133,7 @@ class Transpose(Primitive):
 class ReduceSum(Primitive):
     """Sum over `axes`."""
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, axes):
@@ -163,6 +166,7 @@ class ReduceSum(Primitive):
 class AddAny(Primitive):
     """Addition of cotangents: like add, for any type that has tangents."""
 
+    remembers_types = True
     linear = True
     pointwise = True
 

@@ -89,11 +89,14 @@ class Primitive(_native.Operation):
     #: whether `element` reads every operand at the result's index, and scalars at ()
     pointwise: bool = False
     axis_param: str = "axis_name"
+    #: `type` depends on its arguments alone: those that can be hashed are asked for once
+    remembers_types: bool = False
     #: no application has effects, as `effects` is not defined: asked for every equation
     pure: bool = False
 
     def __init__(self, name: str, register: bool = True):
         self.name = name
+        self.known_types = {} if self.remembers_types else None
         self.pure = type(self).effects is Primitive.effects
         if register:
             REGISTRY[name] = self

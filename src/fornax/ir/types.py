@@ -150,6 +150,8 @@ def typeof(x: Any) -> ArrayType:
 
 def is_value(x: Any) -> bool:
     """Whether `typeof` accepts `x`."""
+    if x.__class__ in rules:
+        return True
     try:
         _find_rule(x)
     except TypeError:

@@ -58,7 +58,7 @@ Array.__module__ = "fornax"
 # --- operators --------------------------------------------------------------------------------
 def _operator(function: Callable) -> Callable:
     def operator(self, other):
-        if type(other) is _CONCRETE or is_arraylike(other):
+        if type(other) is _CONCRETE or isinstance(other, Tracer) or is_arraylike(other):
             return function(self, other)
         return NotImplemented
 

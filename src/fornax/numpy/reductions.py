@@ -13,15 +13,13 @@ from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.requested import requested
 from fornax.ir.types import typeof
-from fornax.lax.parallel import axis_size, pmax, pmin, psum
+from fornax.lazy import Table
 from fornax.numpy import ufuncs
 from fornax.numpy.axes import (
-    axis_names,
-    canonical_axes,
     canonical_axis,
-    dimensions,
     keep_dims,
     refuse_out,
+    separate_axes,
 )
 from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
@@ -35,6 +33,9 @@ __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "max", "min", "prod", "ptp",
     "sum",
 ]  # fmt: skip
+
+#: what reductions over axes of vmap do
+_named_axes = Table("fornax.lax", {"parallel": ("axis_size", "pmax", "pmin", "psum")})
 
 
 def _reduce(
@@ -50,13 +51,12 @@ def _reduce(
     neutral: Callable[[Any], Any],
     accumulate: Callable[[Any], Any] | None = None,
     has_identity: bool = True,
-    across: Callable[[Any, tuple[str, ...]], Any] | None = None,
+    across: str | None = None,
 ) -> Any:
     check(name, a)
     a = concrete_form(a)
     type = typeof(a)
-    every = canonical_axes(axis, type.ndim, named=True)
-    axes, over = dimensions(every), axis_names(every)
+    axes, over = separate_axes(axis, type.ndim)
     if over and across is None:
         raise NotImplementedError(
             located(
@@ -95,7 +95,7 @@ def _reduce(
         x = select_where(where_mask(where, typeof(x).shape), x, scalar(neutral(wide), wide))
     result = operation(x, axes) if axes else asarray(x)
     if over:
-        result = across(result, over)
+        result = _named_axes[across](result, over)
     if initial is not None:
         result = combine(as_dtype(initial, wide), result)
     result = as_dtype(result, out_dtype)
@@ -150,7 +150,7 @@ def sum(
     return _reduce(
         "sum", a, axis, dtype, keepdims, initial, where,
         lambda x, axes: _sum_bool(x, axes), ufuncs.add, lambda _: 0,
-        sum_dtype if promote_integers else lambda d: d, across=psum,
+        sum_dtype if promote_integers else lambda d: d, across="psum",
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def max(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     refuse_out("max", out)
     return _reduce(
         "max", a, axis, None, keepdims, initial, where, _bind("reduce_max"), ufuncs.maximum,
-        dtypes.least, has_identity=False, across=pmax,
+        dtypes.least, has_identity=False, across="pmax",
     )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def min(a, axis=None, out=None, keepdims=False, initial=None, where=None):  # no
     refuse_out("min", out)
     return _reduce(
         "min", a, axis, None, keepdims, initial, where, _bind("reduce_min"), ufuncs.minimum,
-        dtypes.greatest, has_identity=False, across=pmin,
+        dtypes.greatest, has_identity=False, across="pmin",
     )  # fmt: skip
 
 
@@ -233,7 +233,9 @@ def any(a, axis=None, out=None, keepdims=False, *, where=None):  # noqa: A001
 def count_of(type: Any, axes: tuple[Any, ...], where: Any, keepdims: bool, dtype: Any) -> Any:
     """How many elements each result is made of."""
     if where is None:
-        size = math.prod(axis_size(k) if isinstance(k, str) else type.shape[k] for k in axes)
+        size = math.prod(
+            _named_axes["axis_size"](k) if isinstance(k, str) else type.shape[k] for k in axes
+        )
         return scalar(float(size), dtypes.real_dtype(dtype))
     mask = where_mask(where, type.shape)
     return sum(as_dtype(mask, dtypes.real_dtype(dtype)), axes, keepdims=keepdims)

@@ -19,6 +19,7 @@ from fornax.source import located
 class Concatenate(Primitive):
     """Joins operands of one dtype that differ only in the size of `dimension`."""
 
+    remembers_types = True
     linear = True
 
     def type(self, *types, dimension):

@@ -41,6 +41,8 @@ def converted(x: Any, dtype: np.dtype) -> np.ndarray:
 class ConvertElementType(Primitive):
     """The same numbers in dtype `new_dtype`; `weak_type` sets the result's weakness."""
 
+    remembers_types = True
+
     def type(self, x, *, new_dtype, weak_type):
         if isinstance(x.dtype, dtypes.ExtendedDtype) or isinstance(new_dtype, dtypes.ExtendedDtype):
             raise TypeError(

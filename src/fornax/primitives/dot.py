@@ -36,6 +36,8 @@ class DotGeneral(Primitive):
     and not needed: products are exact to the dtype they accumulate in, float32 for smaller floats.
     """
 
+    remembers_types = True
+
     def type(
         self, x, y, *, dimension_numbers, precision=None, preferred_element_type=None,
         out_sharding=None,

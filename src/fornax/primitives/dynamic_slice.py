@@ -79,6 +79,8 @@ class DynamicSlice(Primitive):
     Operands: the array, then one scalar integer per dimension, all of one dtype.
     """
 
+    remembers_types = True
+
     def type(self, x, *starts, slice_sizes):
         _check_starts("dynamic_slice", x, starts)
         if len(slice_sizes) != x.ndim:
@@ -156,6 +158,8 @@ class DynamicUpdateSlice(Primitive):
 
     Operands: the array, the update, then one scalar integer per dimension, all of one dtype.
     """
+
+    remembers_types = True
 
     def type(self, x, update, *starts):
         _check_starts("dynamic_update_slice", x, starts)

@@ -185,6 +185,8 @@ class Elementwise(Primitive):
     Calling the object applies it and gives its one result.
     """
 
+    remembers_types = True
+
     def __init__(
         self,
         name: str,

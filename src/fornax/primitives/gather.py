@@ -39,6 +39,7 @@ class Gather(Primitive):
     indices_are_sorted (promises of the caller).
     """
 
+    remembers_types = True
     cost = 2
 
     def type(

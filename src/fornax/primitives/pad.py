@@ -42,6 +42,7 @@ class Pad(Primitive):
     Operands: the array and the scalar to pad with, of one dtype.
     """
 
+    remembers_types = True
     linear = True
 
     def type(self, x, value, *, padding_config):

@@ -47,6 +47,8 @@ class Reduction(Primitive):
     `keeps_weakness`: whether the result of a weakly typed operand is weakly typed.
     """
 
+    remembers_types = True
+
     def __init__(self, name, ufunc, combiner, accepts, start, keeps_weakness=True):
         super().__init__(name)
         self.ufunc = ufunc

@@ -31,6 +31,8 @@ class SelectN(Primitive):
     all elements, which spares derivatives an array of zeros.
     """
 
+    remembers_types = True
+
     def type(self, which, *cases):
         if not cases:
             raise TypeError(

@@ -64,6 +64,7 @@ class Reshape(Primitive):
     `dimensions` and `sharding` are None; they are there for the names that programs print with.
     """
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, new_sizes, dimensions, sharding):
@@ -104,6 +105,7 @@ class Reshape(Primitive):
 class Squeeze(Primitive):
     """Drops `dimensions` of size 1 (sorted, not negative)."""
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, dimensions):

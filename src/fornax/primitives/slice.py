@@ -19,6 +19,7 @@ class Slice(Primitive):
     `strides` is None where all of them are 1.
     """
 
+    remembers_types = True
     linear = True
 
     def type(self, x, *, start_indices, limit_indices, strides):

@@ -78,14 +78,14 @@ class Stage(Trace):
 
     def lift(self, x: Any) -> Atom:
         """The atom for a value: its variable, a literal for a scalar, else a constant."""
+        if x.__class__ in _AS_THEY_ARE:
+            return Literal(x, typeof(x))
         if isinstance(x, StageTracer) and x._trace is self:
             return x.atom
         if isinstance(x, Tracer):
             check_alive(x)
             if isinstance(x, StageTracer) and not self._encloses(x._trace):
                 raise unexpected(x)
-        elif x.__class__ in _AS_THEY_ARE:
-            return Literal(x, typeof(x))
         elif isinstance(x, _NUMBERS):
             type = typeof(x)
             return Literal(_as_scalar(x, type), type)
