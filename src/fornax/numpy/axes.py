@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,11 @@ def canonical_axes(axis: Any, rank: int, named: bool = False) -> tuple[Any, ...]
     return (canonical_axis(axis, rank),)
 
 
+def dimensions(axes: Iterable[Any]) -> tuple[int, ...]:
+    """Those of canonical axes that are dimensions, in order."""
+    return tuple(sorted(a for a in axes if not isinstance(a, str)))
+
+
 def separate_axes(axis: Any, rank: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """(dimensions in order, names of axes) of what `canonical_axes` takes, names included."""
     if axis is None:
@@ -57,9 +62,7 @@ def separate_axes(axis: Any, rank: int) -> tuple[tuple[int, ...], tuple[str, ...
     if axis.__class__ is int and -rank <= axis < rank:
         return (axis % rank,), ()
     every = canonical_axes(axis, rank, named=True)
-    named = [isinstance(a, str) for a in every]
-    numbers = sorted(a for a, name in zip(every, named, strict=True) if not name)
-    return tuple(numbers), tuple(a for a, name in zip(every, named, strict=True) if name)
+    return dimensions(every), tuple(a for a in every if isinstance(a, str))
 
 
 def refuse_out(name: str, out: Any) -> None:
