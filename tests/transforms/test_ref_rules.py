@@ -143,19 +143,6 @@ def test_a_bwd_rule_alone_closes_over_a_reference(name):
     assert fornax.jit(fornax.grad(lambda x: g(x, 1.0)))(2.0) == 2 and r[...] == 7
 
 
-def test_loops_and_branches_do_not_know_what_rules_alone_close_over():
-    r = ref(0)
-    f = fornax.custom_jvp(lambda x: x * 2)
-    f.defjvp(lambda p, t: ((r.__setitem__(..., p[0]), f(*p))[1], t[0] * 2))
-    for g in (
-        lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0],
-        lambda x: lax.cond(x > 0, f, lambda x: x, x),
-        lambda x: lax.while_loop(lambda c: c < 10, f, x),
-    ):
-        with pytest.raises(NotImplementedError, match="from outside"):
-            fornax.jvp(g, (3.0,), (1.0,))
-
-
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "int8", "bool", "uint32", "int16"])
 @pytest.mark.parametrize("name", ["jit", "scan", "cond with operands", "jit of scan"])
 def test_bwd_rules_change_references_to_integers(name, dtype):

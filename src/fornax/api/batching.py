@@ -10,11 +10,9 @@ from fornax.api.custom import Custom
 from fornax.api.rule_references import CallWithRefs, RuleRefs
 from fornax.api.signature import as_arrays, check_values, function_name
 from fornax.ir.ref import Ref
-from fornax.ir.types import typeof
 from fornax.primitives.custom_vmap import custom_vmap_p
 from fornax.primitives.one_by_one import one_by_one
 from fornax.source import in_own_lines, located
-from fornax.transforms.stage import stage
 
 __all__ = ["custom_vmap", "sequential_vmap"]
 
@@ -59,9 +57,9 @@ class custom_vmap(Custom):  # noqa: N801  (JAX's name)
             )
         call = CallWithRefs(self.kind, self.fun, given)
         refs, values = call.refs, call.refs.values(call.take_leaves())
-        used: list[Any] = []
-        program = stage(call, [typeof(x) for x in values], name, refs=used)
-        closed = call.close_over(used)
+        call.rules = (self.vmap_rule,)
+        program = call.program(values, name)
+        closed = call.closed
         outputs = custom_vmap_p.bind(
             *program.consts, *values, *(ref.read() for ref in closed),
             call=program.without_consts(),
@@ -87,6 +85,7 @@ class RuleOnTrees:
         self.rule = rule
         self.call = call
         self.num_consts = num_consts
+        self.num_closed = len(call.closed)
         self.out_structure = call.out_structure
 
     def __call__(

@@ -207,6 +207,7 @@ class custom_jvp(Custom):  # noqa: N801  (JAX's name)
         fixed, rest = self.split(self.positional(args, kwargs))
         fixed = [(place, _constant(value)) for place, value in fixed]
         call = _Call(self.kind, self.fun, fixed, rest)
+        call.rules = (self.jvp, *(v for _, v in fixed))
         rule = JVPOnTrees(self.fun, self.jvp, [v for _, v in fixed], call, self.symbolic_zeros)
         outputs = call_custom(
             custom_jvp_call_p, call, name=function_name(self.fun), jvp=rule,
@@ -303,6 +304,7 @@ class custom_vjp(Custom):  # noqa: N801  (JAX's name)
                     )
                 )
         call = _Call(self.kind, self.fun, fixed, rest)
+        call.rules = (self.fwd, self.bwd, *(v for _, v in fixed))
         forward = ForwardOnTrees(self.fun, self.fwd, call, self.symbolic_zeros)
         nondiff = [v for _, v in fixed]
         backward = BackwardOnTrees(self.bwd, nondiff, call, self.symbolic_zeros)

@@ -8,11 +8,14 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.backward_state import decode, encode
+from fornax.api.closures import closed_over_refs
 from fornax.api.references import RefArguments, refuse_aliases
 from fornax.api.signature import check_values, function_name, leaf_names
+from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Backward, Ref, away, standing_for
 from fornax.ir.types import ArrayType, typeof
 from fornax.source import located
+from fornax.transforms.stage import stage
 
 __all__ = ["CallWithRefs", "RuleRefs", "RuleRefsBackward"]
 
@@ -40,7 +43,9 @@ class CallWithRefs:
         self.places = self.refs.places
         self.types = [ref.type for ref in self.refs.outer]
         self.kinds = [ref.kind for ref in self.refs.outer]
-        #: references that the function closes over, known once it has been traced
+        #: what the rules are and get beside the arguments: they close over references too
+        self.rules: Sequence[Any] = ()
+        #: references that the function and its rules close over, known once it has been traced
         self.closed: list[Ref] = []
         #: the references among the arguments, where no program was made
         self.outer: list[Ref] = []
@@ -60,11 +65,24 @@ class CallWithRefs:
         self.out_types = [typeof(x) for x in outputs]
         return outputs
 
-    def close_over(self, used: Sequence[Ref | int]) -> list[Ref]:
-        """The references that the traced function closes over, of those that `stage` found."""
+    def program(self, values: Sequence[Any], name: str) -> Jaxpr:
+        """The function for such values; from now on `closed` is known.
+
+        What its rules alone close over it hands on.
+        """
+        passed = set(self.refs.outer)
+        reached = [ref for ref in closed_over_refs(self.rules) if ref not in passed]
+
+        def function(*values: Any) -> list[Any]:
+            for ref in reached:
+                ref.read()
+            return self(*values)
+
+        used: list[Ref | int] = []
+        jaxpr = stage(function, [typeof(x) for x in values], name, refs=used)
         arguments = dict(zip(self.places, self.refs.outer, strict=True))
         self.closed = [arguments[x].backward if isinstance(x, int) else x for x in used]
-        return self.closed
+        return jaxpr
 
     def arguments(self, leaves: Sequence[Any]) -> Sequence[Any]:
         """The arguments of the function, from their leaves."""

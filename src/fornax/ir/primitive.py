@@ -237,6 +237,11 @@ class Primitive(_native.Operation):
             raise error
         return program
 
+    def hands_on(self, position: int, params: dict) -> int | None:
+        """The operand that a result is, unless a user's rule writes to the reference whose value
+        it is: see `transforms.handed`. None for what is computed."""
+        return None
+
     def effects(self, **params: Any) -> frozenset:
         """Effects of one application; most operations have none."""
         return frozenset()

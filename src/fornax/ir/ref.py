@@ -73,6 +73,9 @@ class Ref:
         "__weakref__", "_backward", "_gone", "_outer", "_owner", "_place", "_value", "kind", "type",
     )  # fmt: skip
 
+    #: whether users have made any
+    made = False
+
     def __init__(self, value: Any, kind: str | None = None):
         self.type = typeof(value)
         self.kind = kind

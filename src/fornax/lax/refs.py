@@ -13,6 +13,7 @@ from fornax.ir.jaxpr import Jaxpr, Var
 from fornax.ir.ref import Ref
 from fornax.ir.types import typeof
 from fornax.source import located
+from fornax.transforms.handed import origin
 from fornax.transforms.programs import remembered
 from fornax.transforms.stage import stage
 
@@ -101,12 +102,11 @@ def tested_by(
     condition, step = with_refs(cond, refs), with_refs(body, refs)
     values = [*carry, *(ref.read() for ref in refs)]
     first, last = len(condition.inputs) - len(refs), len(step.outputs) - len(refs)
-    before = condition.inputs[first:]
-    if condition.outputs[1:] == before:
+    if all(origin(condition, 1 + k) == first + k for k in range(len(refs))):
         return _without_results(condition), step, values
-    given = step.inputs[len(step.inputs) - len(refs) :]
+    given = len(step.inputs) - len(refs)
     for k, ref in enumerate(refs):
-        if condition.outputs[1 + k] is not before[k] and step.outputs[last + k] is not given[k]:
+        if origin(condition, 1 + k) != first + k and origin(step, last + k) != given + k:
             raise ValueError(
                 located(
                     "Cannot write to the same ref in both cond and body of while loop: a mutable "

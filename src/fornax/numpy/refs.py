@@ -162,6 +162,7 @@ def new_ref(init_val: Any, *, memory_space: Any = None, kind: str | None = None)
                 "tree.map(new_ref, values) for a tree of references",
             )
         )
+    Ref.made = True
     numeric = not hasattr(init_val, "_trace")
     return Ref(_own(to_array(init_val)) if numeric else _plain(init_val, kind), kind)
 

@@ -60,6 +60,22 @@ def rearranged(jaxpr: Jaxpr, inputs: Sequence[int], outputs: Sequence[int]) -> J
     return remembered(jaxpr, ("rearranged", inputs, outputs), make)
 
 
+def interleaved(count: int, num_consts: int, num_carry: int, flags: Sequence[bool]) -> list[int]:
+    """Positions that sort (values, flagged tangents) into consts, carry, rest with their tangents.
+
+    `count` values come first, then one tangent per flag that is set.
+    """
+    tangent = {}
+    for i, flag in enumerate(flags):
+        if flag:
+            tangent[i] = count + len(tangent)
+    order: list[int] = []
+    for part in split(range(count), num_consts, num_carry):
+        order += part
+        order += [tangent[i] for i in part if i in tangent]
+    return order
+
+
 def prune(jaxpr: Jaxpr, used: Sequence[bool], keep: int = 0) -> tuple[Jaxpr, list[bool]]:
     """(program with only the `used` outputs, which inputs it reads).
 

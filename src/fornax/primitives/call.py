@@ -21,6 +21,7 @@ from fornax.primitives.arrange import (
 )
 from fornax.primitives.parted import part_call
 from fornax.source import located
+from fornax.transforms.handed import origin
 from fornax.transforms.programs import (
     batch_jaxpr,
     jvp_jaxpr,
@@ -109,6 +110,9 @@ class Call(Primitive):
     def batch_named(self, axis_name, size, operands, dims, *, name, jaxpr):
         fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
         return self.bind(*fronted, name=name, jaxpr=program), out_dims
+
+    def hands_on(self, position, params):
+        return origin(params["jaxpr"], position)
 
     def depends(self, flags, *, name, jaxpr):
         return depends(jaxpr, flags)

@@ -33,6 +33,7 @@ from fornax.primitives.call import check_operands, map_program
 from fornax.primitives.parted import part_call
 from fornax.record import record
 from fornax.transforms.dce import dead_code
+from fornax.transforms.handed import origin
 from fornax.transforms.programs import (
     jvp_jaxpr,
     linearize_jaxpr,
@@ -133,6 +134,9 @@ class Checkpoint(Primitive):
     def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):
         fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
         return self.bind(*fronted, jaxpr=program, **params), out_dims
+
+    def hands_on(self, position, params):
+        return origin(params["jaxpr"], position)
 
     def depends(self, flags, *, jaxpr, **_):
         return depends(jaxpr, flags)

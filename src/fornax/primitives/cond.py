@@ -36,6 +36,7 @@ from fornax.primitives.select import select_n_p
 from fornax.scalars import dtypes
 from fornax.source import located
 from fornax.transforms.batch import place
+from fornax.transforms.handed import origin
 from fornax.transforms.programs import (
     batch_jaxpr,
     jvp_jaxpr,
@@ -149,7 +150,13 @@ class Cond(Primitive):
         index, *values = [place(x, d, size, 0) if d is not None or k == 0 else x
                           for k, (x, d) in enumerate(zip(operands, dims, strict=True))]  # fmt: skip
         mapped = [d is not None for d in dims[1:]]
-        programs = [batch_jaxpr(b, size, mapped, axis_name, True)[0] for b in branches]
+        kept = common(branches, mapped)
+        wanted = [k not in kept for k in range(len(branches[0].outputs))]
+        made = [batch_jaxpr(b, size, mapped, axis_name, wanted) for b in branches]
+        if any(flags[k] for _, flags in made for k in kept):  # a rule writes what is mapped
+            kept = {}
+            made = [batch_jaxpr(b, size, mapped, axis_name, True) for b in branches]
+        programs = [program for program, _ in made]
         results = []
         for number, program in enumerate(programs):
             here = eq_p.bind(index, np.int32(number))[0]
@@ -160,15 +167,25 @@ class Cond(Primitive):
                 for x, m in zip(values, mapped, strict=True)
             ]
             results.append(evaluate(program, *guarded))
+            for k, operand in kept.items():  # goes through all branches, one after the other
+                values[operand] = results[-1][k]
         which = ne_p.bind(index, np.int32(0))[0] if len(branches) == 2 else index
         outs = []
-        for cases in zip(*results, strict=True):
+        for k, cases in enumerate(zip(*results, strict=True)):
+            if k in kept:
+                outs.append(values[kept[k]])
+                continue
             shape = typeof(cases[0]).shape
             outs.append(
                 select_n_p.bind(broadcast_in_dim(which, shape, (0,)), *cases)[0]
                 if len(cases) > 1 else cases[0]
             )  # fmt: skip
-        return outs, [0] * len(outs)
+        return outs, [None if k in kept else 0 for k in range(len(outs))]
+
+    def hands_on(self, position, params):
+        origins = {origin(branch, position) for branch in params["branches"]}
+        found = origins.pop()
+        return None if origins or found is None else 1 + found
 
     def depends(self, flags, *, branches):
         if flags[0]:
@@ -216,6 +233,16 @@ cond_p = Cond("cond")
 def union(rows: Any) -> list[bool]:
     """Which columns have a flag set in any row."""
     return [any(column) for column in zip(*rows, strict=True)]
+
+
+def common(branches: Sequence[Jaxpr], mapped: Sequence[bool]) -> dict[int, int]:
+    """The results that all branches hand on, and from which operand; not those that are mapped."""
+    found = {}
+    for k in range(len(branches[0].outputs)):
+        first, *others = (origin(branch, k) for branch in branches)
+        if first is not None and not mapped[first] and all(o == first for o in others):
+            found[k] = first
+    return found
 
 
 def guard(here: Any, x: Any) -> Any:

@@ -30,10 +30,11 @@ from fornax.primitives.custom_mapped import MappedJVP, MappedVJP
 from fornax.scalars import dtypes
 from fornax.source import located
 from fornax.transforms.batch import place
+from fornax.transforms.handed import origin
 from fornax.transforms.jvp import JVP
 from fornax.transforms.linearize import Linearize
 from fornax.transforms.programs import batch_jaxpr, opened
-from fornax.transforms.stage import Stage, stage
+from fornax.transforms.stage import Stage
 
 __all__ = ["call_custom", "custom_jvp_call_p", "custom_lin_p", "custom_vjp_call_p"]
 
@@ -68,9 +69,7 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
     if known and not stands_in(trace):
         with running(trace.parent):
             return _call(primitive, call, values, params)
-    used: list[Any] = []
-    jaxpr = stage(call, [typeof(x) for x in values], params["name"], refs=used)
-    call.close_over(used)
+    jaxpr = call.program(values, params["name"])
     return _bind(primitive, call, values, jaxpr.without_consts(), jaxpr.consts, params)
 
 
@@ -137,6 +136,15 @@ class _CustomCall(Primitive):
 
     def inlined(self, *, call_jaxpr, **_):
         return call_jaxpr
+
+    def hands_on(self, position, params):
+        program, first = params["call_jaxpr"], params["num_consts"]
+        found = origin(program, position)
+        of_refs = {first + i for i in params["refs"]}
+        of_refs.update(
+            range(len(program.inputs) - params.get("num_states", 0), len(program.inputs))
+        )
+        return found if found in of_refs else None  # rules say what other results are
 
     def effects(self, *, call_jaxpr, **_):
         return merged_effects(call_jaxpr)

@@ -20,6 +20,7 @@ from fornax.primitives.arrange import (
 from fornax.primitives.call import check_operands, jit_p
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
+from fornax.transforms.handed import origin
 from fornax.transforms.jvp import jvp_flat
 from fornax.transforms.programs import jvp_jaxpr, opened, transpose_jaxpr
 
@@ -45,6 +46,12 @@ class CustomVmapCall(Primitive):
 
     def effects(self, *, call, **_):
         return merged_effects(call)
+
+    def hands_on(self, position, params):
+        call, rule = params["call"], params["rule"]
+        closed = getattr(rule, "num_closed", 0)
+        found = origin(call, position)
+        return found if found is not None and found >= len(call.inputs) - closed else None
 
     def batch(self, size, operands, dims, *, call, rule):
         fronted = [

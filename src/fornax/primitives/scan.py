@@ -20,6 +20,7 @@ from fornax.ir.types import ArrayType
 from fornax.primitives.arrange import (
     chosen,
     depends,
+    interleaved,
     merged_effects,
     nonzero_flags,
     prune,
@@ -33,6 +34,7 @@ from fornax.primitives.parted import part_loop
 from fornax.primitives.residuals import place_residuals
 from fornax.source import located
 from fornax.transforms.batch import place
+from fornax.transforms.handed import origin
 from fornax.transforms.programs import (
     batch_jaxpr,
     fixpoint,
@@ -235,6 +237,11 @@ class Scan(Primitive):
         front = [0] * num_carry + [1] * n_ys
         return outs, [d if m else None for d, m in zip(front, out_mapped, strict=True)]
 
+    def hands_on(self, position, params):
+        carry = params["num_consts"] + position
+        kept = position < params["num_carry"] and origin(params["jaxpr"], position) == carry
+        return carry if kept else None
+
     def depends(self, flags, *, jaxpr, num_carry, num_consts, **_):
         found = linear_carries(jaxpr, flags, num_consts, num_carry)
         # a carry that no iteration makes dependent may still start so
@@ -308,22 +315,6 @@ def linear_carries(
         return depends(jaxpr, [*consts, *found, *xs])[:num_carry]
 
     return [*consts, *fixpoint(step, carry), *xs]
-
-
-def interleaved(count: int, num_consts: int, num_carry: int, flags: Sequence[bool]) -> list[int]:
-    """Positions that sort (values, flagged tangents) into consts, carry, rest with their tangents.
-
-    `count` values come first, then one tangent per flag that is set.
-    """
-    tangent = {}
-    for i, flag in enumerate(flags):
-        if flag:
-            tangent[i] = count + len(tangent)
-    order: list[int] = []
-    for part in split(range(count), num_consts, num_carry):
-        order += part
-        order += [tangent[i] for i in part if i in tangent]
-    return order
 
 
 def known_carries(

@@ -34,6 +34,7 @@ from fornax.primitives.reduce import reduce_or_p
 from fornax.primitives.select import select_n_p
 from fornax.source import located
 from fornax.transforms.batch import place
+from fornax.transforms.handed import handed_on, origin
 from fornax.transforms.programs import batch_jaxpr, fixpoint, jvp_jaxpr, opened
 
 __all__ = ["While", "while_p"]
@@ -144,10 +145,13 @@ class While(Primitive):
         def predicate(flags):
             return batch_jaxpr(cond_jaxpr, size, [*cond_mapped, *flags], axis_name)[1][0]
 
+        kept = handed_on(body_jaxpr, body_nconsts, len(carry_mapped))
+
         def step(flags):
-            if predicate(flags):  # examples end at different times: everything becomes mapped
-                return [True] * len(flags)
-            return batch_jaxpr(body_jaxpr, size, [*body_mapped, *flags], axis_name)[1]
+            raised = batch_jaxpr(body_jaxpr, size, [*body_mapped, *flags], axis_name)[1]
+            if predicate(flags):  # examples end at different times: what changes becomes mapped
+                return [r or not k for r, k in zip(raised, kept, strict=True)]
+            return raised
 
         flags = fixpoint(step, carry_mapped)
         cond, pred_mapped = batch_jaxpr(cond_jaxpr, size, [*cond_mapped, *flags], axis_name)
@@ -168,7 +172,7 @@ class While(Primitive):
                 merged_effects(cond_jaxpr, body_jaxpr),
                 "examples that are done would cause the effect again",
             )
-            body, body_consts = until_all_done(cond, body, cond_consts, body_consts)
+            body, body_consts = until_all_done(cond, body, cond_consts, body_consts, flags)
             cond = any_example(cond)
         outs = self.bind(
             *cond_consts, *body_consts, *carry,
@@ -176,6 +180,11 @@ class While(Primitive):
             cond_nconsts=len(cond_consts), body_nconsts=len(body_consts),
         )  # fmt: skip
         return outs, [0 if flag else None for flag in flags]
+
+    def hands_on(self, position, params):
+        first = params["body_nconsts"]
+        kept = origin(params["body_jaxpr"], position) == first + position
+        return params["cond_nconsts"] + first + position if kept else None
 
     def depends(self, flags, *, cond_jaxpr, body_jaxpr, cond_nconsts, body_nconsts):
         cond_flags, body_flags, carry_flags = split(flags, cond_nconsts, body_nconsts)
@@ -286,11 +295,12 @@ def any_example(cond: Jaxpr) -> Jaxpr:
 
 
 def until_all_done(
-    cond: Jaxpr, body: Jaxpr, cond_consts: Sequence[Any], body_consts: Sequence[Any]
-) -> tuple[Jaxpr, list[Any]]:
+    cond: Jaxpr, body: Jaxpr, cond_consts: Sequence[Any], body_consts: Sequence[Any],
+    mapped: Sequence[bool],
+) -> tuple[Jaxpr, list[Any]]:  # fmt: skip
     """The body of a mapped loop whose examples end at different times, and its constants.
 
-    It leaves the carry of examples that have ended as it was.
+    It leaves the carry of examples that have ended as it was, where there is one for each.
     """
     n_cond, n_body = len(cond_consts), len(body_consts)
     carry_types = body.in_types[n_body:]
@@ -304,8 +314,9 @@ def until_all_done(
             select_n_p.bind(
                 broadcast_in_dim(going, typeof(old).shape, range(typeof(going).ndim)), old, new
             )[0]
-            for old, new in zip(carry, after, strict=True)
-        ]
+            if each else new
+            for old, new, each in zip(carry, after, mapped, strict=True)
+        ]  # fmt: skip
 
-    key = ("until all done", cond)
+    key = ("until all done", cond, *mapped)
     return restaged(body, key, types, function), [*cond_consts, *body_consts]

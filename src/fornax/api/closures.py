@@ -1,0 +1,109 @@
+"""The references that functions close over, found without calling them.
+
+Users' rules run when their function is transformed, which may be long after the program that holds
+it was made. A program has places for references only if they are known when it is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fornax._native import Array
+from fornax.ir.ref import Backward, Ref
+from fornax.ir.trace import Tracer, current
+from fornax.source import is_inside
+
+__all__ = ["closed_over_refs"]
+
+#: how many values are looked at, for functions that reach whole programs
+_LIMIT = 5000
+#: what holds no reference
+_PLAIN = (
+    bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType,
+    Tracer, Array, np.ndarray, np.generic, np.dtype,
+)  # fmt: skip
+
+
+def closed_over_refs(functions: Iterable[Any]) -> list[Ref]:
+    """The references that these functions, or what they call, can reach and use here.
+
+    They are looked for in closures, defaults, global names, bound objects and containers, not in
+    what libraries define.
+    """
+    if not Ref.made:
+        return []
+    traces = set()
+    trace = current()
+    while trace is not None:
+        traces.add(trace)
+        trace = trace.parent
+    found: dict[Ref, None] = {}
+    seen: set[int] = set()
+    waiting = list(functions)
+    while waiting and len(seen) < _LIMIT:
+        value = waiting.pop()
+        if value is None or isinstance(value, _PLAIN) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Ref):
+            alive = value._owner is None or value._owner in traces
+            if alive and not value._gone and not isinstance(value, Backward):
+                found[value] = None
+            continue
+        waiting.extend(_parts(value))
+    return list(found)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """What a value holds or, if it is a function, can use."""
+    if isinstance(value, types.FunctionType):
+        if is_inside(value.__code__):
+            # wrappers of libraries lead to the functions of users by their closures
+            yield from _cells(value)
+            return
+        yield from _cells(value)
+        yield from value.__defaults__ or ()
+        yield from (value.__kwdefaults__ or {}).values()
+        names = value.__globals__
+        yield from (names[name] for name in _names(value.__code__) if name in names)
+    elif isinstance(value, types.MethodType):
+        yield value.__func__
+        yield value.__self__
+    elif isinstance(value, functools.partial):
+        yield value.func
+        yield from value.args
+        yield from value.keywords.values()
+    elif isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from value
+    else:
+        yield from getattr(value, "__dict__", {}).values()
+        for kind in type(value).__mro__:
+            slots = kind.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if isinstance(kind.__dict__.get(name), types.MemberDescriptorType):
+                    yield getattr(value, name, None)
+
+
+def _cells(function: types.FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # it has no value yet
+            continue
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> tuple[str, ...]:
+    """The global names of a function and of the functions in it."""
+    names = list(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names += _names(constant)
+    return tuple(dict.fromkeys(names))
