@@ -424,6 +424,23 @@ def test_checked_loops_and_mapped_checks_use_references():
         close(rows[...], [0, 3])
 
 
+# --- types of references -------------------------------------------------------------------------
+def test_types_stand_for_references_where_programs_are_made():
+    def f(x, r):
+        r[...] = r[...] + x
+        return x * r[...]
+
+    type = fornax.typeof(ref(1))
+    assert fornax.eval_shape(f, 2.0, type).shape == ()
+    assert len(fornax.make_jaxpr(f)(2.0, type).jaxpr.invars) == 2
+    compiled = fornax.jit(f).lower(2.0, type).compile()
+    r = ref(1)
+    assert (compiled(2.0, r), r[...]) == (6, 3)
+    assert fornax.jit(lambda a, b: a[...] + b[...]).trace(type, type).out_info.shape == ()
+    with pytest.raises(TypeError, match="given as a type"):
+        fornax.jit(f)(2.0, type)
+
+
 # --- the number of steps --------------------------------------------------------------------------
 @pytest.mark.parametrize("length", [3.0, 3.5, np.float32(3), "3", fnp.asarray(3.0), np.int64(3)])
 def test_the_length_of_a_scan_is_cut_off(length):

@@ -517,14 +517,64 @@ def test_other_operations_of_functions_read_references():
 
     converted, values = fornax.closure_convert(writes, 1.0)
     assert (converted(3.0, *values), converted(3.0, *values), r[...]) == (9, 12, 4)
-    with pytest.raises(NotImplementedError, match="writes to a mutable reference from outside"):
-        lax.composite(writes, name="a.b")(3.0)
+    for f in (lax.composite(writes, name="a.b"), fornax.jit(lax.composite(writes, name="a.b"))):
+        before = r[...]
+        assert f(3.0) == 3 * (before + 1) and r[...] == before + 1
+    s = ref(1)
+    f = lax.composite(lambda x, s: (s.__setitem__(..., s[...] + x), x)[1], name="a.b")
+    assert (f(3.0, s), s[...]) == (3, 4)
+    r[...] = 4.0
 
     @fornax.custom_gradient
     def f(x):
         return x * r[...], lambda g: g * r[...] * 10
 
     assert (f(3.0), fornax.grad(f)(3.0), fornax.grad(fornax.jit(f))(3.0)) == (12, 40, 40)
+
+
+def test_linear_calls_and_transposes_use_references():
+    r, linear_call = ref(3), fornax.custom_derivatives.linear_call
+    read = lambda x: linear_call(lambda a, x: x * r[...], lambda a, g: g * r[...], (), x)  # noqa: E731
+    assert (read(2.0), fornax.grad(read)(2.0), fornax.jit(fornax.grad(read))(2.0)) == (6, 3, 3)
+    close(fornax.vmap(fornax.grad(read))(fnp.arange(2.0)), [3, 3])
+    assert fornax.linear_transpose(read, 1.0)(2.0) == (6,)
+
+    def back(a, g):
+        r[...] = r[...] + g
+        return g * 2
+
+    writes = lambda x: linear_call(lambda a, x: x * 2, back, (), x)  # noqa: E731
+    _, pull = fornax.vjp(writes, 1.0)
+    assert (pull(1.0), pull(2.0), r[...]) == ((2,), (4,), 6)
+    assert fornax.jit(fornax.grad(writes))(1.0) == 2 and r[...] == 7
+    assert fornax.linear_transpose(writes, 1.0)(2.0) == (4,) and r[...] == 9
+
+    def given(x, r):
+        return linear_call(
+            lambda a, x: x * a[...], lambda a, g: (a.__setitem__(..., a[...] + 1), g * a[...])[1],
+            r, x,
+        )  # fmt: skip
+
+    assert (given(2.0, r), fornax.grad(given)(2.0, r), r[...]) == (18, 10, 10)
+    assert fornax.jit(fornax.grad(given))(2.0, r) == 11 and r[...] == 11
+    with pytest.raises(NotImplementedError, match="whose function has ended"):
+        fornax.grad(fornax.jit(given))(2.0, r)
+
+    def only(x, r):
+        return linear_call(lambda a, x: x * a[...], lambda a, g: g * a[...], r, x)
+
+    for g in (fornax.jit(only), fornax.checkpoint(only)):
+        assert (g(2.0, r), fornax.grad(g)(2.0, r)) == (22, 11)
+        assert fornax.jvp(lambda x, g=g: g(x, r), (2.0,), (1.0,)) == (22, 11)
+
+    def wrong(x):
+        r[...] = r[...] + 1
+        return x * 2
+
+    with pytest.raises(NotImplementedError, match="linear_call writes to a mutable reference"):
+        linear_call(lambda a, x: wrong(x), lambda a, g: g, (), 2.0)
+    with pytest.raises(NotImplementedError, match="linear_transpose writes to a mutable reference"):
+        fornax.linear_transpose(wrong, 1.0)
 
 
 def test_checkpoint_recomputes_with_the_values_of_the_forward_pass():

@@ -83,13 +83,54 @@ def test_refusals():
     with pytest.raises(TypeError, match="Error interpreting argument to new_ref"):
         new([1.0])
     assert fornax.freeze(new(1.0)) == 1
-    for end, text in [(fornax.freeze, "frozen"), (fornax.free_ref, "freed")]:
-        gone = new(1.0)
-        end(gone)
-        with pytest.raises(RuntimeError, match=f"used after it had been {text}"):
-            gone[...]
+    gone = new(1.0)
+    fornax.free_ref(gone)
+    with pytest.raises(ValueError, match="used after it had been freed"):
+        gone[...]
     with pytest.raises(ValueError, match="cannot be frozen here"):
         fornax.jit(lambda: fornax.freeze(r))()
+
+
+def test_frozen_references_go_on_outside_of_recorded_functions():
+    r = new(1.0)
+    assert (fornax.freeze(r), fornax.freeze(r), r[...]) == (1, 1, 1)
+    value = fornax.freeze(r)
+    r[...] = 2.0
+    fornax.jit(lambda r: r.__setitem__(..., r[...] + 1))(r)
+    assert (value, r[...], fornax.freeze(r)) == (1, 3, 3)
+    assert fornax.grad(lambda x: x * fornax.freeze(r))(2.0) == 3
+    close(fornax.vmap(lambda x: x * fornax.freeze(r))(x), [0, 3, 6])
+
+    def inside(x):
+        made = new(x)
+        made[...] = made[...] * x
+        frozen = fornax.freeze(made)
+        return frozen + made[...]
+
+    assert fornax.grad(inside)(3.0) == 12
+    with pytest.raises(ValueError, match="used after it had been frozen"):
+        fornax.jit(inside)(3.0)
+
+    def writes(x):
+        made = new(x)
+        fornax.freeze(made)
+        made[...] = x
+
+    def twice(x):
+        made = new(x)
+        return fornax.freeze(made) + fornax.freeze(made)
+
+    for function in (writes, twice):
+        with pytest.raises(ValueError, match="used after it had been frozen"):
+            fornax.jit(function)(3.0)
+    for function in (
+        lambda: fornax.jit(lambda r: fornax.freeze(r))(r),
+        lambda: lax.cond(True, lambda: fornax.freeze(r), lambda: 0.0),
+        lambda: lax.scan(lambda c, _: (c + fornax.freeze(r), None), 0.0, None, length=2),
+    ):
+        with pytest.raises(ValueError, match="frozen"):
+            function()
+    assert fornax.jit(lambda x: fornax.grad(lambda y: y * fornax.freeze(new(x)))(x))(3.0) == 3
 
 
 @fornax.jit

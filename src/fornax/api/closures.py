@@ -15,7 +15,7 @@ import numpy as np
 
 from fornax._native import Array
 from fornax.ir.ref import Backward, Ref
-from fornax.ir.trace import Tracer, current
+from fornax.ir.trace import Tracer
 from fornax.source import is_inside
 
 __all__ = ["closed_over_refs"]
@@ -37,11 +37,6 @@ def closed_over_refs(functions: Iterable[Any]) -> list[Ref]:
     """
     if not Ref.made:
         return []
-    traces = set()
-    trace = current()
-    while trace is not None:
-        traces.add(trace)
-        trace = trace.parent
     found: dict[Ref, None] = {}
     seen: set[int] = set()
     waiting = list(functions)
@@ -51,8 +46,7 @@ def closed_over_refs(functions: Iterable[Any]) -> list[Ref]:
             continue
         seen.add(id(value))
         if isinstance(value, Ref):
-            alive = value._owner is None or value._owner in traces
-            if alive and not value._gone and not isinstance(value, Backward):
+            if value.known and not isinstance(value, Backward):
                 found[value] = None
             continue
         waiting.extend(_parts(value))

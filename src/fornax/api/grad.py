@@ -18,16 +18,20 @@ from fornax.api.signature import (
     as_indices,
     check_callable,
     check_values,
+    describe,
     partial_arguments,
 )
 from fornax.ir.basis import instantiate
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.primitive import Linear
 from fornax.ir.ref import Ref
 from fornax.ir.types import ArrayType, typeof
 from fornax.runtime.values import wrap
 from fornax.scalars import dtypes
 from fornax.source import located
+from fornax.transforms.handed import origin
 from fornax.transforms.stage import stage
-from fornax.transforms.transpose import backward
+from fornax.transforms.transpose import transpose_program
 
 __all__ = [
     "fwd_and_bwd",
@@ -256,7 +260,9 @@ def linear_transpose(
     check_values([x for x in leaves if isinstance(x, Ref)], "Argument of linear_transpose")
     types = [abstract(x) for x in leaves]
     flat = Flat(fun, structure)
-    program = stage(flat, types, getattr(fun, "__name__", ""))
+    used: list[Any] = []
+    whole = stage(flat, types, getattr(fun, "__name__", ""), refs=used)
+    program = _reading(whole, used, fun)
     given, gives = ([t.dtype for t in each] for each in (types, program.out_types))
     if not any(all(map(kind, (*given, *gives))) for kind in (dtypes.is_inexact, _countable)):
         raise TypeError(
@@ -284,10 +290,29 @@ def linear_transpose(
                     attempt="cotangents of the shapes and dtypes that the function gives",
                 )
             )
-        results = as_arrays(map(instantiate, backward(program, given)))
-        return pytree.tree_unflatten(structure, results)
+        operands = [*map(Linear, types), *(ref.read() for ref in used)]
+        found = transpose_program(program, operands, given)[: len(types)]
+        return pytree.tree_unflatten(structure, as_arrays(map(instantiate, found)))
 
     return transposed
+
+
+def _reading(program: Jaxpr, refs: Sequence[Ref], fun: Any) -> Jaxpr:
+    """A program without the last values of the references that it takes the values of.
+
+    Raises NotImplementedError if it writes to one.
+    """
+    count, first = len(program.outputs) - len(refs), len(program.inputs) - len(refs)
+    if any(origin(program, count + k) != first + k for k in range(len(refs))):
+        raise NotImplementedError(
+            located(
+                f"a function for linear_transpose writes to a mutable reference: {describe(fun)}",
+                "it is not called, only its transpose is",
+                "pass the value and return the new one, or vjp",
+            )
+        )
+    outputs = program.outputs[:count]
+    return Jaxpr(program.inputs, program.equations, outputs, program.consts, program.debug_name)
 
 
 def fwd_and_bwd(

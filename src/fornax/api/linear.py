@@ -7,9 +7,11 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.rules import CustomVJPPrimal
-from fornax.api.signature import as_arrays
+from fornax.api.signature import as_arrays, describe
 from fornax.api.tracing import trace_types
+from fornax.ir.ref import Ref
 from fornax.ir.types import typeof
+from fornax.primitives.arrange import rearranged
 from fornax.primitives.linear_call import linear_call_p
 from fornax.source import in_own_lines, located
 
@@ -25,24 +27,55 @@ def linear_call(
     """`fun(residual_args, linear_args)`, whose transpose is `fun_transpose`.
 
     fun: linear in its second argument. fun_transpose: (residual_args, cotangent of the output) ->
-    cotangent of the linear arguments. Both arguments are trees of arrays. Derivatives with respect
-    to the residual arguments are not defined (NotImplementedError). Raises TypeError if
-    `fun_transpose` gives another structure than that of the linear arguments, ValueError if it
-    gives another shape.
+    cotangent of the linear arguments. Both arguments are trees of arrays; the first may have
+    mutable references, which the transpose may write. Derivatives with respect to the residual
+    arguments are not defined, and `fun` writes to no reference (NotImplementedError). Raises
+    TypeError if `fun_transpose` gives another structure than that of the linear arguments,
+    ValueError if it gives another shape.
     """
     residuals, residual_structure = pytree.tree_flatten(residual_args)
     linear, linear_structure = pytree.tree_flatten(linear_args)
     linear_types = [typeof(x).tangent() for x in linear]
-    traced = trace_types(fun, (residual_args, linear_args), "linear_call")
+    traced = trace_types(fun, (residual_args, linear_args), "linear_call", refs=True)
     jaxpr, out_structure = traced.jaxpr, traced.out_tree
-    count = len(jaxpr.consts)
+    if any(traced.written):
+        raise NotImplementedError(
+            located(
+                f"a function for linear_call writes to a mutable reference: {describe(fun)}",
+                "it is called for tangents as well",
+                "pass the value and return the new one; the transpose may write",
+            )
+        )
+    places = [i for i, x in enumerate(residuals) if isinstance(x, Ref)]
+    count, given = len(jaxpr.consts), traced.operands([*residuals, *linear])
+    first, last = len(residuals), len(residuals) + len(linear)
+    # what it closes over comes beside the residuals, and no reference is given back
+    order = [
+        *range(count + first), *range(count + last, count + len(given)),
+        *range(count + first, count + last),
+    ]  # fmt: skip
+    callee = rearranged(jaxpr.without_consts(), order, range(out_structure.num_leaves))
+    num_res = count + len(given) - len(linear)
 
     def rule(saved: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        known = as_arrays(saved[count : count + first])
+        for i in places:  # where its function has ended, what it held then
+            known[i] = residuals[i] if residuals[i].known else Ref(known[i], residuals[i].kind)
         output = in_own_lines(
             fun_transpose,
-            pytree.tree_unflatten(residual_structure, as_arrays(saved[count:])),
+            pytree.tree_unflatten(residual_structure, known),
             pytree.tree_unflatten(out_structure, as_arrays(cotangents)),
         )
+        for i in places:
+            if known[i] is not residuals[i] and known[i].read() is not saved[count + i]:
+                raise NotImplementedError(
+                    located(
+                        "the transpose of linear_call writes to a mutable reference of type "
+                        f"{known[i].aval} whose function has ended",
+                        "nobody would see the value",
+                        "grad inside of the function that is compiled, or custom_vjp",
+                    )
+                )
         found, structure = pytree.tree_flatten(output)
         if structure != linear_structure:
             raise TypeError(
@@ -69,8 +102,8 @@ def linear_call(
         return found
 
     outputs = linear_call_p.bind(
-        *jaxpr.consts, *residuals, *linear, callee=jaxpr.without_consts(), rule=rule,
-        num_res=count + len(residuals),
+        *jaxpr.consts, *given[:first], *given[last:], *given[first:last], callee=callee, rule=rule,
+        num_res=num_res,
     )  # fmt: skip
     return pytree.tree_unflatten(out_structure, as_arrays(outputs))
 

@@ -24,7 +24,7 @@ from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
 from fornax.ir.jaxpr import Jaxpr
-from fornax.ir.ref import Ref
+from fornax.ir.ref import AbstractRef, Ref, described
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
 from fornax.observe import events
@@ -203,6 +203,8 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
     dynamic = tuple(args[i] for i in places)
     keywords = {k: v for k, v in kwargs.items() if k not in options.static_argnames}
     leaves, structure = pytree.tree_flatten((dynamic, keywords))
+    if AbstractRef in map(type, leaves):
+        leaves = [described(x) if isinstance(x, AbstractRef) else x for x in leaves]
     try:
         found = tuple(map(abstract, leaves))
     except TypeError:

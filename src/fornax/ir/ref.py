@@ -27,8 +27,10 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
 
-__all__ = ["AbstractRef", "Backward", "Ref", "RefsFromOutside", "away", "differentiated", "read_in",
-           "standing_for", "stands_in", "state_type", "write_in"]  # fmt: skip
+__all__ = [
+    "AbstractRef", "Backward", "Ref", "RefsFromOutside", "away", "described", "differentiated",
+    "read_in", "standing_for", "stands_in", "state_type", "write_in",
+]  # fmt: skip
 
 
 class AbstractRef:
@@ -129,6 +131,14 @@ class Ref:
             self._backward = Backward(self)
         return self._backward
 
+    @property
+    def known(self) -> bool:
+        """Whether it can be used where we are: the trace that it belongs to is running."""
+        trace = current()
+        while trace is not self._owner and trace is not None:
+            trace = trace.parent
+        return trace is self._owner and not self._gone
+
     def read(self) -> Any:
         """The value, for the trace that is current."""
         return read_in(current(), self)
@@ -137,10 +147,17 @@ class Ref:
         """Replace the value by one of the same type."""
         write_in(current(), self, value)
 
-    def end(self, how: str) -> Any:
-        """The value; from now on the reference cannot be used. Raises for one from outside."""
+    def end(self, how: str, keeps: bool = False) -> Any:
+        """The last value; from now on the reference cannot be used.
+
+        keeps: one whose value is known, outside of recorded functions, goes on. Raises ValueError
+        in a function that is recorded, for a reference from outside of it.
+        """
         value = self.read()
-        if current() is not self._owner:
+        trace = current()
+        while trace is not self._owner and trace is not None and not trace.records:
+            trace = trace.parent
+        if trace is not self._owner or not (keeps or current() is trace):
             raise ValueError(
                 message(
                     f"a reference of type {self.aval} cannot be {how} here",
@@ -149,7 +166,8 @@ class Ref:
                     attempt="do it where the reference was made",
                 )
             )
-        self._value, self._gone = None, how
+        if not keeps or (trace is not None and trace.records):
+            self._value, self._gone = None, how
         return value
 
 
@@ -219,29 +237,51 @@ def _standing_in(trace: Trace | None, ref: Ref) -> Ref:
     return ref
 
 
-#: how the value of a reference went: why it cannot be used, and what to do
-_GONE = {
+#: how the value of a reference went: the error, why it cannot be used, and what to do
+_GONE: dict[str, tuple[type[Exception], str, str]] = {
     "frozen": (
+        ValueError,
         "what was taken out of it may not change any more",
         "a new reference, new_ref(value); freeze it when nobody writes any more",
     ),
+    "freed": (
+        ValueError,
+        "its memory went with its value",
+        "a new reference, new_ref(value); free it when nobody reads any more",
+    ),
     "handed backwards": (
+        RuntimeError,
         "custom rules that have it as an argument are going backwards with its value, and another "
         "rule closes over it",
         "pass it as an argument to all functions whose rules use it",
     ),
     "left behind": (
+        RuntimeError,
         "it was made inside of a function that is differentiated, which has ended",
         "make it outside, and pass it as an argument",
+    ),
+    "given as a type": (
+        TypeError,
+        "a type stands for a reference where a program is made, and has no value",
+        "new_ref(...) for the call; types only for lower, trace, eval_shape and make_jaxpr",
     ),
 }
 
 
+def described(type: AbstractRef) -> Ref:
+    """What stands for a reference of a type where only types matter."""
+    return _without_value(type.inner_aval, type.kind, "given as a type")
+
+
 def away(ref: Ref, how: str) -> Ref:
     """What stands for a reference that cannot be used, for `how` see `_GONE`."""
-    other = Ref(0, ref.kind)
-    other.type, other._gone = ref.type, how
-    return other
+    return _without_value(ref.type, ref.kind, how)
+
+
+def _without_value(type: ArrayType, kind: str | None, how: str) -> Ref:
+    ref = Ref(0, kind)
+    ref.type, ref._gone = type, how
+    return ref
 
 
 def read_in(trace: Trace | None, ref: Ref) -> Any:
@@ -250,8 +290,8 @@ def read_in(trace: Trace | None, ref: Ref) -> Any:
         ref = _standing_in(trace, ref)
     if trace is ref._owner:
         if ref._gone:
-            why, attempt = _GONE.get(ref._gone, _GONE["frozen"])
-            raise RuntimeError(
+            error, why, attempt = _GONE[ref._gone]
+            raise error(
                 located(
                     f"a reference of type {ref.aval} was used after it had been {ref._gone}",
                     why=why,

@@ -40,6 +40,8 @@ class Trace:
 
     parent: Trace | None = None
     alive = True
+    #: whether operations are recorded, to be performed by a program later
+    records = False
     purpose = "a transformed function"
     #: whether what is made in it is run backwards afterwards
     goes_back = False

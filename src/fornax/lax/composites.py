@@ -25,13 +25,13 @@ def composite(decomposition: Callable[..., Any], name: str, version: int = 0) ->
     @functools.wraps(decomposition)
     def call(*args: Any, **attributes: Any) -> Any:
         function = functools.partial(decomposition, **attributes)
-        traced = trace_types(function, args, "composite")
-        jaxpr = traced.jaxpr
+        traced = trace_types(function, args, "composite", refs=True)
+        jaxpr, leaves = traced.jaxpr, pytree.tree_leaves(args)
         outputs = composite_p.bind(
-            *jaxpr.consts, *pytree.tree_leaves(args), name=name, version=version,
+            *jaxpr.consts, *traced.operands(leaves), name=name, version=version,
             attributes=tuple(sorted(attributes.items())), jaxpr=jaxpr.without_consts(),
         )  # fmt: skip
-        return pytree.tree_unflatten(traced.out_tree, as_arrays(outputs))
+        return pytree.tree_unflatten(traced.out_tree, as_arrays(traced.settle(leaves, outputs)))
 
     return call
 

@@ -203,14 +203,15 @@ def _reference(name: str, ref: Any) -> Any:
 
 
 def freeze(ref: Ref) -> Any:
-    """The value of a reference, which cannot be used any more.
+    """The value of a reference, which should not be used any more.
 
-    An array is its own value. Raises ValueError for a reference made outside of the function that
-    is being transformed, and for what is neither.
+    In a function that is recorded (by jit, in loops and branches) it cannot be (ValueError);
+    elsewhere it goes on, as in JAX. An array is its own value. Raises ValueError for a reference
+    made outside of the function that is recorded, and for what is neither.
     """
     if isinstance(ref, Array | np.ndarray):
         return ref if isinstance(ref, Array) else to_array(ref)
-    return _reference("freeze", ref).end("frozen")
+    return _own(_reference("freeze", ref).end("frozen", keeps=True))
 
 
 def free_ref(ref: Ref) -> Any:

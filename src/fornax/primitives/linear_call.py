@@ -10,7 +10,7 @@ from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import typeof
 from fornax.primitives.arrange import merged_effects, nonzero_flags, run_reference
-from fornax.primitives.call import check_operands, map_program
+from fornax.primitives.call import check_operands, jit_p, map_program
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.stage import stage
@@ -64,8 +64,18 @@ class LinearCall(Primitive):
             return [None] * num_res + [Zero(t.tangent()) for t in callee.in_types[num_res:]]
         given = [instantiate(c) for c in cotangents]
         types = [typeof(x) for x in (*residuals, *given)]
-        program = stage(lambda *xs: rule(xs[:num_res], xs[num_res:]), types, self.name)
+        used: list[Any] = []
+        program = stage(lambda *xs: rule(xs[:num_res], xs[num_res:]), types, self.name, refs=used)
         n = len(program.consts)
+        if used:  # what it reads and writes on the way back has no transpose
+            outs = jit_p.bind(
+                *program.consts, *residuals, *given, *(ref.read() for ref in used),
+                name=self.name, jaxpr=program.without_consts(),
+            )  # fmt: skip
+            count = len(outs) - len(used)
+            for ref, value in zip(used, outs[count:], strict=True):
+                ref.write(value)
+            return [None] * num_res + outs[:count]
 
         def back(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
             return evaluate(callee, *residuals[n:], *cotangents)

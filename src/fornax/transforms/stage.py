@@ -59,6 +59,7 @@ class Stage(Trace):
         self.parent = parent
         self.partial = partial
         self.alive = True
+        self.records = not partial
         self.purpose = purpose
         self.names = names
         self.inputs: list[Var] = []
