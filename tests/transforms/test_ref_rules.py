@@ -532,6 +532,42 @@ def test_other_operations_of_functions_read_references():
     assert (f(3.0), fornax.grad(f)(3.0), fornax.grad(fornax.jit(f))(3.0)) == (12, 40, 40)
 
 
+def test_one_reference_twice():
+    def f(a, b, x):
+        a[...] = a[...] + x
+        return b[...] * x
+
+    def rule(primals, tangents):
+        a, b, x = primals
+        return f(a, b, x), tangents[2] * b[...]
+
+    custom = fornax.custom_jvp(f)
+    custom.defjvp(rule)
+    mapped = custom_vmap(f)
+
+    @mapped.def_vmap
+    def _(size, batched, a, b, x):
+        a[...] = a[...] + 1
+        return x * b[...], True
+
+    checkpointed = fornax.checkpoint(f)
+    r, s, x = ref(2), ref(5), fnp.arange(3.0)
+    for g in (custom, mapped, checkpointed):
+        r[...] = 2.0
+        assert (g(r, r, 3.0), r[...]) == (15, 5)
+        assert (fornax.jit(lambda x, g=g: g(r, r, x))(3.0), r[...]) == (24, 8)
+        assert (g(r, s, 3.0), r[...]) == (15, 11)  # not the program for one reference
+    assert (fornax.grad(lambda x: custom(r, r, x))(3.0), r[...]) == (14, 14)
+    assert (fornax.grad(fornax.jit(lambda x: custom(r, r, x)))(3.0), r[...]) == (17, 17)
+    t = ref(1)
+    out, tangent = fornax.jvp(custom, (s, s, 3.0), (t, t, 1.0))
+    assert (out, tangent, s[...]) == (24, 8, 8)
+    close(fornax.vmap(lambda x: mapped(r, r, x))(x), x * 18)
+    assert fornax.checkpoint(lambda a: a[...] + r[...])(r) == 36
+    with pytest.raises(ValueError, match="both closed over and passed"):
+        fornax.checkpoint(lambda a: (a.__setitem__(..., 0.0), r[...])[1])(r)
+
+
 def test_linear_calls_and_transposes_use_references():
     r, linear_call = ref(3), fornax.custom_derivatives.linear_call
     read = lambda x: linear_call(lambda a, x: x * r[...], lambda a, g: g * r[...], (), x)  # noqa: E731

@@ -1,6 +1,7 @@
 """References that rules reach and their functions do not: in programs made long before they run."""
 
 import functools
+import types
 
 import numpy as np
 import pytest
@@ -193,6 +194,13 @@ def reads_global():
     return GLOBAL[0][...]
 
 
+def reads_module():
+    return SOME_MODULE.kept[...]
+
+
+SOME_MODULE = types.ModuleType("some_module")
+
+
 class Holder:
     __slots__ = ("r",)
 
@@ -203,13 +211,15 @@ class Holder:
 def test_where_references_are_looked_for():
     r = ref(1)
     GLOBAL[:] = [r]
+    SOME_MODULE.kept = r
     holder = Holder()
     holder.r = r
     plain = type("Plain", (), {})()
     plain.r = {"a": [(r,)]}
     calls = lambda: reads_global()  # noqa: E731
     for function in (
-        lambda: r[...], lambda x=r: x, reads_global, lambda: calls(), lambda: [r for _ in "a"],
+        lambda: r[...], lambda x=r: x, reads_global, reads_module, lambda: calls(),
+        lambda: [r for _ in "a"],
         holder.read, lambda: holder.r, lambda: plain.r, functools.partial(lambda x: x, r),
         fornax.jit(lambda: r[...]), jvp_rule(r), functools.wraps(calls)(lambda: calls()),
     ):  # fmt: skip

@@ -64,7 +64,13 @@ def checkpoint(
         )
     numbers, names = resolve_names(fun, "static", static_argnums or None, static_argnames or None)
     options = Options(
-        fun, function_name(fun), numbers, names, refuse_unhashable=False, purpose="checkpoint"
+        fun,
+        function_name(fun),
+        numbers,
+        names,
+        refuse_unhashable=False,
+        purpose="checkpoint",
+        shared_refs=True,
     )
     keep_apart = prevent_cse if isinstance(prevent_cse, bool) else tuple(prevent_cse)
 

@@ -32,8 +32,8 @@ _PLAIN = (
 def closed_over_refs(functions: Iterable[Any]) -> list[Ref]:
     """The references that these functions, or what they call, can reach and use here.
 
-    They are looked for in closures, defaults, global names, bound objects and containers, not in
-    what libraries define.
+    They are looked for in closures, defaults, global names, attributes of modules, bound objects
+    and containers, not in what Fornax and NumPy define.
     """
     if not Ref.made:
         return []
@@ -63,8 +63,12 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from _cells(value)
         yield from value.__defaults__ or ()
         yield from (value.__kwdefaults__ or {}).values()
-        names = value.__globals__
-        yield from (names[name] for name in _names(value.__code__) if name in names)
+        known, names = value.__globals__, _names(value.__code__)
+        for each in (known[name] for name in names if name in known):
+            if isinstance(each, types.ModuleType):  # its attributes are among the names as well
+                yield from (vars(each)[name] for name in names if name in vars(each))
+            else:
+                yield each
     elif isinstance(value, types.MethodType):
         yield value.__func__
         yield value.__self__

@@ -16,7 +16,7 @@ from fornax.ir.ref import Ref
 from fornax.ir.trace import current
 from fornax.source import located
 
-__all__ = ["RefArguments", "argument", "refuse_aliases", "refuse_both"]
+__all__ = ["RefArguments", "argument", "firsts", "refuse_aliases", "refuse_both"]
 
 
 class RefArguments:
@@ -106,6 +106,12 @@ class RefArguments:
         for ref, value in zip(written, outputs[count:], strict=True):
             ref.write(value)
         return list(outputs[:count])
+
+
+def firsts(refs: Sequence[Ref]) -> list[int]:
+    """For each of these references the position at which it is there first."""
+    seen: dict[Ref, int] = {}
+    return [seen.setdefault(ref, i) for i, ref in enumerate(refs)]
 
 
 def argument(value: Any, outer: Ref, place: int | None) -> Ref:

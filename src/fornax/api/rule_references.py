@@ -9,7 +9,7 @@ from typing import Any
 from fornax import pytree
 from fornax.api.backward_state import decode, encode
 from fornax.api.closures import closed_over_refs
-from fornax.api.references import RefArguments, refuse_aliases
+from fornax.api.references import RefArguments, firsts, refuse_aliases
 from fornax.api.signature import check_values, function_name, leaf_names
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Backward, Ref, away, standing_for
@@ -36,13 +36,15 @@ class CallWithRefs:
         self.leaves, self.in_structure = pytree.tree_flatten(tuple(args))
         self.refs = RefArguments(self.leaves)
         if self.refs.places:
-            refuse_aliases(fun, kind, self.leaves, lambda: leaf_names(fun, args, {}))
+            if kind == "custom_vjp":
+                refuse_aliases(fun, kind, self.leaves, lambda: leaf_names(fun, args, {}))
             check_values([x for x in self.leaves if not isinstance(x, Ref)], "Argument")
         else:
             check_values(self.leaves, "Argument")
         self.places = self.refs.places
         self.types = [ref.type for ref in self.refs.outer]
         self.kinds = [ref.kind for ref in self.refs.outer]
+        self.firsts = firsts(self.refs.outer)
         #: what the rules are and get beside the arguments: they close over references too
         self.rules: Sequence[Any] = ()
         #: references that the function and its rules close over, known once it has been traced
@@ -108,9 +110,10 @@ class RuleRefs:
             return
         count = len(primals) - len(call.closed)
         self.leaves = list(primals[:count])
-        self.arguments = [
-            Ref(primals[i], kind) for i, kind in zip(call.places, call.kinds, strict=True)
-        ]
+        self.arguments: list[Ref] = []
+        for i, kind, first in zip(call.places, call.kinds, call.firsts, strict=True):
+            new = first == len(self.arguments)
+            self.arguments.append(Ref(primals[i], kind) if new else self.arguments[first])
         for i, ref in zip(call.places, self.arguments, strict=True):
             self.leaves[i] = ref
         closed = [Ref(x, ref.kind) for x, ref in zip(primals[count:], call.closed, strict=True)]

@@ -141,7 +141,10 @@ class JVPOnTrees:
         structure = self.call.in_structure
         refs = RuleRefs(self.call, primals)
         given = list(tangents[: len(refs.leaves)])
-        changes = {i: Ref(instantiate(given[i])) for i in self.call.places}
+        places = self.call.places
+        changes = {i: Ref(instantiate(given[i])) for i in places}
+        for i, first in zip(places, self.call.firsts, strict=True):
+            changes[i] = changes[places[first]]
         before = {i: ref.read() for i, ref in changes.items()}
         shown = [
             changes[i] if i in changes else visible(t, self.symbolic) for i, t in enumerate(given)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fornax import pytree, settings
 from fornax.api.leaks import checked
-from fornax.api.references import RefArguments, refuse_aliases, refuse_both
+from fornax.api.references import RefArguments, firsts, refuse_aliases, refuse_both
 from fornax.api.signature import (
     abstract,
     describe,
@@ -55,6 +55,8 @@ class Options:
     refuse_unhashable: bool = True
     #: what the function is traced for, in messages
     purpose: str = "jit"
+    #: whether one reference may be there twice, and be closed over too where it is only read
+    shared_refs: bool = False
     #: makes the function that is traced out of `fun`, which the program is remembered under
     adapt: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
@@ -71,8 +73,8 @@ class Key:
     donated: tuple[bool, ...]
     keep_unused: bool
     purpose: str
-    #: positions and kinds of the leaves that are references
-    refs: tuple[tuple[int, str | None], ...] = ()
+    #: positions and kinds of the leaves that are references, and where the same was first
+    refs: tuple[tuple[int, str | None, int], ...] = ()
     threads: int = 0
 
 
@@ -218,15 +220,22 @@ def prepare(options: Options, args: Sequence[Any], kwargs: dict[str, Any]) -> Pr
         donated_leaves(options, places, dynamic, keywords),
         options.keep_unused,
         options.purpose,
-        tuple((i, x.kind) for i, x in enumerate(leaves) if isinstance(x, Ref)),
+        found_refs(leaves),
         options.threads,
     )
-    if key.refs:
+    if key.refs and not options.shared_refs:
         refuse_aliases(
             options.fun, options.purpose, leaves,
             lambda: names_of(options, places, args, keywords),
         )  # fmt: skip
     return Prepared(options, leaves, key, places, args, kwargs)
+
+
+def found_refs(leaves: Sequence[Any]) -> tuple[tuple[int, str | None, int], ...]:
+    """(position, kind, position of the same before) of the leaves that are references."""
+    places = [i for i, x in enumerate(leaves) if isinstance(x, Ref)]
+    first = firsts([leaves[i] for i in places])
+    return tuple((i, leaves[i].kind, places[k]) for i, k in zip(places, first, strict=True))
 
 
 def names_of(
@@ -324,10 +333,13 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
 
 def _refuse_both(options: Options, traced: Traced, prepared: Prepared) -> None:
     """Raise ValueError if a reference that the function closes over is an argument as well."""
-    for i in traced.argument_refs:
-        if prepared.leaves[i] in traced.refs:
-            name = traced.names[i]
-            raise refuse_both(options.fun, options.purpose, prepared.leaves[i], name)
+    for i, place in enumerate(traced.argument_refs):
+        if prepared.leaves[place] in traced.refs:
+            other = len(traced.argument_refs) + traced.refs.index(prepared.leaves[place])
+            if options.shared_refs and not traced.written[i] and not traced.written[other]:
+                continue
+            name = traced.names[place]
+            raise refuse_both(options.fun, options.purpose, prepared.leaves[place], name)
 
 
 def trace_types(
