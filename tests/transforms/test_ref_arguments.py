@@ -197,6 +197,9 @@ def test_cotangents_of_values_are_added_to_references():
     assert kept == (fornax.ad.DidntWant(), 3)
     pull.with_refs(g, g)(1.0)
     assert g[...] == 32
+    _, through = fornax.vjp(lambda x, r: x * 2, 3.0, ref(1))
+    through.with_refs(s := ref(5), s)(1.0)
+    assert s[...] == 7
     tree = {"a": ref(0), "b": ref(0)}
     _, pull = fornax.vjp(lambda d: d["a"] * d["b"], {"a": 3.0, "b": 4.0})
     pull.with_refs(tree)(1.0)

@@ -492,11 +492,26 @@ def test_custom_vmap_functions_close_over_references(wrap):
     assert r[...] == 15
 
 
-def test_a_loop_over_examples_does_not_know_what_it_closes_over():
-    r = ref(0)
-    f = sequential_vmap(lambda x: (r.__setitem__(..., r[...] + x), x)[1])
-    with pytest.raises(NotImplementedError, match="from outside"):
-        fornax.vmap(f)(fnp.arange(3.0))
+@pytest.mark.parametrize("wrap", [lambda f: f, fornax.jit], ids=["eager", "jit"])
+def test_a_loop_over_examples_hands_references_on(wrap):
+    r, x = ref(1), fnp.arange(3.0)
+    f = sequential_vmap(lambda x: (r.__setitem__(..., r[...] * 2 + x), x * r[...])[1])
+    close(wrap(fornax.vmap(f))(x), [0, 5, 24])
+    assert r[...] == 12
+
+    @sequential_vmap
+    def g(x, r):
+        r[...] = r[...] + x
+        return r[...]
+
+    close(wrap(fornax.vmap(g))(x, rows := ref([5, 6, 7])), [5, 7, 9])
+    close(rows[...], [5, 7, 9])
+    close(wrap(fornax.vmap(g, in_axes=(0, None)))(x, one := ref(5)), [5, 6, 8])
+    assert one[...] == 8
+    loop = lambda n, x: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, h(s[1])), (0, x))[1]  # noqa: E731
+    h = sequential_vmap(lambda x: x * r[...])
+    r[...] = 3.0
+    close(wrap(fornax.vmap(loop))(fnp.asarray([1, 3, 2]), x), [0, 27, 18])
 
 
 # --- others ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.custom import Custom
+from fornax.api.references import RefArguments
 from fornax.api.rule_references import CallWithRefs, RuleRefs
 from fornax.api.signature import as_arrays, check_values, function_name
 from fornax.ir.ref import Ref
@@ -140,16 +141,24 @@ def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:
     @wrapped.def_vmap
     def rule(axis_size: int, in_batched: list[Any], *args: Any) -> tuple[Any, Any]:
         leaves, structure = pytree.tree_flatten(tuple(args))
+        flags = pytree.tree_leaves(in_batched)
+        # a reference that all examples share goes from one to the next, as what they close over
+        shared = [isinstance(x, Ref) and not b for x, b in zip(leaves, flags, strict=True)]
+        given = [x for x, s in zip(leaves, shared, strict=True) if not s]
+        dims = [0 if b else None for b, s in zip(flags, shared, strict=True) if not s]
+        refs = RefArguments(given)
         found: list[pytree.PyTreeDef] = []
 
-        def flat(*leaves: Any) -> list[Any]:
-            output = wrapped(*pytree.tree_unflatten(structure, leaves))
+        def flat(*values: Any) -> list[Any]:
+            rest = iter(refs.opened(values))
+            whole = [x if s else next(rest) for x, s in zip(leaves, shared, strict=True)]
+            output = wrapped(*pytree.tree_unflatten(structure, whole))
             outputs, out_structure = pytree.tree_flatten(output)
             found[:] = [out_structure]
-            return outputs
+            return [*outputs, *refs.closed()]
 
-        dims = [0 if b else None for b in pytree.tree_leaves(in_batched)]
-        outputs, _ = one_by_one(flat, "sequential_vmap", axis_size, leaves, dims)
+        outputs, _ = one_by_one(flat, "sequential_vmap", axis_size, refs.values(given), dims)
+        outputs = refs.settle(outputs)
         return (
             pytree.tree_unflatten(found[0], outputs),
             pytree.tree_unflatten(found[0], [True] * len(outputs)),

@@ -137,15 +137,16 @@ class _Adding:
             known = target is not None and linear.nonzero[i]
             last.append(target.read() if known else Zero(type))
         grads = linear.pull(residuals, [*given, *last])
+        for i in linear.in_refs:  # before cotangents are added, to the same reference perhaps
+            if targets[i] is not None and linear.nonzero[i]:
+                targets[i].write(instantiate(grads[i]))
         results: list[Any] = []
         for i, (grad, target, kind) in enumerate(zip(grads, targets, self.kinds, strict=True)):
             if target is not None:
                 results.append(GradRef())
-                if linear.nonzero[i]:
+                if linear.nonzero[i] and i not in linear.in_refs:
                     _check(target, linear.in_types[i].tangent())
-                    if i in linear.in_refs:
-                        target.write(instantiate(grad))
-                    elif not isinstance(grad, Zero):
+                    if not isinstance(grad, Zero):
                         target.write(add(target.read(), grad))
             elif kind is DontWant:
                 results.append(DidntWant())

@@ -7,6 +7,7 @@ from typing import Any
 
 from fornax.ir.basis import move_axis
 from fornax.ir.types import typeof
+from fornax.primitives.arrange import rearranged
 from fornax.primitives.scan import scan_p
 from fornax.transforms.stage import stage
 
@@ -21,7 +22,10 @@ def one_by_one(
     dims: Sequence[int | None],
     unroll: int = 1,
 ) -> tuple[list[Any], list[int | None]]:
-    """A flat function of every example in order; the mapped axis of the results is in front."""
+    """A flat function of every example in order; the mapped axis of the results is in front.
+
+    References from outside that it uses go from example to example.
+    """
     fixed = [x for x, d in zip(operands, dims, strict=True) if d is None]
     mapped = [move_axis(x, d, 0) for x, d in zip(operands, dims, strict=True) if d is not None]
     flags = [d is not None for d in dims]
@@ -32,9 +36,18 @@ def one_by_one(
 
     types = [typeof(x) for x in fixed]
     types += [t.update(shape=t.shape[1:]) for t in map(typeof, mapped)]
-    body = stage(example, types, name)
+    refs: list[Any] = []
+    body = stage(example, types, name, refs=refs)
+    k, n = len(refs), len(body.consts) + len(fixed)
+    last, results = len(body.inputs) - k, len(body.outputs) - k
+    inputs = [*range(n), *range(last, last + k), *range(n, last)]
     outputs = scan_p.bind(
-        *body.consts, *fixed, *mapped, jaxpr=body.without_consts(), length=size, num_carry=0,
-        num_consts=len(body.consts) + len(fixed), reverse=False, unroll=unroll,
+        *body.consts, *fixed, *(ref.read() for ref in refs), *mapped,
+        jaxpr=rearranged(
+            body.without_consts(), inputs, [*range(results, results + k), *range(results)]
+        ),
+        length=size, num_carry=k, num_consts=n, reverse=False, unroll=unroll,
     )  # fmt: skip
-    return outputs, [0] * len(outputs)
+    for ref, value in zip(refs, outputs, strict=False):
+        ref.write(value)
+    return outputs[k:], [0] * results
