@@ -93,3 +93,25 @@ def test_equal_elements():
     assert fnp.argsort(x, descending=True).tolist() == [0, 2, 1, 3]
     assert fnp.argsort(x, stable=False).tolist() == [1, 3, 0, 2]
     assert fnp.argsort(x, stable=False, descending=True).tolist() == [2, 0, 3, 1]
+
+
+@pytest.mark.parametrize(("name", "base"), [("logaddexp", 1.0), ("logaddexp2", np.log(2))])
+def test_sums_of_complex_powers(name, base):
+    x, y = np.array([1 + 2j, 3j, -5 + 0.1j, 2]), np.array([0, 2 - 3j, 3 + 2.9j, -3 + 0.5j])
+    function = getattr(fnp, name)
+    expected = np.log(np.exp(x * base) + np.exp(y * base)) / base
+    for found in (function(x, y), fornax.jit(function)(x, y), function(y, x)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    slope = fornax.grad(lambda x: function(x, y[0]), holomorphic=True)(np.complex64(x[0]))
+    weight = np.exp(base * x[0]) / (np.exp(base * x[0]) + np.exp(base * y[0]))
+    np.testing.assert_allclose(slope, weight, rtol=1e-5)
+    if base == 1:
+        softplus = fornax.nn.softplus(x.astype("complex64"))
+        np.testing.assert_allclose(softplus, np.log(1 + np.exp(x)), rtol=1e-5)
+
+
+def test_sigmoid_of_integers_is_refused():
+    for x in (1, True, np.arange(3)):
+        with pytest.raises(TypeError, match="does not accept dtype"):
+            fornax.nn.sigmoid(x)
+    assert fornax.nn.sigmoid(0.0).weak_type

@@ -18,7 +18,7 @@ from fornax.lax.selection import select
 from fornax.numpy import ufuncs as fnp
 from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray
-from fornax.numpy.promotion import check, promote_inexact
+from fornax.numpy.promotion import check, concrete_form, promote_inexact
 from fornax.numpy.selection import clip, where
 from fornax.numpy.splitting import split
 from fornax.numpy.ufuncs import tanh
@@ -119,9 +119,9 @@ def sparse_sigmoid(x):
 # --- smooth ------------------------------------------------------------------------------------
 @eager
 def sigmoid(x):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)). Raises TypeError for integers and booleans."""
     check("sigmoid", x)
-    return logistic(*promote_inexact(x))
+    return logistic(concrete_form(x))
 
 
 @eager

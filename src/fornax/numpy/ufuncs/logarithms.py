@@ -9,7 +9,9 @@ import numpy as np
 
 from fornax.api.custom import custom_jvp
 from fornax.ir.basis import instantiate
+from fornax.ir.types import typeof
 from fornax.numpy.promotion import align, check, promote_inexact
+from fornax.numpy.ufuncs.division import remainder
 from fornax.numpy.ufuncs.finiteness import isnan
 from fornax.numpy.ufuncs.publishing import refuse, ufunc
 from fornax.numpy.ufuncs.signs import absolute
@@ -25,8 +27,10 @@ from fornax.numpy.ufuncs.tables import (
     negative,
     subtract,
 )
+from fornax.primitives.complex import complex_p, imag_p, real_p
 from fornax.primitives.family import constant
 from fornax.primitives.select import where
+from fornax.scalars import dtypes
 
 __all__ = ["logaddexp", "logaddexp2"]
 
@@ -55,8 +59,20 @@ def logaddexp2(x, y, /, *, out=None, where=None):
     return _logaddexp2(*align(*promote_inexact(x, y)))
 
 
+def _complex_sum(x: Any, y: Any, power: Any, base: float) -> Any:
+    """log_base of a sum of powers of complex numbers, whose angle is the principal one."""
+    larger = maximum(x, y)  # of the larger real part
+    other = subtract(add(x, y), multiply(larger, 2))
+    out = add(larger, divide(log1p(power(other)), base))
+    half = math.pi / base
+    angle = subtract(remainder(add(imag_p(out), half), 2 * half), half)
+    return complex_p(real_p(out), angle)
+
+
 @custom_jvp
 def _logaddexp(x: Any, y: Any) -> Any:
+    if dtypes.is_complex(typeof(x).dtype):
+        return _complex_sum(x, y, exp, 1.0)
     delta = subtract(x, y)
     total = add(maximum(x, y), log1p(exp(negative(absolute(delta)))))
     return where(isnan(delta), add(x, y), total)  # infinities of one sign
@@ -64,6 +80,8 @@ def _logaddexp(x: Any, y: Any) -> Any:
 
 @custom_jvp
 def _logaddexp2(x: Any, y: Any) -> Any:
+    if dtypes.is_complex(typeof(x).dtype):
+        return _complex_sum(x, y, exp2, math.log(2.0))
     delta = subtract(x, y)
     rest = divide(log1p(exp2(negative(absolute(delta)))), math.log(2.0))
     return where(isnan(delta), add(x, y), add(maximum(x, y), rest))
