@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -347,4 +348,4 @@ def unexpected(tracer: Tracer) -> Exception:
     )
 
 
-register_value(Tracer, lambda x: x.type)
+register_value(Tracer, attrgetter("type"))

@@ -30,11 +30,12 @@ class ArrayType:
     nothing, and are taken because programs that make types hand on what they found.
     """
 
-    __slots__ = ("__weakref__", "dtype", "dtype_name", "shape", "size", "weak_type")
+    __slots__ = ("__weakref__", "_tangent", "dtype", "dtype_name", "shape", "size", "weak_type")
     shape: Shape
     dtype: Dtype
     weak_type: bool
     size: int  #: how many elements
+    _tangent: ArrayType | None  #: `tangent()`, once it was asked for
     dtype_name: str  #: of `dtype`, which makes its name anew whenever it is asked
 
     def __new__(
@@ -60,6 +61,7 @@ class ArrayType:
             found = object.__new__(cls)
             found.shape, found.dtype, found.weak_type = key
             found.size, found.dtype_name = math.prod(shape), dtype.name
+            found._tangent = None
             _interned[key] = found
         return found
 
@@ -77,7 +79,11 @@ class ArrayType:
 
     def tangent(self) -> ArrayType:
         """Type of tangents and cotangents: float0 for integers."""
-        return ArrayType(self.shape, dtypes.tangent_dtype(self.dtype), self.weak_type)
+        found = self._tangent
+        if found is None:
+            dtype = dtypes.tangent_dtype(self.dtype)
+            found = self._tangent = ArrayType(self.shape, dtype, self.weak_type)
+        return found
 
     to_tangent_aval = to_cotangent_aval = tangent
 

@@ -98,8 +98,10 @@ class Linearize(Trace):
     def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
         primals, tangents, constant = [], [], True
         for x in operands:
-            primal, tangent = self.pair(x)
-            constant = constant and isinstance(tangent, Zero)
+            if x.__class__ is LinearizeTracer and x._trace is self:
+                primal, tangent, constant = x.primal, x.tangent, False
+            else:
+                primal, tangent = self.pair(x)
             primals.append(primal)
             tangents.append(tangent)
         if constant:

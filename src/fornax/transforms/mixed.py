@@ -32,6 +32,8 @@ def separated(equation: Equation, flags: Sequence[bool]) -> tuple[Equation | Non
     bring a rule `parts(equation, flags, found)` for that, where `found` says which results depend.
     """
     primitive, params = equation.primitive, equation.params
+    if primitive.pure and not hasattr(primitive, "depends") and any(flags):
+        return None, equation
     found = dependent_outputs(primitive, params, flags, len(equation.outputs))
     if equation.effects:
         parts: Any = getattr(primitive, "parts", None)

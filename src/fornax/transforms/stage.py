@@ -150,7 +150,7 @@ class Stage(Trace):
                     check_alive(x)
         if self.partial and hasattr(primitive, "depends"):
             return self.process_parts(primitive, operands, params)
-        return self.record(primitive, operands, params)
+        return _native.record(self, primitive, operands, params)
 
     def process_parts(
         self, primitive: Primitive, operands: Sequence[Any], params: dict

@@ -30,8 +30,8 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
 
     linear_equations = []
     for equation in jaxpr.equations:
-        flags = [not isinstance(a, Literal) and isinstance(env[a], Linear) for a in equation.inputs]
-        known, linear = separated(equation, flags) if any(flags) else (equation, None)
+        flags = [not isinstance(a, Literal) and env[a].__class__ is Linear for a in equation.inputs]
+        known, linear = separated(equation, flags) if True in flags else (equation, None)
         if known is not None:
             operands = [read(a) for a in known.inputs]
             values = known.primitive.bind(*operands, **known.params)
@@ -50,14 +50,14 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
     for atom, cotangent in zip(jaxpr.outputs, cotangents, strict=True):
         accumulate(atom, cotangent)
     for equation in reversed(linear_equations):
-        needed = any(v in grads for v in equation.outputs)
-        if not needed and all(effect.innocuous for effect in equation.effects):
+        if grads.keys().isdisjoint(equation.outputs) and all(
+            effect.innocuous for effect in equation.effects
+        ):
             continue
-        outs = [grads.pop(v, None) for v in equation.outputs]
-        outs = [
-            Zero(v.type.tangent()) if g is None else g
-            for v, g in zip(equation.outputs, outs, strict=True)
-        ]
+        outs = []
+        for var in equation.outputs:
+            grad = grads.pop(var, None)
+            outs.append(Zero(var.type.tangent()) if grad is None else grad)
         operands = [read(a) for a in equation.inputs]
         before = stand_for(equation.source)  # what goes backwards is there because of that line
         try:
