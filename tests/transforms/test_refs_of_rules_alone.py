@@ -244,3 +244,20 @@ def test_references_of_transformations_that_have_ended_are_not_found():
     f = fornax.custom_jvp(lambda x: x * 2)
     f.defjvp(lambda p, t: (kept and p[0] * 2, t[0] * 3))
     assert fornax.grad(twice(f))(1.0) == 9
+
+
+def test_a_reference_that_a_rule_could_use_may_be_passed():
+    holder = Holder()
+    holder.r = ref(1)
+    f = fornax.custom_jvp(lambda x: x * 2)
+    f.defjvp(lambda p, t: (p[0] * 2, t[0] * 3 if holder else holder.r[...]))
+
+    def function(x, r):
+        r[...] = r[...] + 1
+        return f(x)
+
+    for g in (fornax.jit(function), fornax.checkpoint(function), fornax.vmap(function)):
+        x, holder.r = fnp.ones(2), ref([1, 1])
+        close(g(x, holder.r), [2, 2])
+        close(fornax.grad(lambda x, g=g: g(x, holder.r).sum())(x), [3, 3])
+        close(holder.r[...], [3, 3])

@@ -13,6 +13,7 @@ from fornax.api.references import RefArguments, firsts, refuse_aliases
 from fornax.api.signature import check_values, function_name, leaf_names
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import Backward, Ref, away, standing_for
+from fornax.ir.trace import current
 from fornax.ir.types import ArrayType, typeof
 from fornax.source import located
 from fornax.transforms.stage import stage
@@ -70,9 +71,13 @@ class CallWithRefs:
     def program(self, values: Sequence[Any], name: str) -> Jaxpr:
         """The function for such values; from now on `closed` is known.
 
-        What its rules alone close over it hands on.
+        What its rules alone close over it hands on, but for what is passed here or further out:
+        they could see two values of that.
         """
-        passed = set(self.refs.outer)
+        passed, trace = set(self.refs.outer), current()
+        while trace is not None:
+            passed.update(trace.taken or ())
+            trace = trace.parent
         reached = [ref for ref in closed_over_refs(self.rules) if ref not in passed]
 
         def function(*values: Any) -> list[Any]:
