@@ -118,8 +118,8 @@ native-sanitize-module:
 	  -DPython_EXECUTABLE=$$(command -v $(PYTHON)) > build/module-sanitize.log 2>&1 \
 	  || { cat build/module-sanitize.log; exit 1; }
 	@cmake --build build/module-sanitize --target _native
+	@ln -sfn $(CURDIR)/src/fornax/* build/module-sanitize/fornax/
 	@ln -sfn $(CURDIR)/build/module-sanitize/_native*.so build/module-sanitize/fornax/
-	@touch build/module-sanitize/fornax/__init__.py
 	@LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/module-sanitize \
 	  $(PYTHON) -m pytest -q -p no:cacheprovider -o pythonpath= tests/native
