@@ -88,9 +88,10 @@ def latest() -> Journal:
 
 
 def entry(array: Any) -> str:
-    """An array's numbers, in words."""
+    """An array's numbers, in words; the signs of zeros, which sums leave open, do not count."""
     array = np.asarray(array)
-    return f"{array.dtype}{list(array.shape)} {array.astype(complex).ravel().tolist()[:40]}"
+    numbers = array.astype(complex).ravel()[:40] + 0
+    return f"{array.dtype}{list(array.shape)} {numbers.tolist()}"
 
 
 class Told:
