@@ -140,3 +140,10 @@ def test_both_stages_of_an_extreme_within_a_loop(monkeypatch, reverse):
     expected = x.argmax(1)
     np.testing.assert_array_equal(place, expected)
     np.testing.assert_array_equal(less, x < expected[:, None])
+
+
+@pytest.mark.parametrize("name", [*NAMES, "argmax"])
+def test_long_rows_of_which_there_are_none(name):
+    x = np.ones((0, 40000), np.float32)
+    found = fornax.jit(lambda x: getattr(jnp, name)(x, axis=1))(x)
+    assert found.shape == (0,)

@@ -55,7 +55,7 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
         return None
     axes = params["axes"]
     reduced = prod(type.shape[a] for a in axes)
-    if reduced < cost.LARGE or type.size // reduced > FEW_RESULTS:
+    if not type.size or reduced < cost.LARGE or type.size // reduced > FEW_RESULTS:
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
     axis, parts = cut(type.shape, axes, wanted)
