@@ -227,15 +227,16 @@ def dot(
 ) -> Any:
     """Product of vectors and matrices: the last dimension of lhs with the first of rhs.
 
-    With `dimension_numbers`, the same as `dot_general`. Raises TypeError for shapes that do not
+    With `dimension_numbers`, the same as `dot_general`. Raises ValueError for shapes that do not
     fit.
     """
     if dimension_numbers is None:
         left, right = typeof(lhs).shape, typeof(rhs).shape
         if not (1 <= len(left) <= 2 and 1 <= len(right) <= 2 and left[-1] == right[0]):
-            raise TypeError(
+            raise ValueError(
                 located(
-                    f"Incompatible shapes for dot: got {left} and {right}.",
+                    "jax.lax.dot: dimension_numbers must be specified for other operands than "
+                    f"vectors and matrices that fit: got {left} and {right}.",
                     attempt="x.T, so that the last dimension of the left is the first of the right",
                 )
             )

@@ -10,6 +10,7 @@ from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis
 from fornax.primitives.elementwise import neg_p
 from fornax.primitives.sort import sort_p, top_k_p
+from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = ["approx_max_k", "approx_min_k", "sort", "sort_key_val", "top_k"]
@@ -68,6 +69,17 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Any]:
     return top_k_p.bind(operand, k=static_integer(k, "k"), axis=axis)
 
 
+def _check_floating(operand: Any) -> None:
+    dtype = typeof(operand).dtype
+    if not dtypes.is_floating(dtype):
+        raise ValueError(
+            located(
+                f"operand must be a floating type, got {dtype}",
+                attempt="top_k, which takes integers, too",
+            )
+        )
+
+
 def approx_max_k(
     operand: Any,
     k: int,
@@ -76,7 +88,11 @@ def approx_max_k(
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
 ) -> tuple[Any, Any]:
-    """The `k` largest elements and their positions, like `top_k`; here they are always exact."""
+    """The `k` largest elements and their positions, like `top_k`; here they are always exact.
+
+    Raises ValueError if the elements are no floats, or for another k than `top_k` takes.
+    """
+    _check_floating(operand)
     values, positions = top_k(operand, k, axis=reduction_dimension)
     return values, positions
 
@@ -89,6 +105,10 @@ def approx_min_k(
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
 ) -> tuple[Any, Any]:
-    """The `k` smallest elements and their positions, smallest first; they are always exact."""
+    """The `k` smallest elements and their positions, smallest first; they are always exact.
+
+    Raises ValueError if the elements are no floats, or for another k than `top_k` takes.
+    """
+    _check_floating(operand)
     values, positions = top_k(neg_p(operand), k, axis=reduction_dimension)
     return neg_p(values), positions
