@@ -8,7 +8,8 @@ import pytest
 
 import fornax
 import laws
-from fornax import lax
+from fornax import lax, tree
+from fornax.scipy import fft, linalg
 
 F = np.float32
 
@@ -247,3 +248,18 @@ def test_ends_of_the_incomplete_gamma_functions(compiled):
         with fornax.disable_jit(not compiled):
             got = fornax.jit(function)(a, x)
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: fft.dct(F(1)), ValueError, "axis -1 is out of bounds"),
+        (lambda: fft.idct(np.ones(3, F), n=()), TypeError, "n: 'tuple' object"),
+        (lambda: linalg.cho_solve(np.ones((3, 2), F), 2), ValueError, "needs the pair"),
+        (lambda: tree.transpose(None, [1.0], [1.0]), TypeError, "needs PyTreeDefs"),
+        (lambda: tree.transpose(tree.structure([1]), (), [1.0]), TypeError, "needs PyTreeDefs"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(call, error, text):
+    with pytest.raises(error, match=text):
+        call()

@@ -160,8 +160,16 @@ def tree_transpose(
     """Turns a tree of structure outer(inner) into one of structure inner(outer).
 
     With `inner_treedef=None` the inner structure is that of the first outer leaf.
-    Raises TypeError when the numbers of leaves do not multiply up.
+    Raises TypeError when the numbers of leaves do not multiply up, or for what is no structure.
     """
+    for given in (outer_treedef, outer_treedef if inner_treedef is None else inner_treedef):
+        if not isinstance(given, PyTreeDef):
+            raise TypeError(
+                located(
+                    f"tree_transpose needs PyTreeDefs first, got {type(given).__name__}",
+                    attempt="tree_structure(tree)",
+                )
+            )
     leaves, structure = native.flatten(pytree_to_transpose)
     if inner_treedef is None:
         first = outer_treedef.flatten_up_to(pytree_to_transpose)[0]

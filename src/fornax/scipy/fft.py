@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from fornax import numpy as fnp
+from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
+from fornax.lax.shapes import canonical_axis
 from fornax.numpy.promotion import check, promote_inexact
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -32,12 +34,14 @@ def _checked(name: str, x: Any, type: int, norm: str | None) -> Any:
 
 def _resized(x: Any, n: int | None, axis: int) -> Any:
     """`x` cut or filled with zeros to n elements along an axis."""
-    if n is None or n == typeof(x).shape[axis]:
-        return x
     shape = typeof(x).shape
+    axis = canonical_axis(axis, len(shape))
+    n = shape[axis] if n is None else static_integer(n, "n")
+    if n == shape[axis]:
+        return x
     if n < shape[axis]:
         return fnp.take(x, np.arange(n), axis=axis)
-    missing = [(0, n - size if i == axis % len(shape) else 0) for i, size in enumerate(shape)]
+    missing = [(0, n - size if i == axis else 0) for i, size in enumerate(shape)]
     return fnp.pad(x, missing)
 
 

@@ -49,7 +49,14 @@ def cho_factor(a, lower=False, overwrite_a=False, check_finite=True):
 
 
 def cho_solve(c_and_lower, b, overwrite_b=False, check_finite=True):
-    """x with a x = b, given `cho_factor` of a."""
+    """x with a x = b, given `cho_factor` of a; ValueError if that is no pair."""
+    if len(c_and_lower) != 2:
+        raise ValueError(
+            located(
+                f"cho_solve needs the pair (factor, lower), got {len(c_and_lower)} values",
+                attempt="what cho_factor(a) gives",
+            )
+        )
     factor, lower = c_and_lower
     factor, b = _arrays("cho_solve", factor, b)
     first = solve_triangular(factor, b, trans=0 if lower else 2, lower=lower)
