@@ -185,10 +185,6 @@ DIFFERENCES = [
         "the rule of a mapped branch: jax maps its index as well",
         sometimes=True,
     ),
-    Difference(
-        r"wrong_vjp\(jax, 'dtype'\)",
-        "jax hands on a cotangent of integers for an argument of floats",
-    ),
 ]
 
 
