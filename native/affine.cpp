@@ -371,8 +371,13 @@ PyObject* py_sum_of(PyObject*, PyObject* const* arguments, Py_ssize_t count, PyO
   Nodes* nodes = count ? builder_of(arguments[0]) : nullptr;
   if (!nodes) return bug(PyExc_TypeError, "sum_of takes a builder and (expression, factor) pairs");
   Form total;
-  if (keywords && PyTuple_GET_SIZE(keywords) && !read_int64(arguments[count], &total.constant))
-    return nullptr;
+  if (keywords && PyTuple_GET_SIZE(keywords)) {
+    PyObject* keyword = PyTuple_GET_ITEM(keywords, 0);
+    if (PyTuple_GET_SIZE(keywords) > 1 ||
+        PyUnicode_CompareWithASCIIString(keyword, "constant") != 0)
+      return bug(PyExc_TypeError, "sum_of has the keyword constant, got %R", keywords);
+    if (!read_int64(arguments[count], &total.constant)) return nullptr;
+  }
   for (Py_ssize_t k = 1; k < count; ++k) {
     PyObject* pair = arguments[k];
     int64_t scale = 0;

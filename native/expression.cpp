@@ -467,8 +467,7 @@ bool register_expressions(PyObject* module) {
       {&names.popcount, "popcount"}, {&names.clz, "clz"}, {&names.shr_logical, "shr_logical"},
       {&names.shr_arithmetic, "shr_arithmetic"}, {&names.and_, "and"}, {&names.eq, "eq"},
       {&names.ne, "ne"}, {&names.lt, "lt"}, {&names.le, "le"}, {&names.gt, "gt"},
-      {&names.ge, "ge"}, {&names.is_finite, "is_finite"}, {&names.argmin, "argmin"},
-      {&names.argmax, "argmax"}, {&names.bool_, "bool"}, {&names.extent, "extent"},
+      {&names.ge, "ge"}, {&names.is_finite, "is_finite"}, {&names.bool_, "bool"}, {&names.extent, "extent"},
   };
   for (auto [place, text] : all)
     if (!name(*place, text)) return false;

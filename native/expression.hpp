@@ -1,7 +1,6 @@
 // Expressions of the loop IR: nodes that their builder interns, and walks over their graphs.
 #pragma once
 
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -52,8 +51,8 @@ bool is_expr(PyObject* object);
 struct Names {
   PyObject *op, *const_, *axis, *param, *carry, *reduce, *load, *int64, *add, *sub, *mul, *neg,
       *abs, *min, *max, *idiv, *imod, *rem, *div, *select, *rarely, *cast, *popcount, *clz,
-      *shr_logical, *shr_arithmetic, *and_, *eq, *ne, *lt, *le, *gt, *ge, *is_finite, *argmin,
-      *argmax, *bool_, *extent;
+      *shr_logical, *shr_arithmetic, *and_, *eq, *ne, *lt, *le, *gt, *ge, *is_finite, *bool_,
+      *extent;
 };
 extern Names names;
 

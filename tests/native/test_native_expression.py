@@ -191,6 +191,7 @@ def test_a_builder_in_a_cycle_is_freed():
         lambda b, x: _native.sum_of(b, x),
         lambda b, x: _native.sum_of(x, (x, 1)),
         lambda b, x: _native.sum_of(b, (x, 1.5)),
+        lambda b, x: _native.sum_of(b, (x, 1), offset=3),
         lambda b, x: _native.quotient(b, x, 0),
         lambda b, x: _native.modulo(b, x, -3),
         lambda b, x: _native.linear(3),
