@@ -10,6 +10,7 @@ from fornax.api.custom import Custom
 from fornax.api.references import RefArguments
 from fornax.api.rule_references import CallWithRefs, RuleRefs
 from fornax.api.signature import as_arrays, check_values, function_name
+from fornax.ir.late import retraced
 from fornax.ir.ref import Ref
 from fornax.primitives.custom_vmap import custom_vmap_p
 from fornax.primitives.one_by_one import one_by_one
@@ -57,8 +58,14 @@ class custom_vmap(Custom):  # noqa: N801  (JAX's name)
                 )
             )
         call = CallWithRefs(self.kind, self.fun, given)
-        refs, values = call.refs, call.refs.values(call.take_leaves())
+        values = call.refs.values(call.take_leaves())
         call.rules = (self.vmap_rule,)
+        outputs = call.refs.settle(self._as_program(call, values, name))
+        call.forget()
+        return pytree.tree_unflatten(call.out_structure, as_arrays(outputs))
+
+    @retraced
+    def _as_program(self, call: CallWithRefs, values: Sequence[Any], name: str) -> list[Any]:
         program = call.program(values, name)
         closed = call.closed
         outputs = custom_vmap_p.bind(
@@ -69,9 +76,7 @@ class custom_vmap(Custom):  # noqa: N801  (JAX's name)
         count = len(outputs) - len(closed)
         for ref, value in zip(closed, outputs[count:], strict=True):
             ref.write(value)
-        outputs = refs.settle(outputs[:count])
-        call.forget()
-        return pytree.tree_unflatten(call.out_structure, as_arrays(outputs))
+        return outputs[:count]
 
 
 class RuleOnTrees:

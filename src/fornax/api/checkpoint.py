@@ -9,8 +9,9 @@ from typing import Any
 
 from fornax import pytree, settings
 from fornax.api.signature import as_arrays, check_callable, function_name, resolve_names
-from fornax.api.tracing import Options, prepare, programs_of, trace_call
+from fornax.api.tracing import Options, Prepared, prepare, programs_of, trace_call
 from fornax.given import not_given
+from fornax.ir.late import retraced
 from fornax.ir.types import typeof
 from fornax.primitives.checkpoint import (
     Offloadable,
@@ -78,15 +79,20 @@ def checkpoint(
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         if settings.current().disable_jit:
             return fun(*args, **kwargs)
-        prepared = prepare(options, args, kwargs)
+        return applied(prepare(options, args, kwargs))
+
+    @retraced
+    def applied(prepared: Prepared) -> Any:
         programs = programs_of(fun) if prepared.can_be_found else None
         traced = trace_call(prepared, programs if programs is not None else OrderedDict())
-        outs = checkpoint_p.bind(
-            *traced.jaxpr.consts, *traced.operands(prepared.leaves),
-            jaxpr=traced.jaxpr.without_consts(), policy=policy, prevent_cse=keep_apart,
-            differentiated=False,
-        )  # fmt: skip
-        outs = traced.settle(prepared.leaves, outs)
+
+        def run(operands: Sequence[Any]) -> Sequence[Any]:
+            return checkpoint_p.bind(
+                *traced.jaxpr.consts, *operands, jaxpr=traced.jaxpr.without_consts(),
+                policy=policy, prevent_cse=keep_apart, differentiated=False,
+            )  # fmt: skip
+
+        outs = traced.applied(prepared.leaves, run)
         return pytree.tree_unflatten(traced.out_tree, as_arrays(outs))
 
     return checkpointed

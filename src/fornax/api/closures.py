@@ -1,7 +1,8 @@
 """The references that functions close over, found without calling them.
 
 Users' rules run when their function is transformed, which may be long after the program that holds
-it was made. A program has places for references only if they are known when it is made.
+it was made. A program has places for references only if they are known when it is made. One that is
+not found here turns up when a rule uses it, and the program is made again: see `ir.late`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from fornax.source import is_inside
 
 __all__ = ["closed_over_refs"]
 
-#: how many values are looked at, for functions that reach whole programs
+#: how many values are looked at, for functions that reach whole programs; later ones turn up late
 _LIMIT = 5000
+#: the flag of classes that a class statement made
+_MADE_BY_PYTHON = 1 << 9
 #: what holds no reference
 _PLAIN = (
-    bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType,
+    bool, int, float, complex, str, bytes, types.ModuleType, types.BuiltinFunctionType,
     Tracer, Array, np.ndarray, np.generic, np.dtype,
 )  # fmt: skip
 
@@ -32,8 +35,8 @@ _PLAIN = (
 def closed_over_refs(functions: Iterable[Any]) -> list[Ref]:
     """The references that these functions, or what they call, can reach and use here.
 
-    They are looked for in closures, defaults, global names, attributes of modules, bound objects
-    and containers, not in what Fornax and NumPy define.
+    They are looked for in closures, defaults, global names, attributes of modules, bound objects,
+    classes and their methods, and containers, not in what Fornax and NumPy define.
     """
     if not Ref.made:
         return []
@@ -80,13 +83,29 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from value.values()
     elif isinstance(value, list | tuple | set | frozenset):
         yield from value
+    elif isinstance(value, type):
+        if _defined_by_users(value):
+            yield from vars(value).values()
+            yield from value.__bases__
+    elif isinstance(value, property):
+        yield from (value.fget, value.fset, value.fdel)
+    elif isinstance(value, staticmethod | classmethod):
+        yield value.__func__
     else:
+        yield type(value)
         yield from getattr(value, "__dict__", {}).values()
         for kind in type(value).__mro__:
             slots = kind.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
                 if isinstance(kind.__dict__.get(name), types.MemberDescriptorType):
                     yield getattr(value, name, None)
+
+
+def _defined_by_users(kind: type) -> bool:
+    """Whether a class is neither Python's nor of Fornax or NumPy."""
+    return bool(kind.__flags__ & _MADE_BY_PYTHON) and (
+        kind.__module__.partition(".")[0] not in ("builtins", "fornax", "numpy")
+    )
 
 
 def _cells(function: types.FunctionType) -> Iterator[Any]:

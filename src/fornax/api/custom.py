@@ -390,8 +390,8 @@ def closure_convert(
             )
         new, old = iter(args[len(example_args) :]), iter(kept)
         consts = [next(new) if m else next(old) for m in moved]
-        outputs = evaluate(program, *consts, *traced.operands(found))
-        return pytree.tree_unflatten(traced.out_tree, traced.settle(found, outputs))
+        outputs = traced.applied(found, lambda given: evaluate(program, *consts, *given))
+        return pytree.tree_unflatten(traced.out_tree, outputs)
 
     return converted, hoisted
 

@@ -12,10 +12,19 @@ from typing import Any
 from fornax import _native, pytree, settings
 from fornax.api.signature import check_callable, function_name, resolve_names
 from fornax.api.stages import Compiled, Lowered, Traced
-from fornax.api.tracing import Options, clear_traces, prepare, programs_of, trace_call
+from fornax.api.tracing import (
+    Options,
+    Prepared,
+    clear_traces,
+    prepare,
+    programs_of,
+    trace_call,
+)
 from fornax.errors import message
 from fornax.given import not_given
 from fornax.ir.evaluate import evaluate
+from fornax.ir.late import retraced
+from fornax.ir.ref import Ref
 from fornax.ir.trace import current
 from fornax.primitives.call import closed_call
 from fornax.runtime import key_reuse, nonfinite, transfers
@@ -162,9 +171,11 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
     if current_settings.disable_jit:
         return options.fun(*args, **kwargs), None
     prepared = prepare(options, args, kwargs)
+    if current() is not None:
+        return _inside(jitted, prepared), None
     traced = trace_call(prepared, _programs(jitted))
-    if current() is not None or traced.stateful:
-        return _inside(options, traced, prepared.leaves), None
+    if traced.stateful:
+        return _bound(options, traced, prepared.leaves), None
     if current_settings.no_execution:
         raise RuntimeError(
             located(
@@ -190,14 +201,23 @@ def _miss(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any], key: Any = N
     return result, None if key is None or looked_at else compiled.entry
 
 
-def _inside(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:
-    """The call inside another transformation: one operation, or its equations if inline."""
-    jaxpr, operands = traced.jaxpr, traced.operands(leaves)
-    if options.inline:
-        outs = evaluate(jaxpr, *operands)
-    else:
-        outs = closed_call(jaxpr, *operands, name=options.name)
-    return pytree.tree_unflatten(traced.out_tree, traced.settle(leaves, outs))
+@retraced
+def _inside(jitted: Any, prepared: Prepared) -> Any:
+    """The call inside another transformation."""
+    traced = trace_call(prepared, _programs(jitted))
+    return _bound(jitted._options, traced, prepared.leaves)
+
+
+def _bound(options: Options, traced: Traced, leaves: Sequence[Any]) -> Any:
+    """The call as one operation, or its equations if inline."""
+
+    def run(operands: Sequence[Any]) -> Sequence[Any]:
+        trace = current()  # rules that run on the way may write, and cannot run again
+        if options.inline and (trace is None or trace.records or not Ref.made):
+            return evaluate(traced.jaxpr, *operands)
+        return closed_call(traced.jaxpr, *operands, name=options.name)
+
+    return pytree.tree_unflatten(traced.out_tree, traced.applied(leaves, run))
 
 
 def _compiled(traced: Traced) -> Compiled:

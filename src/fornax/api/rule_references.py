@@ -12,7 +12,9 @@ from fornax.api.closures import closed_over_refs
 from fornax.api.references import RefArguments, firsts, refuse_aliases
 from fornax.api.signature import check_values, function_name, leaf_names
 from fornax.ir.jaxpr import Jaxpr
-from fornax.ir.ref import Backward, Ref, away, standing_for
+from fornax.ir.late import is_taken
+from fornax.ir.late import known as late_refs
+from fornax.ir.ref import Backward, Ref, away, behind, standing_for
 from fornax.ir.trace import current
 from fornax.ir.types import ArrayType, typeof
 from fornax.source import located
@@ -75,10 +77,12 @@ class CallWithRefs:
         they could see two values of that.
         """
         passed, trace = set(self.refs.outer), current()
-        while trace is not None:
-            passed.update(trace.taken or ())
-            trace = trace.parent
-        reached = [ref for ref in closed_over_refs(self.rules) if ref not in passed]
+        outer = trace
+        while outer is not None:
+            passed.update(outer.taken or ())
+            outer = outer.parent
+        found = [*closed_over_refs(self.rules), *(ref for ref in late_refs() if ref.known)]
+        reached = [ref for ref in found if ref not in passed and not is_taken(behind(trace, ref))]
 
         def function(*values: Any) -> list[Any]:
             for ref in reached:

@@ -6,7 +6,7 @@ jit(f).trace(*args).lower().compile()(*args)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -15,8 +15,9 @@ import numpy as np
 from fornax import _native, pytree, settings, source
 from fornax.errors import message
 from fornax.ir.jaxpr import Jaxpr
-from fornax.ir.ref import Ref
-from fornax.ir.trace import Tracer, unexpected
+from fornax.ir.late import taken
+from fornax.ir.ref import Ref, behind
+from fornax.ir.trace import Tracer, current, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.observe import events
 from fornax.primitives.arrange import prune
@@ -143,6 +144,8 @@ class Traced:
     refs: tuple[Ref | int, ...] = ()
     #: most threads that may work on the program at once; 0: as the settings say
     threads: int = 0
+    #: references that were known to be used by rules although they cannot be found
+    late: tuple[Ref, ...] = ()
     entries: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -166,6 +169,19 @@ class Traced:
             return list(leaves)
         given = [x.read() if isinstance(x, Ref) else x for x in leaves]
         return [*given, *(ref.read() for ref in self.used(leaves))]
+
+    def applied(
+        self, leaves: Sequence[Any], run: Callable[[list[Any]], Sequence[Any]]
+    ) -> list[Any]:
+        """The outputs of the function: of `run`, which applies the program to its operands; the
+        program has the values of references while it does."""
+        operands = self.operands(leaves)
+        if not self.stateful:
+            return list(run(operands))
+        refs = [*(leaves[i] for i in self.argument_refs), *self.used(leaves)]
+        with taken({behind(current(), ref): w for ref, w in zip(refs, self.written, strict=True)}):
+            outputs = run(operands)
+        return self.settle(leaves, outputs)
 
     def used(self, leaves: Sequence[Any]) -> list[Ref]:
         """The references besides the arguments whose values the program takes and gives."""

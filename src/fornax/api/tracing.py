@@ -24,6 +24,8 @@ from fornax.api.stages import Traced
 from fornax.errors import message
 from fornax.ir.check import check
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.late import known as late_refs
+from fornax.ir.late import retraced
 from fornax.ir.ref import AbstractRef, Ref, described
 from fornax.ir.trace import axis_environment
 from fornax.ir.types import ArrayType, is_value
@@ -272,11 +274,12 @@ def refused_argument(options, leaves, places, args, keywords) -> TypeError:
     )
 
 
+@retraced
 def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     """The program for a call, traced unless it is known."""
     options = prepared.options
-    known = programs.get(prepared.key)
-    if known is not None and known.alive():
+    known, late = programs.get(prepared.key), late_refs()
+    if known is not None and known.alive() and (not late or {*late} <= {*known.late}):
         programs.move_to_end(prepared.key)
         _refuse_both(options, known, prepared)
         return known
@@ -322,7 +325,7 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     )
     traced = Traced(
         options.name, jaxpr, prepared.key.structure, out_structure[0], prepared.key.donated, names,
-        options.keep_unused, arguments.places, tuple(refs), options.threads,
+        options.keep_unused, arguments.places, tuple(refs), options.threads, late,
     )  # fmt: skip
     _refuse_both(options, traced, prepared)
     programs[prepared.key] = traced

@@ -122,10 +122,16 @@ def checkify(
             if not isinstance(leaf, Ref):
                 typeof(leaf)  # says what is wrong with it
         traced = trace_call(prepared, OrderedDict())
-        program, operands = traced.jaxpr, traced.operands(prepared.leaves)
+        program = traced.jaxpr
         checker = Checker(program, frozenset(errors))
-        state, outputs = checker.run(program, checker.start(), [*program.consts, *operands])
-        outputs = traced.settle(prepared.leaves, [fnp.asarray(x) for x in outputs])
+        state = checker.start()
+
+        def run(operands: Sequence[Any]) -> Sequence[Any]:
+            nonlocal state
+            state, outputs = checker.run(program, state, [*program.consts, *operands])
+            return [fnp.asarray(x) for x in outputs]
+
+        outputs = traced.applied(prepared.leaves, run)
         result = pytree.tree_unflatten(traced.out_tree, outputs)
         return Error(state.failed, state.code, state.payloads, checker.findings), result
 

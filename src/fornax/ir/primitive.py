@@ -17,6 +17,7 @@ from fornax.source import located
 if TYPE_CHECKING:
     from fornax.compiler.loop.builder import Builder, Value
     from fornax.ir.jaxpr import Jaxpr
+    from fornax.ir.late import RefsFromOutside
 
 
 class Zero:
@@ -227,13 +228,14 @@ class Primitive(_native.Operation):
         """The program that one application is, if the compiler may put it in its place."""
         return None
 
-    def in_the_open(self, error: Exception, params: dict) -> Jaxpr:
+    def in_the_open(self, error: RefsFromOutside, params: dict) -> Jaxpr:
         """The program that it holds, to be applied operation by operation.
 
-        Raises `error`, which its rule met, if that would be something else.
+        Raises `error`, which its rule met, if that would be something else, here or in it.
         """
-        program = self.inlined(**params) if self.transparent else None
+        program = self.inlined(**params) if self.transparent and not error.refused else None
         if program is None:
+            error.refused = True  # before a part of the programs around it has been applied
             raise error
         return program
 

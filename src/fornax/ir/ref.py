@@ -22,14 +22,15 @@ import numpy as np
 
 from fornax import source
 from fornax.errors import UnexpectedTracerError, message
+from fornax.ir.late import any_taken, check_taken
 from fornax.ir.trace import Trace, current
 from fornax.ir.types import ArrayType, typeof
 from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = [
-    "AbstractRef", "Backward", "Ref", "RefsFromOutside", "away", "described", "differentiated",
-    "read_in", "standing_for", "stands_in", "state_type", "write_in",
+    "AbstractRef", "Backward", "Ref", "away", "behind", "described", "differentiated", "read_in",
+    "standing_for", "stands_in", "state_type", "write_in",
 ]  # fmt: skip
 
 
@@ -141,10 +142,14 @@ class Ref:
 
     def read(self) -> Any:
         """The value, for the trace that is current."""
+        if any_taken():
+            check_taken(behind(current(), self), writes=False)
         return read_in(current(), self)
 
     def write(self, value: Any) -> None:
         """Replace the value by one of the same type."""
+        if any_taken():
+            check_taken(behind(current(), self), writes=True)
         write_in(current(), self, value)
 
     def end(self, how: str, keeps: bool = False) -> Any:
@@ -201,10 +206,6 @@ def state_type(type: ArrayType) -> ArrayType:
     return ArrayType((*shape, max(dtype.itemsize // 2, 1)), dtypes.float32)
 
 
-class RefsFromOutside(NotImplementedError):
-    """A function uses references from outside where a program without them is made."""
-
-
 class _Standing(threading.local):
     def __init__(self) -> None:
         self.found: tuple[tuple[Trace | None, dict[Ref, Ref]], ...] = ()
@@ -235,6 +236,16 @@ def _standing_in(trace: Trace | None, ref: Ref) -> Ref:
         if where is trace and ref in pairs:
             return pairs[ref]
     return ref
+
+
+def behind(trace: Trace | None, ref: Ref) -> Ref:
+    """The reference that one is for code that runs under `trace`: itself, or what stands for it."""
+    while trace is not None and trace is not ref._owner:
+        found = _standing_in(trace, ref)
+        if found is not ref:
+            return found
+        trace = trace.parent
+    return _standing_in(trace, ref)
 
 
 #: how the value of a reference went: the error, why it cannot be used, and what to do

@@ -13,6 +13,7 @@ from fornax.api.signature import as_arrays
 from fornax.api.stages import Traced
 from fornax.api.tracing import trace_types
 from fornax.given import not_given
+from fornax.ir.late import retraced
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.lax.carry import check_branches
@@ -76,10 +77,8 @@ def cond(
     index = convert_element_type(pred, dtypes.int32) if isinstance(pred, Tracer) else np.int32(
         bool(np.asarray(pred))
     )  # fmt: skip
-    functions = [false_fun, true_fun]
-    traced = [trace_types(f, operands, "cond", refs=True) for f in functions]
-    check_branches("cond", functions[::-1], ["true_fun", "false_fun"], traced[::-1])
-    return choose(index, traced, operands)
+    names = ["true_fun", "false_fun"]
+    return _choose("cond", index, [false_fun, true_fun], names, operands, checked=-1)
 
 
 def check_predicate(pred: Any) -> Any:
@@ -182,9 +181,18 @@ def switch(
         index = clamp_p(
             np.int32(0), convert_element_type(index, dtypes.int32), np.int32(len(branches) - 1)
         )
-    traced = [trace_types(f, operands, "switch", refs=True) for f in branches]
     names = [f"branch {number}" for number in range(len(branches))]
-    check_branches("switch", branches, names, traced)
+    return _choose("switch", index, branches, names, operands)
+
+
+@retraced
+def _choose(
+    kind: str, index: Any, branches: Sequence[Callable[..., Any]], names: Sequence[str],
+    operands: Sequence[Any], checked: int = 1,
+) -> Any:  # fmt: skip
+    """`choose` of functions. checked: the step through them in which `names` are."""
+    traced = [trace_types(f, operands, kind, refs=True) for f in branches]
+    check_branches(kind, branches[::checked], names, traced[::checked])
     return choose(index, traced, operands)
 
 

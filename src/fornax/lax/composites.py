@@ -9,6 +9,7 @@ from typing import Any
 from fornax import pytree
 from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
+from fornax.ir.late import retraced
 from fornax.primitives.composite import composite_p, optimization_barrier_p
 from fornax.source import located
 
@@ -23,15 +24,19 @@ def composite(decomposition: Callable[..., Any], name: str, version: int = 0) ->
     """
 
     @functools.wraps(decomposition)
+    @retraced
     def call(*args: Any, **attributes: Any) -> Any:
         function = functools.partial(decomposition, **attributes)
         traced = trace_types(function, args, "composite", refs=True)
         jaxpr, leaves = traced.jaxpr, pytree.tree_leaves(args)
-        outputs = composite_p.bind(
-            *jaxpr.consts, *traced.operands(leaves), name=name, version=version,
-            attributes=tuple(sorted(attributes.items())), jaxpr=jaxpr.without_consts(),
+        outputs = traced.applied(
+            leaves,
+            lambda operands: composite_p.bind(
+                *jaxpr.consts, *operands, name=name, version=version,
+                attributes=tuple(sorted(attributes.items())), jaxpr=jaxpr.without_consts(),
+            ),
         )  # fmt: skip
-        return pytree.tree_unflatten(traced.out_tree, as_arrays(traced.settle(leaves, outputs)))
+        return pytree.tree_unflatten(traced.out_tree, as_arrays(outputs))
 
     return call
 

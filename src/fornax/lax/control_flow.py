@@ -16,6 +16,7 @@ from fornax.api.tracing import trace_types
 from fornax.api.vmap import vmap
 from fornax.errors import ConcretizationTypeError, TracerIntegerConversionError
 from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.late import retraced
 from fornax.ir.ref import Ref
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
@@ -115,6 +116,17 @@ def run_scan(
     if settings.current().disable_jit:
         return python_scan(f if adapt is None else adapt(f), init, x_leaves, x_structure, length,
                            reverse)  # fmt: skip
+    return _compiled_scan(
+        f, adapt, purpose, name, init, x_leaves, x_structure, length, reverse, unroll, rows
+    )
+
+
+@retraced
+def _compiled_scan(
+    f: Callable[..., Any], adapt: Adapt | None, purpose: str, name: str, init: Any,
+    x_leaves: Sequence[Any], x_structure: pytree.PyTreeDef, length: int, reverse: bool,
+    unroll: int, rows: Mapping[int, Ref],
+) -> tuple[Any, Any]:  # fmt: skip
     x_types = [t.update(shape=t.shape[1:]) for t in value_types(x_leaves)]
     slices = pytree.tree_unflatten(x_structure, x_types)
     leaves, structure = pytree.tree_flatten(init)
@@ -318,6 +330,7 @@ def while_loop(
     return run_while(cond_fun, body_fun, None, "while_loop", "", init_val)
 
 
+@retraced
 def run_while(
     cond_fun: Callable[..., Any],
     body_fun: Callable[..., Any],

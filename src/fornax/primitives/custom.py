@@ -13,6 +13,7 @@ from typing import Any
 from fornax import source
 from fornax.errors import UnexpectedTracerError, message
 from fornax.ir.jaxpr import Jaxpr, Var
+from fornax.ir.late import retraced
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.ref import Backward, stands_in
 from fornax.ir.trace import current, running
@@ -69,6 +70,11 @@ def _call(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) 
     if known and not stands_in(trace):
         with running(trace.parent):
             return _call(primitive, call, values, params)
+    return _as_program(primitive, call, values, params)
+
+
+@retraced
+def _as_program(primitive: Primitive, call: Any, values: Sequence[Any], params: dict) -> list[Any]:
     jaxpr = call.program(values, params["name"])
     return _bind(primitive, call, values, jaxpr.without_consts(), jaxpr.consts, params)
 

@@ -9,8 +9,9 @@ from fornax import source
 from fornax.errors import message
 from fornax.ir.basis import move_axis, move_to_front
 from fornax.ir.evaluate import evaluate
+from fornax.ir.late import RefsFromOutside
 from fornax.ir.primitive import Primitive
-from fornax.ir.ref import Backward, Ref, RefsFromOutside, read_in, write_in
+from fornax.ir.ref import Backward, Ref, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, named_axis, new_trace, running
 from fornax.ir.types import typeof
 

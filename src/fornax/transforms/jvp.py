@@ -7,8 +7,9 @@ from typing import Any
 
 from fornax.ir.basis import instantiate
 from fornax.ir.evaluate import evaluate
+from fornax.ir.late import RefsFromOutside
 from fornax.ir.primitive import Primitive, Zero
-from fornax.ir.ref import Ref, RefsFromOutside, differentiated, write_in
+from fornax.ir.ref import Ref, differentiated, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running
 from fornax.ir.types import typeof
 

@@ -11,8 +11,9 @@ from fornax import _native, source
 from fornax.errors import message
 from fornax.ir import garbage
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
+from fornax.ir.late import RefsFromOutside
 from fornax.ir.primitive import Primitive
-from fornax.ir.ref import Backward, Ref, RefsFromOutside, differentiated, read_in, write_in
+from fornax.ir.ref import Backward, Ref, differentiated, read_in, write_in
 from fornax.ir.trace import Trace, Tracer, check_alive, current, new_trace, running, unexpected
 from fornax.ir.types import ArrayType, typeof
 from fornax.transforms.mixed import separated
@@ -228,7 +229,8 @@ def from_outside(purpose: str, ref: Ref) -> RefsFromOutside:
             why="its program is one from values to values, and takes none for this reference",
             attempt="pass the reference as an argument, make it inside, or pass its value and "
             "return the new one",
-        )
+        ),
+        ref,
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from fornax.ir.basis import add
 from fornax.ir.evaluate import literal
 from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.ir.late import RefsFromOutside
 from fornax.ir.primitive import Linear, Zero
-from fornax.ir.ref import RefsFromOutside
 from fornax.source import stand_for
 from fornax.transforms.mixed import separated
 
