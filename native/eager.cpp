@@ -2,7 +2,6 @@
 
 #include <structmember.h>
 
-#include <chrono>
 #include <cstddef>
 
 #include "call_cache.hpp"
@@ -13,11 +12,16 @@
 namespace fornax {
 namespace {
 
-// What is known about one kind of call: the time it has taken, then what was compiled for it.
+// What a call costs beside the operations in it, in seconds; and one that a program answers. The
+// costs are estimates, not times: when a call is compiled, which may change last bits, must not
+// depend on how fast the machine happens to be.
+constexpr double call_cost = 5e-6, answer_cost = 2e-6;
+
+// What is known about one kind of call: what it has cost, then what was compiled for it.
 struct Tally {
   PyObject_HEAD
   PyObject* entry;  // Entry, or null
-  double spent;     // seconds in the function itself
+  double spent;     // seconds in the function itself, by estimate
   bool settled;     // compiled, or never to be
 };
 
@@ -29,7 +33,7 @@ struct EagerFunction {
   vectorcallfunc vectorcall;
   PyObject* function;
   PyObject* promote;
-  double after;  // seconds
+  double after;  // seconds, by estimate
   PyObject* dictionary;
   PyObject* weak_references;
   Statics* statics;
@@ -37,20 +41,6 @@ struct EagerFunction {
 };
 
 EagerFunction* as_eager(PyObject* object) { return reinterpret_cast<EagerFunction*>(object); }
-
-// Adds the lifetime of this object to a tally.
-class Stopwatch {
- public:
-  explicit Stopwatch(Tally* tally) : tally_(tally), began_(Clock::now()) {}
-  ~Stopwatch() {
-    tally_->spent += std::chrono::duration<double>(Clock::now() - began_).count();
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Tally* tally_;
-  Clock::time_point began_;
-};
 
 // New reference to what is known about the call; null when that cannot be told, no error set.
 // `result` is set if the call could be answered at once, `answered` tells so.
@@ -84,21 +74,22 @@ PyObject* look_up(EagerFunction* self, const Arguments& arguments, PyObject*& re
   if (as_tally(tally.get())->entry) {
     Ref entry = Ref::borrow(as_tally(tally.get())->entry);
     answered = true;
+    slots.work += answer_cost;
     result = run_entry(as_entry(entry.get()), *call);
   }
   return tally.release();
 }
 
 // What the setting `eager` says; part of the key of a tally.
-enum class Mode { measured, compiled, reference, failed };
+enum class Mode { tiered, compiled, reference, failed };
 
 Mode chosen_mode() {
   Ref mode = Ref::steal(PyObject_GetAttrString(current_settings(), "eager"));
   if (!mode) return Mode::failed;
-  if (!PyUnicode_Check(mode.get())) return Mode::measured;
+  if (!PyUnicode_Check(mode.get())) return Mode::tiered;
   if (PyUnicode_CompareWithASCIIString(mode.get(), "compiled") == 0) return Mode::compiled;
   if (PyUnicode_CompareWithASCIIString(mode.get(), "reference") == 0) return Mode::reference;
-  return Mode::measured;
+  return Mode::tiered;
 }
 
 // Asks Python for a compiled form of this kind of call; false with an error set.
@@ -150,18 +141,17 @@ PyObject* call_eager(PyObject* object, PyObject* const* values, size_t flagged, 
     known = Ref::steal(look_up(self, arguments, result, answered));
     return answered ? result : PyObject_Vectorcall(function.get(), values, flagged, names);
   }
-  Ref value;
-  {
-    Stopwatch stopwatch(tally);
-    value = Ref::steal(PyObject_Vectorcall(function.get(), values, flagged, names));
-  }
+  slots.work += call_cost;
+  double before = slots.work - call_cost;
+  Ref value = Ref::steal(PyObject_Vectorcall(function.get(), values, flagged, names));
+  tally->spent += slots.work - before;
   if (!value || value.get() == Py_NotImplemented) {
     tally->settled = true;  // nothing to compile
     return value.release();
   }
   switch (chosen_mode()) {
     case Mode::failed: return nullptr;
-    case Mode::measured: break;
+    case Mode::tiered: break;
     case Mode::reference: tally->settled = true; break;
     case Mode::compiled:
       if (!promote(self, arguments, tally)) return nullptr;
@@ -263,7 +253,7 @@ PyObject* tallies(PyObject* self, PyObject*) {
 }
 
 PyMethodDef eager_methods[] = {
-    {"clear_cache", clear_cache, METH_NOARGS, "Forget all times and what was compiled."},
+    {"clear_cache", clear_cache, METH_NOARGS, "Forget all costs and what was compiled."},
     {"tallies", tallies, METH_NOARGS,
      "tallies($self, /)\n--\n\n[(seconds spent, Entry | None)]: one per kind of call."},
     {"__reduce__", reduce_eager, METH_NOARGS, nullptr},
@@ -273,7 +263,7 @@ PyMethodDef eager_methods[] = {
 PyMemberDef eager_members[] = {
     {"function", T_OBJECT, offsetof(EagerFunction, function), READONLY, "What it calls."},
     {"after", T_DOUBLE, offsetof(EagerFunction, after), 0,
-     "Seconds of one kind of call after which it is compiled."},
+     "Seconds of one kind of call, by estimate, after which it is compiled."},
     {"__dictoffset__", T_PYSSIZET, offsetof(EagerFunction, dictionary), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(EagerFunction, weak_references), READONLY,
      nullptr},
@@ -301,7 +291,7 @@ PyType_Slot eager_slots[] = {
      const_cast<char*>(
          "EagerFunction(function, promote, after, static_argnums=(), static_argnames=())\n\n"
          "Calls the function. Outside of transformations, when one kind of call (types of the\n"
-         "arguments, values of the static ones, settings) has taken `after` seconds,\n"
+         "arguments, values of the static ones, settings) has cost `after` seconds by estimate,\n"
          "promote(self, args, kwargs) may give an Entry, which serves such calls from then on.\n"
          "The setting `eager` may say \"compiled\", from the first one on, or \"reference\", never.")},
     {0, nullptr},

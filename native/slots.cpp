@@ -20,6 +20,15 @@ PyObject* swap_settings(PyObject*, PyObject* settings) {
   return swap_slot(slots.settings, settings);
 }
 
+PyObject* get_work(PyObject*, PyObject*) { return PyFloat_FromDouble(slots.work); }
+
+PyObject* add_work(PyObject*, PyObject* seconds) {
+  double more = PyFloat_AsDouble(seconds);
+  if (more == -1.0 && PyErr_Occurred()) return nullptr;
+  slots.work += more;
+  Py_RETURN_NONE;
+}
+
 PyObject* set_default_settings(PyObject*, PyObject* settings) {
   Py_SETREF(default_settings, Py_NewRef(settings));
   Py_RETURN_NONE;
@@ -48,6 +57,10 @@ PyMethodDef slot_methods[] = {
      "override that was there, or None."},
     {"set_default_settings", set_default_settings, METH_O,
      "set_default_settings(settings, /)\n--\n\nReplace the process-wide settings object."},
+    {"work", get_work, METH_NOARGS,
+     "work()\n--\n\nSeconds that the eager operations of this thread have taken, by estimate."},
+    {"add_work", add_work, METH_O,
+     "add_work(seconds, /)\n--\n\nAn eager operation of this thread takes about so many seconds."},
     {nullptr, nullptr, 0, nullptr},
 };
 

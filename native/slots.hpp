@@ -9,6 +9,7 @@ struct Slots {
   PyObject* trace = nullptr;     // owned; null means eager
   PyObject* settings = nullptr;  // owned; null means the process-wide default
   PyObject* place = nullptr;     // owned; the user's line that all stands for; null means none
+  double work = 0;               // seconds that eager operations of this thread take, by estimate
 };
 
 extern thread_local Slots slots;

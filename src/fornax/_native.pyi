@@ -24,6 +24,12 @@ def current_settings() -> Any:
 def swap_settings(new: Any | None, /) -> Any | None:
     """Override the settings of this thread (None: use the default); returns the old override."""
 
+def work() -> float:
+    """Seconds that the eager operations of this thread have taken, by estimate."""
+
+def add_work(seconds: float, /) -> None:
+    """An eager operation of this thread takes about so many seconds."""
+
 def set_default_settings(settings: Any, /) -> None:
     """Replace the process-wide settings object. Its attribute `x64` is read by jit dispatch."""
 

@@ -68,10 +68,10 @@ class Settings:
     #: take denormal numbers for zero, as JAX does on processors: many compute with them a hundred
     #: times slower. False: gradual underflow, as IEEE 754 and NumPy have it
     flush_denormals: bool = True
-    #: operations and calls outside of transformations: "measured", by NumPy until that has taken as
-    #: long as compiling would (last bits may change then); "compiled", from the first one on;
-    #: "reference", always by NumPy
-    eager: str = "measured"
+    #: operations and calls outside of transformations: "tiered", by NumPy until that has cost as
+    #: much as compiling would, by an estimate from sizes (last bits may change then, at the same
+    #: call in every run); "compiled", from the first one on; "reference", always by NumPy
+    eager: str = "tiered"
     #: instruction set to generate code for: native, avx512, avx2, sse2
     target: str = "native"
     #: most threads that may work on a program at once; 0: as many as the process may run on
@@ -122,7 +122,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "transfer_guard_host_to_device": _GUARDS,
     "transfer_guard_device_to_device": _GUARDS,
     "transfer_guard_device_to_host": _GUARDS,
-    "eager": ("measured", "compiled", "reference"),
+    "eager": ("tiered", "compiled", "reference"),
     "target": ("native", "avx512", "avx2", "sse2"),
 }  # fmt: skip
 _interned: dict[tuple[Any, ...], Settings] = {}

@@ -17,7 +17,7 @@ from fornax import _native as native
 
 
 class Settings:
-    def __init__(self, x64=False, eager="measured"):
+    def __init__(self, x64=False, eager="tiered"):
         self.x64 = x64
         self.eager = eager
 

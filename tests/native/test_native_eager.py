@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -29,7 +30,7 @@ def eager(after=-1.0, function=None, static_argnums=(), static_argnames=()):
     return native.EagerFunction(function, promote, after, static_argnums, static_argnames), asked
 
 
-def test_calls_are_compiled_when_they_have_taken_long():
+def test_calls_are_compiled_when_they_have_cost_enough():
     function, asked = eager(after=1e9)
     x = scalar(1)
     assert function(x) == function(x) == "called" and not asked
@@ -42,6 +43,26 @@ def test_calls_are_compiled_when_they_have_taken_long():
     assert got is x and keywords == {} and len(asked) == 1
     function.clear_cache()
     assert function.tallies() == [] and function(x) == "called"
+
+
+def test_costs_are_what_operations_say_not_time():
+    def function(x):
+        time.sleep(1e-3)
+        native.add_work(0.25)
+        return "called"
+
+    made, asked = eager(after=0.9, function=function)
+    before = native.work()
+    assert [made(scalar(1)) for _ in range(4)] == ["called"] * 4 and not asked
+    ((spent, entry),) = made.tallies()
+    assert spent == native.work() - before and 1 <= spent < 1.001 and entry is None
+    made(scalar(1))
+    assert len(asked) == 1
+    outer, _ = eager(after=1e9, function=made)
+    outer(scalar(1)), outer(scalar(1))
+    assert 0 < outer.tallies()[0][0] < 1e-3  # what a program answered is cheap
+    with pytest.raises(TypeError, match="real number"):
+        native.add_work("much")
 
 
 @pytest.mark.parametrize("mode", ["compiled", "reference"])

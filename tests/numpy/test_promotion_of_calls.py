@@ -105,6 +105,20 @@ def test_kinds_of_calls_are_told_apart():
     assert len(function.tallies()) == 8
 
 
+def test_calls_become_programs_at_the_same_call_in_every_run():
+    def calls_until_compiled(x):
+        functions.clear(), runtime.clear()
+        for count in range(2000):
+            if any(entry for _, entry in fnp.exp.tallies()):
+                return count
+            fnp.exp(x)
+        return None
+
+    small, large = fnp.ones(100), fnp.ones(100_000)
+    assert calls_until_compiled(small) == calls_until_compiled(small) == 647
+    assert calls_until_compiled(large) == 21
+
+
 def test_calls_become_programs_after_some_time():
     function = eager(lambda x: x + 1)
     x = fnp.arange(3.0)

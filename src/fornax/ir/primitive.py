@@ -76,6 +76,8 @@ class Primitive(_native.Operation):
 
     #: scalar work per output element, in units of an addition; steers fusion
     cost: int = 1
+    #: estimated seconds of `reference` on next to no elements; steers when eager calls are compiled
+    reference_cost: float = 1e-5
     #: outputs are linear in all operands jointly: `jvp` is derived by applying it to tangents
     linear: bool = False
     #: the reduction that makes one result of a key's words, for operations that take random keys

@@ -177,6 +177,8 @@ def _generate(o: Any, state: Any, halves: bool, shape: Any, dtype: Any, algorith
 class RngBitGenerator(Primitive):
     """(new state, `shape` of random unsigned integers) from a state uint32[4] or uint64[2]."""
 
+    reference_cost = 4e-4
+
     def type(self, state, *, shape, dtype, algorithm, out_sharding=None):
         if (state.shape, state.dtype) not in (((4,), _HALF), ((2,), _WORD)):
             raise TypeError(

@@ -51,6 +51,8 @@ class Iterated(Elementwise):
     def __init__(self, name, body, derivatives, function=None, cost=400):
         super().__init__(name, function, (FLOAT,) * len(derivatives), derivatives, cost=cost)
         self.body = body
+        if function is None:
+            self.reference_cost = 0.02  # a loop, interpreted
 
     def reference(self, *arrays):
         if self.function is not None:

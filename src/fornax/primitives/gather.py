@@ -41,6 +41,7 @@ class Gather(Primitive):
 
     remembers_types = True
     cost = 2
+    reference_cost = 1e-4
 
     def type(
         self, x, indices, *, dimension_numbers, slice_sizes, mode, fill_value,

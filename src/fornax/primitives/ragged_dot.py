@@ -58,6 +58,8 @@ class RaggedDotGeneral(Primitive):
     one: nothing changes.
     """
 
+    reference_cost = 4e-4
+
     def type(
         self, x, y, sizes, *, ragged_dot_dimension_numbers, precision=None,
         preferred_element_type=None, group_offset=None, out_sharding=None,

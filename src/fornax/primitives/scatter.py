@@ -45,6 +45,7 @@ class Scatter(Primitive):
     """
 
     cost = 2
+    reference_cost = 1e-4
 
     def __init__(self, name: str, combine: np.ufunc | None):
         super().__init__(name)

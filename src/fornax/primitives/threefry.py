@@ -20,6 +20,7 @@ class Threefry2x32(Primitive):
     """Two words of random bits from a key of two words and a counter of two words (uint32)."""
 
     cost = 80
+    reference_cost = 2e-4
 
     def type(self, *types):
         if len(types) != 4 or any(t.dtype != dtypes.uint32 for t in types):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import collections
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fornax import settings
+from fornax import _native, settings
 from fornax.api.jit import jit
 from fornax.ir.requested import requested
 from fornax.ir.static import static_shape
@@ -47,9 +46,9 @@ class _Sampler:
         key = (settings.current(), *map(typeof, arrays), *static.items())
         if self.spent[key] > PROMOTE_AFTER:
             return self.run(arrays, static)
-        started = time.perf_counter()
+        before = _native.work()
         result = self.function(*arrays, **static)
-        self.spent[key] += time.perf_counter() - started
+        self.spent[key] += _native.work() - before
         return result
 
     def run(self, arrays: Sequence[Any], static: dict[str, Any]) -> Any:

@@ -1,14 +1,15 @@
 """Eager execution: an operation outside of any transformation runs at once.
 
 First through its NumPy `reference`, which needs no compiling; a counter per (operation, types)
-replaces it by a compiled program once the reference has cost more time than compiling would.
-Operations that hold programs (scan, while, jit …) are compiled at once. The setting `eager` may
-choose one of both from the start.
+replaces it by a compiled program once the reference has cost more time than compiling would. The
+time is estimated, not measured: last bits may change then, so it must be the same call in every
+run. Operations that hold programs (scan, while, jit …) are compiled at once. The setting `eager`
+may choose one of both from the start.
 """
 
 from __future__ import annotations
 
-import time
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -27,8 +28,11 @@ from fornax.runtime.values import stored, to_array, to_numpy, wrap
 from fornax.scalars.dtypes import ExtendedDtype
 from fornax.transforms.physical import bind_on_words
 
-#: seconds of reference time after which a compiled kernel takes over at the next call
+#: estimated seconds of reference time after which a compiled kernel takes over at the next call
 PROMOTE_AFTER = 0.01
+#: estimated seconds of the reference per element of operands and results: of moving it, and of each
+#: unit of the operation's `cost`
+_MOVE, _COMPUTE = 5e-10, 2e-10
 #: most (operation, types) pairs remembered
 _LIMIT = 8192
 
@@ -36,10 +40,12 @@ _LIMIT = 8192
 class _Entry:
     """What is known about one operation on one choice of types."""
 
-    __slots__ = ("executable", "out_types", "promote", "spent", "watched")
+    __slots__ = ("cost", "executable", "out_types", "promote", "spent", "watched")
 
-    def __init__(self, out_types: list[ArrayType], promote: bool, watched: bool):
+    def __init__(self, out_types: list[ArrayType], cost: float, promote: bool, watched: bool):
         self.out_types = out_types
+        #: estimated seconds of one call
+        self.cost = cost
         self.promote = promote
         self.watched = watched
         self.spent = 0.0
@@ -72,7 +78,6 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
         with allocating(entry.out_types):
             results = entry.executable.call(operands)
     else:
-        started = time.perf_counter()
         arrays = [to_numpy(x, t) for x, t in zip(operands, types, strict=True)]
         before = flush_denormals(current.flush_denormals)
         try:
@@ -82,7 +87,8 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
         finally:
             flush_denormals(before)
         if entry.promote:
-            entry.spent += time.perf_counter() - started
+            entry.spent += entry.cost
+    _native.add_work(entry.cost)
     if entry.watched:
         _look(current, primitive, operands, params, results)
     return results
@@ -122,7 +128,9 @@ def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: 
     current = settings.current()  # part of the key
     promote = not effectful and not current.disable_jit and _compilable(primitive, types)
     promote = promote and current.eager != "reference"
-    entry = _Entry(out_types, promote, current.watched)
+    elements = sum(math.prod(t.shape) for t in (*types, *out_types))
+    cost = primitive.reference_cost + elements * (_MOVE + _COMPUTE * primitive.cost)
+    entry = _Entry(out_types, cost, promote, current.watched)
     at_once = holds_program or (promote and current.eager == "compiled")
     if at_once and not current.disable_jit:
         entry.executable = _compile(primitive, types, params, out_types)
