@@ -156,9 +156,12 @@ def asked(x, y, choice, program):
             a, low = steady(x), None
     if host is added:
         more, low = 1, lowest(x, y)
+    method = METHODS[choice // 4 % 5]
+    if method == "legacy_vectorized" and sum(name in MAPPED for name in program.path) > 1:
+        method = "broadcast_all"  # an operand has a dimension for each map that it depends on
     array = fx.pure_callback(
         host, fx.ShapeDtypeStruct(x.shape, a.dtype), lax.stop_gradient(a), lax.stop_gradient(b),
-        vmap_method=METHODS[choice // 4 % 5],
+        vmap_method=method,
     )  # fmt: skip
     return value(array, x.named, low, max(x.high, y.high) + more)
 
