@@ -53,6 +53,21 @@ def normalized_gradient(x, scale, shift):
     return fornax.grad(lambda *a: (normalized(*a) ** 2).sum(), argnums=(0, 1, 2))(x, scale, shift)
 
 
+def softmax_gradient(x, g):
+    def softmax(x):
+        e = jnp.exp(x - x.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    return fornax.vjp(softmax, x)[1](g)[0]
+
+
+def standardized(x):
+    """What belongs to a row is wanted outside, with a dimension of 1."""
+    mean = x.mean(-1, keepdims=True)
+    scale = jnp.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + 1e-5)
+    return mean, scale, (x - mean) / scale
+
+
 def descent(w, x, y):
     return w - 0.1 * fornax.grad(lambda w: ((x @ w - y) ** 2).sum())(w)
 
@@ -70,6 +85,18 @@ def forces(places, masses):
     squares = (between * between).sum(-1) + 1e-2
     weights = masses[None, :] / (squares * jnp.sqrt(squares))
     return (between * weights[:, :, None]).sum(1)
+
+
+def forces_gradient(places, masses):
+    return fornax.grad(lambda *a: 1e-4 * (forces(*a) ** 2).sum(), argnums=(0, 1))(places, masses)
+
+
+def distances_gradient(x, y, g):
+    def distances(x, y):
+        between = x[:, None, :] - y[None, :, :]
+        return jnp.sqrt((between * between).sum(-1))
+
+    return fornax.vjp(distances, x, y)[1](g)
 
 
 def nearest(x, y):
@@ -100,6 +127,8 @@ many = numbers.standard_normal((300, 3)).astype(np.float32)
 
 CASES = {
     "forces": (forces, (many, np.abs(many[:, 0])), 1),
+    "gradient of forces": (forces_gradient, (many, np.abs(many[:, 0])), 4),
+    "gradient of distances": (distances_gradient, (many, many[:200] + 9, many @ many[:200].T), 3),
     "nearest": (nearest, (many, many[:200] + 1), 1),
     "one-hot means": (one_hot_means, (many, many[:70] + 1), 4),
     "row values": (row_values, (rows,), 2),
@@ -107,7 +136,9 @@ CASES = {
     "overwritten rows": (overwritten_rows, (rows, rows[:, 0]), 1),
     "column sums": (column_sums, (rows,), 1),
     "layer norm": (normalized, (rows, scale, shift), 1),
-    "gradient of layer norm": (normalized_gradient, (rows, scale, shift), 4),
+    "gradient of layer norm": (normalized_gradient, (rows, scale, shift), 2),
+    "gradient of softmax": (softmax_gradient, (rows, rows * 2 + 1), 1),
+    "standardized": (standardized, (rows,), 1),
     "rows beside a product": (rows_beside_a_product, (rows, scale[:, None], rows[:, 0]), 5),
     "added at places": (added_at_places, (shift, places, scale), 1),
     "updated from itself": (updated_from_itself, (shift, places), 4),
@@ -163,6 +194,15 @@ def test_what_belongs_to_pairs_is_never_stored():
         traced = fornax.jit(function).trace(*arguments)
         _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
         assert description["arena_bytes"] < many.nbytes
+
+
+@pytest.mark.parametrize("gradient", [forces_gradient, distances_gradient])
+def test_gradients_of_pairs_are_computed_again_rather_than_stored(gradient):
+    x, g = np.ones((512, 3), np.float32), np.ones((512, 512), np.float32)
+    arguments = (x, x[:, 0]) if gradient is forces_gradient else (x, x, g)
+    traced = fornax.jit(gradient).trace(*arguments)
+    _, description = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    assert description["arena_bytes"] < 1.1 * 4 * 512 * 512
 
 
 LONG = {

@@ -30,6 +30,27 @@ def exponentials(rows: int, columns: int, along: int = 1) -> Kernel:
     return Kernel("exponentials", (x, y), nest(b, [i, j], [(y, index, value)]))
 
 
+def quotients(rows: int, columns: int) -> Kernel:
+    """exp(x) by its sum, less the mean of that: read by three loops over a row, two keep."""
+    b = Builder()
+    shape = (rows, columns)
+    x, y = buffer("x", "float32", shape), buffer("y", "float32", shape, "out")
+    i, j, k, m = Axis(rows), Axis(columns), Axis(columns), Axis(columns)
+
+    def element(axis):
+        return b.exp(b.load(x, (b.axis(i), b.axis(axis))))
+
+    total = b.reduce("add", [k], element(k))
+
+    def share(axis):
+        return b.mul(b.div(element(axis), total), b.div(element(axis), b.const(3.5, "float32")))
+
+    sums = b.reduce("add", [m], share(m))
+    value = b.sub(b.add(share(j), element(j)), sums)
+    index = (b.axis(i), b.axis(j))
+    return Kernel("quotients", (x, y), nest(b, [i, j], [(y, index, value)]))
+
+
 def overwritten(length: int) -> Kernel:
     """The sum of exp(x) while x becomes its double, then exp of what x is by then."""
     b = Builder()
@@ -63,6 +84,22 @@ def test_rows_are_kept(rows, columns):
         arrays = [x.copy(), np.zeros_like(x)]
         cpu.run(compiled, arrays)
         np.testing.assert_allclose(arrays[1], expected, rtol=1e-5)
+
+
+def test_what_several_loops_have_in_common_is_kept_once():
+    kernel = quotients(3, 100)
+    assert kept(kernel) == 2
+    x = data("float32", (3, 100), 1, whole=True)
+    e = np.exp(x)
+    share = e / e.sum(1, keepdims=True) * (e / 3.5)
+    expected = share + e - share.sum(1, keepdims=True)
+    arrays = [x.copy(), np.zeros_like(x)]
+    interpret(check(simplify(kernel)), arrays)
+    np.testing.assert_allclose(arrays[1], expected, rtol=1e-4, atol=1e-5)
+    for name in ("sse2", "native"):
+        arrays = [x.copy(), np.zeros_like(x)]
+        cpu.run(cpu.compile_kernel(kernel, find(name)), arrays)
+        np.testing.assert_allclose(arrays[1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_does_not_pay_is_computed_again():

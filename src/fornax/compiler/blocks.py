@@ -22,7 +22,7 @@ from typing import Any
 from fornax._native import reachable
 from fornax.compiler.chain import View, is_product, operand_index, summed
 from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
-from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.kernels.arithmetic import balanced
 from fornax.compiler.kernels.gemm import WORTH_A_THREAD
@@ -222,10 +222,11 @@ class BlockEmitter(Emitter):
         members = [v for v in reversed(part.members) if v in self.in_memory]
         values = [self.value(v, index[: len(v.type.shape)]) for v in members]
         for var, value in zip(members, values, strict=True):
-            rank = len(var.type.shape)
-            for store in self.stores(var, index[:rank], value):
+            depth = part.depth(var.type.shape)
+            at = self.place(var, index[: len(var.type.shape)])
+            for store in self.stores(var, at, value):
                 entries.append((store.buffer, store.index, store.value))
-                ranks.append(sum(d < rank for d in loops))
+                ranks.append(sum(d < depth for d in loops))
         self.statements += nest(b, [axes[d] for d in loops], entries, ranks=ranks)
 
     def is_fixed(self, statements: Sequence[Statement]) -> bool:

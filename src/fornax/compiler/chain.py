@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from math import prod
 
 from fornax.compiler.emit import Emitter
-from fornax.compiler.fuse import Chain, Fusion, Group
+from fornax.compiler.groups import Chain, Fusion, Group
 from fornax.compiler.loop.ir import COMPLEX, Axis, Expr
 from fornax.compiler.order import Node
 from fornax.compiler.reads import axes_of, opaque
@@ -97,7 +97,7 @@ class Finder:
         pending = [last]
         while pending:
             group = pending.pop()
-            if any(max(parts[group]) >= len(v.type.shape) for v in group.members):
+            if any(max(parts[group]) >= group.depth(v.type.shape) for v in group.members):
                 return None  # it makes a value that is the same for all blocks
             read = self.view(group).aligned(parts[group])
             made = {v: parts[group] for v in group.members if parts[group][-1] >= 0}
@@ -234,8 +234,8 @@ class Finder:
         """Whether a group can be computed for one block of rows: all it stores has rows, or it is
         a product that adds up the rows."""
         if at[-1] >= 0:
-            ranks = (len(v.type.shape) for v in group.members)
-            return max(at) < min(ranks) and 0 not in group.shape
+            depths = (group.depth(v.type.shape) for v in group.members)
+            return max(at) < min(depths) and 0 not in group.shape
         # a batch is all there is for threads to share: they would wait for one another's sums
         shape = group.equation.outputs[0].type.shape
         names = {a.type.dtype_name for a in (*group.equation.inputs, *group.equation.outputs)}

@@ -51,11 +51,43 @@ class Chain(NamedTuple):
     reads: int = 0
     #: whether it is much larger than all it is made from, as one-hot rows are
     spread: bool = False
+    #: work of all that it is made of, be that computed once for several elements or not
+    whole: int = 0
 
     @property
     def again(self) -> int:
         """The price of computing it in another kernel too, instead of reading it there."""
         return self.work + READ * max(self.reads - 1, 0)
+
+
+class Cone(NamedTuple):
+    """What a value is made of since memory: elements and work of each step, elements of what is
+    read. What several values on the way use is one entry: it is computed once."""
+
+    steps: dict[Equation, tuple[int, int]] = {}
+    reads: dict[Var, int] = {}
+
+    @property
+    def whole(self) -> int:
+        return sum(w for _, w in self.steps.values())
+
+    def work(self, size: int) -> int:
+        """Work per element of a result of `size` elements. What has fewer elements, as what belongs
+        to a row has, is computed once for several."""
+        return sum(w if n >= size else w * n / size for n, w in self.steps.values()).__ceil__()
+
+
+def fills_rows(equation: Equation) -> bool:
+    """Whether the elements of a row of the result are one element of the operand."""
+    if equation.primitive.name != "broadcast_in_dim":
+        return False
+    kept, shape = equation.params["broadcast_dimensions"], equation.inputs[0].type.shape
+    last = len(equation.outputs[0].type.shape) - 1
+    return all(d != last or n == 1 for d, n in zip(kept, shape, strict=True))
+
+
+#: most steps of a cone: with more it is one step
+MOST_STEPS = 64
 
 
 def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[Var, Chain]:
@@ -65,30 +97,44 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
     """
     memory = {*stops, *jaxpr.inputs}
     found: dict[Var, Chain] = {v: Chain() for v in jaxpr.inputs}
+    cones: dict[Var, Cone] = {}
     #: elements of memory and of reductions that a value is made from, and the work since then
     sources: dict[Var, tuple[int, int]] = {v: (v.type.size, 0) for v in jaxpr.inputs}
     for equation in jaxpr.equations:
         size = max(v.type.size for v in equation.outputs) if equation.outputs else 0
-        work, reads = own_cost(equation), 0
-        elements, since, largest = 0, work, 0
+        own = own_cost(equation)
+        steps: dict[Equation, tuple[int, int]] = {}
+        read: dict[Var, int] = {}
+        elements, since, largest = 0, own, 0
         for atom in equation.inputs:
             if not isinstance(atom, Var):
                 continue
             if atom in memory:
-                reads += 4 * atom.type.size >= size
+                read[atom] = atom.type.size
             else:
-                work += found[atom].work
-                reads += found[atom].reads
+                part = cones[atom].steps
+                if atom.type.size < size and not fills_rows(equation):
+                    grown = size // max(atom.type.size, 1)
+                    part = {step: (n * grown, w) for step, (n, w) in part.items()}
+                steps |= part
+                read |= cones[atom].reads
             part = (atom.type.size, 0) if atom in memory else sources[atom]
             elements, since = elements + part[0], since + part[1]
             largest = max(largest, atom.type.size)
         elements, since = min(elements, size * SPREAD + 1), min(since, 1_000_000)
         if largest >= SPREAD * size:
             elements, since = size, 0
+        if own:
+            steps[equation] = (size, own)
+        cone = Cone(steps, read)
+        work = cone.work(size)
+        if len(steps) + len(read) > MOST_STEPS:
+            cone = Cone({equation: (size, cone.whole)}, dict(list(read.items())[:MOST_STEPS]))
+        reads = sum(4 * n >= size for n in read.values())
         spread = elements * SPREAD <= size and since <= PROLOGUE
-        chain = Chain(min(work, 1_000_000), min(reads, 1_000_000), spread and elements > 0)
+        chain = Chain(work, reads, spread and elements > 0, cone.whole)
         for var in equation.outputs:
-            found[var], sources[var] = chain, (elements, since)
+            found[var], sources[var], cones[var] = chain, (elements, since), cone
             if var in likely and chain.again > CHEAP:
                 memory.add(var)
     return found

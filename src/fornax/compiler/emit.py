@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
 from fornax.compiler.loop.builder import Builder, Value
@@ -379,17 +379,18 @@ def fused(emitter: Emitter) -> None:
     axes = tuple(Axis(n, f"i{k}") for k, n in enumerate(group.shape))
     index = tuple(b.axis(a) for a in axes)
     members = [v for v in reversed(group.members) if v in emitter.in_memory]
-    places = [(v, index[: len(v.type.shape)]) for v in members]
+    depths = {v: group.depth(v.type.shape) for v in members}
+    places = [(v, emitter.place(v, index[: len(v.type.shape)])) for v in members]
     if group.unrolled:
         *axes, last = axes
         places = [
-            (v, (*at[: len(axes)], b.index(k)) if len(at) > len(axes) else at)
+            (v, (*at[: len(axes)], b.index(k)) if depths[v] > len(axes) else at)
             for v, at in places
-            for k in range(last.extent if len(at) > len(axes) else 1)
+            for k in range(last.extent if depths[v] > len(axes) else 1)
         ]
     values = [emitter.value(v, at) for v, at in places]
     stores = [
-        (s, min(len(at), len(axes)))
+        (s, min(depths[var], len(axes)))
         for (var, at), value in zip(places, values, strict=True)
         for s in emitter.stores(var, at, value)
     ]

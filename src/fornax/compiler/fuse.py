@@ -14,79 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
 
 from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
-from fornax.compiler.kernels import KERNELS, STARTS_AS
+from fornax.compiler.groups import Fusion, Group, Read, starts_as
+from fornax.compiler.kernels import KERNELS
+from fornax.compiler.loop import keep
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Expr
-from fornax.compiler.order import Node, Order
+from fornax.compiler.order import Order
 from fornax.compiler.reads import axes_of, operand_reads
-from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
-from fornax.record import field, record
+from fornax.compiler.sequence import in_order, readers_first
+from fornax.ir.jaxpr import Equation, Jaxpr, Var
 
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general",))
 #: heavy operations that read each element of an operand once, others about once
 READ_ONCE = frozenset(("concatenate", *(name for name in KERNELS if name.startswith("scatter"))))
 PROLOGUE = READ_ONCE | {"dot_general", "sort"}
-
-
-@record(eq=False)
-class Group(Node):
-    """One unit of execution: a fused loop nest, a heavy kernel, or a control or host step."""
-
-    number: int
-    shape: tuple[int, ...]
-    axes: tuple[Axis, ...] = ()
-    index: tuple[Expr, ...] = ()
-    #: values this group writes to memory or gives to its own members, in reverse program order;
-    #: their shapes are `shape` or what it begins with
-    members: list[Var] = field(default_factory=list)
-    #: the heavy, control or host equation that this group is built around
-    equation: Equation | None = None
-    has_reduction: bool = False
-    work: int = 0
-    chain: Chain | None = None
-    #: the elements along the last dimension are computed side by side, with what they share once
-    unrolled: bool = False
-
-
-@record(frozen=True, eq=False)
-class Chain:
-    """A group made of others, which run one after the other for blocks of rows (`chain`).
-
-    at: for each part the dimensions of what it computes that the blocks are cut along.
-    flows: values that one part gives to another, with these dimensions.
-    again: values that another chain has computed before.
-    """
-
-    parts: tuple[Group, ...]
-    at: tuple[tuple[int, ...], ...]
-    flows: dict[Var, tuple[int, ...]]
-    again: frozenset[Var] = frozenset()
-
-
-class Read(NamedTuple):
-    """A group reads a value at `index`, inside the loops `path` (outermost first).
-
-    `index` is None for a heavy operation, which may read anywhere.
-    """
-
-    group: Group
-    index: tuple[Expr, ...] | None
-    path: tuple[Axis, ...]
-
-
-@record
-class Fusion:
-    """The result: groups in execution order, which variables live in memory, who reads what."""
-
-    groups: list[Group]
-    stored: dict[Var, Group]
-    definition: dict[Var, Equation]
-    readers: dict[Var, set[Group]]
 
 
 NOTHING: set[Var] = set()
@@ -180,7 +125,9 @@ class _Walk:
                 self.heavy(equation)
         self.merge_siblings()
         readers = {v: {self.alive(g) for g, _ in table} for v, table in self.reads.items()}
-        return Fusion(self.in_order(), self.stored, self.definition, readers)
+        alive = [g for g in self.groups if g.members or g.equation is not None]
+        readers_first(alive, self.order, self.reads)
+        return Fusion(in_order(alive, self.jaxpr), self.stored, self.definition, readers)
 
     # --- reads ---
     def record(self, var: Var, read: Read) -> None:
@@ -268,10 +215,15 @@ class _Walk:
                 return False  # what reads the array that is updated would not see it as it was
             once = group.equation.primitive.name in READ_ONCE
             most = cost.CHEAP if once else cost.PROLOGUE
-            return moves or (chain.work <= most and (len(reads) == 1 or chain.spread))
+            return moves or (chain.whole <= most and (len(reads) == 1 or chain.spread))
         if len(reads) > 1:
-            alone = all(r.group is group for r in reads) and len(reads) <= cost.RECOMPUTATIONS
-            dear = chain.work > cost.RECOMPUTED if alone else chain.again > cost.CHEAP
+            alone = all(r.group is group for r in reads)
+            if alone and not reduces and self.along_a_row(equation, reads):
+                dear = False  # the loops over the row have it in common: the first keeps it
+            elif alone and len(reads) <= cost.RECOMPUTATIONS:
+                dear = chain.work > cost.RECOMPUTED
+            else:
+                dear = chain.again > cost.CHEAP
             if reduces or dear:
                 return False
         if reduces:
@@ -290,6 +242,21 @@ class _Walk:
             return False
         # would it be computed again in every iteration of a loop it does not depend on?
         return chain.work <= cost.DEAR or self.repeats(read) == 1 or self.is_shared(equation, read)
+
+    def along_a_row(self, equation: Equation, reads: list[Read]) -> bool:
+        """Whether a value is read by several loops over one of many rows, which is not long."""
+        group, type = reads[0].group, equation.outputs[0].type
+        if group.equation is not None or len(type.shape) < 2:
+            return False
+        if not keep.SHORTEST <= type.shape[-1] <= keep.LARGEST // type.dtype.itemsize:
+            return False
+        *outer, _ = reads[0].index
+        inner = [r.index[-1] for r in reads]
+        return (
+            all([*r.index[:-1]] == outer for r in reads)
+            and all(i.kind == "axis" and i.data.extent == type.shape[-1] for i in inner)
+            and not {i.data for i in inner} & set(self.axes_of(tuple(outer)))
+        )
 
     def repeats(self, read: Read) -> int:
         """How often a value is computed if that is done where it is read."""
@@ -322,10 +289,8 @@ class _Walk:
         group.has_reduction |= reduces
         group.work += cost.own_cost(equation)
         self.adopt(used, group, reads)
-        rank = len(shape)
-        for var, index, path in operand_reads(
-            self.b, equation, group.index[:rank], group.axes[:rank]
-        ):
+        own, loops = self.at(group, shape), group.axes[: group.depth(shape)]
+        for var, index, path in operand_reads(self.b, equation, own, loops):
             self.record(var, Read(group, index, path))
 
     def adopt(self, variables: Sequence[Var], group: Group, reads: list[Read]) -> None:
@@ -355,26 +320,32 @@ class _Walk:
                 reduces or group.equation.primitive.name not in EPILOGUE
             ):
                 continue
-            if self.joins(group, reads, len(shape)):
+            if self.joins(group, reads, shape):
                 return group
         return None
+
+    def at(self, group: Group, shape: tuple[int, ...]) -> tuple[Expr, ...]:
+        """The index at which a group stores a value."""
+        depth, zero = group.depth(shape), self.b.index(0)
+        return (*group.index[:depth], *(zero for _ in shape[depth:]))
 
     def covers(self, group: Group, shape: tuple[int, ...]) -> bool:
         """Whether values of `shape` can be stored by the loops of `group`."""
         if group.shape == shape:
             return True
-        rank, size = len(shape), prod(group.shape)
-        if group.equation is not None or not shape or group.shape[:rank] != shape or not size:
+        size = prod(group.shape)
+        if group.equation is not None or not group.depth(shape) or not size:
             return False
         # the inner loops are no longer one with the outer ones: there must be enough of these
         return size < cost.LARGE or prod(shape) >= cost.ROWS
 
-    def joins(self, group: Group, reads: list[Read], rank: int) -> bool:
-        """Whether `group` reads at its own index (that of its outer `rank` loops) only and
-        depends on no other reader."""
+    def joins(self, group: Group, reads: list[Read], shape: tuple[int, ...]) -> bool:
+        """Whether `group` reads a value of `shape` where it would store it only and depends on no
+        other reader."""
+        own = self.at(group, shape)
         for read in reads:
             if read.group is group:
-                if read.index != group.index[:rank]:
+                if read.index is None or not same_place(read.index, own, shape):
                     return False
             elif self.order.depends(group, read.group):
                 return False
@@ -411,7 +382,7 @@ class _Walk:
                 and group.shape == result.type.shape
                 and not group.has_reduction
                 and all(v.type.shape == group.shape for v in group.members)
-                and self.joins(group, reads, len(group.shape))
+                and self.joins(group, reads, group.shape)
             ):
                 return group
         return None
@@ -467,60 +438,6 @@ class _Walk:
             group = self.merged[group]
         return group
 
-    def in_order(self) -> list[Group]:
-        """Groups so that each comes after those it needs."""
-        position = {x: i for i, e in enumerate(self.jaxpr.equations) for x in (e, *e.outputs)}
-        alive = [g for g in self.groups if g.members or g.equation is not None]
-
-        def first(group: Group) -> int:
-            if group.equation is not None and not group.members:
-                return position[group.equation]
-            return min(position[v] for v in group.members)
-
-        self.readers_first(alive)
-        order: list[Group] = []
-        state: dict[Group, int] = {}
-        for root in sorted(alive, key=first):
-            stack = [root]
-            while stack:
-                group = stack[-1]
-                if state.get(group) == 2:
-                    stack.pop()
-                    continue
-                pending = [g for g in group.needs if state.get(g) != 2]
-                if state.get(group) == 1 or not pending:
-                    assert not pending, "groups depend on one another"
-                    state[group] = 2
-                    order.append(group)
-                    stack.pop()
-                    continue
-                state[group] = 1
-                stack.extend(sorted(pending, key=first, reverse=True))
-        return order
-
-    def readers_first(self, alive: list[Group]) -> None:
-        """What is updated is read by others before: then the update can be made in place.
-
-        That is so for one update of a value at most, so the others stay as free as they are.
-        """
-        known, done = set(alive), set()
-        for group in alive:
-            source = None if group.equation is None else starts_as(group.equation)
-            if not isinstance(source, Var) or source in done:
-                continue
-            readers = {read.group for read in self.reads.get(source, {}).values()} & known
-            readers.discard(group)
-            if readers and not self.order.needed_by(group, readers):
-                done.add(source)
-                for reader in readers:
-                    self.order.need(group, reader)
-
-
-def starts_as(equation: Equation) -> Atom | None:
-    """The operand whose contents the result of an operation begins with, if there is one."""
-    position = STARTS_AS.get(equation.primitive.name)
-    return None if position is None else equation.inputs[position]
-
 
 def expands(equation: Equation) -> bool:
     """Whether the result repeats elements of a smaller operand: it is never worth storing."""
@@ -528,3 +445,8 @@ def expands(equation: Equation) -> bool:
         equation.primitive.name == "broadcast_in_dim"
         and equation.inputs[0].type.size < equation.outputs[0].type.size
     )
+
+
+def same_place(index: tuple[Expr, ...], other: tuple[Expr, ...], shape: tuple[int, ...]) -> bool:
+    """Whether two indices into a value are equal, but for dimensions of 1."""
+    return all(i is j or n == 1 for i, j, n in zip(index, other, shape, strict=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fornax.compiler.emit import Signature
-from fornax.compiler.fuse import Fusion
+from fornax.compiler.groups import Fusion
 from fornax.ir.jaxpr import Equation, Literal, Var
 
 #: floating numbers may be read from memory; integers stay, they may be indices

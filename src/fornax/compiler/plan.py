@@ -18,7 +18,7 @@ from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.chain import chained
 from fornax.compiler.emit import Recipe, Signature
-from fornax.compiler.fuse import Fusion, Group
+from fornax.compiler.groups import Fusion, Group, starts_as
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
@@ -303,7 +303,7 @@ class _Body:
             equation = group.equation
             if equation is None or not equation.outputs:
                 continue
-            source = fuse.starts_as(equation)
+            source = starts_as(equation)
             result = equation.outputs[0]
             if (
                 isinstance(source, Var)
@@ -362,7 +362,7 @@ class _Body:
     def kernels(self, group: Group, recipe: Recipe, variables: list[Var]) -> None:
         equation = group.equation
         if equation is not None:
-            source = fuse.starts_as(equation)
+            source = starts_as(equation)
             if source is not None:
                 self.start_as(group, equation, source)
         for _, _, in_place in recipe.steps:

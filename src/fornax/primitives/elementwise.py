@@ -181,7 +181,7 @@ div_p = Elementwise(
         lambda g, out, x, y: div_p(g, y),
         lambda g, out, x, y: mul_p(g, neg_p(div_p(out, y))),
     ),
-    transposes=(lambda ct, x, y: div_p(ct, y), None), cost=4,
+    transposes=(lambda ct, x, y: div_p(ct, y), None), cost=8,
 )  # fmt: skip
 rem_p = Elementwise(
     "rem", meaning.remainder, (INTEGER + FLOAT, INTEGER + FLOAT),

@@ -280,7 +280,7 @@ def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: in
     for line in range(0, lanes * size, LINE):
         further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
         e.scopes[depth].lines.append(
-            f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 3, i32 1)"
+            f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 2, i32 1)"
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.estimate import MATH_WEIGHT, WEIGHTS
 from fornax.compiler.loop.ir import (
     MATH,
     WIDTH,
@@ -24,6 +25,8 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 
+#: least work, in about as many vector instructions, of what is kept
+DEAR = 8.0
 #: loops of fewer iterations compute again
 SHORTEST = 64
 #: most bytes of one kept row,
@@ -61,7 +64,8 @@ class Keeper:
 
     def reuse(self, before: list[Statement], loop: For) -> For:
         """`loop` reading what an earlier loop computes; that loop is made to keep it."""
-        for place in reversed(range(len(before))):
+        place = -1
+        while (place := place + 1) < len(before):
             first = before[place]
             if not isinstance(first, For) or not is_plain(first):
                 continue
@@ -73,6 +77,10 @@ class Keeper:
             for node, same in common.items():
                 if any(n.kind == "load" and n.data in written for n in reachable((same,))):
                     continue  # what it is computed from changes in between
+                kept = self.kept_in(first, same)
+                if kept is not None:
+                    memo[node] = self.b.node("load", node.dtype, kept, (self.b.axis(loop.axis),))
+                    continue
                 size = loop.axis.extent * WIDTH[same.dtype] // 8
                 if self.bytes + size > MOST:
                     continue
@@ -82,12 +90,22 @@ class Keeper:
                 allocs.append(Alloc(local))
                 stores.append(Store(local, (self.b.axis(first.axis),), same))
                 memo[node] = self.b.node("load", node.dtype, local, (self.b.axis(loop.axis),))
-            if memo:
+            if stores:
                 keeping = (*first.body, *stores)
                 before[place] = For(first.axis, keeping, first.carries, first.kind, first.lanes)
                 before[place:place] = allocs
+                place += len(allocs)
+            if memo:
                 loop = Rewriter(self.b, memo).loop(loop)
         return loop
+
+    def kept_in(self, first: For, same: Expr) -> Buffer | None:
+        """Where the earlier loop keeps a value already."""
+        for s in first.body:
+            mine = isinstance(s, Store) and s.value is same and s.buffer.role == "local"
+            if mine and s.index == (self.b.axis(first.axis),):
+                return s.buffer
+        return None
 
     def common(self, first: For, loop: For) -> dict[Expr, Expr]:
         """Dear expressions of `loop` that `first` computes for the same element."""
@@ -128,13 +146,20 @@ def roots(loop: For) -> list[Expr]:
 
 
 def is_dear(node: Expr, axis: Axis) -> bool:
-    """An elementary function of the loop's element, read from neighbours in memory."""
+    """What takes work for the loop's element, and is read from neighbours in memory."""
     if node.kind != "op" or node.dtype == "bool":
         return False
     if axis.extent * WIDTH[node.dtype] // 8 > LARGEST:
         return False
     nodes = reachable((node,))
-    if not any(n.kind == "op" and n.data in MATH for n in nodes):
+    moving: set[Expr] = set()
+    work = 0.0
+    for n in nodes:
+        if (n.kind == "axis" and n.data is axis) or not moving.isdisjoint(n.args):
+            moving.add(n)
+            if n.kind == "load" or (n.kind == "op" and n.dtype != "int64"):
+                work += MATH_WEIGHT if n.data in MATH else WEIGHTS.get(n.data, 1.0)
+    if work < DEAR:
         return False
     along = False
     for n in nodes:

@@ -31,6 +31,7 @@ from fornax.compiler.loop.ir import (
     is_float,
 )
 from fornax.compiler.loop.math_power import root
+from fornax.compiler.loop.quotients import quotient, shared_divisors
 from fornax.compiler.loop.rewrite import Rewriter, expressions
 from fornax.compiler.target import Target
 from fornax.scalars.formats import FORMATS
@@ -43,10 +44,15 @@ FREQUENT = 6
 SHORT = {"sign", "round_away", "is_finite", "nextafter", "rsqrt"}
 
 
+#: units of the divider that a register of float32 takes, in the time of two products
+DIVIDER = {"div": 10, "sqrt": 12}
+
+
 def legalize(kernel: Kernel, target: Target) -> Kernel:
     """The kernel in operations that the target's instructions cover."""
     legalizer = Legalizer(Builder(), target)
     legalizer.called = frequent(kernel)
+    legalizer.shared = shared_divisors(kernel, target)
     return legalizer.kernel(kernel)
 
 
@@ -71,6 +77,8 @@ def formula(b: Builder, target: Target, name: str, args: tuple[Expr, ...]) -> Ex
 
 class Legalizer(Rewriter):
     called: frozenset[tuple[str, str]] = frozenset()
+    #: divisions of many by one number
+    shared: frozenset[Expr] = frozenset()
     #: whether square roots of float32 are computed by products and sums
     roots = False
 
@@ -92,6 +100,8 @@ class Legalizer(Rewriter):
             return self.convert(node, args[0])
         if name == "add" and is_float(node.dtype) and self.target.fma:
             return contract(self.b, *args)
+        if name == "div" and node in self.shared:
+            return quotient(self.b, *args)
         if name == "fma" and not self.target.fma and node.dtype == "float32":
             return wide_fma(self.b, *args)
         if name == "sqrt" and self.roots and node.dtype == "float32":
@@ -163,6 +173,17 @@ class Legalizer(Rewriter):
             return self.b.cast(wide, after)
         return self.to_storage(x, after) if after in STORAGE else None
 
+    def divides_most(self, loop: For) -> bool:
+        """Whether a vector loop has roots beside divisions, which take more time than the rest."""
+        busy, rest, roots, divisions = 0, 0, 0, 0
+        for node in reachable([*expressions((loop,))]):
+            if node.kind == "op" and node.dtype == "float32" and node not in self.shared:
+                busy += DIVIDER.get(node.data, 0)
+                rest += 20 if node.data in MATH else node.data not in DIVIDER
+                roots += node.data == "sqrt"
+                divisions += node.data == "div"
+        return bool(roots and divisions) and busy > rest // 2 + 6
+
     # --- statements ---
     def statement(self, old: Statement) -> Iterator[Statement]:
         if isinstance(old, For) and old.kind == "unroll":
@@ -170,7 +191,7 @@ class Legalizer(Rewriter):
             return
         before = self.roots
         if isinstance(old, For) and old.kind == "vector":
-            self.roots = self.target.estimates and self.target.fma and divides_most(old)
+            self.roots = self.target.estimates and self.target.fma and self.divides_most(old)
         yield from self.rounded(old)
         self.roots = before
 
@@ -197,7 +218,7 @@ class Legalizer(Rewriter):
         steps = range(loop.axis.extent)
         for position in reversed(steps) if loop.reverse else steps:
             copy = Legalizer(b, self.target, dict(self.memo))
-            copy.called, copy.roots = self.called, self.roots
+            copy.called, copy.shared, copy.roots = self.called, self.shared, self.roots
             copy.fresh = True  # loops in the body get axes and carries of their own each time
             copy.buffers = dict(self.buffers)
             copy.bound, copy.copied = dict(self.bound), set(self.copied)
@@ -218,22 +239,6 @@ def rounding(node: Expr, dtype: str) -> Expr | None:
     if narrow.kind != "op" or narrow.data != "cast" or narrow.args[0].dtype != STORAGE[dtype]:
         return None
     return narrow.args[0]
-
-
-#: units of the divider that a register of float32 takes, in the time of two products
-DIVIDER = {"div": 10, "sqrt": 12}
-
-
-def divides_most(loop: For) -> bool:
-    """Whether a vector loop has roots beside divisions, and these take more time than the rest."""
-    busy, rest, roots, divisions = 0, 0, 0, 0
-    for node in reachable([*expressions((loop,))]):
-        if node.kind == "op" and node.dtype == "float32":
-            busy += DIVIDER.get(node.data, 0)
-            rest += 20 if node.data in MATH else node.data not in DIVIDER
-            roots += node.data == "sqrt"
-            divisions += node.data == "div"
-    return bool(roots and divisions) and busy > rest // 2 + 6
 
 
 # --- replacements -----------------------------------------------------------------------------
