@@ -286,11 +286,11 @@ class Linker(Rewriter):
     fresh = True
 
     def __init__(self, b: Builder, kernel: Kernel, places: Sequence[tuple[Buffer, Expr]]):
-        super().__init__(b, rule=self.moved)
+        super().__init__(b)
         self.where = dict(zip(kernel.buffers, places, strict=True))
         self.shared = len({buffer for buffer, _ in places}) < len(places)
 
-    def moved(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         if node.kind != "load" or node.data not in self.where:
             return None
         buffer, first = self.where[node.data]

@@ -6,6 +6,7 @@ This is the object `b` that `Primitive.element` receives. Values are `Expr` (one
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Callable, Sequence
 
@@ -109,21 +110,12 @@ class Builder(_native.Nodes):
         return self.node("op", dtype, name, args) if folded is None else folded
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
-        """`b.add(x, y)` is `b.op("add", x, y)`, for every operation."""
-        plain = name.rstrip("_")  # b.and_, b.or_, b.not_
-        if plain not in OPERATIONS:
-            raise AttributeError(
-                located(
-                    f"the loop IR has no operation {name!r}",
-                    attempt="one of OPERATIONS in compiler/loop/ir.py, or add it there",
-                )
+        raise AttributeError(
+            located(
+                f"the loop IR has no operation {name!r}",
+                attempt="one of OPERATIONS in compiler/loop/ir.py, or add it there",
             )
-
-        def call(*args: Value, dtype: str | None = None) -> Value:
-            return self.op(plain, *args, dtype=dtype)
-
-        self.__dict__[name] = call
-        return call
+        )
 
     def cast(self, x: Value, to: str) -> Value:
         """Convert between array dtypes with JAX's semantics.
@@ -197,6 +189,18 @@ class Builder(_native.Nodes):
         """low <= x < high, as bool."""
         above = self.op("ge", x, self.index(low))
         return self.op("and", above, self.op("lt", x, self.index(high)))
+
+
+def _of(operation: str) -> Callable[..., Value]:
+    def call(self: Builder, *args: Value, dtype: str | None = None) -> Value:
+        return self.op(operation, *args, dtype=dtype)
+
+    return call
+
+
+# `b.add(x, y)` is `b.op("add", x, y)`, for every operation; b.and_, b.or_, b.not_
+for _name in OPERATIONS - vars(Builder).keys():
+    setattr(Builder, _name + "_" * keyword.iskeyword(_name), _of(_name))
 
 
 def identity(combiner: str, dtype: str):

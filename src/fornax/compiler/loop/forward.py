@@ -49,10 +49,10 @@ class Forwarder(Rewriter):
     """Copies flat statements into builder `b`; `known` holds what elements of memory contain."""
 
     def __init__(self, b: Builder, known: dict[Place, Expr]):
-        super().__init__(b, rule=self.forwarded)
+        super().__init__(b)
         self.known = known
 
-    def forwarded(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         """What is known to be in memory, instead of reading it."""
         if node.kind != "load" or node.masked or args[0].kind != "const":
             return None

@@ -83,12 +83,12 @@ class Legalizer(Rewriter):
     roots = False
 
     def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
-        super().__init__(b, memo, self.legal)
+        super().__init__(b, memo)
         self.target = target
         self.formulas = math_arithmetic.Target(b, target.fma)
 
     # --- expressions ---
-    def legal(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         if node.kind == "load":
             return self.load(node, args)
         if node.kind != "op":

@@ -39,6 +39,8 @@ class Rewriter:
     """
 
     fresh = False
+    #: subclasses may define it as a method
+    rule: Callable[[Expr, tuple[Expr, ...]], Expr | None] | None = None
 
     def __init__(
         self,
@@ -48,7 +50,8 @@ class Rewriter:
     ):
         self.b = b
         self.memo = {} if memo is None else memo
-        self.rule = rule
+        if rule is not None:
+            self.rule = rule
         self.buffers: dict[Buffer, Buffer] = {}
         self.bound: dict[tuple[str, Axis | Carry], Expr] = {}
         #: the axes and carries whose copies are in `memo`

@@ -35,7 +35,7 @@ def extent_in_memory(buffer: Buffer) -> int:
 
 class Flattener(Rewriter):
     def __init__(self, b: Builder):
-        super().__init__(b, rule=self.flat_load)
+        super().__init__(b)
         self.written: set[Buffer] = set()
 
     def flat(self, buffer: Buffer) -> Buffer:
@@ -49,7 +49,7 @@ class Flattener(Rewriter):
     def offset(self, buffer: Buffer, index: tuple[Expr, ...]) -> Expr:
         return affine.sum_of(self.b, *zip(index, buffer.strides, strict=True))
 
-    def flat_load(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         if node.kind == "op" and node.data == "select":
             then = unclamped(self.b, args[0], args[1])
             return None if then is args[1] else self.b.op("select", args[0], then, args[2])
