@@ -4,6 +4,7 @@
 #include <complex>
 #include <cstring>
 
+#include "exact.hpp"
 #include "pytree.hpp"
 #include "refusal.hpp"
 #include "slots.hpp"
@@ -200,6 +201,7 @@ Reading Call::read_argument(PyObject* argument) {
 }
 
 Reading Call::read(const Arguments& arguments, const Statics& statics) {
+  exact_ = statics.exact;
   PyObject* settings = current_settings();
   objects_.push_back(Py_NewRef(settings));
   words_.push_back(reinterpret_cast<uintptr_t>(settings));
@@ -273,12 +275,14 @@ bool Call::same_words(const CallKey& key) const {
 
 namespace {
 
-int same_values(const std::vector<PyObject*>& left, const std::vector<PyObject*>& right) {
+int same_values(const std::vector<PyObject*>& left, const std::vector<PyObject*>& right,
+                bool exact) {
   for (size_t i = 0; i < left.size(); ++i) {
     if (left[i] == right[i]) continue;
     if (Py_TYPE(left[i]) != Py_TYPE(right[i])) return 0;
     Ref mine = Ref::borrow(left[i]), other = Ref::borrow(right[i]);
-    int equal = PyObject_RichCompareBool(mine.get(), other.get(), Py_EQ);
+    int equal = exact ? exactly_equal(mine.get(), other.get())
+                      : PyObject_RichCompareBool(mine.get(), other.get(), Py_EQ);
     if (equal < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
       Cause cause;
       refuse(PyExc_ValueError,
@@ -296,7 +300,7 @@ int same_values(const std::vector<PyObject*>& left, const std::vector<PyObject*>
 }  // namespace
 
 int Call::same_statics(const CallKey& key) const {
-  return statics_.empty() ? 1 : same_values(statics_, *key.statics);
+  return statics_.empty() ? 1 : same_values(statics_, *key.statics, exact_);
 }
 
 PyObject* Call::make_key(uint64_t hash) const {
@@ -304,6 +308,7 @@ PyObject* Call::make_key(uint64_t hash) const {
   if (!object) return nullptr;
   auto* key = reinterpret_cast<CallKey*>(object);
   key->hash = hash;
+  key->exact = exact_;
   key->words = new std::vector<uintptr_t>(words_);
   key->statics = new std::vector<PyObject*>(statics_);
   key->objects = new std::vector<PyObject*>(objects_);
@@ -356,7 +361,7 @@ PyObject* compare_keys(PyObject* self, PyObject* other, int operation) {
   int equal = self == other;
   if (!equal && left->hash == right->hash && *left->words == *right->words &&
       left->statics->size() == right->statics->size())
-    equal = same_values(*left->statics, *right->statics);
+    equal = same_values(*left->statics, *right->statics, left->exact || right->exact);
   return equal < 0 ? nullptr : PyBool_FromLong((equal != 0) == (operation == Py_EQ));
 }
 

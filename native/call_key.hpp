@@ -11,7 +11,7 @@ namespace fornax {
 
 // The key of one call. Words are compared as numbers: addresses of interned objects (settings,
 // pytree structures, keyword names, abstract values), which the key keeps alive, and markers.
-// Static arguments are compared by type and ==.
+// Static arguments are compared by type and ==, or exactly.
 struct CallKey {
   PyObject_HEAD
   uint64_t hash;
@@ -19,6 +19,7 @@ struct CallKey {
   std::vector<PyObject*>* statics;
   std::vector<PyObject*>* objects;  // kept alive
   std::vector<Aval*>* avals;
+  bool exact;
 };
 
 extern PyTypeObject* call_key_type;
@@ -28,6 +29,7 @@ extern PyObject* leaf_structure;  // of a tree that is a leaf
 struct Statics {
   std::vector<Py_ssize_t> positions;  // negative ones count from the end of the call
   std::vector<PyObject*> names;       // interned, owned
+  bool exact = false;                 // whether 0.0 and -0.0, (1,) and (True,) are different
 };
 
 // The arguments of a call in the vectorcall convention.
@@ -82,6 +84,7 @@ class Call {
   std::vector<PyObject*> copies_;   // owned; what operands refer to and leaves do not hold
   std::vector<PyObject*> statics_;  // borrowed from the caller
   std::vector<Scalar> scalars_;
+  bool exact_ = false;
 };
 
 // (leaf descriptions, structure, statics, settings); see JitFunction.key_description.

@@ -180,6 +180,7 @@ PyObject* new_eager(PyTypeObject* type, PyObject* args, PyObject* names) {
   eager->promote = Py_NewRef(promote);
   eager->after = after;
   eager->statics = new Statics();
+  eager->statics->exact = true;
   eager->cache = new Cache();
   if (read_statics(positions, static_names, *eager->statics)) return self;
   Py_DECREF(self);

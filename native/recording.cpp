@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "exact.hpp"
 #include "refusal.hpp"
 #include "slots.hpp"
 
@@ -160,21 +161,35 @@ Ref ask_rule(PyObject* const* values, Py_ssize_t count, PyObject* params) {
                      "A primitive's rule `type` must return a list of types");
 }
 
-// The same, asked once where a primitive remembers.
+// Whether what was remembered under one key is for the params of another, to which it is equal:
+// (2.0,) is equal to (2,), and no shape. -1 with an error set.
+int same_params(PyObject* known, PyObject* asked, Py_ssize_t first) {
+  int same = 1;
+  for (Py_ssize_t i = first; same == 1 && i < PyTuple_GET_SIZE(asked); ++i)
+    same = exactly_equal(PyTuple_GET_ITEM(known, i), PyTuple_GET_ITEM(asked, i));
+  return same;
+}
+
+// The same, asked once where a primitive remembers: (key, types) by key.
 Ref recall(PyObject* const* values, Py_ssize_t count, PyObject* params) {
   Ref known = Ref::borrow(as_operation(values[0])->known);
   if (!known || !PyDict_Check(known.get())) return ask_rule(values, count, params);
   Ref key = key_of(values + 1, count, params);
   if (!key) return key;
   Ref found = Ref::borrow(PyDict_GetItemWithError(known.get(), key.get()));
-  if (found) return found;
+  if (found) {
+    int same = same_params(PyTuple_GET_ITEM(found.get(), 0), key.get(), count);
+    if (same < 0) return Ref();
+    if (same) return Ref::borrow(PyTuple_GET_ITEM(found.get(), 1));
+  }
   bool hashable = !PyErr_Occurred();
   PyErr_Clear();  // a param may be a list
-  found = ask_rule(values, count, params);
-  if (!found || !hashable) return found;
+  Ref types = ask_rule(values, count, params);
+  if (!types || !hashable) return types;
   if (PyDict_GET_SIZE(known.get()) >= remembered) PyDict_Clear(known.get());
-  if (PyDict_SetItem(known.get(), key.get(), found.get()) < 0) return Ref();
-  return found;
+  found = Ref::steal(PyTuple_Pack(2, key.get(), types.get()));
+  if (!found || PyDict_SetItem(known.get(), key.get(), found.get()) < 0) return Ref();
+  return types;
 }
 
 // New reference to the variable or literal for an operand.

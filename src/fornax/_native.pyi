@@ -39,7 +39,7 @@ class Operation:
     """What is bound to operands: the base of primitives."""
 
     #: what `bind` remembers of the rule `type`; None: it asks every time
-    known_types: dict[tuple[Any, ...], Sequence[Any]] | None
+    known_types: dict[tuple[Any, ...], tuple[tuple[Any, ...], Sequence[Any]]] | None
 
     def bind(self, *operands: Any, **params: Any) -> list[Any]:
         """Apply the operation under the current trace; returns the list of results.

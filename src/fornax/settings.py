@@ -200,7 +200,7 @@ def check(name: str, value: Any) -> None:
                     f"config.read({plain!r}), which shows one",
                 )
             ) from None
-        intern(replace(Settings(), **{plain: value}))
+        intern(replace(Settings(), **_together({plain: value})))
 
 
 def field_name(name: str) -> str:
@@ -237,11 +237,21 @@ def value(name: str) -> Any:
 
 
 def _together(values: dict[str, Any]) -> dict[str, Any]:
-    """The values, with those that one of them sets as well."""
+    """The values, with those that one of them sets as well; numbers that are equal to True, False
+    or an integer are that, for equal settings are one object."""
+    values = {name: _plain(FIELDS.get(name), value) for name, value in values.items()}
     if "transfer_guard" in values:
         value = values["transfer_guard"]
         return {**dict.fromkeys(_DIRECTIONS, value), **values}
     return values
+
+
+def _plain(kind: str | None, value: Any) -> Any:
+    if kind not in ("bool", "int") or not hasattr(value, "__int__"):
+        return value
+    if kind == "bool":
+        return bool(value) if value in (0, 1) else value
+    return int(value) if value == int(value) else value
 
 
 def _parse(name: str, text: str) -> Any:

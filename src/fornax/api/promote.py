@@ -7,7 +7,7 @@ from typing import Any
 
 from fornax import settings
 from fornax.api.signature import function_name
-from fornax.api.tracing import Options, prepare, programs_of, trace_call
+from fornax.api.tracing import Options, prepare, trace_call
 from fornax.errors import JAXIndexError, JAXTypeError
 
 __all__ = ["entry_for"]
@@ -24,9 +24,8 @@ def entry_for(eager: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         function, function_name(function), eager.static_argnums, eager.static_argnames,
         purpose="eager",
     )  # fmt: skip
-    known = programs_of(function)
-    programs = collections.OrderedDict() if known is None else known
-    try:
-        return trace_call(prepare(options, args, kwargs), programs).lower().compile().entry
+    try:  # remembered by who asks, by static arguments that are equal and the same
+        prepared = prepare(options, args, kwargs)
+        return trace_call(prepared, collections.OrderedDict()).lower().compile().entry
     except (JAXTypeError, JAXIndexError):  # it needs values, not types
         return None

@@ -26,6 +26,7 @@ from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
 from fornax.runtime.values import stored, to_array, to_numpy, wrap
 from fornax.scalars.dtypes import ExtendedDtype
+from fornax.transforms.hash import exact
 from fornax.transforms.physical import bind_on_words
 
 #: estimated seconds of reference time after which a compiled kernel takes over at the next call
@@ -64,7 +65,7 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
     """The results of an operation on concrete values."""
     types = [typeof(x) for x in operands]
     current = settings.current()
-    key = (primitive, current, *types, *params.items())
+    key = (primitive, current, *types, *[(name, exact(x)) for name, x in params.items()])
     entry = _entries.get(key)
     if entry is None:
         if not hasattr(primitive, "words") and any(isinstance(x, KeyArray) for x in operands):
