@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fornax.api.inspect import ensure_compile_time_eval
-from fornax.ir.evaluate import evaluate
+from fornax.api.references import eval_program
 from fornax.ir.jaxpr import Atom, Jaxpr
 from fornax.ir.trace import Trace, Tracer
 from fornax.ir.types import ArrayType
@@ -30,10 +30,12 @@ def eval_jaxpr(
 ) -> list[Any]:
     """The outputs of a program for constants and arguments, one operation after another.
 
-    propagate_source_info: accepted; an operation always knows the line that asked for it.
+    A mutable reference may stand in the place of its value, where the program was made for one; it
+    gets its new value, which is no output then. propagate_source_info: accepted; an operation
+    always knows the line that asked for it.
     """
     del propagate_source_info
-    return evaluate(jaxpr.without_consts(), *consts, *args)
+    return eval_program(jaxpr, consts, args)
 
 
 def min_dim(d1: int, d2: int) -> int:

@@ -622,8 +622,6 @@ def test_linear_calls_and_transposes_use_references():
         r[...] = r[...] + 1
         return x * 2
 
-    with pytest.raises(NotImplementedError, match="linear_call writes to a mutable reference"):
-        linear_call(lambda a, x: wrong(x), lambda a, g: g, (), 2.0)
     with pytest.raises(NotImplementedError, match="linear_transpose writes to a mutable reference"):
         fornax.linear_transpose(wrong, 1.0)
 

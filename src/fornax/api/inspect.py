@@ -51,7 +51,8 @@ def make_jaxpr(
     """A function that gives the program `fun` performs on its arguments.
 
     The arguments may be ShapeDtypeStructs. axis_env: (name, size) of named axes to have in scope.
-    return_shape: give (program, tree of ShapeDtypeStruct of the output).
+    return_shape: give (program, tree of ShapeDtypeStruct of the output). The program takes the
+    values of references and gives the new ones last; `core.eval_jaxpr` takes the references.
     """
     check_callable(fun)
     numbers = as_indices(static_argnums, "static_argnums") or ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from fornax import pytree
 from fornax.api.rules import CustomVJPPrimal
-from fornax.api.signature import as_arrays, describe
+from fornax.api.signature import as_arrays
 from fornax.api.tracing import trace_types
 from fornax.ir.ref import Ref
 from fornax.ir.types import typeof
@@ -28,33 +28,30 @@ def linear_call(
 
     fun: linear in its second argument. fun_transpose: (residual_args, cotangent of the output) ->
     cotangent of the linear arguments. Both arguments are trees of arrays; the first may have
-    mutable references, which the transpose may write. Derivatives with respect to the residual
-    arguments are not defined, and `fun` writes to no reference (NotImplementedError). Raises
-    TypeError if `fun_transpose` gives another structure than that of the linear arguments,
-    ValueError if it gives another shape.
+    mutable references, which both functions may write; what `fun` writes it writes once, and has no
+    derivatives. Derivatives with respect to the residual arguments are not defined
+    (NotImplementedError). Raises TypeError if `fun_transpose` gives another structure than that of
+    the linear arguments, ValueError if it gives another shape.
     """
     residuals, residual_structure = pytree.tree_flatten(residual_args)
     linear, linear_structure = pytree.tree_flatten(linear_args)
     linear_types = [typeof(x).tangent() for x in linear]
     traced = trace_types(fun, (residual_args, linear_args), "linear_call", refs=True)
     jaxpr, out_structure = traced.jaxpr, traced.out_tree
-    if any(traced.written):
-        raise NotImplementedError(
-            located(
-                f"a function for linear_call writes to a mutable reference: {describe(fun)}",
-                "it is called for tangents as well",
-                "pass the value and return the new one; the transpose may write",
-            )
-        )
     places = [i for i, x in enumerate(residuals) if isinstance(x, Ref)]
     count, given = len(jaxpr.consts), traced.operands([*residuals, *linear])
     first, last = len(residuals), len(residuals) + len(linear)
-    # what it closes over comes beside the residuals, and no reference is given back
+    # what it closes over comes beside the residuals, and references that it writes are given back
     order = [
         *range(count + first), *range(count + last, count + len(given)),
         *range(count + first, count + last),
     ]  # fmt: skip
-    callee = rearranged(jaxpr.without_consts(), order, range(out_structure.num_leaves))
+    refs = [*(residuals[i] for i in places), *traced.used(residuals)]
+    written = [k for k, changed in enumerate(traced.written) if changed]
+    results = out_structure.num_leaves
+    callee = rearranged(
+        jaxpr.without_consts(), order, [*range(results), *(results + k for k in written)]
+    )
     num_res = count + len(given) - len(linear)
 
     def rule(saved: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -103,9 +100,11 @@ def linear_call(
 
     outputs = linear_call_p.bind(
         *jaxpr.consts, *given[:first], *given[last:], *given[first:last], callee=callee, rule=rule,
-        num_res=num_res,
+        num_res=num_res, num_refs=len(written),
     )  # fmt: skip
-    return pytree.tree_unflatten(out_structure, as_arrays(outputs))
+    for k, value in zip(written, outputs[results:], strict=True):
+        refs[k].write(value)
+    return pytree.tree_unflatten(out_structure, as_arrays(outputs[:results]))
 
 
 def custom_vjp_primal_tree_values(tree: Any) -> Any:

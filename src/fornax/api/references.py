@@ -12,11 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.api.signature import describe
-from fornax.ir.ref import Ref
+from fornax.ir.evaluate import evaluate
+from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.late import taken
+from fornax.ir.ref import Ref, behind
 from fornax.ir.trace import current
 from fornax.source import located
 
-__all__ = ["RefArguments", "argument", "firsts", "refuse_aliases", "refuse_both"]
+__all__ = [
+    "RefArguments", "argument", "eval_program", "firsts", "refuse_aliases", "refuse_both",
+]  # fmt: skip
 
 
 class RefArguments:
@@ -106,6 +111,48 @@ class RefArguments:
         for ref, value in zip(written, outputs[count:], strict=True):
             ref.write(value)
         return list(outputs[:count])
+
+
+def eval_program(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+    """The outputs of a program of `make_jaxpr`, one operation after another.
+
+    Where the function had references, they or their values may be passed; those that it closes
+    over may be left out. The references get their new values, which are no outputs then. Raises
+    ValueError if one is there twice.
+    """
+    program, closed = jaxpr.without_consts(), [x for x in jaxpr.refs if isinstance(x, Ref)]
+    given = list(args)
+    if len(consts) + len(given) + len(closed) == len(program.inputs):
+        given += closed
+    elif len(consts) + len(given) != len(program.inputs):
+        return evaluate(program, *consts, *given)  # says what is wrong
+    first = len(given) - len(jaxpr.refs)  # those that it closes over come after its arguments
+    places = [x if isinstance(x, int) else first + k for k, x in enumerate(jaxpr.refs)]
+    passed = {k: given[p] for k, p in enumerate(places) if isinstance(given[p], Ref)}
+    if not passed:
+        return evaluate(program, *consts, *given)
+    if len(set(passed.values())) < len(passed):
+        raise ValueError(
+            located(
+                "a mutable array reference was passed twice, or is closed over too, for the "
+                f"program {program.debug_name!r}",
+                "the program would see two values of one reference",
+                "pass the reference once",
+            )
+        )
+    count = len(program.outputs) - len(places)
+    inputs = program.inputs[len(consts) :]
+    written = {
+        ref: program.outputs[count + k] is not inputs[places[k]] for k, ref in passed.items()
+    }
+    for k, ref in passed.items():
+        given[places[k]] = ref.read()
+    with taken({behind(current(), ref): writes for ref, writes in written.items()}):
+        outputs = evaluate(program, *consts, *given)
+    for k, ref in passed.items():
+        if written[ref]:
+            ref.write(outputs[count + k])
+    return [x for k, x in enumerate(outputs) if k - count not in passed]
 
 
 def firsts(refs: Sequence[Ref]) -> list[int]:

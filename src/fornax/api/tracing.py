@@ -314,6 +314,8 @@ def trace_call(prepared: Prepared, programs: Programs) -> Traced:
     refs: list[Ref | int] = []
     with checked() as remember:
         jaxpr = stage(flat, prepared.key.types, options.name, purpose, names, refs)
+    if all(isinstance(ref, Ref) for ref in refs):
+        jaxpr.refs = (*arguments.places, *refs)
     if prepared.key.settings.enable_checks:
         check(jaxpr)
     events.emit(

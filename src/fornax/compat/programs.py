@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fornax.api.references import eval_program
 from fornax.compat.foreign import Primitive
 from fornax.core import AbstractValue, ShapedArray, Trace, Tracer, eval_jaxpr
 from fornax.ir.check import check as check_jaxpr
 from fornax.ir.effects import Effect
-from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var, subprograms
 from fornax.ir.trace import current, running
 from fornax.ir.types import ArrayType, is_value, typeof
@@ -83,8 +82,8 @@ def set_current_trace(trace: Trace | None, check_leaks: bool = False) -> Iterato
 
 
 def jaxpr_as_fun(jaxpr: Jaxpr) -> Callable[..., list[Any]]:
-    """A function that runs a program."""
-    return functools.partial(evaluate, jaxpr)
+    """A function that runs a program, also on references: see `core.eval_jaxpr`."""
+    return lambda *args: eval_program(jaxpr, jaxpr.consts, args)
 
 
 def jaxprs_in_params(params: dict[str, Any]) -> Iterator[Jaxpr]:

@@ -101,7 +101,9 @@ class Equation:
 class Jaxpr:
     """A program. Hashes and compares by identity; `transforms.hash` compares contents."""
 
-    __slots__ = ("__weakref__", "consts", "debug_name", "equations", "inputs", "memo", "outputs")
+    __slots__ = (
+        "__weakref__", "consts", "debug_name", "equations", "inputs", "memo", "outputs", "refs",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -117,6 +119,9 @@ class Jaxpr:
         self.consts = tuple(consts)
         self.debug_name = debug_name
         self.memo: dict[Any, Any] = {}  # results of transformations of this very program
+        # what the last outputs are the new values of: positions of arguments that were references,
+        # and references that the function closes over, whose values are the last inputs
+        self.refs: tuple[Any, ...] = ()
 
     @property
     def in_types(self) -> list[ArrayType]:

@@ -9,7 +9,7 @@ from fornax.ir.basis import instantiate, reduce_sum
 from fornax.ir.evaluate import evaluate
 from fornax.ir.primitive import Linear, Primitive, Zero
 from fornax.ir.types import typeof
-from fornax.primitives.arrange import merged_effects, nonzero_flags, run_reference
+from fornax.primitives.arrange import merged_effects, nonzero_flags, rearranged, run_reference
 from fornax.primitives.call import check_operands, jit_p, map_program
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
@@ -22,7 +22,11 @@ Rule = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
 class LinearCall(Primitive):
-    """Run `callee` on `num_res` residuals and linear operands; its transpose is `rule`."""
+    """Run `callee` on `num_res` residuals and linear operands; its transpose is `rule`.
+
+    The last `num_refs` outputs are the new values of references, which have no derivatives; the
+    call for tangents has none of them, since each is written once.
+    """
 
     def type(self, *types, callee, **_):
         check_operands(self.name, callee, types)
@@ -37,7 +41,7 @@ class LinearCall(Primitive):
     def effects(self, *, callee, **_):
         return merged_effects(callee)
 
-    def jvp(self, primals, tangents, *, num_res, **params):
+    def jvp(self, primals, tangents, *, callee, num_res, num_refs, **params):
         if any(nonzero_flags(tangents[:num_res])):
             raise NotImplementedError(
                 located(
@@ -46,11 +50,18 @@ class LinearCall(Primitive):
                     attempt="lax.stop_gradient on them, or custom_jvp around the call",
                 )
             )
-        outs = self.bind(*primals, num_res=num_res, **params)
+        outs = self.bind(*primals, callee=callee, num_res=num_res, num_refs=num_refs, **params)
         given = map(instantiate, tangents[num_res:])
-        return outs, self.bind(*primals[:num_res], *given, num_res=num_res, **params)
+        count = len(outs) - num_refs
+        linear = rearranged(callee, range(len(callee.inputs)), range(count))
+        out_tangents = self.bind(
+            *primals[:num_res], *given, callee=linear, num_res=num_res, num_refs=0, **params
+        )
+        written = [Zero(t.tangent()) for t in callee.out_types[count:]]
+        return outs, [*out_tangents, *written]
 
-    def transpose(self, cotangents, *operands, callee, rule, num_res):
+    def transpose(self, cotangents, *operands, callee, rule, num_res, num_refs):
+        cotangents = cotangents[: len(cotangents) - num_refs]
         residuals = operands[:num_res]
         if any(isinstance(x, Linear) for x in residuals):
             raise NotImplementedError(
@@ -78,19 +89,23 @@ class LinearCall(Primitive):
             return [None] * num_res + outs[:count]
 
         def back(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-            return evaluate(callee, *residuals[n:], *cotangents)
+            outs = evaluate(callee, *residuals[n:], *cotangents)
+            return outs[: len(outs) - num_refs]
 
         outs = self.bind(
             *program.consts, *residuals, *given,
-            callee=program.without_consts(), rule=back, num_res=n + num_res,
+            callee=program.without_consts(), rule=back, num_res=n + num_res, num_refs=0,
         )  # fmt: skip
         return [None] * num_res + outs
 
-    def batch_named(self, axis_name, size, operands, dims, *, callee, rule, num_res):
+    def batch_named(self, axis_name, size, operands, dims, *, callee, rule, num_res, num_refs):
         fronted, program, out_dims = map_program(callee, axis_name, size, operands, dims)
         added = len(fronted) - len(operands)
-        mapped = MappedRule(rule, axis_name, size, added, num_res, dims, out_dims)
-        outs = self.bind(*fronted, callee=program, rule=mapped, num_res=added + num_res)
+        linear = out_dims[: len(out_dims) - num_refs]
+        mapped = MappedRule(rule, axis_name, size, added, num_res, dims, linear)
+        outs = self.bind(
+            *fronted, callee=program, rule=mapped, num_res=added + num_res, num_refs=num_refs
+        )
         return outs, out_dims
 
 
