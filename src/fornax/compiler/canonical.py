@@ -16,6 +16,14 @@ import numpy as np
 
 from fornax.compiler import hoist
 from fornax.compiler.counted import counted
+from fornax.compiler.deviations import (
+    Deviations,
+    Sum,
+    deviations,
+    spliced,
+    squares_of_blocks,
+    sums_of_blocks,
+)
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.turns import without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
@@ -41,6 +49,10 @@ class _Canonical:
     def __init__(self) -> None:
         self.equations: list[Equation] = []
         self.seen: dict[tuple, tuple[Var, ...]] = {}
+        self.definition: dict[Var, Equation] = {}
+        #: sums, and those of their blocks
+        self.sums: dict[Sum, Var] = {}
+        self.partial: dict[Sum, Var] = {}
         self.region = 0  # equations of different regions are never merged
         #: whether doing it again to what has been made would change nothing
         self.settled = True
@@ -66,9 +78,7 @@ class _Canonical:
             if atom is not None:
                 return [atom]
         if primitive.name in REDUCTIONS:
-            program = in_two_stages(primitive, inputs[0].type, params)
-            if program is not None:
-                return self.call(program, inputs, primitive)
+            return self.reduction(equation, inputs)
         if primitive.name == "while":
             scan = counted(equation, inputs)
             if scan is not None:
@@ -76,6 +86,39 @@ class _Canonical:
         if primitive.name in ("scan", "while"):
             return self.loop(equation, inputs)
         return self.append(equation, inputs)
+
+    def reduction(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
+        primitive, (x,) = equation.primitive, inputs
+        axes = tuple(sorted(equation.params["axes"]))
+        adds = primitive.name == "reduce_sum"
+        found = deviations(x, axes, self.definition, self.sums) if adds else None
+        if found is not None:
+            return self.deviating(found, primitive)
+        program = in_two_stages(primitive, x.type, equation.params)
+        if program is None:
+            outputs = self.append(equation, inputs)
+        else:
+            outputs = self.call(program, inputs, primitive)
+        if adds and isinstance(x, Var):
+            self.sums.setdefault((x, axes), outputs[0])
+        return outputs
+
+    def deviating(self, found: Deviations, primitive: Primitive) -> Sequence[Atom]:
+        """A sum of squared deviations, from blocks whose sums give the sum it depends on, too."""
+        x, axes = found.of
+        partial = self.partial.get(found.of)
+        if partial is None:
+            total = self.sums[found.of]
+            place = next(k for k, e in enumerate(self.equations) if total in e.outputs)
+            program = sums_of_blocks(x.type, axes, found.axis, found.parts)
+            made, partial = spliced(program, x, total)
+            self.equations[place : place + 1] = made
+            self.definition |= {v: e for e in made for v in e.outputs}
+            self.partial[found.of] = partial
+            self.settled = False
+        how = (axes, found.places, found.axis, found.parts)
+        program = squares_of_blocks(x.type, partial.type, found.centre.type, how)
+        return self.call(program, (x, partial, found.centre), primitive)
 
     def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """A loop, after what is the same in all of its iterations."""
@@ -112,7 +155,9 @@ class _Canonical:
             if found is not None:
                 return found
         outputs = tuple([Var(v.type) for v in equation.outputs])
-        self.equations.append(Equation(primitive, inputs, params, outputs, equation.source))
+        made = Equation(primitive, inputs, params, outputs, equation.source)
+        self.equations.append(made)
+        self.definition.update(dict.fromkeys(outputs, made))
         if not effectful:
             self.seen[key] = outputs
         return outputs

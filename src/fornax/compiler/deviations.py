@@ -1,0 +1,173 @@
+"""Sums of squared deviations, as variances are made of, in one pass over what they are of.
+
+    s = sum(x);  q = sum((x - c)²), where c comes from s
+
+reads x twice, and an array larger than the caches comes from memory both times. Instead x is cut
+into blocks, each with its own sum and its own deviations from its own mean m, both made while the
+block is in the caches (Chan, Golub and LeVeque, 1983: Algorithms for computing the
+sample variance):
+
+    s = sum of the blocks' s;  q = sum of the blocks' (sum((x - m)²) + n (m - c)²)
+
+No term of q is negative, so nothing cancels, whatever c is; m, which is rounded, is corrected by
+the mean of x - m. The blocks depend on shapes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from fornax.ir.basis import broadcast_in_dim, reduce_sum
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
+from fornax.ir.trace import new_trace
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.composite import optimization_barrier_p
+from fornax.primitives.elementwise import add_p, mul_p, square_p, sub_p
+from fornax.primitives.shape import reshape
+from fornax.transforms.stage import Stage
+
+#: bytes from which on an array is read once rather than twice
+LARGE = 1 << 22
+#: bytes that stay in the caches from one loop over them to the next
+ROW = 1 << 16
+#: elements of a block where neighbours in memory are added up, rows of one where they are not
+BLOCK, ROWS = 1 << 13, 128
+#: most steps from a sum to what deviations are from
+FAR = 16
+
+#: what is added up, and along which dimensions
+Sum = tuple[Var, tuple[int, ...]]
+
+
+class Deviations(NamedTuple):
+    """`centre` fills, by a broadcast to `places`, what the deviations of `of` are from."""
+
+    of: Sum
+    centre: Var
+    places: tuple[int, ...]
+    axis: int  #: the dimension to cut
+    parts: int
+
+
+def deviations(
+    squares: Atom,
+    axes: tuple[int, ...],
+    definition: Mapping[Var, Equation],
+    sums: Mapping[Sum, Var],
+) -> Deviations | None:
+    """How `squares`, which are added up along `axes`, are deviations that depend on a sum."""
+    difference = definition.get(squared(squares, definition))
+    if difference is None or difference.primitive.name != "sub":
+        return None
+    for x, filled in (difference.inputs, difference.inputs[::-1]):
+        total = sums.get((x, axes))
+        spread = definition.get(filled)
+        if total is None or spread is None or spread.primitive.name != "broadcast_in_dim":
+            continue
+        (centre,), places = spread.inputs, tuple(spread.params["broadcast_dimensions"])
+        same = all(n == 1 for d, n in zip(places, centre.type.shape, strict=True) if d in axes)
+        if not same or not depends(centre, total, definition):
+            continue
+        cut = blocks(x.type, axes)
+        if cut is not None:
+            return Deviations((x, axes), centre, places, *cut)
+    return None
+
+
+def squared(value: Atom, definition: Mapping[Var, Equation]) -> Atom | None:
+    """What a value is the square of."""
+    made = definition.get(value)
+    if made is None:
+        return None
+    name = made.primitive.name
+    twice = name == "mul" and made.inputs[0] is made.inputs[1]
+    return made.inputs[0] if twice or name == "square" or made.params.get("y") == 2 else None
+
+
+def depends(value: Atom, on: Var, definition: Mapping[Var, Equation]) -> bool:
+    pending, steps = [value], 0
+    while pending and steps < FAR:
+        one = pending.pop()
+        if one is on:
+            return True
+        steps += 1
+        if one in definition:
+            pending += definition[one].inputs
+    return False
+
+
+def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, int] | None:
+    """Which dimension to cut and into how many parts; None where that does not pay."""
+    if type.dtype.kind != "f" or type.dtype.itemsize < 4 or type.size * type.dtype.itemsize < LARGE:
+        return None
+    axis, last = min(axes), len(type.shape) - 1
+    reduced = prod(type.shape[a] for a in axes)
+    if last in axes and reduced * type.dtype.itemsize <= ROW:
+        return None  # a row stays in the caches anyway
+    inside = reduced // type.shape[axis]
+    length = max(1, (BLOCK if last in axes else ROWS) // inside)
+    parts = -(-type.shape[axis] // length)
+    parts = next((p for p in range(parts, 2 * parts) if type.shape[axis] % p == 0), 1)
+    return (axis, parts) if parts > 1 else None
+
+
+def cut(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> tuple:
+    """The shape with the dimension cut in two; the dimensions added up in a block, and in all."""
+    shape = (*type.shape[:axis], parts, type.shape[axis] // parts, *type.shape[axis + 1 :])
+    return shape, tuple(a + (a >= axis) for a in axes), (axis,)
+
+
+@lru_cache(256)
+def sums_of_blocks(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> Jaxpr:
+    """The program that gives the sums of the blocks and, last, the sum of these."""
+    trace = Stage(purpose="the sums of blocks")
+    with new_trace(trace):
+        shape, inside, across = cut(type, axes, axis, parts)
+        partial = reduce_sum(reshape(trace.new_input(type), shape), inside)
+        return trace.finish([partial, reduce_sum(partial, across)], "sums")
+
+
+@lru_cache(256)
+def squares_of_blocks(
+    type: ArrayType, partial: ArrayType, centre: ArrayType, found: tuple
+) -> Jaxpr:
+    """The program that adds up squared deviations, given the sums of the blocks and the centre."""
+    axes, places, axis, parts = found
+    trace = Stage(purpose="the deviations in blocks")
+    with new_trace(trace):
+        x, sums, centre = map(trace.new_input, (type, partial, centre))
+        shape, inside, across = cut(type, axes, axis, parts)
+        kept = [d for d in range(len(shape)) if d not in inside]
+        count = np.asarray(prod(shape[d] for d in inside), type.dtype)[()]
+        share = np.asarray(1 / count, type.dtype)[()]
+        means = mul_p(sums, share)
+        apart = sub_p(reshape(x, shape), broadcast_in_dim(means, shape, kept))
+        rest = reduce_sum(apart, inside)
+        squares = sub_p(reduce_sum(square_p(apart), inside), mul_p(mul_p(rest, rest), share))
+        # they are made while the block is in the caches, not where they are added up
+        (squares,) = optimization_barrier_p.bind(squares)
+        mine = [k for k, d in enumerate(places) if d not in axes]
+        smaller = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))
+        at = [kept.index(places[k] + (places[k] >= axis)) for k in mine]
+        off = sub_p(means, broadcast_in_dim(smaller, typeof(means).shape, at))
+        off = add_p(off, mul_p(rest, share))
+        terms = add_p(squares, mul_p(square_p(off), count))
+        return trace.finish([reduce_sum(terms, across)], "squares")
+
+
+def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], Var]:
+    """The equations of `sums_of_blocks` of x that give `result`, and the sums of the blocks."""
+    env: dict[Var, Atom] = {program.inputs[0]: x}
+    partial, total = program.outputs
+    made = []
+    for e in program.equations:
+        outputs = tuple(result if v is total else Var(v.type) for v in e.outputs)
+        inputs: Sequence[Atom] = tuple(env.get(a, a) for a in e.inputs)
+        made.append(e.replace(inputs=inputs, outputs=outputs))
+        env.update(zip(e.outputs, outputs, strict=True))
+    return made, env[partial]

@@ -1,0 +1,104 @@
+"""Variances of large arrays: one pass over memory, as accurate as two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import settings
+from fornax.backends import reference
+from fornax.backends.llvm.target import find
+from fornax.compiler.canonical import canonicalize
+from fornax.compiler.deviations import LARGE
+from fornax.runtime.compile import plan
+
+numbers = np.random.default_rng(21)
+#: shapes and dimensions that are added up: columns, all, channels last and first, odd extents
+CASES = [
+    ((2100, 500), (0,)), ((1500, 700), (0, 1)), ((1 << 20,), (0,)), ((8, 56, 56, 48), (0, 1, 2)),
+    ((8, 48, 56, 56), (0, 2, 3)), ((3, 700, 600), (1,)), ((1999, 600), (0,)),
+]  # fmt: skip
+
+
+def moments(axes):
+    return lambda x: (jnp.mean(x, axes), jnp.var(x, axes))
+
+
+def reads(function, x):
+    """How many kernels read an array of the argument's size, of how many."""
+    traced = fornax.jit(function).trace(x)
+    planner, _ = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    kernels = [made.kernel for made in planner.plan.kernels]
+    large = [k for k in kernels if any(b.role == "in" and b.size == x.size for b in k.buffers)]
+    return len(large), len(kernels)
+
+
+@pytest.mark.parametrize("shape,axes", CASES, ids=str)
+@pytest.mark.parametrize("offset", [0.0, 3000.0])
+@pytest.mark.parametrize("name", ["native", "sse2"])
+def test_values(shape, axes, offset, name):
+    x = (numbers.standard_normal(shape) * 2 + offset).astype(np.float32)
+    with settings.override(target=name):
+        mean, variance = fornax.jit(moments(axes))(x)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(mean, wide.mean(axes), rtol=3e-6, atol=3e-6)
+    np.testing.assert_allclose(variance, wide.var(axes), rtol=1e-5 if not offset else 1e-4)
+
+
+def test_float64():
+    with fornax.enable_x64(True):
+        x = numbers.standard_normal((900, 700)) + 1e6
+        mean, variance = fornax.jit(moments((0,)))(x)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-14)
+    np.testing.assert_allclose(variance, x.var(0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape,axes", CASES[:5], ids=str)
+def test_memory_is_read_once(shape, axes):
+    x = np.zeros(shape, np.float32)
+    assert x.nbytes >= LARGE
+    assert reads(moments(axes), x)[0] == 1
+
+
+def test_small_arrays_and_short_rows_are_left_alone():
+    for shape, axes in (((500, 700), (0,)), ((4096, 1024), (1,))):
+        x = np.zeros(shape, np.float32)
+        names = [
+            e.primitive.name
+            for e in canonicalize(fornax.jit(moments(axes)).trace(x).jaxpr).equations
+        ]
+        assert "optimization_barrier" not in names
+
+
+def test_deviations_from_what_does_not_depend_on_the_sum_are_added_up_as_written():
+    x, c = np.ones((2100, 500), np.float32), np.zeros(500, np.float32)
+    f = lambda x, c: (x.sum(0), ((x - c) ** 2).sum(0))  # noqa: E731
+    names = [e.primitive.name for e in canonicalize(fornax.jit(f).trace(x, c).jaxpr).equations]
+    assert "optimization_barrier" not in names
+
+
+def test_any_centre_made_of_the_sum_will_do():
+    x = numbers.standard_normal((2100, 500)).astype(np.float32)
+
+    def f(x):
+        total = x.sum(0)
+        centre = total * 0.01
+        return total, ((centre - x) * (centre - x)).sum(0), ((x - centre) ** 2).sum(0) * 2
+
+    total, first, second = fornax.jit(f)(x)
+    wide = x.astype(np.float64)
+    expected = ((wide - wide.sum(0) * 0.01) ** 2).sum(0)
+    np.testing.assert_allclose(total, wide.sum(0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(first, expected, rtol=1e-5)
+    np.testing.assert_allclose(second, 2 * expected, rtol=1e-5)
+
+
+def test_gradients_and_special_values():
+    x = numbers.standard_normal((2100, 500)).astype(np.float32)
+    found = fornax.jit(fornax.grad(lambda x: jnp.var(x, 0).sum()))(x)
+    np.testing.assert_allclose(found, 2 * (x - x.mean(0)) / 2100, rtol=1e-4, atol=1e-7)
+    x[7, 3], x[9, 4] = np.inf, np.nan
+    variance = np.asarray(fornax.jit(moments((0,)))(x)[1])
+    assert np.isnan(variance[3:5]).all() and np.isfinite(variance[5:]).all()
