@@ -45,3 +45,34 @@ def registers(functions: int, count: int, name: str) -> int:
 )
 def test_registers_of_a_loop(functions, count, name, expected):
     assert registers(functions, count, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "name", "expected"),
+    [
+        ("float32", 3, "avx512", 4), ("float32", 4, "avx512", 4), ("float32", 5, "avx512", 8),
+        ("float32", 8, "avx512", 8), ("float32", 9, "avx512", 16), ("float32", 3, "avx2", 4),
+        ("float64", 2, "avx512", 2), ("float64", 3, "avx512", 4), ("int8", 2, "avx512", 16),
+    ],
+)  # fmt: skip
+def test_short_loops_take_short_registers(dtype, count, name, expected):
+    b, i = Builder(), Axis(count)
+    x, y = buffer("x", dtype, (count,)), buffer("y", dtype, (count,), "out")
+    value = b.add(b.load(x, (b.axis(i),)), b.load(x, (b.axis(i),)))
+    kernel = Kernel("short", (x, y), nest(b, [i], [(y, (b.axis(i),), value)]))
+    found = [s.lanes for s in walk(cpu.prepare(kernel, TARGETS[name]).body) if isinstance(s, For)]
+    assert found == [expected]
+
+
+def test_loops_that_would_run_one_by_one_are_no_lanes():
+    """Stores of the outer loop are not neighbours, so a rest of it cannot be masked; and it has no
+    more than a rest. Those of the inner one are neighbours."""
+    b, i, j = Builder(), Axis(5), Axis(5)
+    x, y = buffer("x", "float32", (5, 6)), buffer("y", "float32", (5, 5), "out")
+    value = b.load(x, (b.axis(j), b.index(0))), b.load(x, (b.axis(i), b.index(0)))
+    between = b.sub(*value)
+    kernel = Kernel(
+        "pairs", (x, y), nest(b, [i, j], [(y, (b.axis(i), b.axis(j)), b.mul(between, between))])
+    )
+    body = cpu.prepare(kernel, TARGETS["avx512"]).body
+    assert [s.kind for s in walk(body) if isinstance(s, For)] == ["serial", "vector"]

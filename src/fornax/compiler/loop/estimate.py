@@ -33,6 +33,8 @@ UNIT = 0.4
 WEIGHTS = {"div": 5.0, "rem": 12.0, "sqrt": 6.0, "idiv": 4.0, "imod": 4.0, "cast": 1.0}
 MATH_WEIGHT = 22.0
 HEAVY_MATH = {"lgamma": 90.0, "digamma": 60.0, "pow": 60.0, "erf_inv": 50.0, "atan2": 40.0}
+#: bits of the shortest registers
+NARROWEST = 128
 #: per lane: loads and stores at unrelated addresses
 GATHER, SCATTER = 1.6, 2.0
 #: per vector: loads and stores that need shuffles
@@ -151,7 +153,17 @@ class Estimate:
                 for store in stores:
                     dtype = store.buffer.dtype
                     widest = max(widest, WIDTH[STORAGE.get(dtype, dtype)])
-        return self.target.vector_bits // widest
+        lanes, extent = self.target.vector_bits // widest, vector.axis.extent
+        while isinstance(extent, int) and lanes >= 2 * extent and lanes * widest > NARROWEST:
+            lanes //= 2  # long registers divide and move slower than short ones
+        return lanes
+
+    def masks(self, vector: For) -> bool:
+        """Whether the last lanes of a vector loop, too few for a register, run in one."""
+        stores = (s for at, made in self.stores.items() if self.within(at, vector) for s in made)
+        return bool(self.target.masked_bits) and all(
+            self.stride(s.index[0], vector) == 1 for s in stores
+        )
 
     # --- cost ---
     def own_cost(self, loop: Loop | None, vector: For | None, lanes: int) -> float:

@@ -100,13 +100,15 @@ def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
         return estimate.loop_cost(loop)
     inner: set[For] = set()
     below = sum(choose(estimate, child, inner) for child in estimate.children[loop])
-    count = trips(loop)
-    cost = count * (estimate.own_cost(loop, None, 1) + below + 1)
+    count, one = trips(loop), estimate.own_cost(loop, None, 1) + below + 1
+    cost = count * one
     if isinstance(loop, For) and is_legal(estimate, loop):
         native = estimate.native(loop)
-        steps = -(-count // native)
+        steps, rest = divmod(count, native)
+        if rest and estimate.masks(loop):
+            steps, rest = steps + 1, 0
         combine = 3 * native.bit_length() * len(loop.carries)
-        vector = steps * (estimate.vector_cost(loop, loop, native) + 1) + combine
+        vector = steps * (estimate.vector_cost(loop, loop, native) + 1) + rest * one + combine
         if vector < cost:
             chosen.add(loop)
             return vector
