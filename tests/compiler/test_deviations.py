@@ -102,3 +102,27 @@ def test_gradients_and_special_values():
     x[7, 3], x[9, 4] = np.inf, np.nan
     variance = np.asarray(fornax.jit(moments((0,)))(x)[1])
     assert np.isnan(variance[3:5]).all() and np.isfinite(variance[5:]).all()
+
+
+@pytest.mark.parametrize("shape", [(2000, 1000), (3000, 700)])
+def test_variances_are_not_negative(shape):
+    """Where numbers are about equal, what is subtracted is as large as what it is subtracted from."""
+    f = fornax.jit(lambda x: (jnp.var(x, 0), jnp.var(x), jnp.std(x, 0)))
+    for k in range(12):
+        number = np.float32(numbers.standard_normal() * 10 ** numbers.uniform(-3, 6))
+        x = np.full(shape, number)
+        if k % 2:
+            x.reshape(-1)[::7] = np.nextafter(number, np.float32(np.inf))
+        assert all((np.asarray(v) >= 0).all() for v in f(x))
+        assert (np.asarray(f(x)[2]) <= 100 * np.spacing(abs(number))).all()
+    for number in (-10870.785, 0.022788454):
+        assert all((np.asarray(v) >= 0).all() for v in f(np.full(shape, number, np.float32)))
+
+
+def test_large_numbers_do_not_overflow_early():
+    """Nor do those of which squares overflow give NaN."""
+    f = fornax.jit(lambda x: jnp.var(x, 0))
+    for number, expected in ((1e23, np.isfinite), (4e26, np.isposinf)):
+        x = np.full((2000, 700), number, np.float32)
+        x[::2] = np.nextafter(x[0, 0], np.float32(np.inf))
+        assert expected(np.asarray(f(x))).all()

@@ -27,7 +27,7 @@ from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.composite import optimization_barrier_p
-from fornax.primitives.elementwise import add_p, mul_p, square_p, sub_p
+from fornax.primitives.elementwise import add_p, max_p, min_p, mul_p, square_p, sub_p
 from fornax.primitives.shape import reshape
 from fornax.transforms.stage import Stage
 
@@ -148,7 +148,14 @@ def squares_of_blocks(
         means = mul_p(sums, share)
         apart = sub_p(reshape(x, shape), broadcast_in_dim(means, shape, kept))
         rest = reduce_sum(apart, inside)
-        squares = sub_p(reduce_sum(square_p(apart), inside), mul_p(mul_p(rest, rest), share))
+        # of equal numbers both terms are the same: rounding must not make less than zero of them,
+        # nor NaN where both overflow
+        most, zero = (
+            broadcast_in_dim(np.asarray(n, type.dtype)[()], partial.shape, ())
+            for n in (np.finfo(type.dtype).max, 0)
+        )
+        correction = min_p(mul_p(rest, mul_p(rest, share)), most)
+        squares = max_p(sub_p(reduce_sum(square_p(apart), inside), correction), zero)
         # they are made while the block is in the caches, not where they are added up
         (squares,) = optimization_barrier_p.bind(squares)
         mine = [k for k, d in enumerate(places) if d not in axes]
