@@ -106,7 +106,7 @@ def test_gradients_and_special_values():
 
 @pytest.mark.parametrize("shape", [(2000, 1000), (3000, 700)])
 def test_variances_are_not_negative(shape):
-    """Where numbers are about equal, what is subtracted is as large as what it is subtracted from."""
+    """Of about equal numbers, what is subtracted is as large as what it is subtracted from."""
     f = fornax.jit(lambda x: (jnp.var(x, 0), jnp.var(x), jnp.std(x, 0)))
     for k in range(12):
         number = np.float32(numbers.standard_normal() * 10 ** numbers.uniform(-3, 6))
