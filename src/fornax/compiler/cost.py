@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import ceil
 from typing import NamedTuple
 
 from fornax.ir.jaxpr import Equation, Jaxpr, Var
@@ -66,15 +67,36 @@ class Cone(NamedTuple):
 
     steps: dict[Equation, tuple[int, int]] = {}
     reads: dict[Var, int] = {}
-
-    @property
-    def whole(self) -> int:
-        return sum(w for _, w in self.steps.values())
+    whole: int = 0  #: work of all steps
+    least: int = 1 << 62  #: elements of the step with the fewest
 
     def work(self, size: int) -> int:
         """Work per element of a result of `size` elements. What has fewer elements, as what belongs
         to a row has, is computed once for several."""
-        return sum(w if n >= size else w * n / size for n, w in self.steps.values()).__ceil__()
+        if size <= self.least:
+            return self.whole
+        return ceil(sum(w if n >= size else w * n / size for n, w in self.steps.values()))
+
+    def joined(self, other: Cone) -> Cone:
+        """What two values are made of."""
+        if not other.steps and not other.reads:
+            return self
+        if not self.steps and not self.reads:
+            return other
+        steps = self.steps | other.steps
+        apart = len(steps) == len(self.steps) + len(other.steps)
+        whole = self.whole + other.whole if apart else sum(w for _, w in steps.values())
+        return Cone(steps, self.reads | other.reads, whole, min(self.least, other.least))
+
+    def scaled(self, factor: int) -> Cone:
+        """The same, computed `factor` times as often."""
+        steps = {step: (n * factor, w) for step, (n, w) in self.steps.items()}
+        return Cone(steps, self.reads, self.whole, self.least * factor)
+
+    def then(self, equation: Equation, size: int, work: int) -> Cone:
+        """With a step more."""
+        steps = {**self.steps, equation: (size, work)}
+        return Cone(steps, self.reads, self.whole + work, min(self.least, size))
 
 
 def fills_rows(equation: Equation) -> bool:
@@ -88,6 +110,7 @@ def fills_rows(equation: Equation) -> bool:
 
 #: most steps of a cone: with more it is one step
 MOST_STEPS = 64
+NOTHING = Cone()
 
 
 def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[Var, Chain]:
@@ -103,21 +126,18 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
     for equation in jaxpr.equations:
         size = max(v.type.size for v in equation.outputs) if equation.outputs else 0
         own = own_cost(equation)
-        steps: dict[Equation, tuple[int, int]] = {}
-        read: dict[Var, int] = {}
+        cone = NOTHING
         elements, since, largest = 0, own, 0
         for atom in equation.inputs:
             if not isinstance(atom, Var):
                 continue
             if atom in memory:
-                read[atom] = atom.type.size
+                made = Cone({}, {atom: atom.type.size})
             else:
-                part = cones[atom].steps
-                if atom.type.size < size and not fills_rows(equation):
-                    grown = size // max(atom.type.size, 1)
-                    part = {step: (n * grown, w) for step, (n, w) in part.items()}
-                steps |= part
-                read |= cones[atom].reads
+                made = cones[atom]
+                if made.steps and atom.type.size < size and not fills_rows(equation):
+                    made = made.scaled(size // max(atom.type.size, 1))
+            cone = cone.joined(made)
             part = (atom.type.size, 0) if atom in memory else sources[atom]
             elements, since = elements + part[0], since + part[1]
             largest = max(largest, atom.type.size)
@@ -125,14 +145,15 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
         if largest >= SPREAD * size:
             elements, since = size, 0
         if own:
-            steps[equation] = (size, own)
-        cone = Cone(steps, read)
+            cone = cone.then(equation, size, own)
         work = cone.work(size)
-        if len(steps) + len(read) > MOST_STEPS:
-            cone = Cone({equation: (size, cone.whole)}, dict(list(read.items())[:MOST_STEPS]))
-        reads = sum(4 * n >= size for n in read.values())
+        reads = sum([4 * n >= size for n in cone.reads.values()])
+        whole = cone.whole
+        if len(cone.steps) + len(cone.reads) > MOST_STEPS:
+            some = dict(list(cone.reads.items())[:MOST_STEPS])
+            cone = Cone({equation: (size, whole)}, some, whole, size)
         spread = elements * SPREAD <= size and since <= PROLOGUE
-        chain = Chain(work, reads, spread and elements > 0, cone.whole)
+        chain = Chain(work, reads, spread and elements > 0, whole)
         for var in equation.outputs:
             found[var], sources[var], cones[var] = chain, (elements, since), cone
             if var in likely and chain.again > CHEAP:
