@@ -22,8 +22,8 @@ TWO = ("pow", "atan2", "hypot")
 HEADER = """# Accuracy of the mathematical functions
 
 Written by `tools/accuracy.py`; do not edit. The functions are those of
-`src/fornax/compiler/loop/math_*.py`: expressions without branches or tables, the same for every
-lane and every target.
+`src/fornax/compiler/loop/math_*.py`: expressions without branches, the same for every lane and,
+but for those of the third table, every target.
 
 A unit in the last place (ulp) is the distance between neighbouring floats where the exact result
 lies; a correctly rounded result is within 0.5. Each entry is the largest error among {count}
@@ -41,15 +41,21 @@ are not flushed, denormals follow C99 and are tested in `tests/loop/test_math.py
 """
 
 
-def measured(name: str, dtype: str, fma: bool, count: int) -> list[tuple[str, float]]:
+#: functions that look numbers up where registers hold tables
+PIECES = ("erf", "pow", "tanh")
+
+
+def measured(
+    name: str, dtype: str, fma: bool, count: int, tables: bool = False
+) -> list[tuple[str, float]]:
     """(range, largest error) for every range of a function."""
     found = []
     if name in TWO:
-        f = Elementwise(lambda b, x, y: b.op(name, x, y), (dtype, dtype), fma)
+        f = Elementwise(lambda b, x, y: b.op(name, x, y), (dtype, dtype), fma, tables=tables)
         for label, x, y in pairs(name, dtype, count):
             found.append((label, errors(f(x, y), name, x, y).max()))
         return found
-    f = Elementwise(lambda b, x: b.op(name, x), (dtype,), fma)
+    f = Elementwise(lambda b, x: b.op(name, x), (dtype,), fma, tables=tables)
     for i, where in enumerate(ranges(name, dtype)):
         x = samples(where, dtype, count, 100 + i)
         label = f"{where.low:g} … {where.high:g}" + (" by magnitude" if where.by_magnitude else "")
@@ -57,10 +63,25 @@ def measured(name: str, dtype: str, fma: bool, count: int) -> list[tuple[str, fl
     return found
 
 
-def operations(name: str, dtype: str) -> int:
+def operations(name: str, dtype: str, tables: bool = False) -> int:
     """Operations of the expanded function (bit casts cost nothing)."""
     dtypes = (dtype,) * (2 if name in (*TWO, "nextafter") else 1)
-    return sum(Elementwise(lambda b, *x: b.op(name, *x), dtypes).count().values())
+    f = Elementwise(lambda b, *x: b.op(name, *x), dtypes, tables=tables)
+    return sum(f.count().values())
+
+
+def by_pieces(count: int) -> list[str]:
+    """The section of the functions that look numbers up in registers."""
+    lines = ["## By pieces, where registers hold tables (AVX-512)\n"]
+    lines += [
+        "| function | float32: range, ulp | operations, look-ups among them |",
+        "|---|---|---|",
+    ]
+    for name in PIECES:
+        rows = measured(name, "float32", True, count, tables=True)
+        cell = "<br>".join(f"{label}: {worst:.2f}" for label, worst in rows)
+        lines.append(f"| {name} | {cell} | {operations(name, 'float32', tables=True)} |")
+    return [*lines, ""]
 
 
 def main(count: int, slow: int) -> None:
@@ -80,6 +101,7 @@ def main(count: int, slow: int) -> None:
             lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
             print(lines[-1], flush=True)
         lines.append("")
+    lines += by_pieces(count)
     lines += ["## Operations per element (with fma)\n", "| function | float32 | float64 |"]
     lines.append("|---|---|---|")
     for name in sorted([*names, "sign", "round_away", "is_finite", "nextafter"]):

@@ -27,7 +27,7 @@ def target(name: str) -> Target:
     if not needed <= cpu_flags():
         pytest.skip(f"this processor does not run {name} code")
     if name == "wide":
-        return replace(find("avx512"), cpu="x86-64-v3", features="", fma=False)
+        return replace(find("avx512"), cpu="x86-64-v3", features="", fma=False, tables=False)
     return replace(find(name), fma=False)
 
 

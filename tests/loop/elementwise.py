@@ -108,6 +108,15 @@ class Text:
             self.lines.append(f"  {name} = load {kind}, ptr {name}p")
         elif node.kind == "axis":
             self.names[node] = "%i"
+        elif node.kind == "table":
+            numbers = ", ".join(f"float {literal(v, node.dtype)}" for v in node.data)
+            kind, place = f"[{len(node.data)} x float]", self.names[node.args[0]]
+            self.declared.add(f"@t{node.number} = private constant {kind} [{numbers}]")
+            self.lines.append(f"  {name}m = and i32 {place}, {len(node.data) - 1}")
+            self.lines.append(
+                f"  {name}p = getelementptr {kind}, ptr @t{node.number}, i32 0, i32 {name}m"
+            )
+            self.lines.append(f"  {name} = load float, ptr {name}p")
         else:
             self.lines.append(f"  {name} = {self.operation(node)}")
 
@@ -115,15 +124,22 @@ class Text:
 class Elementwise:
     """f(b, *terms) compiled for arrays: `Elementwise(f, ("float32",))(x)`."""
 
-    def __init__(self, f, dtypes: Sequence[str], fma: bool = True, target: str = "native"):
+    def __init__(
+        self,
+        f,
+        dtypes: Sequence[str],
+        fma: bool = True,
+        target: str = "native",
+        tables: bool = False,
+    ):
         b = Builder()
         axis = Axis(1 << 40)
         inputs = [
             b.load(Buffer(f"x{i}", d, (1 << 40,), (1,)), (b.axis(axis),))
             for i, d in enumerate(dtypes)
         ]
-        self.expr = expand(b, f(b, *inputs), fma)
-        self.nodes = [n for n in reachable([self.expr]) if n.kind == "op"]
+        self.expr = expand(b, f(b, *inputs), fma, tables)
+        self.nodes = [n for n in reachable([self.expr]) if n.kind in ("op", "table")]
         text = Text()
         for node in reachable([self.expr]):
             text.emit(node)
@@ -176,6 +192,7 @@ class Elementwise:
         """How often each operation occurs (bit casts cost nothing)."""
         counts: dict[str, int] = {}
         for node in self.nodes:
-            if node.data != "bitcast":
-                counts[node.data] = counts.get(node.data, 0) + 1
+            name = "table" if node.kind == "table" else node.data
+            if name != "bitcast":
+                counts[name] = counts.get(name, 0) + 1
         return counts

@@ -25,6 +25,7 @@ class Target:
     masked_bits: tuple[int, ...] = ()
     streams: bool = True  #: can write past the caches
     estimates: bool = False  #: has quick inverse roots of 14 digits, of vectors of float32
+    tables: bool = False  #: looks up 32 numbers in registers, of 512 bits
     triple: str = ""  #: empty: that of this process
     l1: int = 32 << 10
     l2: int = 512 << 10

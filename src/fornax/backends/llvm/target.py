@@ -20,6 +20,7 @@ TARGETS = {
         32,
         masked_bits=(8, 16, 32, 64),
         estimates=True,
+        tables=True,
     ),
     "avx2": Target("avx2", "x86-64-v3", "", 256, 16, masked_bits=(32, 64)),
     "sse2": Target("sse2", "x86-64", "", 128, 16, fma=False, half=False, rounding=False),

@@ -8,8 +8,9 @@ axis has one lane per iteration; everything else stays scalar and is broadcast w
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-from fornax.backends.llvm import memory
+from fornax.backends.llvm import memory, tables
 from fornax.backends.llvm.instructions import literal, operation, type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
@@ -106,7 +107,11 @@ class Values:
             if node in seen:
                 continue
             seen.add(node)
-            if node.kind not in ("op", "const") or node in self.known or self.is_ramp(node):
+            if (
+                node.kind not in ("op", "const", "table")
+                or node in self.known
+                or self.is_ramp(node)
+            ):
                 found[node] = None
             else:
                 stack.extend(node.args)
@@ -170,6 +175,9 @@ class Values:
         elif kind == "param":
             pointer = self.put(0, f"getelementptr i64, ptr %params, i64 {node.data}")
             self.remember(node, Value(self.put(0, f"load i64, ptr {pointer}, align 8")))
+        elif kind == "table":
+            self.table(node)
+            self.inherit(node)
         elif self.is_ramp(node):
             self.ramp(node)
             self.inherit(node)
@@ -187,6 +195,20 @@ class Values:
             name = operation(node, names, lanes, lambda text: self.put(depth, text))
         self.remember(node, Value(name, lanes, depth))
         self.inherit(node)
+
+    def table(self, node: Expr) -> None:
+        """A look-up; the numbers are constants of the whole function."""
+        place, half = self.known[node.args[0]], len(node.data) // 2
+        depth = self.depth_of((place,))
+        registers = []
+        for numbers in (node.data[:half], node.data[half:]):
+            key = ("register", numbers)
+            if key not in self.known:
+                self.remember(key, Value(self.put(0, tables.register(numbers))))
+            registers.append(self.known[key].name)
+        put = partial(self.put, depth)
+        name = tables.look_up(*registers, place.name, place.lanes, put)
+        self.remember(node, Value(name, place.lanes, depth))
 
     def call(self, node: Expr, names: list[str], lanes: int) -> str:
         """The call of a mathematical function, which is defined once for each number of lanes."""

@@ -118,6 +118,12 @@ class Checker:
             if node.masked and node.args[rank + 1].dtype != node.dtype:
                 return "dtype of `other`"
             return self.memory_dtype(node.dtype, node.data)
+        if kind == "table":
+            good = node.args[0].dtype == "uint32" and (node.dtype, len(node.data)) == (
+                "float32",
+                32,
+            )
+            return None if good else "not 32 float32 at a uint32"
         if kind == "reduce":
             return "has not been scheduled"
         return None if kind in ("const", "axis", "param", "carry", "final") else "kind"

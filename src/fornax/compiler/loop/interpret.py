@@ -79,6 +79,8 @@ class Interpreter:
             return evaluate(node.data, tuple(args), node.dtype)
         if kind == "load":
             return self.load(node, args)
+        if kind == "table":
+            return np.asarray(node.data, numpy_dtype(node.dtype))[args[0] % len(node.data)]
         return self.bound[kind, node.data]
 
     def load(self, node: Expr, args: list[np.ndarray]) -> np.ndarray:

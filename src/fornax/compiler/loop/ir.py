@@ -130,6 +130,7 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 #: param     position                ()                             int64 kernel argument
 #: load      Buffer                  index…, one per dimension  [+ mask, other if masked]
 #: op        operation name          operands (see `OPERATIONS`)
+#: table     32 numbers              (place,)                       the number at place mod 32
 #: reduce    (combiner, axes, k)     one value per component; `k` says which result this is
 #: carry     Carry                   [least, most]                  value inside the loop
 #: final     Carry                   ()                             value after the loop

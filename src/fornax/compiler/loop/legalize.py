@@ -85,7 +85,7 @@ class Legalizer(Rewriter):
     def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
         super().__init__(b, memo)
         self.target = target
-        self.formulas = math_arithmetic.Target(b, target.fma)
+        self.formulas = math_arithmetic.Target(b, target.fma, target.tables)
 
     # --- expressions ---
     def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:

@@ -32,20 +32,20 @@ FUNCTIONS = Table(
 )
 
 
-def expand(b: Builder, value: Value | Sequence[Value], fma: bool = True):
+def expand(b: Builder, value: Value | Sequence[Value], fma: bool = True, tables: bool = False):
     """`value` with every operation of `ir.MATH` rewritten into those of `ir.BASIC`.
 
     `value` is an expression, a complex pair, or a sequence of them; the result has the same form.
     Operands are float32 or float64 (any integer too for "sign"). With `fma=False`, for targets
     where a fused multiply-add is a library call, products and sums are rounded separately: errors
-    stay within 4 units in the last place.
+    stay within 4 units in the last place. `tables`: for targets that look numbers up in registers.
     """
     if isinstance(value, Pair):
-        return Pair(*expand(b, list(value), fma))
+        return Pair(*expand(b, list(value), fma, tables))
     if isinstance(value, Expr):
-        return expand(b, [value], fma)[0]
+        return expand(b, [value], fma, tables)[0]
     done: dict[Expr, Expr] = {}
-    target = Target(b, fma)
+    target = Target(b, fma, tables)
     flat = [e for v in value for e in (v if isinstance(v, Pair) else (v,))]
     for node in reachable(flat):
         done[node] = rebuild(target, node, tuple(done[a] for a in node.args))

@@ -69,10 +69,12 @@ FORMATS = {
 
 @record(frozen=True)
 class Target:
-    """Where terms go: the builder, and whether `fma` is an instruction."""
+    """Where terms go: the builder, whether `fma` is an instruction, and whether tables are looked
+    up in registers."""
 
     b: Builder
     fused: bool
+    tables: bool = False
 
 
 class Term:

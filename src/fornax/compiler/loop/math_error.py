@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fornax.compiler.loop import math_coefficients as table
+from fornax.compiler.loop import math_tables
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     at_most,
@@ -26,6 +27,7 @@ from fornax.compiler.loop.math_exponential import (
     reduced_expm1,
 )
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits, log_of
+from fornax.compiler.loop.math_pieces import odd_by_pieces
 
 TWO_OVER_ROOT_PI = 1.1283791670955126
 
@@ -42,6 +44,8 @@ def log_erfc(size: Term) -> Term:
 def erf(x: Term) -> Term:
     """1 - e^q with a polynomial q = log(erfc |x|): one formula, accurate down to zero because
     e^q - 1 is formed without cancellation."""
+    if x.target.tables and x.dtype == "float32":
+        return odd_by_pieces(x, math_tables.ERF)
     q = log_erfc(at_most(abs(x), ERF_LIMIT[x.dtype]))
     shift = x.format.magic + x.format.bias
     t = fma(q, LOG2_E, x.like(shift))

@@ -8,6 +8,7 @@ rounds to h and leaves h + bias in the low bits, one shift from 2^h: no conversi
 from __future__ import annotations
 
 from fornax.compiler.loop import math_coefficients as table
+from fornax.compiler.loop import math_tables
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     at_most,
@@ -19,6 +20,7 @@ from fornax.compiler.loop.math_arithmetic import (
     two_product,
     where,
 )
+from fornax.compiler.loop.math_pieces import odd_by_pieces
 
 LOG2_E = 1.4426950408889634
 LN2 = 0.6931471805599453
@@ -116,6 +118,8 @@ TANH_LIMIT = {"float32": 9.02, "float64": 19.1}
 
 def tanh(x: Term) -> Term:
     """1 - 2 / (e^2|x| + 1), or an odd polynomial where that cancels."""
+    if x.target.tables and x.dtype == "float32":
+        return odd_by_pieces(x, math_tables.TANH)
     size = at_most(abs(x), TANH_LIMIT[x.dtype])
     shift = x.format.magic + x.format.bias
     t = fma(size, 2 * LOG2_E, x.like(shift))

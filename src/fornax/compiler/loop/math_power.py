@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fornax.compiler.loop import math_coefficients as table
+from fornax.compiler.loop import math_tables
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     at_least,
@@ -25,6 +26,7 @@ from fornax.compiler.loop.math_arithmetic import (
 )
 from fornax.compiler.loop.math_exponential import RANGE, RANGE2, exp_of_sum
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits
+from fornax.compiler.loop.math_pieces import log2_by_pieces
 
 
 def rsqrt(x: Term) -> Term:
@@ -113,17 +115,23 @@ def pow_float32(x: Term, y: Term) -> Term:
     lift, base = rarely(strange, lift, usual), rarely(strange, lifted, x)
     exponent = rarely(strange, bounded(power), y)
 
-    k, bits = exponent_and_bits(base, lift)
-    k, f, exponent = (v.cast("float64") for v in (k, bits.real - 1.0, exponent))
-    z = f * f
-    even, odd = (horner(z, table.LOG2_SHORT["float64"][i::2]) for i in (0, 1))
-    log2 = fma(f, fma(f, odd, even), k)
-    w = clamp(log2 * exponent, *RANGE2["float32"])
+    w = clamp(log2_wide(base, lift) * exponent.cast("float64"), *RANGE2["float32"])
     shift = w.format.magic + w.format.bias
     t = w + shift
     result = horner(w - (t - shift), table.EXP2_SHORT["float64"]) * from_low_bits(t)
     result = result.cast("float32")
     return rarely(strange, special_power(plain, power, result), result)
+
+
+def log2_wide(x: Term, lift: Term) -> Term:
+    """log2 of a float32 in float64; `lift` as for `exponent_of`."""
+    k, bits = exponent_and_bits(x, lift)
+    if x.target.tables and x.target.fused:
+        return log2_by_pieces(k, bits, math_tables.LOG2)
+    k, f = k.cast("float64"), (bits.real - 1.0).cast("float64")
+    z = f * f
+    even, odd = (horner(z, table.LOG2_SHORT["float64"][i::2]) for i in (0, 1))
+    return fma(f, fma(f, odd, even), k)
 
 
 def pow_float64(size: Term, y: Term) -> Term:

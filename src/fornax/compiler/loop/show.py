@@ -101,6 +101,8 @@ class Printer:
             return f"param{data}"
         if kind in ("carry", "final"):
             return self.name(data) + ("'" if kind == "final" else "")
+        if kind == "table":
+            return f"{{{data[0]!r}, …, {data[-1]!r}}}[{args[0]}]"
         if kind == "load":
             rank = len(data.shape)
             text = f"{self.name(data)}[{', '.join(args[:rank])}]"

@@ -182,7 +182,7 @@ def has_short_nan(x: Expr) -> bool:
     stack = [x]
     while stack:
         node = stack.pop()
-        if node.kind == "const":
+        if node.kind in ("const", "table"):
             continue
         if node.kind != "op" or len(seen) > FAR:
             return False

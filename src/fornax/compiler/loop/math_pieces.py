@@ -1,0 +1,64 @@
+"""Functions of float32 by pieces, where tables of 32 numbers are looked up in registers.
+
+A look-up takes the time of one product. Odd functions need no division nor exponential then: |x| +
+`offset` is cut by the upper digits of its significand, so that pieces get wider away from zero.
+Logarithms need fewer terms.
+"""
+
+from __future__ import annotations
+
+from fornax.compiler.loop.math_arithmetic import Term, at_most, copysign, fma, horner, two_product
+from fornax.record import record
+
+
+@record(frozen=True)
+class Pieces:
+    """How |x| is cut; tables of centers and of coefficients from x^0 on. 1 from `limit` on."""
+
+    offset: float
+    limit: float
+    tables: tuple[tuple[float, ...], ...]
+
+
+@record(frozen=True)
+class Logarithm:
+    """For each piece of significands m the inverse of some c next to it and log2 c, as the sum of
+    one that is exact with an exponent added and the rest; log2(m / c) of m / c - 1, from x^1."""
+
+    lowest: int  #: bit pattern of the least significand
+    inverse: tuple[float, ...]
+    upper: tuple[float, ...]
+    lower: tuple[float, ...]
+    powers: tuple[float, ...]
+
+
+def odd_by_pieces(x: Term, pieces: Pieces) -> Term:
+    """The last two terms are added in one rounding each: at zero the piece is c x + …, with few
+    digits to lose."""
+    size = at_most(abs(x), pieces.limit)
+    place = (size + pieces.offset).bits >> 20
+    center, *powers = (look_up(place, numbers) for numbers in pieces.tables)
+    r = size - center
+    rest = powers[-1]
+    for c in powers[-2:1:-1]:
+        rest = fma(rest, r, c)
+    return copysign(fma(r, powers[1], fma(r * r, rest, powers[0])), x)
+
+
+def log2_by_pieces(k: Term, bits: Term, row: Logarithm) -> Term:
+    """k + log2 m in float64, m the float32 of some bits; with fma. Only what is large is computed
+    in float64. c is 1 next to 1, so that no digit of a small logarithm is lost."""
+    place = (bits - row.lowest) >> 18
+    inverse, upper, lower = (look_up(place, t) for t in (row.inverse, row.upper, row.lower))
+    quotient, error = two_product(bits.real, inverse)
+    r = quotient - 1.0  # exact
+    near = r + error
+    rest = fma(near * near, horner(near, row.powers[1:]), fma(error, row.powers[0], lower))
+    high, rest, r = (v.cast("float64") for v in (k + upper, rest, r))
+    return fma(r, row.powers[0], high) + rest
+
+
+def look_up(place: Term, numbers: tuple[float, ...]) -> Term:
+    """The number at `place` modulo their count."""
+    b = place.target.b
+    return Term(place.target, b.node("table", "float32", numbers, (place.expr,)))
