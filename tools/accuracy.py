@@ -34,8 +34,9 @@ are not flushed, denormals follow C99 and are tested in `tests/loop/test_math.py
 * sin, cos and tan are reduced exactly for every argument up to the largest float64.
 * lgamma and digamma next to their zeros on the negative axis keep an absolute, not a relative
   error; their negative ranges are measured in ulps of at least 1 and 4.
-* Quotients are rounded as IEEE 754 says; where a loop divides many numbers by one, those of dividends
-  below 2^-100 (float64: 2^-967) may be the neighbour of that, and the largest number infinite.
+* Quotients are rounded as IEEE 754 says; where a loop divides many numbers by one, those of
+  dividends below 2^-100 (float64: 2^-967) may be the neighbour of that, and the largest number
+  infinite.
 * Aims: 2 ulp, lgamma 4 ulp. **Above the aim**: erfc of float64 (up to 3 ulp, where it is below
   1/3), digamma of float64 (up to 2.5 ulp just above 2), the Bessel functions of float64 (up to 2.5
   ulp). Without fma, float64 erfc reaches 4.5 ulp and some others 2 to 3.5.
