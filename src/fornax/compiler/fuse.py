@@ -50,7 +50,10 @@ def fuse(jaxpr: Jaxpr) -> Fusion:
     facts = _Facts(jaxpr)
     chain = cost.chains(jaxpr, facts.stops)
     first = _Walk(facts, chain).run()
-    likely = {v for v, group in first.stored.items() if group.equation is None}
+    likely = {
+        v for v, group in first.stored.items()
+        if group.equation is None or chain[v].work > cost.CHEAP
+    }  # fmt: skip
     again = cost.chains(jaxpr, facts.stops, likely)
     return first if again == chain else _Walk(facts, again).run()
 
