@@ -171,9 +171,10 @@ def loads(value: Value) -> list[Expr]:
     return [e for e in reachable(parts(value)) if e.kind == "load"]
 
 
-def weight(value: Value) -> int:
-    """How many operations and loads computing `value` takes, index arithmetic left out."""
-    data = (e for e in reachable(parts(value)) if e.dtype != "int64" or e.kind == "load")
+def weight(*values: Value) -> int:
+    """How many operations and loads computing `values` takes, index arithmetic left out."""
+    found = reachable(tuple(part for value in values for part in parts(value)))
+    data = (e for e in found if e.dtype != "int64" or e.kind == "load")
     return sum(1 for e in data if e.kind in ("load", "op"))
 
 

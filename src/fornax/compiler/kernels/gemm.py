@@ -281,7 +281,7 @@ class Gemm:
         probe = p.place(
             place(p.batch_extents), place(p.row_extents), place(p.column_extents), value
         )
-        return sum(weight(s.value) for s in probe if isinstance(s, Store)) <= LIGHT * len(probe)
+        return weight(*(s.value for s in probe if isinstance(s, Store))) <= LIGHT
 
     # --- nests ---
     def emit(self) -> None:
@@ -313,31 +313,38 @@ class Gemm:
     def _emit_packing(self, sources: list[Source], grain: int) -> None:
         """One nest packs all operands: every task packs an even share of each."""
         b = self.b
-        shares = min(4 * self.pieces, min(s.cut.tiles for s in sources))
+        shares = min(4 * self.pieces, min(s.units for s in sources))
         task = Axis(self.p.batch * shares, "task")
         batch = b.idiv(b.axis(task), b.index(shares))
         share = b.imod(b.axis(task), b.index(shares))
         body: tuple[Statement, ...] = ()
         for source in sources:
-            tiles = Range.piece(b, source.cut.tiles, shares, share)
-            body += self._fill(source, batch, tiles)
+            part = Range.piece(b, source.units, shares, share)
+            if source.narrow:
+                whole = Range.piece(b, source.cut.tiles, 1, b.index(0))
+                body += self._fill(source, batch, whole, units=part)
+            else:
+                body += self._fill(source, batch, part)
         self.k.emit((For(task, body, kind="parallel"),), task.extent, grain)
 
     def _fill(
-        self, source: Source, batch: Expr, tiles: Range, block: Expr | None = None
+        self,
+        source: Source,
+        batch: Expr,
+        tiles: Range,
+        block: Expr | None = None,
+        units: Range | None = None,
     ) -> tuple[Statement, ...]:
-        """Pack a range of tiles."""
+        """Pack a range of tiles, or `units` of them."""
+        b = self.b
 
-        def run(r: Range) -> tuple[Statement, ...]:
-            def each(make: Make) -> tuple[Statement, ...]:
-                def one(t: Range) -> tuple[Statement, ...]:
-                    return make(Spot(batch, t.first, self.b.sub(t.first, tiles.first), block))
+        def each(make: Make) -> tuple[Statement, ...]:
+            def one(t: Range) -> tuple[Statement, ...]:
+                return make(Spot(batch, t.first, b.sub(t.first, tiles.first), block))
 
-                return (r.loop(self.b, 1, one, "tile"),)
+            return (tiles.loop(b, 1, one, "pack"),)
 
-            return source.fill(each, block)
-
-        return (tiles.loop(self.b, source.together, run, "pack"),)
+        return source.fill(each, block, units)
 
     def _blocks(self, batch: Expr, rows: Range, columns: Range) -> tuple[Statement, ...]:
         """The cache blocks of one piece of one matrix."""

@@ -15,10 +15,9 @@ matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import gcd
-
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
+from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
 from fornax.record import record
@@ -26,9 +25,8 @@ from fornax.record import record
 #: Steps of the depth that are transposed at once.
 CHUNK = 64
 
-#: Bytes of a cache line, and the most tiles that are packed side by side: each is written to a
-#: place of its own, perhaps to the same set of the first cache.
-LINE, SIDE_BY_SIDE = 64, 8
+#: Steps of the depth that are copied together, and the bytes of a cache line.
+STEPS, LINE = 16, 64
 
 Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
 
@@ -126,13 +124,15 @@ def pieces(width: int, masked: bool) -> list[int]:
 class InPlace:
     """Read the operand where it is; depth must divide into blocks evenly."""
 
-    packed, near, together = False, False, 1
+    packed, near, narrow = False, False, False
 
     def __init__(self, cut: Cut):
         assert not cut.uneven
         self.cut = cut
 
-    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
+    def fill(
+        self, each: Each, block: Expr | None, units: Range | None = None
+    ) -> tuple[Statement, ...]:
         return ()
 
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
@@ -178,22 +178,46 @@ class Panels:
         )
 
     @property
-    def together(self) -> int:
-        """Tiles that are packed side by side, so that whole cache lines are read at once."""
-        if self.along != "free":
-            return 1
-        return min(LINE // gcd(LINE, self.cut.width * self.cut.sums.bytes), SIDE_BY_SIDE)
+    def narrow(self) -> bool:
+        """A step of a tile is a part of a cache line."""
+        return self.along == "free" and self.cut.width * self.cut.sums.bytes < LINE
 
-    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
-        """Pack one block, or all of them, of tiles that lie side by side."""
+    @property
+    def steps(self) -> int:
+        """Steps of narrow tiles that are packed together, for one tile after the other."""
+        return min(STEPS, self.cut.depth)
+
+    @property
+    def units(self) -> int:
+        """Parts that packing one block can be shared out in: groups of steps, or tiles."""
+        return -(-self.cut.depth // self.steps) if self.narrow else self.cut.tiles
+
+    def fill(
+        self, each: Each, block: Expr | None, units: Range | None = None
+    ) -> tuple[Statement, ...]:
+        """Pack one block, or all of them; of narrow tiles only these groups of steps."""
         cut, b = self.cut, self.cut.b
         every, step = Axis(cut.blocks, "block"), Axis(cut.depth, "step")
         here = b.axis(every) if block is None else block
-        if self.along == "depth":
+        if self.narrow:
+            groups = units or Range.piece(b, self.units, 1, b.index(0))
+            body = (groups.loop(b, 1, lambda r: each(self._group(here, r.first)), "steps"),)
+        elif self.along == "depth":
             body = each(lambda at: (self._transpose(at, here),))
         else:
-            body = (For(step, each(lambda at: self._step(at, here, b.axis(step)))),)
+            body = each(lambda at: (For(step, self._step(at, here, b.axis(step))),))
         return body if block is not None else (For(every, body),)
+
+    def _group(self, block: Expr, group: Expr) -> Make:
+        """Pack a group of steps: few rows of memory are read, each from end to end, and whole cache
+        lines are written. The last group overlaps the one before it where they do not fit."""
+        cut, b, size = self.cut, self.cut.b, self.steps
+        first = b.mul(group, b.index(size))
+        if cut.depth % size:
+            first = b.min(first, b.index(cut.depth - size))
+        step = Axis(size, "step")
+        at_step = b.add(first, b.axis(step))
+        return lambda at: (For(step, self._step(at, block, at_step)),)
 
     def _step(self, at: Spot, block: Expr, step: Expr) -> tuple[Statement, ...]:
         """Pack one step of the depth of a tile."""
@@ -277,7 +301,7 @@ class Lines:
     `near` are lines of that many tiles, of one block of the depth.
     """
 
-    packed, together = True, 1
+    packed, narrow = True, False
 
     def __init__(self, cut: Cut, name: str, allocate: Allocate, batch: int, near: int = 0):
         self.cut = cut
@@ -302,7 +326,13 @@ class Lines:
         position = step if self.near else self.cut.flat_depth(at.block, step)
         return (self.cut.b.load(self.buffer, (*self._line(at, offset), position)),)
 
-    def fill(self, each: Each, block: Expr | None) -> tuple[Statement, ...]:
+    @property
+    def units(self) -> int:
+        return self.cut.tiles
+
+    def fill(
+        self, each: Each, block: Expr | None, units: Range | None = None
+    ) -> tuple[Statement, ...]:
         """Pack tiles."""
         return each(self._fill)
 
