@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +17,7 @@ from fornax.numpy.creation import asarray
 from fornax.numpy.promotion import check, concrete_form
 from fornax.numpy.shaping import ndim
 from fornax.primitives import stacking as _stacking
-from fornax.primitives.slice import slice_in
+from fornax.primitives.shape import split_p
 from fornax.source import located
 
 __all__ = ["array_split", "dsplit", "hsplit", "split", "unstack", "vsplit"]
@@ -67,8 +67,8 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
         base, more = divmod(n, count)
         lengths = [base + 1] * more + [base] * (count - more)
         edges = [0, *np.cumsum(lengths).tolist()]
-    pairs = zip(edges, edges[1:], strict=False)
-    return [slice_in(ary, axis, low, builtins.max(low, high)) for low, high in pairs]
+    sizes = tuple(high - low for low, high in itertools.pairwise(edges))
+    return list(split_p.bind(ary, sizes=sizes, axis=axis))
 
 
 @eager(static="indices_or_sections axis")
