@@ -28,6 +28,8 @@ LONG = 30
 FEW = 8192
 #: and of more than this in any case
 LONG_OFTEN = 400
+#: bits of the narrowest vector registers
+NARROWEST = 128
 
 
 class VectorLoop:
@@ -62,6 +64,7 @@ class VectorLoop:
             at, partial = self.whole(at, native, native, self.halve(partial, native))
             rest = native if dynamic else rest % native
         if rest and masks:
+            native = native if dynamic else self.narrowed(native, rest)
             partial = self.masked(at, native, self.halve(partial, native), rest)
         finals = self.include(self.halve(partial, 1), starts)
         if rest and not masks:
@@ -69,6 +72,15 @@ class VectorLoop:
                 loop.axis, loop.body, loop.carries, at, self.count, 1, finals, not dynamic
             )
         e.bind("final", loop.carries, finals)
+
+    def narrowed(self, lanes: int, rest: int) -> int:
+        """Lanes of the narrowest registers that hold the rest: divisions and roots take as long as
+        their vectors are wide."""
+        bits = self.e.target.vector_bits
+        fewest = self.native(bits) * NARROWEST // bits
+        while lanes // 2 >= max(rest, fewest):
+            lanes //= 2
+        return lanes
 
     def is_long(self, extent: int | Expr) -> bool:
         """True where code for full vectors and for the rest is not worth its compilation: for long
