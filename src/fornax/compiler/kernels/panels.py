@@ -15,6 +15,7 @@ matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
 from fornax.compiler.kernels.tile_ranges import Range
