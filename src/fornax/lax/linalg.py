@@ -156,9 +156,8 @@ def eig(
 
 
 def lu(x):
-    """(factors, pivots, permutation): see `fornax.primitives.linalg.lu`."""
-    factors, pivots, permutation = lu_p.bind(x)
-    return factors, pivots, permutation
+    """[factors, pivots, permutation]: see `fornax.primitives.linalg.lu`."""
+    return list(lu_p.bind(x))
 
 
 def qr(x, *, pivoting=False, full_matrices=True, use_magma=None):
@@ -244,13 +243,12 @@ def symmetric_product(a_matrix, c_matrix, *, alpha=1.0, beta=0.0, symmetrize_out
 
 
 def hessenberg(a):
-    """(matrix, taus): square matrices reduced to Hessenberg form by reflections.
+    """[matrix, taus]: square matrices reduced to Hessenberg form by reflections.
 
     On and above the first subdiagonal of `matrix` is the form; below it are the vectors of the
     reflections, for `householder_product` or `ormqr`. Raises ValueError for other shapes.
     """
-    reduced, taus = hessenberg_p.bind(a)
-    return reduced, taus
+    return list(hessenberg_p.bind(a))
 
 
 def householder_product(a, taus):
@@ -294,13 +292,12 @@ def schur(
 
 
 def tridiagonal(a, *, lower=True):
-    """(matrix, diagonal, off-diagonal, taus): Hermitian matrices reduced to three diagonals.
+    """[matrix, diagonal, off-diagonal, taus]: Hermitian matrices reduced to three diagonals.
 
     lower: which triangle is read, and holds the vectors of the reflections afterwards. Raises
     ValueError for matrices that are not square, or empty.
     """
-    reduced, diagonal, beside, taus = tridiagonal_p.bind(as_value(a), lower=bool(lower))
-    return reduced, diagonal, beside, taus
+    return list(tridiagonal_p.bind(as_value(a), lower=bool(lower)))
 
 
 def tridiagonal_solve(dl, d, du, b, *, perturb_singular=False):

@@ -87,14 +87,14 @@ def approx_max_k(
     recall_target: float = 0.95,
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> tuple[Any, Any]:
+) -> list[Any]:
     """The `k` largest elements and their positions, like `top_k`; here they are always exact.
 
     Raises ValueError if the elements are no floats, or for another k than `top_k` takes.
     """
     _check_floating(operand)
     values, positions = top_k(operand, k, axis=reduction_dimension)
-    return values, positions
+    return [values, positions]
 
 
 def approx_min_k(
@@ -104,11 +104,11 @@ def approx_min_k(
     recall_target: float = 0.95,
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> tuple[Any, Any]:
+) -> list[Any]:
     """The `k` smallest elements and their positions, smallest first; they are always exact.
 
     Raises ValueError if the elements are no floats, or for another k than `top_k` takes.
     """
     _check_floating(operand)
     values, positions = top_k(neg_p(operand), k, axis=reduction_dimension)
-    return neg_p(values), positions
+    return [neg_p(values), positions]

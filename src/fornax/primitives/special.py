@@ -43,14 +43,36 @@ def _scipy(name):
     return function
 
 
+def _lgamma(x):
+    import scipy.special
+
+    return np.where(np.isinf(x), np.inf, scipy.special.gammaln(x)).astype(x.dtype)
+
+
+def _digamma(x):
+    import scipy.special
+
+    return np.where(x == 0, np.nan, scipy.special.psi(x)).astype(x.dtype)
+
+
+def _zeta(s, q):
+    """As in JAX infinite at poles for an even s, where both sides have one limit, else NaN."""
+    import scipy.special
+
+    s, q = np.broadcast_arrays(s, q)
+    found = np.where(np.isnan(s), np.nan, scipy.special.zeta(s, q)).astype(s.dtype)
+    pole = (q <= 0) & (q == np.floor(q)) & (s > 1)
+    return np.where(pole, np.where(s % 2 == 0, np.inf, np.nan), found).astype(s.dtype)
+
+
 def _polygamma(m, x):
     import scipy.special
 
     order = np.where(m == 0, 1, m)
     sign = np.where(order % 2 == 1, 1, -1)
-    general = sign * scipy.special.gamma(order + 1) * scipy.special.zeta(order + 1, x)
+    general = sign * scipy.special.gamma(order + 1) * _zeta(order + 1, x)
     general = np.where((m >= 0) & (m == np.floor(m)), general, np.nan)
-    return np.where(m == 0, scipy.special.psi(x), general)
+    return np.where(m == 0, _digamma(x), general)
 
 
 def _zeta_operation(b, s, q):
@@ -75,9 +97,11 @@ def _zeta_operation(b, s, q):
     result = b.add(total, rest)
     pole = b.and_(b.le(q, zero), b.eq(q, b.floor(q)))
     strange = b.and_(b.lt(q, zero), b.ne(s, b.floor(s)))
-    result = b.select(pole, infinity, b.select(strange, nan, result))
+    even = b.eq(b.rem(s, b.const(2, dtype)), zero)
+    at_pole = b.select(even, infinity, nan)
+    result = b.select(pole, at_pole, b.select(strange, nan, result))
     result = b.select(b.eq(q, infinity), zero, result)
-    return b.select(b.eq(s, one), infinity, b.select(b.lt(s, one), nan, result))
+    return b.select(b.eq(s, one), infinity, b.select(b.gt(s, one), result, nan))
 
 
 def _polygamma_operation(b, m, x):
@@ -128,14 +152,14 @@ erf_inv_p = Elementwise(
     cost=25,
 )  # fmt: skip
 lgamma_p = Elementwise(
-    "lgamma", _scipy("gammaln"), FLOAT, (lambda g, out, x: mul_p(g, digamma_p(x)),), cost=60
+    "lgamma", _lgamma, FLOAT, (lambda g, out, x: mul_p(g, digamma_p(x)),), cost=60
 )
 digamma_p = Elementwise(
-    "digamma", _scipy("psi"), FLOAT,
+    "digamma", _digamma, FLOAT,
     (lambda g, out, x: mul_p(g, polygamma_p(constant(x, 1), x)),), cost=60,
 )  # fmt: skip
 zeta_p = Elementwise(
-    "zeta", _scipy("zeta"), (FLOAT, FLOAT),
+    "zeta", _zeta, (FLOAT, FLOAT),
     (
         not_implemented("zeta", "its first operand"),
         lambda g, out, s, q: mul_p(g, neg_p(mul_p(s, zeta_p(add_p(s, constant(s, 1)), q)))),
