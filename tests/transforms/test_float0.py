@@ -85,3 +85,61 @@ def test_jacobians_of_integer_outputs_are_zeros():
     found = fornax.jacfwd(lambda x: {"n": x.astype(int), "x": x})(fnp.ones(2))
     assert found["n"].dtype == np.int32 and not np.any(found["n"])
     np.testing.assert_array_equal(found["x"], np.eye(2))
+
+
+WHOLE, FLOATS = np.arange(4, dtype=np.int32), np.arange(4, dtype=np.float32)
+
+#: functions of integers, or by way of them, of indices
+INTEGERS = {
+    "index": lambda i: i[1],
+    "slice": lambda i: i[1:3],
+    "reversed": lambda i: i[::-1],
+    "new axis": lambda i: i[None],
+    "gather": lambda i: i[fnp.array([0, 2])],
+    "mask": lambda i: i[np.array([True, False, True, False])],
+    "set": lambda i: i.at[1].set(True),
+    "add": lambda i: i.astype(np.int32).at[fnp.array([1, 1])].add(7),
+    "min": lambda i: i.at[1].min(True),
+    "fill": lambda i: i.at[9].get(mode="fill", fill_value=True),
+    "dynamic_slice": lambda i: fornax.lax.dynamic_slice(i, (1,), (2,)),
+    "take": lambda i: fnp.take(i, fnp.array([1])),
+    "sort": fnp.sort,
+    "argmax": fnp.argmax,
+    "pad": lambda i: fnp.pad(i, 1),
+}
+INDICES = {
+    "get": lambda i: fnp.asarray(FLOATS)[i],
+    "set": lambda i: fnp.asarray(FLOATS).at[i].set(2.0),
+    "add": lambda i: fnp.asarray(FLOATS).at[i].add(FLOATS),
+    "take": lambda i: fnp.take(FLOATS, i),
+    "take_along_axis": lambda i: fnp.take_along_axis(FLOATS, i, 0),
+    "dynamic_slice": lambda i: fornax.lax.dynamic_slice(FLOATS, (i[0],), (2,)),
+    "where": lambda i: fnp.where(i > 1, FLOATS, 0.0),
+    "scan": lambda i: fornax.lax.scan(lambda c, j: (c + fnp.asarray(FLOATS)[j], j), 0.0, i)[0],
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("dtype", [np.int32, np.bool_])
+def test_cotangents_of_integers_go_through_indexing(name, dtype):
+    f, i = INTEGERS[name], fnp.asarray(WHOLE.astype(dtype))
+    out, pull = fornax.vjp(f, i)
+    (nothing,) = pull(np.zeros(out.shape, float0))
+    assert nothing.dtype == float0 and nothing.shape == i.shape
+    same, tangent = fornax.jvp(f, (i,), (np.zeros(4, float0),))
+    assert tangent.dtype == float0 and tangent.shape == same.shape == out.shape
+    assert fornax.linearize(f, i)[1](np.zeros(4, float0)).dtype == float0
+
+
+@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("wrap", [lambda f: f, fornax.jit, fornax.checkpoint])
+def test_gradients_of_indices_are_nothing(name, wrap):
+    f = wrap(lambda i: INDICES[name](i).sum())
+    nothing = fornax.grad(f, allow_int=True)(fnp.asarray(WHOLE))
+    assert nothing.dtype == float0 and nothing.shape == (4,)
+    both = fornax.grad(lambda x, i: (x * f(i)).sum(), argnums=(0, 1), allow_int=True)
+    of_x, nothing = both(fnp.asarray(FLOATS), fnp.asarray(WHOLE))
+    np.testing.assert_allclose(of_x, np.full(4, f(fnp.asarray(WHOLE))), rtol=1e-6)
+    assert nothing.dtype == float0
+    mapped = fornax.vmap(fornax.grad(f, allow_int=True))(fnp.stack([WHOLE, WHOLE]))
+    assert mapped.dtype == float0 and mapped.shape == (2, 4)
