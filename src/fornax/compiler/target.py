@@ -5,6 +5,9 @@ from __future__ import annotations
 from fornax.compiler.loop.ir import WIDTH
 from fornax.record import record
 
+#: bits of the narrowest vector registers
+NARROWEST = 128
+
 
 @record(frozen=True)
 class Target:
@@ -42,6 +45,14 @@ class Target:
     def merges(self) -> bool:
         """Whether an operation leaves lanes as they were at no cost: with registers of masks."""
         return 8 in self.masked_bits
+
+    def holding(self, count: int, bits: int) -> int:
+        """Elements of so many bits in the narrowest register that holds `count` of them, or in a
+        whole one: divisions and roots take as long as their vectors are wide."""
+        lanes = self.vector_bits // bits
+        while lanes >= 2 * count and lanes * bits > NARROWEST:
+            lanes //= 2
+        return lanes
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` in one vector register."""

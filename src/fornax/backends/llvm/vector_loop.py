@@ -28,8 +28,6 @@ LONG = 30
 FEW = 8192
 #: and of more than this in any case
 LONG_OFTEN = 400
-#: bits of the narrowest vector registers
-NARROWEST = 128
 
 
 class VectorLoop:
@@ -64,7 +62,8 @@ class VectorLoop:
             at, partial = self.whole(at, native, native, self.halve(partial, native))
             rest = native if dynamic else rest % native
         if rest and masks:
-            native = native if dynamic else self.narrowed(native, rest)
+            if not dynamic:
+                native = min(native, e.target.holding(rest, self.widest()))
             partial = self.masked(at, native, self.halve(partial, native), rest)
         finals = self.include(self.halve(partial, 1), starts)
         if rest and not masks:
@@ -72,15 +71,6 @@ class VectorLoop:
                 loop.axis, loop.body, loop.carries, at, self.count, 1, finals, not dynamic
             )
         e.bind("final", loop.carries, finals)
-
-    def narrowed(self, lanes: int, rest: int) -> int:
-        """Lanes of the narrowest registers that hold the rest: divisions and roots take as long as
-        their vectors are wide."""
-        bits = self.e.target.vector_bits
-        fewest = self.native(bits) * NARROWEST // bits
-        while lanes // 2 >= max(rest, fewest):
-            lanes //= 2
-        return lanes
 
     def is_long(self, extent: int | Expr) -> bool:
         """True where code for full vectors and for the rest is not worth its compilation: for long
@@ -166,6 +156,10 @@ class VectorLoop:
 
     def native(self, most: int) -> int:
         """Lanes of one register for the widest values of the body, at most `most`."""
+        return min(self.e.target.vector_bits // self.widest(), most)
+
+    def widest(self) -> int:
+        """Bits of the widest values of the body."""
         widest = 8
         for node in self.inside():
             if node.kind in ("load", "carry") or (node.kind == "op" and node.dtype != "int64"):
@@ -173,7 +167,7 @@ class VectorLoop:
         for statement in walk(self.loop.body):
             if isinstance(statement, Store):
                 widest = max(widest, WIDTH[statement.buffer.dtype])
-        return min(self.e.target.vector_bits // widest, most)
+        return widest
 
     # --- the rest ---
     def masks(self) -> bool:

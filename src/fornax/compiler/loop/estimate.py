@@ -33,8 +33,6 @@ UNIT = 0.4
 WEIGHTS = {"div": 5.0, "rem": 12.0, "sqrt": 6.0, "idiv": 4.0, "imod": 4.0, "cast": 1.0}
 MATH_WEIGHT = 22.0
 HEAVY_MATH = {"lgamma": 90.0, "digamma": 60.0, "pow": 60.0, "erf_inv": 50.0, "atan2": 40.0}
-#: bits of the shortest registers
-NARROWEST = 128
 #: per lane: loads and stores at unrelated addresses
 GATHER, SCATTER = 1.6, 2.0
 #: per vector: loads and stores that need shuffles
@@ -153,10 +151,9 @@ class Estimate:
                 for store in stores:
                     dtype = store.buffer.dtype
                     widest = max(widest, WIDTH[STORAGE.get(dtype, dtype)])
-        lanes, extent = self.target.vector_bits // widest, vector.axis.extent
-        while isinstance(extent, int) and lanes >= 2 * extent and lanes * widest > NARROWEST:
-            lanes //= 2  # long registers divide and move slower than short ones
-        return lanes
+        extent = vector.axis.extent
+        known = isinstance(extent, int)
+        return self.target.holding(extent if known else self.target.vector_bits, widest)
 
     def masks(self, vector: For) -> bool:
         """Whether the last lanes of a vector loop, too few for a register, run in one."""
