@@ -157,6 +157,8 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
         return _native.from_dlpack(x)
     if hasattr(x, "__buffer__") or isinstance(x, memoryview | bytearray):
         return _from_object(np.asarray(memoryview(x)), dtype, copy)
+    if isinstance(x, str | bytes) and dtype is not None and dtype.kind in "biufcV":
+        return _from_text(x, dtype)
     if x is None:
         raise ValueError(
             located(
@@ -171,6 +173,21 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
             attempt="numpy.asarray(x) with NumPy first, or pick the arrays out of it",
         )
     )
+
+
+def _from_text(text: str | bytes, dtype: Any) -> Any:
+    """The number that a text says, such as "nan". Raises ValueError if it says none."""
+    kind = int if dtypes.is_integer(dtype) else complex if dtypes.is_complex(dtype) else float
+    try:
+        number = kind(text if isinstance(text, str) else text.decode())
+    except ValueError as error:
+        raise ValueError(
+            located(
+                f"{text!r} is no number of dtype {dtype.name}: {error}",
+                attempt="'nan', 'inf' or digits, as Python's float takes them",
+            )
+        ) from None
+    return _from_object(np.asarray(number).astype(dtype), dtype, None)
 
 
 def type_name(x: Any) -> str:

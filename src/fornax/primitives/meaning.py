@@ -45,7 +45,7 @@ def multiply_high(x, y):
 def sign(x):
     """-1, 0 or 1; of a complex number the number of size 1 in its direction."""
     if x.dtype.kind != "c":
-        return np.sign(x)
+        return np.where(x == 0, x, np.sign(x)).astype(x.dtype)  # the sign of zeros stays
     size = np.abs(x)
     return np.where(size == 0, 0, x / np.where(size == 0, 1, size))
 

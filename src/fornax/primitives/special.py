@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from fornax.primitives.compare import eq_p
+from fornax.ir.types import typeof
+from fornax.primitives.compare import lt_p
 from fornax.primitives.elementwise import (
+    abs_p,
     add_p,
     div_p,
     exp_p,
@@ -19,6 +21,7 @@ from fornax.primitives.elementwise import (
 )
 from fornax.primitives.family import FLOAT, Elementwise, constant, not_implemented
 from fornax.primitives.select import where
+from fornax.scalars import dtypes
 from fornax.source import located
 
 #: B(2j) / (2j)!, the weights of the Euler-Maclaurin formula.
@@ -41,6 +44,12 @@ def _scipy(name):
         return getattr(scipy.special, name)(*arrays)
 
     return function
+
+
+def _odd(name):
+    """The same for an odd function, which is zero at zero and keeps its sign."""
+    function = _scipy(name)
+    return lambda x: np.where(x == 0, x, function(x)).astype(x.dtype)
 
 
 def _lgamma(x):
@@ -127,7 +136,8 @@ def _no_order_derivative(g, out, m, x):
 
 
 def _bessel_i1e_derivative(g, out, x):
-    zero = eq_p(x, constant(x, 0))
+    # next to zero both terms are large
+    zero = lt_p(abs_p(x), constant(x, float(dtypes.finfo(typeof(x).dtype).eps)))
     safe = where(zero, constant(x, 1), x)
     slope = add_p(sign_p(x), div_p(constant(x, 1), safe))
     general = sub_p(bessel_i0e_p(x), mul_p(out, slope))
@@ -146,7 +156,7 @@ def _normal(scale):
 erf_p = Elementwise("erf", _scipy("erf"), FLOAT, _normal(2 / math.sqrt(math.pi)), cost=15)
 erfc_p = Elementwise("erfc", _scipy("erfc"), FLOAT, _normal(-2 / math.sqrt(math.pi)), cost=20)
 erf_inv_p = Elementwise(
-    "erf_inv", _scipy("erfinv"), FLOAT,
+    "erf_inv", _odd("erfinv"), FLOAT,
     (lambda g, out, x: mul_p(
         g, mul_p(constant(x, math.sqrt(math.pi) / 2), exp_p(square_p(out)))),),
     cost=25,
@@ -178,4 +188,4 @@ bessel_i0e_p = Elementwise(
     "bessel_i0e", _scipy("i0e"), FLOAT,
     (lambda g, out, x: mul_p(g, sub_p(bessel_i1e_p(x), mul_p(sign_p(x), out))),), cost=50,
 )  # fmt: skip
-bessel_i1e_p = Elementwise("bessel_i1e", _scipy("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50)
+bessel_i1e_p = Elementwise("bessel_i1e", _odd("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50)

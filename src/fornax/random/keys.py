@@ -176,7 +176,7 @@ def _seeded(name: str, seed: Any, impl: Generator) -> Any:
                 attempt="random.fold_in(key, number), or random.split(key), for more keys",
             )
         )
-    if isinstance(seed, int) and not isinstance(seed, bool):
+    if isinstance(seed, int):
         # more than 32 bits of a Python integer are cut off, not refused, unless x64 is enabled
         seed = np.int64(seed).astype(dtypes.canonical(np.int64))
     type = typeof(seed)
@@ -223,12 +223,30 @@ def split(key: Any, num: int | Sequence[int] = 2) -> Any:
 
 
 @takes_arrays("")
+def _word(number: Any) -> Any:
+    """A Python number as 32 bits. Raises what Python and NumPy raise for those that are none."""
+    try:
+        return np.asarray(int(number), np.uint32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(
+            located(
+                f"fold_in accepts an integer of 32 bits, got {number!r}: {error}",
+                attempt=f"numpy.uint32({number!r} % 2**32)"
+                if isinstance(number, int)
+                else "an integer that is different for each key",
+            )
+        ) from None
+
+
 def fold_in(key: Any, data: Any) -> Any:
     """A key from a key and an integer scalar, which is taken modulo 2³².
 
-    Raises TypeError for data that is no scalar, ValueError for an array of keys.
+    Raises TypeError for data that is no scalar, ValueError for an array of keys and for NaN,
+    OverflowError for a Python number that is negative or too large.
     """
     keys, raw = typed("fold_in", key)
+    if type(data) in (bool, int, float, complex):
+        data = _word(data)
     shape = typeof(data).shape
     if shape:
         raise TypeError(
