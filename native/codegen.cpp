@@ -57,7 +57,7 @@ class Queue {
 
   void begin() {
     std::lock_guard lock(mutex_);
-    if (queue_.empty() || idle_) return;
+    if (queue_.empty() || idle_ || finished_) return;
     if (threads_ + 1 < queue_.back()->machines.size()) start();
   }
 
@@ -85,6 +85,12 @@ class Queue {
     }
   }
 
+  void finish() {
+    std::unique_lock lock(mutex_);
+    finished_ = true;
+    done_.wait(lock, [this] { return !running_; });
+  }
+
  private:
   // The longest text that `thread` has a machine for: begun last, it would be waited for alone.
   std::shared_ptr<Job> take(size_t thread) {
@@ -102,9 +108,11 @@ class Queue {
   void run(std::unique_lock<std::mutex>& lock, Job& job, size_t thread) {
     job.state = Job::State::running;
     job.runs_in = this;
+    ++running_;
     lock.unlock();
     generate(job, thread);
     lock.lock();
+    --running_;
     job.state = Job::State::done;
     done_.notify_all();
   }
@@ -143,7 +151,7 @@ class Queue {
     std::unique_lock lock(mutex_);
     Placement placement;
     for (;;) {
-      while (queue_.empty()) {
+      while (queue_.empty() || finished_) {
         ++idle_;
         work_.wait(lock);
         --idle_;
@@ -160,8 +168,8 @@ class Queue {
   std::mutex mutex_;
   std::condition_variable work_, done_;
   std::deque<std::shared_ptr<Job>> queue_;
-  size_t threads_ = 0, idle_ = 0;
-  bool caller_busy_ = false;
+  size_t threads_ = 0, idle_ = 0, running_ = 0;
+  bool caller_busy_ = false, finished_ = false;
   int submitter_ = -1;  // the processor of the thread that gives jobs
 };
 
@@ -182,6 +190,8 @@ Queue& queue() {
 void submit(std::shared_ptr<Job> job) { queue().submit(std::move(job)); }
 
 void begin() { queue().begin(); }
+
+void finish() { queue().finish(); }
 
 const Result& wait(const std::shared_ptr<Job>& job) {
   queue().wait(*job);

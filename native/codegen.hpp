@@ -51,6 +51,10 @@ void submit(std::shared_ptr<Job> job);
 // for at once is generated sooner by the caller, whose processor's caches are warm.)
 void begin();
 
+// Before the process ends, and LLVM's own data with it: no thread begins with what still waits;
+// returns when those that are at work have ended.
+void finish();
+
 // The result of a job; the caller generates it if no thread has begun.
 const Result& wait(const std::shared_ptr<Job>& job);
 

@@ -108,6 +108,9 @@ NB_MODULE(_native, m) {
            "machines"_a, "layout"_a, "text"_a, "object"_a)
       .def_static("begin", &fornax::codegen::begin,
                   "Say that the caller is busy for a while: threads start for what still waits.")
+      .def_static("finish", &fornax::codegen::finish, nb::call_guard<nb::gil_scoped_release>(),
+                  "Before the process ends: no thread begins with what still waits; returns when "
+                  "those that are at work have ended.")
       .def("wait", &Generation::wait,
            "(machine code or assembly text, seconds of parsing, seconds of generating). "
            "RuntimeError: what LLVM says is wrong with the text.");

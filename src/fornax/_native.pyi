@@ -248,6 +248,11 @@ class Generation:
     def begin() -> None:
         """Say that the caller is busy for a while: threads start for what still waits."""
 
+    @staticmethod
+    def finish() -> None:
+        """Before the process ends: no thread begins with what still waits; returns when those that
+        are at work have ended."""
+
     def wait(self) -> tuple[bytes, float, float]:
         """(machine code or assembly text, seconds of parsing, seconds of generating).
 

@@ -9,6 +9,7 @@ instruction selection too (measured: equal code sizes, 15 % of the time).
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import threading
 from collections.abc import Callable
@@ -117,6 +118,10 @@ def start(text: str, target: Target, assembly: bool = False) -> Any:
     generating), or raises RuntimeError with what LLVM says."""
     _, addresses, layout = machines(target, 2 if len(text) < HUGE else 0)
     return _native.Generation(functions(), addresses, layout, text, not assembly)
+
+
+# threads that are at work when the process ends would find LLVM's data gone, and crash
+atexit.register(_native.Generation.finish)
 
 
 def begin() -> None:
