@@ -28,13 +28,13 @@ L7:
   br i1 %v21, label %L7, label %L20
 L20:
   %v23 = getelementptr float, ptr %v11, i64 96
-  %v24 = call <8 x float> @llvm.masked.load.v8f32.p0(ptr align 4 %v23, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false, i1 false>, <8 x float> zeroinitializer)
+  %v24 = call <4 x float> @llvm.masked.load.v4f32.p0(ptr align 4 %v23, <4 x i1> <i1 true, i1 true, i1 true, i1 true>, <4 x float> zeroinitializer)
   %v25 = getelementptr float, ptr %b1, i64 96
-  %v26 = call <8 x float> @llvm.masked.load.v8f32.p0(ptr align 4 %v25, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false, i1 false>, <8 x float> zeroinitializer)
-  %v27 = fadd <8 x float> %v24, %v26
-  %v28 = fmul <8 x float> %v27, splat (float 0x4000000000000000)
+  %v26 = call <4 x float> @llvm.masked.load.v4f32.p0(ptr align 4 %v25, <4 x i1> <i1 true, i1 true, i1 true, i1 true>, <4 x float> zeroinitializer)
+  %v27 = fadd <4 x float> %v24, %v26
+  %v28 = fmul <4 x float> %v27, splat (float 0x4000000000000000)
   %v29 = getelementptr float, ptr %v18, i64 96
-  call void @llvm.masked.store.v8f32.p0(<8 x float> %v28, ptr align 4 %v29, <8 x i1> <i1 true, i1 true, i1 true, i1 true, i1 false, i1 false, i1 false, i1 false>)
+  call void @llvm.masked.store.v4f32.p0(<4 x float> %v28, ptr align 4 %v29, <4 x i1> <i1 true, i1 true, i1 true, i1 true>)
   %n6 = add nsw i64 %i5, 1
   %v31 = icmp slt i64 %n6, 512
   br i1 %v31, label %L4, label %L30
