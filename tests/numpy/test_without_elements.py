@@ -115,3 +115,12 @@ def test_sigmoid_of_integers_is_refused():
         with pytest.raises(TypeError, match="does not accept dtype"):
             fornax.nn.sigmoid(x)
     assert fornax.nn.sigmoid(0.0).weak_type
+
+
+@pytest.mark.parametrize(("count", "kind"), [(0, ZeroDivisionError), (-1, ValueError),
+                                             (-(1 << 63), ValueError)])  # fmt: skip
+@pytest.mark.parametrize("shape", [(2, 0), (2, 4)])
+def test_arrays_are_cut_into_one_part_or_more(shape, count, kind):
+    for cut in (fnp.split, fnp.array_split, fnp.hsplit):
+        with pytest.raises(kind, match=f"cannot be cut into {count} parts"):
+            cut(np.zeros(shape), count) if cut is fnp.hsplit else cut(np.zeros(shape), count, 1)

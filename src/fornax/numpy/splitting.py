@@ -57,6 +57,14 @@ def _split(name: str, ary: Any, sections: Any, axis: int, exact: bool) -> list[A
             )
     else:
         count = static_integer(sections, "indices_or_sections")
+        if count < 1:
+            kind = ValueError if count else ZeroDivisionError
+            raise kind(
+                located(
+                    f"{name}: an array cannot be cut into {count} parts",
+                    attempt="a number of parts that is 1 or more",
+                )
+            )
         if exact and n % count:
             raise ValueError(
                 located(
