@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fornax
+import fornax.scipy.stats
 from fornax import numpy as fnp
 
 E, E3, X = np.zeros(0, "f"), np.zeros((3, 0), "f"), np.arange(3, dtype="f")
@@ -124,3 +125,10 @@ def test_arrays_are_cut_into_one_part_or_more(shape, count, kind):
     for cut in (fnp.split, fnp.array_split, fnp.hsplit):
         with pytest.raises(kind, match=f"cannot be cut into {count} parts"):
             cut(np.zeros(shape), count) if cut is fnp.hsplit else cut(np.zeros(shape), count, 1)
+
+
+def test_no_function_and_no_axis_are_refused():
+    with pytest.raises(TypeError, match="Expected a callable value"):
+        fnp.frompyfunc(None, 1, 1)
+    with pytest.raises(ValueError, match="axis 7"):
+        fornax.scipy.stats.sem(np.ones(3), axis=7)

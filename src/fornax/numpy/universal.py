@@ -11,6 +11,7 @@ import numpy as np
 
 from fornax import _native
 from fornax.api.inspect import eval_shape
+from fornax.api.signature import check_callable
 from fornax.api.vmap import vmap
 from fornax.ir.basis import move_axis
 from fornax.ir.requested import requested
@@ -354,8 +355,9 @@ def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: An
     """A universal function from a function of scalars.
 
     func: takes `nin` scalars and returns `nout`. identity: combined with any x it gives x.
-    Raises TypeError for numbers of arguments that are no integers.
+    Raises TypeError for numbers of arguments that are no integers, and for no function.
     """
+    check_callable(func)
     return ufunc(func, nin, nout, identity=identity)
 
 

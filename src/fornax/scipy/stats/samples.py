@@ -10,6 +10,7 @@ from fornax import lax
 from fornax import numpy as fnp
 from fornax.api.vmap import vmap
 from fornax.ir.static import static_integer
+from fornax.numpy.axes import canonical_axis
 from fornax.numpy.promotion import check
 from fornax.scalars import dtypes
 from fornax.scipy.stats.arguments import numbers
@@ -130,7 +131,7 @@ def sem(a, axis=0, ddof=1, nan_policy="propagate", *, keepdims=False):
     """
     (x,) = numbers("sem", a)
     if nan_policy == "propagate":
-        count = x.size if axis is None else x.shape[axis]
+        count = x.size if axis is None else x.shape[canonical_axis(axis, x.ndim)]
         return fnp.std(x, axis, ddof=ddof, keepdims=keepdims) / lax.sqrt(
             fnp.asarray(count, x.dtype)
         )
