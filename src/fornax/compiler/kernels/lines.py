@@ -194,6 +194,17 @@ def stream(p: Product, sums: Arithmetic) -> None:
     # a cache line between the rows: all sums of a column are used at once, from different sets
     apart = k.target.lanes(sums.dtype) if p.rows > FEW else 0
     totals = k.scratch("totals", sums.dtype, (p.rows, width + apart))
+    near = k.scratch("near", sums.dtype, (p.rows, STREAM_ROWS))
+
+    def factors(depth: Expr, count: Expr) -> For:
+        """Copy what `count` rows of the matrix, from `depth` on, are multiplied by."""
+        r = Axis(p.rows, "r")
+        n = Axis(count.data if count.kind == "const" else count, "n")
+        at = split(b, b.add(depth, b.axis(n)), p.depth_extents)
+        row = split(b, b.axis(r), p.row_extents)
+        (x,) = sums.widen(b, p.left.value(batch, row, at))
+        copy = Store(near, (b.axis(r), b.axis(n)), x)
+        return For(r, (For(n, (copy,), kind="vector", lanes=k.target.lanes(sums.dtype)),))
 
     def rows_at_once(depth: Expr, count: Expr) -> For:
         """Add `count` rows of the matrix, from `depth` on, to the totals."""
@@ -203,10 +214,9 @@ def stream(p: Product, sums: Arithmetic) -> None:
         y = sums.widen(b, p.right.value(batch, column, at))
         carried = []
         for r in range(p.rows):
-            row = split(b, b.index(r), p.row_extents)
-            x = sums.widen(b, p.left.value(batch, row, at))
+            x = b.load(near, (b.index(r), b.axis(n)))
             carry = Carry(sums.dtype, f"s{r}")
-            (total,) = sums.accumulate(b, (b.carry(carry),), x, y)
+            (total,) = sums.accumulate(b, (b.carry(carry),), (x,), y)
             carried.append(Carried(carry, b.load(totals, (b.index(r), b.axis(lane))), total))
         stores = tuple(
             Store(totals, (b.index(r), b.axis(lane)), b.final(one.carry))
@@ -228,7 +238,7 @@ def stream(p: Product, sums: Arithmetic) -> None:
         axis = Axis(extent.data if extent.kind == "const" else extent, "rows")
         if axis.extent != 0 and not (count.kind == "const" and count.data == 0):
             depth = b.add(start, b.mul(b.axis(axis), b.index(STREAM_ROWS)))
-            body.append(For(axis, (rows_at_once(depth, count),)))
+            body.append(For(axis, (factors(depth, count), rows_at_once(depth, count))))
 
     partial = None
     if shares > 1:
