@@ -1,8 +1,11 @@
-"""Rows that are brought to the caches while the one before them is worked on.
+"""What is brought to the caches before it is read, where the processor does not foresee it.
 
 A kernel that goes over each row more than once, as a softmax does, waits for memory the first time
 and computes the other times, when the row is in the caches: memory rests. There the next row is
 asked for.
+
+A loop that reads a cache line each of several rows, and then the next line of each, is one
+instruction that jumps to and fro. There what follows in the same row is asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +18,10 @@ from fornax.compiler.target import Target
 
 #: bytes of the shortest rows: the processor itself foresees what follows within a page
 SHORTEST = 2048
+#: bytes of a cache line, and of the rows of which one line is read at a time
+LINE, PAGE = 64, 4096
+#: cache lines of a row between what is read and what is asked for
+AHEAD = 2
 
 
 def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
@@ -26,6 +33,26 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
             if len(loops) > 1:
                 found.update(again(outer, loops, target))
+        if isinstance(outer, For) and outer.kind == "vector":
+            for inner in outer.body:
+                if isinstance(inner, For) and inner.kind == "serial":
+                    found.update(to_and_fro(outer, inner, target))
+    return found
+
+
+def to_and_fro(lanes: For, rows: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` that read no more than a cache line of each row before the next."""
+    found: dict[Expr, int] = {}
+    for node in reachable(expressions((rows,))):
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        if node.data.size * size <= target.l2 or lanes.lanes * size > LINE:
+            continue
+        terms, _ = affine.linear(node.args[0])
+        moves = {p.data: c for p, c in terms if p.kind == "axis"}
+        if moves.get(lanes.axis) == 1 and moves.get(rows.axis, 0) * size >= PAGE:
+            found[node] = AHEAD * LINE // size
     return found
 
 
