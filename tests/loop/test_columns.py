@@ -9,7 +9,7 @@ from random_kernels import Made, buffer, data
 from fornax.backends.llvm.target import find
 from fornax.compiler.loop import columns, vectorize
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Alloc, Axis, Kernel
+from fornax.compiler.loop.ir import Alloc, Axis, For, Kernel
 from fornax.compiler.loop.meaning import numpy_dtype
 from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
@@ -71,7 +71,7 @@ def always(monkeypatch):
     monkeypatch.setattr(columns, "FAR", 1)
     monkeypatch.setattr(columns, "MANY", 2)
     monkeypatch.setattr(columns, "LARGE", 0)
-    monkeypatch.setattr(columns, "ENOUGH", 1000)
+    monkeypatch.setattr(columns, "PIECES", 2)
 
 
 def pieces(kernel: Kernel) -> int:
@@ -85,11 +85,22 @@ def test_values(name, case, always):
     agree(CASES[case](), target(name))
 
 
-def test_results_lie_in_local_memory_where_registers_hold_few():
-    assert pieces(extremes(4096, 4096).kernel) == 4
-    assert pieces(extremes(4096, 64).kernel) == 0  # neighbouring rows are near
+def sums(rows: int, count: int) -> Kernel:
     b = Builder()
-    x, y = buffer("x", "float32", (4096, 4096)), buffer("y", "float32", (4096,), "out")
-    j, i = Axis(4096), Axis(4096)
+    x, y = buffer("x", "float32", (rows, count)), buffer("y", "float32", (count,), "out")
+    j, i = Axis(count), Axis(rows)
     total = b.reduce("add", [i], b.load(x, (b.axis(i), b.axis(j))))
-    assert pieces(Kernel("sums", (x, y), nest(b, [j], [(y, (b.axis(j),), total)]))) == 0
+    return Kernel("sums", (x, y), nest(b, [j], [(y, (b.axis(j),), total)]))
+
+
+def test_results_lie_in_local_memory_where_arrays_are_large():
+    assert pieces(extremes(4096, 4096).kernel) == 4
+    assert pieces(sums(4096, 4096)) == 1
+    assert pieces(sums(4096, 64)) == 0  # neighbouring rows are near
+    assert pieces(sums(256, 1024)) == 0  # it stays in the caches
+
+
+def test_several_rows_pass_at_once():
+    ready = vectorize.vectorize(simplify(sums(4099, 4096)), find("avx512"))
+    at_once = [s.axis.extent for s in walk(ready.body) if isinstance(s, For) and s.kind == "unroll"]
+    assert at_once == [columns.ROWS, 4099 % columns.ROWS]

@@ -1,12 +1,13 @@
 """Reductions of columns that walk along rows.
 
 With its lanes along a row and its results in registers, a reduction over rows reads a few cache
-lines of a row, then of the next, a whole row further on: no processor foresees that. Where the
-registers hold the results of few lanes only (there is much to compute, or what is carried is wide),
-the results of a longer piece of a row lie in local memory instead:
+lines of a row, then of the next, a whole row further on: no processor foresees that. Where an array
+does not fit the caches, the results of a longer piece of a row lie in local memory instead, and
+several rows pass at once:
 
     vector j: for i: c <- max(c, x[i, j])      becomes
-    for piece of j:  for i:  vector j in the piece:  c[j] = max(c[j], x[i, j])
+    for piece of j:  for i in steps of 2:
+        vector j in the piece:  c[j] = max(max(c[j], x[i, j]), x[i + 1, j])
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
+    MATH,
     WIDTH,
     Alloc,
     Axis,
     Buffer,
+    Carried,
     Carry,
     Expr,
     For,
@@ -31,15 +34,19 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 
-#: bytes of a row that are read before going on to the next: half a page
-PIECE = 2048
+#: most bytes of a row that are read before going on to the next; as few as LEAST if threads would
+#: have less than so many pieces otherwise
+PIECE = 4096
+PIECES, LEAST = 4, 512
+#: bytes of results that stay in the first cache while rows pass
+ROOM = 16 << 10
 #: rows at least so many bytes apart, and at least so many of them
 FAR = 2048
 MANY = 64
 #: arrays of so many times the second cache
 LARGE = 4
-#: loops whose lanes read so many registers of a row at once are left alone
-ENOUGH = 8
+#: rows that are read at once, and operations in one iteration for which they become fewer
+ROWS, BODY = 8, 128
 
 
 def along_rows(kernel: Kernel, target: Target) -> Kernel:
@@ -48,7 +55,7 @@ def along_rows(kernel: Kernel, target: Target) -> Kernel:
         s for s in walk(kernel.body)
         if isinstance(s, For) and s.kind == "vector" and walks_down(s, target)
     ]  # fmt: skip
-    return Along(found).kernel(kernel) if found else kernel
+    return Along(found, target).kernel(kernel) if found else kernel
 
 
 def walks_down(loop: For, target: Target) -> bool:
@@ -87,18 +94,30 @@ def walks_down(loop: For, target: Target) -> bool:
             return False
         jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
         if steps.get(loop.axis) == 1 and jump:
-            if jump < FAR or loop.lanes * size * 8 >= ENOUGH * target.vector_bits:
+            if jump < FAR:
                 return False
             far |= loop.axis.extent * size * rows >= LARGE * target.l2
     return far
 
 
+def rows_at_once(loop: For) -> int:
+    """How many rows a loop over rows goes through at once: that many places in memory are asked for
+    at a time, and results are read and stored less often. Few if there is much to compute."""
+    nodes = reachable([*expressions(loop.body), *(c.next for c in loop.carries)])
+    work = sum(20 if n.data in MATH else 1 for n in nodes if n.kind == "op" and n.dtype != "int64")
+    count = ROWS if loop.carries else 1
+    while count > 1 and (count * work > BODY or count > loop.axis.extent):
+        count //= 2
+    return count
+
+
 class Along(Rewriter):
     """Rebuilds the loops in `found`."""
 
-    def __init__(self, found: list[For]):
+    def __init__(self, found: list[For], target: Target):
         super().__init__(Builder())
         self.found = found
+        self.target = target
         self.count = 0
 
     def statement(self, old: Statement) -> Iterator[Statement]:
@@ -108,11 +127,13 @@ class Along(Rewriter):
             yield from super().statement(old)
             return
         b, extent = self.b, old.axis.extent
-        widest = max(
-            WIDTH[n.data.dtype] for n in reachable(expressions(old.body)) if n.kind == "load"
-        )
-        size = old.lanes
-        while size * 2 <= extent and size * 2 * widest <= PIECE * 8:
+        read = {WIDTH[n.data.dtype] for n in reachable(expressions(old.body)) if n.kind == "load"}
+        held = [WIDTH[c.carry.dtype] for s in old.body if isinstance(s, For) for c in s.carries]
+        self.lanes = min(old.lanes, self.target.vector_bits // max(read | {*held}))
+        longest = min(PIECE * 8 // max(read), ROOM * 8 // max(sum(held), 1), extent)
+        longest = min(longest, max(extent // PIECES, LEAST * 8 // max(read)))
+        size = self.lanes
+        while size * 2 <= longest:
             size *= 2
         pieces = Axis(-(-extent // size), old.axis.name + "_piece")
         first = b.mul(b.axis(pieces) if pieces.extent > 1 else b.index(0), b.index(size))
@@ -143,7 +164,7 @@ class Along(Rewriter):
             value = b.node("load", carry.dtype, local, (column,))
             self.bind("carry", carry, value)
             self.bind("final", carry, value)
-        return For(columns, make(column), kind="vector", lanes=old.lanes)
+        return For(columns, make(column), kind="vector", lanes=self.lanes)
 
     def down(self, loop: For) -> list[Statement]:
         """A loop over rows around one over columns; what it carries lies in local memory."""
@@ -163,12 +184,36 @@ class Along(Rewriter):
                 )
             )
         self.places |= mine
-        b.axis(loop.axis)
-        # the place of an extreme is stored before the extreme that decides about it
-        row = self.across(
-            lambda column: (
-                *self.statements(loop.body),
-                *(Store(mine[c.carry], (column,), self(c.next)) for c in reversed(loop.carries)),
+        count = rows_at_once(loop)
+        whole, rest = divmod(loop.axis.extent, count)
+        blocks = Axis(whole, loop.axis.name + ("_block" if count > 1 else ""))
+        made += self.rows(loop, blocks, count, b.mul(b.axis(blocks), b.index(count)), mine)
+        if rest:
+            made += self.rows(loop, Axis(1), rest, b.index(whole * count), mine)
+        return made
+
+    def rows(
+        self, loop: For, blocks: Axis, count: int, first: Expr, mine: dict[Carry, Buffer]
+    ) -> list[Statement]:
+        """A loop over blocks of so many rows from `first`."""
+        b = self.b
+
+        def row(column: Expr) -> tuple[Statement, ...]:
+            step = Axis(count, loop.axis.name)
+            self.bind("axis", loop.axis, b.add(first, b.axis(step)))
+            starts = [self(b.carry(c.carry)) for c in loop.carries]
+            carries = [Carry(c.carry.dtype, c.carry.name) for c in loop.carries]
+            for old, carry in zip(loop.carries, carries, strict=True):
+                self.bind("carry", old.carry, b.carry(carry))
+            body = self.statements(loop.body)
+            nexts = [self(c.next) for c in loop.carries]
+            carried = tuple(map(Carried, carries, starts, nexts))
+            # the place of an extreme is stored before the extreme that decides about it
+            stores = (
+                Store(mine[old.carry], (column,), b.final(carry))
+                for old, carry in zip(reversed(loop.carries), reversed(carries), strict=True)
             )
-        )
-        return [*made, For(loop.axis, (row,))]
+            return (For(step, body, carried, "unroll"), *stores)
+
+        inner = self.across(row)
+        return [inner] if blocks.extent == 1 else [For(blocks, (inner,))]
