@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.cases.case import case, normal
-from benchmarks.cases.library import jnp
+from benchmarks.cases.case import case, integers, normal
+from benchmarks.cases.library import jnp, lax
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10, "bfloat16": 2e-2}
 SHORT = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}
@@ -43,6 +43,14 @@ for dtype, short in SHORT.items():
             share=wanted,
             smoke=n == 256,
         )
+
+for n in (256, 1024):
+    case(f"matmul {n} int8, sums in int32", "dense", flops=2.0 * n**3)(
+        lambda n=n: (
+            lambda x, y: lax.dot(x, y, preferred_element_type=jnp.int32),
+            (integers(127, n, n, dtype="int8"), integers(127, n, n, seed=1, dtype="int8")),
+        )
+    )
 
 product(
     "matmul of odd sizes, 511 x 513 x 509", matmul, 2.0 * 511 * 513 * 509, (511, 513), (513, 509)

@@ -65,3 +65,20 @@ def test_work_is_linear(name):
     first, second, third = (work(STEP[name], n * STEPS) for n in (1, 2, 3))
     less, more = (second - first) / STEPS, (third - second) / STEPS
     assert more < 1.2 * less, f"{less:.0f} calls for one step more, then {more:.0f}"
+
+
+def test_what_doubles_at_each_of_many_steps():
+    """Work that is counted twice at every step would be a number of a thousand binary digits."""
+
+    def program(x):
+        for k in range(1100):
+            x = mixed(x, k)
+        return x
+
+    x = np.ones(8, np.float32)
+    found = fornax.jit(program)(x)
+    y = np.float64(1)
+    for _ in range(1100):
+        step = np.tanh(y) * 0.5 + np.cos(y)
+        y = y - 0.1 * step + 8 * step * 1e-3
+    np.testing.assert_allclose(np.asarray(found), np.full(8, y), rtol=1e-3)

@@ -11,6 +11,7 @@ import pytest
 import fornax
 from fornax.backends.llvm import target as targets
 from fornax.compiler.kernels import dot, gemm, line_groups, lines
+from fornax.compiler.kernels.product import Product
 
 MATMUL = (((1,), (0,)), ((), ()))
 LAYOUTS = {
@@ -46,6 +47,7 @@ DTYPES = [  # operands, result
     ("int16", "int16"), ("int32", "int32"), ("uint32", "uint32"), ("int64", "int64"),
     ("bool", "bool"), ("complex64", "complex64"), ("complex128", "complex128"),
 ]  # fmt: skip
+PAIRED_SIZES = [(7, 19, 40), (30, 70, 17), (64, 64, 64), (13, 33, 129), (29, 100, 300), (5, 2, 31)]
 SMALL_CACHES = {"l1": 512, "l2": 2048}
 
 
@@ -272,6 +274,36 @@ def test_dtypes(layout, dtype, result, how, eager_threads):
     only_sample(how, layout == "nt")
     for size in [(7, 19, 40), (3, 2, 5), (1, 4, 35)]:
         check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, result, threads=2)
+
+
+PAIRS = [
+    (ml_dtypes.bfloat16, ml_dtypes.bfloat16), (ml_dtypes.bfloat16, "float32"),
+    ("int8", "int32"), ("uint8", "uint8"), ("int16", "int16"), ("int16", "int32"),
+    ("uint8", "uint32"), ("int16", "uint32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype,result", PAIRS, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pairs(layout, dtype, result, how, eager_threads, monkeypatch):
+    """Words of two steps of an even or odd depth, in one or several dimensions."""
+    only_sample(how, layout in ("nn", "tt"))
+    target = replace(targets.find("avx512"), pairs=("bfloat16", "int16"), **SMALL_CACHES)
+    target = replace(target, features="-prefer-256-bit,+avx512bf16")
+    needed = {*targets.REQUIRED["avx512"], "avx512_bf16"}
+    if how == "compile" and not needed <= targets.cpu_flags():
+        pytest.skip("this processor has no products of pairs of bfloat16")
+    used = []
+    paired = Product.paired
+    monkeypatch.setattr(Product, "paired", lambda p: used.append(p) or paired(p))
+    sizes = [(7, 19, 40), (30, 70, 17)] if how == "interpret" else PAIRED_SIZES
+    for size in sizes:
+        check(
+            *shapes_of(layout, *size), LAYOUTS[layout], how, dtype, result, target=target, threads=2
+        )
+    assert used
+    batched = ((2, 6, 3, 5), (2, 5, 8, 3), (((3, 2), (1, 3)), ((0,), (0,))))
+    check(*batched, how, dtype, result, target=target, threads=2)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int8"])

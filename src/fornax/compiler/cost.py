@@ -61,6 +61,11 @@ class Chain(NamedTuple):
         return self.work + READ * max(self.reads - 1, 0)
 
 
+#: Elements and work are counted up to here: what is used twice at each of many steps, each in a
+#: cone of its own, doubles as often.
+MOST = 1 << 62
+
+
 class Cone(NamedTuple):
     """What a value is made of since memory: elements and work of each step, elements of what is
     read. What several values on the way use is one entry: it is computed once."""
@@ -68,7 +73,7 @@ class Cone(NamedTuple):
     steps: dict[Equation, tuple[int, int]] = {}
     reads: dict[Var, int] = {}
     whole: int = 0  #: work of all steps
-    least: int = 1 << 62  #: elements of the step with the fewest
+    least: int = MOST  #: elements of the step with the fewest
 
     def work(self, size: int) -> int:
         """Work per element of a result of `size` elements. What has fewer elements, as what belongs
@@ -90,8 +95,8 @@ class Cone(NamedTuple):
 
     def scaled(self, factor: int) -> Cone:
         """The same, computed `factor` times as often."""
-        steps = {step: (n * factor, w) for step, (n, w) in self.steps.items()}
-        return Cone(steps, self.reads, self.whole, self.least * factor)
+        steps = {step: (min(n * factor, MOST), w) for step, (n, w) in self.steps.items()}
+        return Cone(steps, self.reads, self.whole, min(self.least * factor, MOST))
 
     def then(self, equation: Equation, size: int, work: int) -> Cone:
         """With a step more."""
@@ -151,7 +156,7 @@ def chains(jaxpr: Jaxpr, stops: set[Var], likely: Collection[Var] = ()) -> dict[
         whole = cone.whole
         if len(cone.steps) + len(cone.reads) > MOST_STEPS:
             some = dict(list(cone.reads.items())[:MOST_STEPS])
-            cone = Cone({equation: (size, whole)}, some, whole, size)
+            cone = Cone({equation: (size, min(whole, MOST))}, some, min(whole, MOST), size)
         spread = elements * SPREAD <= size and since <= PROLOGUE
         chain = Chain(work, reads, spread and elements > 0, whole)
         for var in equation.outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fornax.compiler.loop.ir import WIDTH
-from fornax.record import record
+from fornax.record import record, replace
 
 #: bits of the narrowest vector registers
 NARROWEST = 128
@@ -29,6 +29,8 @@ class Target:
     streams: bool = True  #: can write past the caches
     estimates: bool = False  #: has quick inverse roots of 14 digits, of vectors of float32
     tables: bool = False  #: looks up 32 numbers in registers, of 512 bits
+    #: dtypes whose products it adds up two at a time, quicker than one after the other
+    pairs: tuple[str, ...] = ()
     triple: str = ""  #: empty: that of this process
     l1: int = 32 << 10
     l2: int = 512 << 10
@@ -53,6 +55,10 @@ class Target:
         while lanes >= 2 * count and lanes * bits > NARROWEST:
             lanes //= 2
         return lanes
+
+    def gradual(self) -> Target:
+        """The target for programs that keep denormal numbers: pairs of bfloat16 do not."""
+        return replace(self, pairs=tuple(dtype for dtype in self.pairs if dtype != "bfloat16"))
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` in one vector register."""

@@ -174,6 +174,8 @@ def _executable(jaxpr: Jaxpr, name: str, donated: Sequence[bool], threads: int) 
     started = time.perf_counter()
     current = settings.current()
     target = cpu.find(current.target)
+    if not current.flush_denormals:
+        target = target.gradual()
     threads = threads or current.threads or _native.thread_count()
     name = name or jaxpr.debug_name or "program"
     key = (

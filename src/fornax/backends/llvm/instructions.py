@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from fornax.compiler.loop.ir import WIDTH, Expr, is_float, is_signed
 
@@ -51,20 +52,22 @@ def splat(value, dtype: str, lanes: int) -> str:
     return text if lanes == 1 else f"splat ({LLVM[dtype]} {text})"
 
 
-def operation(node: Expr, args: list[str], lanes: int, put: Put) -> str:
-    """Emit one operation; `args` are names of `lanes` elements each (or constants)."""
+def operation(node: Expr, args: list[str], lanes: int, bits: int, put: Put) -> str:
+    """Emit one operation; `args` are names of `lanes` elements each (or constants), registers have
+    so many `bits`."""
     name = node.data
-    return TABLE[name](Operation(node, lanes, put), *args)
+    return TABLE[name](Operation(node, lanes, bits, put), *args)
 
 
 class Operation:
     """What the emitters below need to know about an operation."""
 
-    __slots__ = ("dtype", "float", "lanes", "node", "put", "signed", "source", "type")
+    __slots__ = ("bits", "dtype", "float", "lanes", "node", "put", "signed", "source", "type")
 
-    def __init__(self, node: Expr, lanes: int, put: Put):
+    def __init__(self, node: Expr, lanes: int, bits: int, put: Put):
         self.node = node
         self.lanes = lanes
+        self.bits = bits
         self.put = put
         self.source = node.args[-1].dtype  # of the operands (of a select: of the values)
         self.dtype = node.dtype
@@ -245,33 +248,86 @@ def leading_zeros(o: Operation, x: str) -> str:
     return o.put(f"call {o.type} @llvm.ctlz.{suffix(o.source, o.lanes)}({o.type} {x}, i1 false)")
 
 
-def inverse_root(o: Operation, x: str) -> str:
-    """Estimates of a register each; where there are fewer lanes, the real thing."""
-    if o.lanes not in (4, 8) and o.lanes % 16:
-        one = o.constant(1.0)
-        return o.binary("fdiv", one, o.call("sqrt", x))
-    width = min(o.lanes, 16)
-    kind, mask = type_of(o.source, width), f"i{max(width, 8)}"
-    parts = []
+def by_register(o: Operation, args: tuple[str, ...], emit: Callable[..., str]) -> str | None:
+    """An instruction of 4, 8 or 16 lanes of 32 bits for every register's part of the operands, put
+    together; None where the lanes fill no register. `emit` gets the lanes of one, and its parts."""
+    if o.lanes % 4 or o.lanes & (o.lanes - 1):
+        return None
+    width = min(o.lanes, o.bits // 32)
+    types = [type_of(a.dtype, o.lanes) for a in o.node.args]
+    results = []
     for begin in range(0, o.lanes, width):
-        part = x
+        parts = list(args)
         if o.lanes > width:
             order = ", ".join(f"i32 {k}" for k in range(begin, begin + width))
-            part = o.put(f"shufflevector {o.type} {x}, {o.type} poison, <{width} x i32> <{order}>")
-        function = f"@llvm.x86.avx512.rsqrt14.ps.{32 * width}"
-        given = f"{kind} {part}, {kind} zeroinitializer, {mask} -1"
-        parts.append(o.put(f"call {kind} {function}({given})"))
-    while len(parts) > 1:
+            parts = [
+                o.put(f"shufflevector {kind} {x}, {kind} poison, <{width} x i32> <{order}>")
+                for kind, x in zip(types, args, strict=True)
+            ]
+        results.append(emit(width, *parts))
+    while len(results) > 1:
         order = ", ".join(f"i32 {k}" for k in range(2 * width))
-        parts = [
-            o.put(
-                f"shufflevector <{width} x float> {low}, <{width} x float> {high}, "
-                f"<{2 * width} x i32> <{order}>"
-            )
-            for low, high in zip(parts[::2], parts[1::2], strict=True)
+        kind = type_of(o.dtype, width)
+        results = [
+            o.put(f"shufflevector {kind} {low}, {kind} {high}, <{2 * width} x i32> <{order}>")
+            for low, high in zip(results[::2], results[1::2], strict=True)
         ]
         width *= 2
-    return parts[0]
+    return results[0]
+
+
+def inverse_root(o: Operation, x: str) -> str:
+    """Estimates of a register each; where there are fewer lanes, the real thing."""
+
+    def estimate(lanes: int, part: str) -> str:
+        kind, mask = type_of(o.source, lanes), f"i{max(lanes, 8)}"
+        function = f"@llvm.x86.avx512.rsqrt14.ps.{32 * lanes}"
+        given = f"{kind} {part}, {kind} zeroinitializer, {mask} -1"
+        return o.put(f"call {kind} {function}({given})")
+
+    found = by_register(o, (x,), estimate)
+    return found or o.binary("fdiv", o.constant(1.0), o.call("sqrt", x))
+
+
+def pair_dot(o: Operation, x: str, y: str, total: str) -> str:
+    """An instruction of a register each; where there are fewer lanes, two products and sums."""
+    if o.float:
+        return by_register(o, (x, y, total), partial(bfloat16_pairs, o)) or by_halves(
+            o, x, y, total
+        )
+    products = by_register(o, (x, y, total), partial(int16_pairs, o))
+    return by_halves(o, x, y, total) if products is None else o.binary("add", total, products)
+
+
+def bfloat16_pairs(o: Operation, lanes: int, x: str, y: str, total: str) -> str:
+    kind, pairs, words = f"<{lanes} x float>", f"<{2 * lanes} x bfloat>", f"<{lanes} x i32>"
+    x, y = (o.put(f"bitcast {words} {w} to {pairs}") for w in (x, y))
+    function = f"@llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}"
+    return o.put(f"call {kind} {function}({kind} {total}, {pairs} {x}, {pairs} {y})")
+
+
+def int16_pairs(o: Operation, lanes: int, x: str, y: str, _: str) -> str:
+    kind, pairs = f"<{lanes} x i32>", f"<{2 * lanes} x i16>"
+    x, y = (o.put(f"bitcast {kind} {w} to {pairs}") for w in (x, y))
+    function = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}[lanes]
+    return o.put(f"call {kind} @llvm.x86.{function}({pairs} {x}, {pairs} {y})")
+
+
+def by_halves(o: Operation, x: str, y: str, total: str) -> str:
+    words, half = type_of("uint32", o.lanes), splat(16, "uint32", o.lanes)
+    lows = [o.put(f"shl {words} {w}, {half}") for w in (x, y)]
+    if not o.float:
+        lows = [o.put(f"ashr {words} {w}, {half}") for w in lows]
+        highs = [o.put(f"ashr {words} {w}, {half}") for w in (x, y)]
+        for a, b in (lows, highs):
+            total = o.binary("add", total, o.binary("mul", a, b))
+        return total
+    above = splat(0xFFFF0000, "uint32", o.lanes)
+    highs = [o.put(f"and {words} {w}, {above}") for w in (x, y)]
+    for a, b in (lows, highs):
+        a, b = (o.put(f"bitcast {words} {w} to {o.type}") for w in (a, b))
+        total = o.call("fma", a, b, total)
+    return total
 
 
 def cast(o: Operation, x: str) -> str:
@@ -320,7 +376,7 @@ TABLE: dict[str, Callable[..., str]] = {
     "select": choose, "cast": cast, "bitcast": bitcast,
     "floor": intrinsic("floor"), "ceil": intrinsic("ceil"), "trunc": intrinsic("trunc"),
     "round_even": intrinsic("roundeven"), "sqrt": intrinsic("sqrt"),
-    "inverse_root": inverse_root,
+    "inverse_root": inverse_root, "pair_dot": pair_dot,
     "copysign": intrinsic("copysign"), "popcount": intrinsic("ctpop"), "clz": leading_zeros,
     "idiv": floor_division(False), "imod": floor_division(True),
 }  # fmt: skip

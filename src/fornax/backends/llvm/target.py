@@ -21,9 +21,12 @@ TARGETS = {
         masked_bits=(8, 16, 32, 64),
         estimates=True,
         tables=True,
+        pairs=("int16",),
     ),
-    "avx2": Target("avx2", "x86-64-v3", "", 256, 16, masked_bits=(32, 64)),
-    "sse2": Target("sse2", "x86-64", "", 128, 16, fma=False, half=False, rounding=False),
+    "avx2": Target("avx2", "x86-64-v3", "", 256, 16, masked_bits=(32, 64), pairs=("int16",)),
+    "sse2": Target(
+        "sse2", "x86-64", "", 128, 16, fma=False, half=False, rounding=False, pairs=("int16",)
+    ),
     "neon": Target("neon", "", "", 128, 32, streams=False),
 }
 
@@ -60,23 +63,48 @@ def native() -> Target:
         chosen = next((TARGETS[n] for n, need in REQUIRED.items() if need <= flags), None)
         chosen = chosen or TARGETS["sse2"]
     sizes = {f"l{level}": size for level, size in cache_sizes().items() if level <= 3}
-    return replace(chosen, **sizes)
+    return replace(pairing(chosen), **sizes)
+
+
+def pairing(target: Target) -> Target:
+    """The target with the products of pairs that this machine has. Those of bfloat16 are twice as
+    quick as multiplications of float32 on AMD's processors, and half as quick on Intel's."""
+    flags, features, pairs = cpu_flags(), target.features, target.pairs
+    if target.name != "avx512":
+        return target
+    if "avx512_vnni" in flags:  # adds up pairs of int16 in the same instruction
+        features += ",+avx512vnni"
+    if "avx512_bf16" in flags and maker() == "AuthenticAMD":
+        features, pairs = features + ",+avx512bf16", (*pairs, "bfloat16")
+    return replace(target, features=features, pairs=pairs)
+
+
+def maker() -> str:
+    """Who made the processor, as it says itself; empty where /proc does not tell."""
+    return processor().get("vendor_id", "")
 
 
 def cpu_flags() -> set[str]:
     """Feature flags of the processor; from LLVM where /proc does not tell."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
+    described = processor()
+    if not described:
         from llvmlite import binding  # heavy: only where /proc is missing
 
         features = binding.get_host_cpu_features()
         spelled = {"bmi": "bmi1", "lzcnt": "abm"}
         return {spelled.get(name, name) for name, present in features.items() if present}
-    for line in text.splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+    return set(described.get("flags", "").split())
+
+
+@cache
+def processor() -> dict[str, str]:
+    """What the system says of the first processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {}
+    lines = text.partition("\n\n")[0].splitlines()
+    return {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
 
 
 def cache_sizes() -> dict[int, int]:

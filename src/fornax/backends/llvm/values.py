@@ -192,7 +192,9 @@ class Values:
         if node.data in MATH:
             name = self.put(depth, self.call(node, names, lanes))
         else:
-            name = operation(node, names, lanes, lambda text: self.put(depth, text))
+            name = operation(
+                node, names, lanes, self.target.vector_bits, lambda text: self.put(depth, text)
+            )
         self.remember(node, Value(name, lanes, depth))
         self.inherit(node)
 

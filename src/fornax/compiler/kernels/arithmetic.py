@@ -23,27 +23,41 @@ WASTE = 1.06
 class Arithmetic:
     """Sum of products in `dtype`; complex numbers have two `parts`.
 
-    Booleans are computed as bytes (`logical`): "and" multiplies and "or" adds.
+    Booleans are computed as bytes (`logical`): "and" multiplies and "or" adds. With `pairs` of a
+    dtype every step multiplies two elements of it, held in one word.
     """
 
     dtype: str
     parts: int
     fused: bool
     logical: bool
+    pairs: str = ""
+
+    @property
+    def packed(self) -> str:
+        """The dtype of one operand element as it is packed."""
+        return "uint32" if self.pairs else self.dtype
 
     @property
     def bytes(self) -> int:
         """Size of one operand element as it is packed."""
-        return self.parts * np.dtype(self.dtype).itemsize
+        return self.parts * np.dtype(self.packed).itemsize
 
     def widen(self, b: Builder, value: Value) -> Parts:
         """An operand element as the expressions that are multiplied."""
+        if self.pairs:
+            return (value,)
         if self.parts == 2:
             return parts(b.cast(value, "complex64" if self.dtype == "float32" else "complex128"))
         return (b.cast(value, self.dtype),)
 
     def zero(self, b: Builder) -> Parts:
+        """What sums start from."""
         return (b.const(0, self.dtype),) * self.parts
+
+    def blank(self, b: Builder) -> Parts:
+        """An operand element that adds nothing."""
+        return (b.const(0, self.packed),) * self.parts
 
     def add(self, b: Builder, x: Parts, y: Parts) -> Parts:
         """The sum of two partial results."""
@@ -60,6 +74,8 @@ class Arithmetic:
         return real, self._step(b, imag, x[1], y[0])
 
     def _step(self, b: Builder, total: Expr, x: Expr, y: Expr) -> Expr:
+        if self.pairs:
+            return b.op("pair_dot", x, y, total)
         if self.logical:
             return b.op("or", total, b.op("and", x, y))
         if self.fused:
@@ -89,6 +105,25 @@ def arithmetic(inputs, output, target) -> Arithmetic:
     width = max(WIDTH[n] for n in names)
     sign = "uint" if names[-1].startswith("uint") else "int"
     return Arithmetic(f"{sign}{max(32, width)}", 1, False, False)
+
+
+#: Less depth is not worth making words of.
+PAIRED = 16
+#: dtypes that int16 holds
+NARROW = ("int8", "uint8", "int16", "int4", "uint4", "int2", "uint2", "int1", "uint1")
+
+
+def paired(sums: Arithmetic, inputs, depth: int, target) -> Arithmetic | None:
+    """The same sums two steps of the depth at a time, where the target is quicker at that. Integers
+    wrap: the sums of words are the low bits of all others."""
+    names = {t.dtype_name for t in inputs}
+    if depth < PAIRED or sums.parts > 1 or sums.logical:
+        return None
+    if sums.dtype == "float32" and names == {"bfloat16"} and "bfloat16" in target.pairs:
+        return Arithmetic("float32", 1, True, False, "bfloat16")
+    if WIDTH[sums.dtype] == 32 and names <= set(NARROW) and "int16" in target.pairs:
+        return Arithmetic("int32", 1, False, False, "int16")
+    return None
 
 
 @record(frozen=True)

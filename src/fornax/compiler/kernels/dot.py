@@ -9,7 +9,7 @@ single row when the left operand runs along its rows.
 
 from __future__ import annotations
 
-from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic
+from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic, paired
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.gemm import tiled
 from fornax.compiler.kernels.line_groups import line_groups, prefers_groups
@@ -48,7 +48,8 @@ def dot_general(k: KernelContext) -> None:
     elif prefers_stream(p, sums):
         stream(p, sums)
     else:
-        tiled(p, sums)
+        words = paired(sums, k.inputs, p.depth, k.target)
+        tiled(*((p, sums) if words is None else (p.paired(), words)))
 
 
 def prefers_lines(p: Product, sums: Arithmetic) -> bool:

@@ -62,7 +62,8 @@ READ, PACK_LEFT, PACK_RIGHT = 4, 16, 40
 HELD_UP = 0.1
 #: Matrices of at most this many multiplications are always read in place.
 TINY = 1 << 12
-#: Operands that take at most this many operations an element are packed near, again and again.
+#: Operands that take at most this many operations an element are packed near, again and again:
+#: reading an element again takes hardly more than reading a copy of it.
 NEAR = 4
 #: Tiles that read a row of the left operand: so few do not pay for a copy of it.
 FEW_READERS = 2
@@ -113,8 +114,8 @@ class Gemm:
         near = not small and not self.k.hoists
         # a tile of a left operand that runs along its rows is read a part of a cache line at a time
         along = p.left.runs_along == "depth"
-        self.left_near = near and along and self._is_cheap(p.left)
-        self.right_near = near and self._is_cheap(p.right)
+        self.left_near = near and along and p.left.weight() <= NEAR
+        self.right_near = near and p.right.weight() <= NEAR
         most = 1
         if not self.alone:
             most = max(1, min(SPARE_PIECES, self.work // (2 * pieces * WORTH_A_THREAD)))
@@ -202,16 +203,6 @@ class Gemm:
             self.right = InPlace(right_cut)
         else:
             self.right = Panels(right_cut, "right", allocate, copies, p.right.runs_along, near)
-
-    def _is_cheap(self, side: Side) -> bool:
-        """Reading an element again takes hardly more than reading a copy of it."""
-        b, p = self.b, self.p
-        free = p.row_extents if side is p.left else p.column_extents
-        value = side.value(
-            *(tuple(b.axis(Axis(max(n, 2), "i")) for n in extents)
-              for extents in (p.batch_extents, free, p.depth_extents))
-        )  # fmt: skip
-        return weight(value) <= NEAR
 
     def _cut(self, side: Side, extents: tuple[int, ...], free: int, width: int) -> Cut:
         p = self.p

@@ -162,7 +162,7 @@ class Panels:
         self.along = along
         held = (1, 1, near) if near else (batch, cut.blocks, cut.tiles)
         shape = (*held, cut.depth, cut.sums.parts, cut.width)
-        self.buffer = allocate(name, cut.sums.dtype, shape)
+        self.buffer = allocate(name, cut.sums.packed, shape)
 
     def _place(self, at: Spot, block: Expr) -> Index:
         zero = self.cut.b.index(0)
@@ -284,7 +284,7 @@ class Panels:
         base = cut.first(at.tile)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
         if blank:
-            values = cut.sums.zero(b)
+            values = cut.sums.blank(b)
         else:
             index = split(b, at.batch, cut.batch_extents)
             values = cut.element(index, base, offset, cut.depth_index(block, step), mask)
@@ -315,7 +315,7 @@ class Lines:
         stride = self.steps + (lanes if self.steps // lanes % 2 == 0 else 0)
         self.lanes = 2 * lanes
         held = (1, near * cut.width) if near else (batch, max(cut.free, cut.width))
-        self.buffer = allocate(name, cut.sums.dtype, (*held, stride))
+        self.buffer = allocate(name, cut.sums.packed, (*held, stride))
 
     def _line(self, at: Spot, offset: Expr) -> Index:
         cut, b = self.cut, self.cut.b
@@ -358,7 +358,7 @@ class Lines:
         if missing:
             rest = Axis(missing, "rest")
             beyond = b.add(b.axis(rest), b.index(cut.total))
-            body += (For(rest, (Store(self.buffer, (*where, beyond), cut.sums.zero(b)[0]),)),)
+            body += (For(rest, (Store(self.buffer, (*where, beyond), cut.sums.blank(b)[0]),)),)
         return (For(line, body),)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import prod
 
-from fornax.compiler.kernels.context import KernelContext
+from fornax.compiler.kernels.context import KernelContext, weight
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import Buffer, Expr, Statement
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, Statement, is_float
 from fornax.record import record
 
 Index = tuple[Expr, ...]
@@ -59,6 +59,18 @@ class Side:
         return tuple(shape[d] for d in dimensions)
 
     @property
+    def batch_extents(self) -> tuple[int, ...]:
+        return self.extents(self.batch)
+
+    @property
+    def free_extents(self) -> tuple[int, ...]:
+        return self.extents(self.free)
+
+    @property
+    def depth_extents(self) -> tuple[int, ...]:
+        return self.extents(self.depth)
+
+    @property
     def dtype(self) -> str:
         return self.k.inputs[self.operand].dtype_name
 
@@ -92,6 +104,51 @@ class Side:
             return "free"
         return "depth" if inner in self.depth else "neither"
 
+    def weight(self) -> int:
+        """Operations and loads that it takes to compute one element."""
+        b = self.k.b
+        groups = (self.batch_extents, self.free_extents, self.extents(self.depth))
+        places = (tuple(b.axis(Axis(max(n, 2), "i")) for n in extents) for extents in groups)
+        return weight(Side.value(self, *places))
+
+
+class PairedSide(Side):
+    """An operand of bfloat16 or int16 as words of two steps of the depth, the first one in the low
+    half. An odd depth is filled up with a zero."""
+
+    buffer = None  # nothing in memory holds such words
+
+    @property
+    def dtype(self) -> str:
+        return "uint32"
+
+    @property
+    def depth_extents(self) -> tuple[int, ...]:
+        return (-(-prod(self.extents(self.depth)) // 2),)
+
+    def value(self, batch: Index, free: Index, depth: Index, mask: Expr | None = None) -> Value:
+        """One word, or 0 where `mask` is false."""
+        b = self.k.b
+        extents = self.extents(self.depth)
+        first = b.mul(depth[0], b.index(2))
+        second = b.add(first, b.index(1))
+        low = super().value(batch, free, split(b, first, extents), mask)
+        if prod(extents) % 2:
+            inside = b.lt(second, b.index(prod(extents)))
+            mask = inside if mask is None else b.and_(mask, inside)
+        high = super().value(batch, free, split(b, second, extents), mask)
+        return word(b, low, high)
+
+
+def word(b: Builder, low: Value, high: Value) -> Expr:
+    """Two bfloat16 or int16 in one word."""
+    half = b.const(16, "uint32")
+    if is_float(low.dtype):
+        low, high = (b.bitcast(b.cast(x, "bfloat16"), dtype="uint32") for x in (low, high))
+        return b.or_(b.shr_logical(low, half), b.and_(high, b.const(0xFFFF0000, "uint32")))
+    low, high = (b.cast(x, "uint32") for x in (low, high))
+    return b.or_(b.and_(low, b.const(0xFFFF, "uint32")), b.shl(high, half))
+
 
 @record(frozen=True)
 class Product:
@@ -108,19 +165,19 @@ class Product:
 
     @property
     def batch_extents(self) -> tuple[int, ...]:
-        return self.left.extents(self.left.batch)
+        return self.left.batch_extents
 
     @property
     def row_extents(self) -> tuple[int, ...]:
-        return self.left.extents(self.left.free)
+        return self.left.free_extents
 
     @property
     def column_extents(self) -> tuple[int, ...]:
-        return self.right.extents(self.right.free)
+        return self.right.free_extents
 
     @property
     def depth_extents(self) -> tuple[int, ...]:
-        return self.left.extents(self.left.depth)
+        return self.left.depth_extents
 
     @property
     def batch(self) -> int:
@@ -141,6 +198,13 @@ class Product:
     def swap(self) -> Product:
         """The same product with rows and columns exchanged."""
         return Product(self.k, self.right, self.left, not self.swapped)
+
+    def paired(self) -> Product:
+        """The same product of words of two steps of the depth."""
+        left, right = (
+            PairedSide(s.k, s.operand, s.batch, s.free, s.depth) for s in (self.left, self.right)
+        )
+        return Product(self.k, left, right, self.swapped)
 
     def place(
         self, batch: Index, row: Index, column: Index, value: Value, mask: Expr | None = None

@@ -99,9 +99,7 @@ class Builder(_native.Nodes):
             if a.__class__ is Pair:
                 return complex_rules.apply(self, name, args, dtype)
         if dtype is None:
-            dtype = (
-                "bool" if name in COMPARE else args[1 if name in ("select", "rarely") else 0].dtype
-            )
+            dtype = "bool" if name in COMPARE else args[-1].dtype
         return self.operation(name, args, dtype)
 
     def operation(self, name: str, args: tuple[Expr, ...], dtype: str) -> Expr:

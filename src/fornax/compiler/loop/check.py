@@ -34,10 +34,8 @@ UNARY = {
     "logistic", "rsqrt", "cbrt", "lgamma", "digamma", "sign", "round_away", "is_finite",
     "bessel_i0e", "bessel_i1e", "inverse_root",
 }  # fmt: skip
-ARITY = {
-    name: 1 if name in UNARY else 3 if name in ("select", "rarely", "fma") else 2
-    for name in OPERATIONS
-}
+TERNARY = ("select", "rarely", "fma", "pair_dot")
+ARITY = {name: 1 if name in UNARY else 3 if name in TERNARY else 2 for name in OPERATIONS}
 
 
 #: kind of a node -> the attribute of `Checker` that knows where its data may be used
@@ -142,6 +140,11 @@ class Checker:
             if args[0].dtype != "bool":
                 return "the condition is not bool"
             args = args[1:]
+        if name == "pair_dot":
+            words = args[0].dtype == args[1].dtype == "uint32"
+            if not words or args[2].dtype not in ("float32", "int32"):
+                return "not two uint32 and a total"
+            args = args[2:]
         first = args[0].dtype
         for other in args[1:]:
             if other.dtype != first:

@@ -155,6 +155,17 @@ def count_leading_zeros(x):
     return (width - count).astype(x.dtype)
 
 
+def pair_dot(x, y, total):
+    """total + low x * low y + high x * high y, of halves that are bfloat16 or int16."""
+    if total.dtype.kind == "f":
+        low = [(w << np.uint32(16)).view(np.float32) for w in (x, y)]
+        high = [(w & np.uint32(0xFFFF0000)).view(np.float32) for w in (x, y)]
+        return fused(*high, fused(*low, total))
+    low = [(w << np.uint32(16)).view(np.int32) >> 16 for w in (x, y)]
+    high = [w.view(np.int32) >> 16 for w in (x, y)]
+    return total + low[0] * low[1] + high[0] * high[1]
+
+
 # --- conversions ------------------------------------------------------------------------------
 def convert(x, dtype: str):
     """Cast: float to integer truncates, saturates and sends NaN to 0; integers wrap."""
@@ -183,6 +194,7 @@ CONVERSIONS = {"cast": convert, "bitcast": reinterpret}
 OPERATIONS: dict[str, Callable] = {
     "add": add, "sub": subtract, "mul": multiply, "div": divide, "rem": remainder,
     "neg": np.negative, "abs": np.abs, "min": minimum, "max": maximum, "fma": fused,
+    "pair_dot": pair_dot,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shl": shift_left, "shr_arithmetic": shift_right_arithmetic,
     "shr_logical": shift_right_logical,
