@@ -236,7 +236,7 @@ class Gemm:
              if self.k.inputs[side.operand].shape[d] > 1), 0,
         )  # fmt: skip
         lines = [stride * self.sums.bytes * r % PAGE // LINE for r in range(self.tile.rows)]
-        return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE * 2 // 3)
+        return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE * 3 // 4)
 
     def _right_in_place(self) -> bool:
         p, side = self.p, self.p.right
