@@ -480,6 +480,8 @@ def store_square(e: Values, group: list[Pending]) -> None:
                         f"<{lanes} x i32> <{picked}>",
                     )
         rows = moved
+        if bit == 1:
+            rows = [fenced(e, depth, kind, lanes * WIDTH[buffer.dtype], row) for row in rows]
     align = max(WIDTH[buffer.dtype] // 8, 1)
     for lane, name in enumerate(rows):
         found = first.found
@@ -487,6 +489,17 @@ def store_square(e: Values, group: list[Pending]) -> None:
         pointer = address(e, buffer, found.scalar, constant)
         how = streaming(e, buffer, found.scalar, constant, lanes) or f"align {align}"
         e.scopes[-1].lines.append(f"  store {kind} {name}, ptr {pointer.name}, {how}")
+
+
+def fenced(e: Values, depth: int, kind: str, bits: int, name: str) -> str:
+    """The same vector, behind what LLVM does not look through: it would try for long to make one
+    order of several, half of all that code generation takes for a square."""
+    plain = f"<{bits // 32} x float>"
+    if kind != plain:
+        name = e.put(depth, f"bitcast {kind} {name} to {plain}")
+    fence = f"call {plain} @llvm.arithmetic.fence.v{bits // 32}f32({plain} {name})"
+    name = e.put(depth, fence)
+    return name if kind == plain else e.put(depth, f"bitcast {plain} {name} to {kind}")
 
 
 def interleaved(e: Values, rest: list[Pending]) -> list[Pending] | None:
