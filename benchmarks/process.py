@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import selectors
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,26 @@ class Failed(Exception):
         self.beyond = beyond
 
 
+@cache
+def environment(side: str) -> dict[str, str]:
+    """The environment of the processes of a side. As after an installation, bytecode is there: that
+    of Fornax in a folder of its own, as the environment may forbid to write it beside the sources.
+    """
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    if side != "fornax":
+        return kept
+    folder = tempfile.mkdtemp(prefix="fornax-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = {**kept, "PYTHONPYCACHEPREFIX": folder}
+    for module in ("-m compileall -q src/fornax", "-m benchmarks.worker fornax"):
+        command = [sys.executable, *module.split()]
+        subprocess.run(
+            command, cwd=ROOT, env=made, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            check=True,
+        )  # fmt: skip
+    return made
+
+
 class Worker:
     """A process of one side: "fornax", "jax", "numpy" or "numba"."""
 
@@ -30,8 +53,9 @@ class Worker:
         self.side = side
         command = [sys.executable, "-m", "benchmarks.worker", side, *(["x64"] if x64 else [])]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            command, cwd=ROOT, env=environment(side), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
         self.answers = selectors.DefaultSelector()
         self.answers.register(self.process.stdout, selectors.EVENT_READ)
         self.import_seconds = self._answer(120)["import"]
@@ -111,21 +135,15 @@ STARTS = {
 
 def starts(sides: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of whole processes by case and side: `import`, less an empty process, and first
-    results.
-
-    As after an installation, bytecode is there: it goes to a folder that a first run fills, even
-    where the environment forbids to write it beside the sources.
-    """
+    results."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in STARTS}
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**kept, "PYTHONPYCACHEPREFIX": folder}
-        for measured in (False, *(True,) * rounds):
-            empty = statistics.median(process_seconds("pass", environment) for _ in range(3))
-            for side in sides:
-                for name, (code, _) in STARTS.items():
-                    seconds = process_seconds(code.format(side), environment)
-                    seconds -= empty if name == "import" else 0
-                    if measured:
-                        found[name].setdefault(side, []).append(max(seconds, 0.0))
+    for measured in (False, *(True,) * rounds):
+        for side in sides:
+            where = environment(side)
+            empty = statistics.median(process_seconds("pass", where) for _ in range(3))
+            for name, (code, _) in STARTS.items():
+                seconds = process_seconds(code.format(side), where)
+                seconds -= empty if name == "import" else 0
+                if measured:
+                    found[name].setdefault(side, []).append(max(seconds, 0.0))
     return found
