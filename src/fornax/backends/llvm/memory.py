@@ -155,6 +155,11 @@ def load(e: Values, node: Expr) -> None:
         if buffer.size == 0:
             e.remember(node, e.value(other))
             return
+    held = e.known.get(("held", buffer, offset, node.dtype)) if mask is None else None
+    if held is not None:
+        e.remember(node, Value(held.name, 1, len(e.scopes) - 1))
+        e.readers.setdefault(buffer, {})[node] = None
+        return
     found = access(e, offset)
     safe = inside(offset, buffer)
     varying = bool(found.stride or found.lanes) or (
@@ -440,6 +445,19 @@ def perform(e: Values, pending: list[Pending]) -> None:
         rest = [p for p in rest if id(p) not in done]
     for one in pending:
         e.forget(one.store.buffer)
+        hold(e, one)
+
+
+def hold(e: Values, one: Pending) -> None:
+    """What was stored to a fixed element need not be read again: another store to memory that was
+    made since is, to the processor, a reason to wait."""
+    store = one.store
+    buffer, dtype = store.buffer, store.value.dtype
+    fixed = store.index[0].kind == "const" and store.mask is None and e.vector is None
+    if fixed and buffer.dtype == dtype:
+        key = "held", buffer, store.index[0], dtype
+        e.remember(key, Value(one.value.name, 1, len(e.scopes) - 1))
+        e.readers.setdefault(buffer, {})[key] = None
 
 
 def square(e: Values, rest: list[Pending]) -> list[Pending] | None:
