@@ -13,6 +13,7 @@ from fornax.backends.cpu import prepare
 from fornax.backends.llvm import target as targets
 from fornax.compiler import cost
 from fornax.compiler.canonical import canonicalize
+from fornax.compiler.two_stages import STREAMED
 from fornax.runtime.compile import plan
 
 numbers = np.random.default_rng(8)
@@ -20,6 +21,11 @@ numbers = np.random.default_rng(8)
 SHAPES = [
     ((1 << 16,), (0,)), ((65537,), (0,)), ((3, 40009), (0, 1)), ((5, 1 << 14), (1,)),
     ((2, 33000), (1,)), ((255, 256, 2), (0, 1)), ((7, 70003), (1,)),
+]  # fmt: skip
+#: shapes and dimensions: long columns, with dimensions around them, neighbours beside others
+MANY_RESULTS = [
+    ((8192, 130), (0,)), ((2, 4096, 160), (1,)), ((96, 128, 120), (0, 1)), ((80, 100, 140), (0, 2)),
+    ((8193, 130), (0,)),
 ]  # fmt: skip
 NAMES = ["sum", "prod", "max", "min", "any", "all"]
 DTYPES = ["float32", "int32", "uint8", "bool", "bfloat16", "float64"]
@@ -107,7 +113,7 @@ def test_results_do_not_depend_on_threads(threads):
     np.testing.assert_array_equal(together, alone)
 
 
-@pytest.mark.parametrize("shape,axes", SHAPES, ids=str)
+@pytest.mark.parametrize("shape,axes", SHAPES + MANY_RESULTS, ids=str)
 def test_nothing_is_left_to_be_cut(shape, axes):
     traced = fornax.jit(lambda x: (lax.reduce_sum(x, axes), lax.reduce_max(x, axes))).trace(
         array(shape, "float32")
@@ -147,3 +153,26 @@ def test_long_rows_of_which_there_are_none(name):
     x = np.ones((0, 40000), np.float32)
     found = fornax.jit(lambda x: getattr(jnp, name)(x, axis=1))(x)
     assert found.shape == (0,)
+
+
+@pytest.mark.parametrize("shape,axes", MANY_RESULTS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("name", ["sum", "max", "prod"])
+def test_many_results(name, dtype, shape, axes):
+    x = array(shape, dtype)
+    assert x.nbytes >= STREAMED
+    found = fornax.jit(lambda x: getattr(jnp, name)(x, axis=axes))(x)
+    wide = {"dtype": np.float64 if dtype == "float32" else np.int32} if name != "max" else {}
+    expected = getattr(np, name)(x, axis=axes, **wide)
+    np.testing.assert_allclose(found, expected, rtol=2e-5 if dtype == "float32" else 0)
+
+
+def test_many_results_are_shared_by_threads():
+    for shape in ((8192, 130), (4096, 1024)):
+        assert extent(lambda x: x.sum(0), np.zeros(shape, np.float32)) >= 32
+
+
+def test_long_columns_are_as_accurate_as_their_parts():
+    x = numbers.uniform(1, 2, (1 << 17, 96)).astype(np.float32)
+    found = np.asarray(fornax.jit(lambda x: x.sum(0))(x))
+    np.testing.assert_allclose(found, x.sum(0, dtype=np.float64), rtol=2e-6)

@@ -1,7 +1,9 @@
-"""Large reductions to few results, in two stages, so that threads can share the first.
+"""Large reductions in two stages, where threads cannot share one stage or it would jump in memory.
 
-    sum(x)      ->  sum(sum(reshape(x, (parts, n / parts)), along 1))
-    argmax(x)   ->  the argmax of the first part whose largest element no other exceeds
+    sum(x)           ->  sum(sum(reshape(x, (parts, n / parts)), along 1))
+    argmax(x)        ->  the argmax of the first part whose largest element no other exceeds
+    sum(x, 0)        ->  the same: few long rows make few pieces of rows for threads
+    sum(x, (0, 2))   ->  sum(sum(x, 2), 0), which reads x in order
 
 The number of parts depends on shapes alone, hence so do the results. Nothing is left to be cut in
 what comes out: there are either many results then or few elements of each.
@@ -23,6 +25,7 @@ from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.argreduce import argmax_p
 from fornax.primitives.compare import eq_p
+from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.elementwise import add_p, mul_p
 from fornax.primitives.iota import iota
 from fornax.primitives.pad import pad
@@ -35,13 +38,22 @@ from fornax.transforms.stage import Stage
 #: reductions whose partial results are rounded
 ROUNDED = frozenset(("reduce_sum", "reduce_prod"))
 #: and those whose are not
-EXACT = frozenset(("reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin"))
-REDUCTIONS = ROUNDED | EXACT
+EXACT = frozenset(("reduce_max", "reduce_min", "reduce_and", "reduce_or"))
+PLACES = frozenset(("argmax", "argmin"))
+REDUCTIONS = ROUNDED | EXACT | PLACES
 #: a reduction is cut if it has at most so many results, each of `cost.LARGE` elements or more,
 #: into parts of about half of that at least
 FEW_RESULTS = 64
 #: most parts, as a multiple of those that are wanted
 MANY = 4
+#: reductions to more results are cut if the array has so many bytes and threads would share fewer
+#: pieces of it, of so many bytes of a row:
+STREAMED = 1 << 22
+FEW_PIECES, PIECE = 8, 16 << 10
+#: where at least so many neighbours in memory are reduced, in as many places, these come first,
+ALONG = 64
+#: and elsewhere there are parts of so many rows or more, until there are about so many pieces
+ROWS, PIECES = 128, 32
 
 
 def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any]) -> Jaxpr | None:
@@ -51,15 +63,44 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
     if name in ROUNDED:
         if type.dtype.kind not in "iub" and type.dtype.itemsize < 4:
             return None  # partial results would be rounded to it
-    if dtypes.is_complex(type.dtype):
+    if dtypes.is_complex(type.dtype) or not type.size:
         return None
+    how = tuple(sorted(params.items()))
     axes = params["axes"]
     reduced = prod(type.shape[a] for a in axes)
-    if not type.size or reduced < cost.LARGE or type.size // reduced > FEW_RESULTS:
+    if type.size // reduced > FEW_RESULTS:
+        outside = prod(type.shape[: min(axes)])
+        if name in PLACES or type.size * type.dtype.itemsize < STREAMED or outside >= FEW_PIECES:
+            return None
+        inside = neighbours(type.shape, axes)
+        if inside:
+            return _in_order(primitive, type, how, inside)
+        parts, axis = max((parts_of_rows(type, axes, a), -a) for a in axes)
+        return None if parts == 1 else _program(primitive, type, how, -axis, parts, True)
+    if reduced < cost.LARGE:
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
-    axis, parts = cut(type.shape, axes, wanted)
-    return _program(primitive, type, tuple(sorted(params.items())), axis, parts)
+    return _program(primitive, type, how, *cut(type.shape, axes, wanted), False)
+
+
+def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The last dimensions, if they are reduced, and others that are not next to them as well."""
+    first = len(shape)
+    while first - 1 in axes:
+        first -= 1
+    jumps = prod(shape[a] for a in axes if a < first)
+    return tuple(range(first, len(shape))) if min(jumps, prod(shape[first:])) >= ALONG else ()
+
+
+def parts_of_rows(type: ArrayType, axes: tuple[int, ...], axis: int) -> int:
+    """Into how many equal parts to cut a dimension of the rows that are reduced."""
+    row = prod(type.shape[max(axes) + 1 :]) * type.dtype.itemsize
+    outside = prod(n for a, n in enumerate(type.shape[: max(axes)]) if a not in axes)
+    there = outside * max(1, row // PIECE)
+    if there >= FEW_PIECES or max(axes) + 1 == len(type.shape):
+        return 1
+    most = min(PIECES // there, prod(type.shape[a] for a in axes) // ROWS)
+    return next((parts for parts in range(most, 1, -1) if type.shape[axis] % parts == 0), 1)
 
 
 def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int, int]:
@@ -74,12 +115,30 @@ def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int
 
 
 @lru_cache(256)
-def _program(primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int) -> Jaxpr:
+def _program(
+    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int, stored: bool
+) -> Jaxpr:
     trace = Stage(purpose=f"the stages of {primitive.name}")
     with new_trace(trace):
         x = trace.new_input(type)
-        compute = extreme if primitive.name in ("argmax", "argmin") else reduction
-        result = compute(primitive, x, dict(params), axis, parts)
+        if primitive.name in PLACES:
+            result = extreme(primitive, x, dict(params), axis, parts)
+        else:
+            result = reduction(primitive, x, dict(params), axis, parts, stored)
+        return trace.finish([result], primitive.name)
+
+
+@lru_cache(256)
+def _in_order(
+    primitive: Primitive, type: ArrayType, params: tuple, inside: tuple[int, ...]
+) -> Jaxpr:
+    """The program that reduces neighbours in memory first."""
+    trace = Stage(purpose=f"the stages of {primitive.name}")
+    with new_trace(trace):
+        rest = dict(params)
+        outside = tuple(a for a in rest.pop("axes") if a not in inside)
+        partial = primitive.bind(trace.new_input(type), axes=inside, **rest)
+        result = primitive.bind(*optimization_barrier_p.bind(*partial), axes=outside, **rest)[0]
         return trace.finish([result], primitive.name)
 
 
@@ -94,14 +153,16 @@ def divided(x: Any, axis: int, parts: int, neutral: Any) -> Any:
     return reshape(x, (*shape[:axis], parts, length, *shape[axis + 1 :]))
 
 
-def reduction(primitive: Any, x: Any, params: dict, axis: int, parts: int) -> Any:
+def reduction(primitive: Any, x: Any, params: dict, axis: int, parts: int, stored: bool) -> Any:
     axes = params.pop("axes")
     start = 0 if primitive.name == "reduce_sum" else primitive.start(typeof(x).dtype)
     x = divided(x, axis, parts, start)
     inside = tuple(a + (a >= axis) for a in axes)
-    partial = primitive.bind(x, axes=inside, **params)[0]
+    partial = primitive.bind(x, axes=inside, **params)
+    if stored:  # or else both would be computed for each result
+        partial = optimization_barrier_p.bind(*partial)
     place = sum(1 for a in range(axis) if a not in axes)
-    return primitive.bind(partial, axes=(place,), **params)[0]
+    return primitive.bind(*partial, axes=(place,), **params)[0]
 
 
 def extreme(primitive: Any, x: Any, params: dict, axis: int, parts: int) -> Any:

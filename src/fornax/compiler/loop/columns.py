@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.estimate import trips
 from fornax.compiler.loop.ir import (
     MATH,
     WIDTH,
@@ -34,12 +35,12 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 
-#: most bytes of a row that are read before going on to the next; as few as LEAST if threads would
-#: have less than so many pieces otherwise
-PIECE = 4096
-PIECES, LEAST = 4, 512
-#: bytes of results that stay in the first cache while rows pass
+#: most bytes of a row that are read before going on to the next, and of results meanwhile in the
+#: first cache
+PIECE = 16 << 10
 ROOM = 16 << 10
+#: as few bytes as LEAST where threads would share less than so many pieces otherwise
+PIECES, LEAST = 4, 512
 #: rows at least so many bytes apart, and at least so many of them
 FAR = 2048
 MANY = 64
@@ -96,7 +97,7 @@ def walks_down(loop: For, target: Target) -> bool:
         if steps.get(loop.axis) == 1 and jump:
             if jump < FAR:
                 return False
-            far |= loop.axis.extent * size * rows >= LARGE * target.l2
+            far |= node.data.size * size >= LARGE * target.l2
     return far
 
 
@@ -119,22 +120,25 @@ class Along(Rewriter):
         self.found = found
         self.target = target
         self.count = 0
+        self.around = 1  #: iterations of the loops around
 
     def statement(self, old: Statement) -> Iterator[Statement]:
         if not isinstance(old, For) or old not in self.found:
+            times = trips(old) if isinstance(old, For) else 1
             if isinstance(old, For):
                 self.b.axis(old.axis)
+            self.around *= times
             yield from super().statement(old)
+            self.around //= times
             return
         b, extent = self.b, old.axis.extent
         read = {WIDTH[n.data.dtype] for n in reachable(expressions(old.body)) if n.kind == "load"}
         held = [WIDTH[c.carry.dtype] for s in old.body if isinstance(s, For) for c in s.carries]
         self.lanes = min(old.lanes, self.target.vector_bits // max(read | {*held}))
         longest = min(PIECE * 8 // max(read), ROOM * 8 // max(sum(held), 1), extent)
-        longest = min(longest, max(extent // PIECES, LEAST * 8 // max(read)))
-        size = self.lanes
-        while size * 2 <= longest:
-            size *= 2
+        longest = min(longest, max(extent * self.around // PIECES, LEAST * 8 // max(read)))
+        count = -(-extent // max(longest, self.lanes))
+        size = -(-extent // (count * self.lanes)) * self.lanes
         pieces = Axis(-(-extent // size), old.axis.name + "_piece")
         first = b.mul(b.axis(pieces) if pieces.extent > 1 else b.index(0), b.index(size))
         left = b.min(b.sub(b.index(extent), first), b.index(size))
