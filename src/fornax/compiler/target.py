@@ -28,6 +28,10 @@ class Target:
     masked_bits: tuple[int, ...] = ()
     streams: bool = True  #: can write past the caches
     estimates: bool = False  #: has quick inverse roots of 14 digits, of vectors of float32
+    #: loads and stores at an address per lane are quick in one instruction; elsewhere only loads
+    #: are that have to compute their addresses, if there is an instruction
+    gathers: bool = False
+    compacts: bool = False  #: pushes chosen lanes of a register together
     tables: bool = False  #: looks up 32 numbers in registers, of 512 bits
     #: dtypes whose products it adds up two at a time, quicker than one after the other
     pairs: tuple[str, ...] = ()

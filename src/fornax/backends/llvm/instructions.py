@@ -52,6 +52,12 @@ def splat(value, dtype: str, lanes: int) -> str:
     return text if lanes == 1 else f"splat ({LLVM[dtype]} {text})"
 
 
+def steps(lanes: int, kind: str, slope: int = 1, width: int = 64) -> str:
+    """The constant vector <0, slope, 2 slope …>."""
+    numbers = ((k * slope) & ((1 << width) - 1) for k in range(lanes))
+    return f"<{', '.join(f'{kind} {n}' for n in numbers)}>"
+
+
 def operation(node: Expr, args: list[str], lanes: int, bits: int, put: Put) -> str:
     """Emit one operation; `args` are names of `lanes` elements each (or constants), registers have
     so many `bits`."""

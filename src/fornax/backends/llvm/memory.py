@@ -10,139 +10,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fornax.backends.llvm import masks
-from fornax.backends.llvm.instructions import LLVM, type_of
+from fornax.backends.llvm import compaction, lanewise, masks
+from fornax.backends.llvm.addresses import (
+    LINE,
+    Access,
+    Terms,
+    access,
+    address,
+    finish,
+    inside,
+    loaded_type,
+    memory_type,
+    overload,
+    parts,
+    scalar_sum,
+)
+from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Value
 from fornax.backends.llvm.squares import square_steps
-from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
 from fornax.errors import InternalError
 
 if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
 
-Terms = tuple[tuple[Expr, int], ...]
-#: bytes of a cache line
-LINE = 64
 #: strides up to this are loaded as one piece and shuffled
 MOST_INTERLEAVED = 4
 
 
-class Access(NamedTuple):
-    """How the lanes of a vector loop touch memory: `uniform` and `axis` terms make a scalar
-    offset, `stride` is the step from lane to lane, `lanes` holds terms that differ otherwise."""
-
-    scalar: Terms
-    constant: int
-    stride: int
-    lanes: Terms
-
-
-def parts(offset: Expr) -> list[Expr]:
-    """The non-constant parts of an offset whose values an address needs."""
-    return [part for part, _ in affine.linear(offset)[0] if part.kind != "axis"]
-
-
 def load_needs(node: Expr) -> list[Expr]:
     return [*parts(node.args[0]), *node.args[1:]]
-
-
-def access(e: Values, offset: Expr) -> Access:
-    terms, constant = affine.linear(offset)
-    scalar, lanes, stride = [], [], 0
-    for part, coefficient in terms:
-        if not e.is_varying(part):
-            scalar.append((part, coefficient))
-        elif part.kind == "axis":
-            stride = coefficient
-            scalar.append((part, coefficient))
-        else:
-            lanes.append((part, coefficient))
-    return Access(tuple(scalar), constant, stride, tuple(lanes))
-
-
-def inside(offset: Expr, buffer: Buffer) -> bool:
-    """True when the offset is known to be in bounds, so that reading is safe at any time."""
-    return offset.low >= 0 and offset.high < buffer.size
-
-
-# --- addresses --------------------------------------------------------------------------------
-def scalar_value(e: Values, part: Expr) -> Value:
-    """The scalar value of a uniform part, or the first lane of the vector axis."""
-    if part.kind == "axis":
-        return e.bound["axis", part.data]
-    return e.value(part)
-
-
-def scaled(e: Values, value: Value, coefficient: int) -> Value:
-    """A scalar times a constant."""
-    if coefficient == 1:
-        return value
-    if not value.name.startswith("%"):
-        return Value(str(int(value.name) * coefficient), 1, value.depth)
-    key = ("scaled", value.name, coefficient)
-    found = e.known.get(key)
-    if found is None:
-        name = e.put(value.depth, f"mul nsw i64 {value.name}, {coefficient}")
-        found = e.remember(key, Value(name, 1, value.depth))
-    return Value(found.name, 1, max(found.depth, value.depth))
-
-
-def scalar_sum(e: Values, terms: Terms, constant: int) -> Value:
-    """The value of a linear form, outer terms first, so that partial sums leave inner loops."""
-    total = None
-    values = [scaled(e, scalar_value(e, part), c) for part, c in terms]
-    for value in sorted(values, key=lambda v: v.depth):
-        if total is None:
-            total = value
-            continue
-        depth = max(total.depth, value.depth)
-        key = ("sum", total.name, value.name)
-        found = e.known.get(key)
-        if found is None:
-            name = e.put(depth, f"add nsw i64 {total.name}, {value.name}")
-            found = e.remember(key, Value(name, 1, depth))
-        total = Value(found.name, 1, max(found.depth, depth))
-    if total is None:
-        return Value(str(constant))
-    if constant:
-        name = e.put(total.depth, f"add nsw i64 {total.name}, {constant}")
-        total = Value(name, 1, total.depth)
-    return total
-
-
-def address(e: Values, buffer: Buffer, terms: Terms, constant: int) -> Value:
-    """The address of an element: one step per depth, the constant last (it costs nothing)."""
-    kind = memory_type(buffer.dtype)
-    pointer = Value(e.base[buffer])
-    values = [scaled(e, scalar_value(e, part), c) for part, c in terms]
-    if constant:
-        values.append(Value(str(constant)))
-    # constants of unrolled loops and the like come last, too
-    values.sort(key=lambda v: v.depth if v.name.startswith("%") else 1 << 30)
-    for value in values:
-        key = ("address", pointer.name, value.name)
-        depth = max(pointer.depth, value.depth)
-        found = e.known.get(key)
-        if found is None:
-            text = f"getelementptr {kind}, ptr {pointer.name}, i64 {value.name}"
-            found = e.remember(key, Value(e.put(depth, text), 1, depth))
-        # another offset of the same number may be known further out: what is read here depends on
-        # this one
-        pointer = Value(found.name, 1, max(found.depth, depth))
-    return pointer
-
-
-def memory_type(dtype: str) -> str:
-    """The LLVM type of an element in memory: a bool takes a byte, bit patterns are integers."""
-    if dtype in ("float16", *LLVM) and dtype != "bool":
-        return LLVM[dtype]
-    return f"i{WIDTH[dtype]}"
-
-
-def loaded_type(dtype: str, lanes: int) -> str:
-    kind = "i8" if dtype == "bool" else LLVM[dtype]
-    return kind if lanes == 1 else f"<{lanes} x {kind}>"
 
 
 # --- loads ------------------------------------------------------------------------------------
@@ -172,15 +69,6 @@ def load(e: Values, node: Expr) -> None:
     e.remember(node, value)
     if buffer in e.written:
         e.readers.setdefault(buffer, {})[node] = None
-
-
-def finish(e: Values, name: str, dtype: str, lanes: int, depth: int) -> str:
-    """A bool is read as a byte."""
-    if dtype != "bool":
-        return name
-    kind = loaded_type(dtype, lanes)
-    zero = "0" if lanes == 1 else "zeroinitializer"
-    return e.put(depth, f"icmp ne {kind} {name}, {zero}")
 
 
 def plain_load(e: Values, pointer: Value, node: Expr, lanes: int, depth: int) -> str:
@@ -240,7 +128,10 @@ def vector_load(
             conditions.append(e.value(mask))
         result = masked_load(e, node, found, conditions, lanes)
     if result is None:
-        result = gather(e, node, found, None if safe else mask, lanes)
+        conditions = [e.mask] if e.mask is not None and (partial or not safe) else []
+        if mask is not None and not safe:
+            conditions.append(e.value(mask))
+        result = lanewise.gather(e, node, found, masks.both(e, conditions, lanes), safe)
     return result if mask is None else choose(e, node, mask, result, other)
 
 
@@ -276,10 +167,6 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
     return Value(name, lanes, depth)
 
 
-#: bytes that memory gives at once
-LINE = 64
-
-
 def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int) -> None:
     """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`."""
     for line in range(0, lanes * size, LINE):
@@ -306,79 +193,6 @@ def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], l
         depth,
         f"call {kind} @llvm.masked.load.{overload(kind)}.p0(ptr align {align} {pointer.name}, "
         f"<{lanes} x i1> {condition.name}, {kind} zeroinitializer)",
-    )
-    return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
-
-
-def overload(kind: str) -> str:
-    """<8 x float> -> v8f32"""
-    count, _, element = kind[1:-1].partition(" x ")
-    return f"v{count}" + {"half": "f16", "float": "f32", "double": "f64"}.get(element, element)
-
-
-def lane_offsets(e: Values, found: Access, lanes: int) -> Value:
-    """Offsets of all lanes from the scalar part of the address, as a vector of int64."""
-    total = None
-    kind = f"<{lanes} x i64>"
-    if found.stride:
-        steps = ", ".join(f"i64 {k * found.stride}" for k in range(lanes))
-        total = Value(f"<{steps}>", lanes)
-    for part, coefficient in found.lanes:
-        value = e.value(part)
-        name, depth = e.widened(value, "int64", lanes), value.depth
-        if coefficient != 1:
-            name = e.put(depth, f"mul nsw {kind} {name}, splat (i64 {coefficient})")
-        if total is not None:
-            depth = max(depth, total.depth)
-            name = e.put(depth, f"add nsw {kind} {total.name}, {name}")
-        total = Value(name, lanes, depth)
-    if total is None:  # one address, but a mask that varies
-        total = Value("zeroinitializer", lanes)
-    return total
-
-
-def pointers(e: Values, buffer: Buffer, found: Access, condition: Value | None, lanes: int):
-    """Addresses of all lanes; where `condition` is false, that of the first element."""
-    kind = memory_type(buffer.dtype)
-    offsets = lane_offsets(e, found, lanes)
-    if condition is None:
-        start = address(e, buffer, found.scalar, found.constant)
-        depth = max(start.depth, offsets.depth)
-        pointer = start.name
-    else:
-        start = scalar_sum(e, found.scalar, found.constant)
-        depth = max(start.depth, offsets.depth, condition.depth)
-        first = e.widened(start, "int64", lanes)
-        total = e.put(depth, f"add nsw <{lanes} x i64> {first}, {offsets.name}")
-        name = e.put(
-            depth,
-            f"select <{lanes} x i1> {condition.name}, <{lanes} x i64> {total}, "
-            f"<{lanes} x i64> zeroinitializer",
-        )
-        offsets, pointer = Value(name, lanes, depth), e.base[buffer]
-    text = f"getelementptr {kind}, ptr {pointer}, <{lanes} x i64> {offsets.name}"
-    return Value(e.put(depth, text), lanes, depth)
-
-
-def gather(e: Values, node: Expr, found: Access, mask: Expr | None, lanes: int) -> Value:
-    """Load from an address per lane. Inactive lanes read the first element of the buffer instead:
-    cheaper than a branch around each lane, which is what masks become without AVX-512."""
-    buffer = node.data
-    safe = inside(node.args[0], buffer)
-    conditions = []
-    if e.mask is not None and (e.vector.partial or not safe):
-        conditions.append(e.mask)
-    if mask is not None:
-        conditions.append(e.value(mask))
-    condition = masks.both(e, conditions, lanes)
-    at = pointers(e, buffer, found, condition, lanes)
-    depth = e.load_depth(at.depth, buffer, condition is not None or safe)
-    kind = loaded_type(node.dtype, lanes)
-    align = max(WIDTH[buffer.dtype] // 8, 1)
-    name = e.put(
-        depth,
-        f"call {kind} @llvm.masked.gather.{overload(kind)}.v{lanes}p0(<{lanes} x ptr> align "
-        f"{align} {at.name}, <{lanes} x i1> splat (i1 true), {kind} poison)",
     )
     return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
 
@@ -574,7 +388,7 @@ def store_window(e: Values, group: list[Pending]) -> None:
 def store_one(e: Values, one: Pending) -> None:
     store, found = one.store, one.found
     buffer, dtype = store.buffer, store.value.dtype
-    varying = found.stride or found.lanes or one.value.lanes > 1
+    varying = found.stride or found.lanes or one.value.lanes > 1 or e.chosen is not None
     align = max(WIDTH[buffer.dtype] // 8, 1)
     lines = e.scopes[-1].lines
     if not varying:
@@ -598,6 +412,9 @@ def store_one(e: Values, one: Pending) -> None:
     conditions = [c for c in (e.mask, one.mask) if c is not None]
     condition = masks.both(e, conditions, lanes)
     kind, name = stored(e, one.value, dtype, lanes)
+    if e.chosen is not None:
+        compaction.store(e, store, found, kind, name)
+        return
     if found.stride == 1 and not found.lanes:
         pointer = address(e, buffer, found.scalar, found.constant)
         if condition is None:
@@ -618,9 +435,4 @@ def store_one(e: Values, one: Pending) -> None:
         return
     if not found.stride and not found.lanes:
         raise InternalError(f"lanes of a vector loop store to one element of {buffer.name}")
-    at = pointers(e, buffer, found, None, lanes)
-    mask = "splat (i1 true)" if condition is None else condition.name
-    lines.append(
-        f"  call void @llvm.masked.scatter.{overload(kind)}.v{lanes}p0({kind} {name}, "
-        f"<{lanes} x ptr> align {align} {at.name}, <{lanes} x i1> {mask})"
-    )
+    lanewise.scatter(e, one.store, found, condition, name)

@@ -20,6 +20,8 @@ TARGETS = {
         32,
         masked_bits=(8, 16, 32, 64),
         estimates=True,
+        gathers=True,
+        compacts=True,
         tables=True,
         pairs=("int16",),
     ),
@@ -63,7 +65,9 @@ def native() -> Target:
         chosen = next((TARGETS[n] for n, need in REQUIRED.items() if need <= flags), None)
         chosen = chosen or TARGETS["sse2"]
     sizes = {f"l{level}": size for level, size in cache_sizes().items() if level <= 3}
-    return replace(pairing(chosen), **sizes)
+    # AMD's processors make five small steps for each lane of a gather or scatter
+    gathers = chosen.gathers and maker() != "AuthenticAMD"
+    return replace(pairing(chosen), gathers=gathers, **sizes)
 
 
 def pairing(target: Target) -> Target:

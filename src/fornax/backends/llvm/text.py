@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fornax._native import reachable
-from fornax.backends.llvm import masks, memory
+from fornax.backends.llvm import addresses, compaction, masks, memory
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value
 from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.compaction import chosen
 from fornax.compiler.loop.ir import (
     WIDTH,
     Alloc,
@@ -97,7 +98,7 @@ def dispatch(kernel: Kernel, streams: Iterable[Buffer], symbol: str) -> list[str
                 bits[-1] = f"%o{k}"
     return [
         *lines,
-        f"  %low = and i64 {bits[-1]}, {memory.LINE - 1}",
+        f"  %low = and i64 {bits[-1]}, {addresses.LINE - 1}",
         "  %aligned = icmp eq i64 %low, 0",
         "  br i1 %aligned, label %streams, label %plain",
         "streams:",
@@ -121,7 +122,6 @@ class Emitter(Values):
         self.streams = streams
         self.fetches = fetched(kernel, target)
         self.kernel = kernel
-        self.allocations: list[str] = []
 
     # --- the function ---
     def function(self, symbol: str, linkage: str = "") -> list[str]:
@@ -211,7 +211,11 @@ class Emitter(Values):
     def statement(self, statement: Statement, nonempty: bool = False) -> None:
         if isinstance(statement, For):
             if statement.kind == "vector" and statement.lanes > 1:
-                VectorLoop(self, statement).emit()
+                condition = chosen(statement)
+                if condition is not None:
+                    compaction.emit(self, statement, condition)
+                else:
+                    VectorLoop(self, statement).emit()
             else:
                 self.loop(statement, nonempty)
         elif isinstance(statement, While):
@@ -222,10 +226,8 @@ class Emitter(Values):
             self.allocate(statement.buffer)
 
     def allocate(self, buffer: Buffer) -> None:
-        name = self.fresh("%local")
-        kind = memory.memory_type(buffer.dtype)
-        self.allocations.append(f"  {name} = alloca [{max(buffer.size, 1)} x {kind}], align 64")
-        self.base[buffer] = name
+        kind = addresses.memory_type(buffer.dtype)
+        self.base[buffer] = self.local(f"[{max(buffer.size, 1)} x {kind}]")
 
     # --- scopes ---
     def enter(self, body: Iterable[Statement] = (), **flags) -> Scope:
@@ -554,6 +556,9 @@ class Finish:
         e = self.e
         names = []
         for carried, old in zip(self.carries, self.old, strict=True):
+            if e.chosen is not None:
+                names.append(compaction.step(e, old))
+                continue
             value = e.value(carried.next)
             dtype = carried.carry.dtype
             name = e.widened(value, dtype, old.lanes)

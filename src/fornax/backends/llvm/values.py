@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from fornax.backends.llvm import memory, tables
-from fornax.backends.llvm.instructions import literal, operation, type_of
+from fornax.backends.llvm import addresses, memory, tables
+from fornax.backends.llvm.instructions import literal, operation, steps, type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carry, Expr, is_float
@@ -32,11 +32,13 @@ class Values:
         self.bound: dict[tuple[str, Axis | Carry], Value] = {}
         self.readers: dict[Buffer, dict[Expr, None]] = {}
         self.vector: Vector | None = None
+        self.chosen: Expr | None = None  #: lanes that are stored one behind the other
         self.mask: Value | None = None  #: lanes that are active, if not all are
         self.varies: dict[Expr, bool] = {}
         self.base: dict[Buffer, str] = {}
         self.counter = 0
         self.called: dict[str, tuple[str, str, int, int]] = {}
+        self.allocations: list[str] = []  #: what the function keeps on the stack
 
     # --- text ---
     def fresh(self, prefix: str = "v") -> str:
@@ -48,6 +50,12 @@ class Values:
         self.counter += 1
         name = f"%v{self.counter}"
         self.scopes[depth].lines.append(f"  {name} = {text}")
+        return name
+
+    def local(self, kind: str) -> str:
+        """A place on the stack for a value of an LLVM type."""
+        name = self.fresh("%local")
+        self.allocations.append(f"  {name} = alloca {kind}, align 64")
         return name
 
     def remember(self, key: object, value: Value) -> Value:
@@ -91,7 +99,7 @@ class Values:
         if node.kind == "load":
             return memory.load_needs(node)
         if self.is_ramp(node):
-            return memory.parts(node.args[0])
+            return addresses.parts(node.args[0])
         if node.kind == "op" and node.data == "rarely":
             condition, then, otherwise = node.args
             return condition, otherwise, *self.leaves(then)
@@ -319,7 +327,7 @@ class Values:
     def ramp(self, node: Expr) -> None:
         vector, kind = self.vector, type_of(node.dtype)
         terms, constant = affine.linear(node.args[0])
-        start = memory.scalar_sum(self, terms, constant)
+        start = addresses.scalar_sum(self, terms, constant)
         if start.name.startswith("%"):
             cut = self.put(start.depth, f"trunc i64 {start.name} to {kind}")
             low = Value(cut, 1, start.depth)
@@ -347,9 +355,3 @@ def apart(nodes: list[Expr]) -> list[Expr]:
         if seen.isdisjoint(found):
             found.append(node)
     return found
-
-
-def steps(lanes: int, kind: str, slope: int = 1, width: int = 64) -> str:
-    """The constant vector <0, slope, 2 slope …>."""
-    numbers = ((k * slope) & ((1 << width) - 1) for k in range(lanes))
-    return f"<{', '.join(f'{kind} {n}' for n in numbers)}>"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import masks, memory
-from fornax.backends.llvm.instructions import splat, type_of
+from fornax.backends.llvm import addresses, masks, memory
+from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
-from fornax.backends.llvm.values import steps
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import WIDTH, Buffer, Carry, Expr, For, Store
 from fornax.compiler.loop.rewrite import expressions, walk
@@ -179,7 +178,7 @@ class VectorLoop:
         e.varies = {}
         try:
             for offset, buffer, is_store in accesses(loop.body, loop.carries):
-                found = memory.access(e, offset)
+                found = addresses.access(e, offset)
                 moves = found.stride or found.lanes
                 if moves and WIDTH[buffer.dtype] not in e.target.masked_bits:
                     return False

@@ -71,7 +71,8 @@ def true_positions(k: KernelContext) -> None:
     one = Axis(kept, "i")
     value = b.load(found, (b.add(first, b.axis(one)),))
     lanes = k.target.lanes(dtype)
-    move = For(one, k.store(0, (b.add(start, b.axis(one)),), value), kind="vector", lanes=lanes)
+    kind = "vector" if size > 1 else "serial"  # lanes have no room in one element
+    move = For(one, k.store(0, (b.add(start, b.axis(one)),), value), kind=kind, lanes=lanes)
     k.emit((For(block, (move,), kind="parallel"),), count, WORTH_A_THREAD)
     fill(k, b.load(starts, (b.index(count),)))
 

@@ -33,8 +33,10 @@ UNIT = 0.4
 WEIGHTS = {"div": 5.0, "rem": 12.0, "sqrt": 6.0, "idiv": 4.0, "imod": 4.0, "cast": 1.0}
 MATH_WEIGHT = 22.0
 HEAVY_MATH = {"lgamma": 90.0, "digamma": 60.0, "pow": 60.0, "erf_inv": 50.0, "atan2": 40.0}
-#: per lane: loads and stores at unrelated addresses
+#: per lane: loads and stores at unrelated addresses,
 GATHER, SCATTER = 1.6, 2.0
+#: stores where that is many small steps: a loop does much else, or runs one by one
+STEPS = 10.0
 #: per vector: loads and stores that need shuffles
 SHUFFLED = 3.0
 #: iterations assumed of loops whose extent is not known
@@ -180,7 +182,8 @@ class Estimate:
                 slow = node.data in ("div", "rem") and "int" in node.dtype and node in varying
                 total += weight * lanes if slow else weight
         for store in self.stores[loop]:
-            total += self.access(store.index[0], vector, lanes, SCATTER)
+            scattered = SCATTER if self.target.gathers else STEPS
+            total += self.access(store.index[0], vector, lanes, scattered)
         return total
 
     def access(self, offset: Expr, vector: For | None, lanes: int, scattered: float) -> float:

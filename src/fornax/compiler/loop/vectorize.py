@@ -9,7 +9,7 @@ unrolled loops are left as they are.
 from __future__ import annotations
 
 from fornax._native import reachable
-from fornax.compiler.loop import affine
+from fornax.compiler.loop import affine, compaction
 from fornax.compiler.loop.columns import along_rows
 from fornax.compiler.loop.estimate import Estimate, trips
 from fornax.compiler.loop.ir import (
@@ -102,6 +102,10 @@ def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
     below = sum(choose(estimate, child, inner) for child in estimate.children[loop])
     count, one = trips(loop), estimate.own_cost(loop, None, 1) + below + 1
     cost = count * one
+    if is_compaction(estimate, loop):
+        chosen.add(loop)
+        steps = -(-count // compaction.lanes(loop, estimate.target))
+        return steps * (estimate.own_cost(loop, None, 1) + 1)
     if isinstance(loop, For) and is_legal(estimate, loop):
         native = estimate.native(loop)
         steps, rest = divmod(count, native)
@@ -114,6 +118,13 @@ def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
             return vector
     chosen |= inner
     return cost
+
+
+def is_compaction(estimate: Estimate, loop: For | While) -> bool:
+    """True for a loop that writes some of its values one behind the other, if lanes can."""
+    if not estimate.target.compacts or not isinstance(loop, For) or loop.kind != "serial":
+        return False
+    return compaction.chosen(loop) is not None and trips(loop) > 1
 
 
 def is_legal(estimate: Estimate, loop: For) -> bool:
@@ -166,6 +177,8 @@ def inner_runs(estimate: Estimate, loop: For | While) -> int:
 
 def lanes_of(estimate: Estimate, loop: For) -> int:
     """Lanes for a vector loop: whole registers, several for short bodies, a divisor if possible."""
+    if compaction.chosen(loop) is not None:
+        return compaction.lanes(loop, estimate.target)
     native = estimate.native(loop)
     varying = estimate.varying(loop)
     work = vectors = 0

@@ -1,0 +1,167 @@
+"""Loads and stores at an address of its own for each lane: gathers and scatters.
+
+By the instructions that the processor has for that. Where they are made of many small steps
+(`Target.gathers` is false), lanes at known distances are loaded and stored one by one, in half of
+the time; loads at computed offsets are not, for taking the offsets out of a register, or through
+memory, takes longer than the small steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fornax.backends.llvm.addresses import (
+    Access,
+    address,
+    finish,
+    loaded_type,
+    memory_type,
+    overload,
+    scalar_sum,
+)
+from fornax.backends.llvm.instructions import type_of
+from fornax.backends.llvm.scope import Value
+from fornax.compiler.loop import affine
+from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
+
+if TYPE_CHECKING:
+    from fornax.backends.llvm.values import Values
+
+#: the dtype of offsets where lanes go one by one, if it holds them: twice as many fit a register
+NARROW = "int32"
+
+
+def gather(e: Values, node: Expr, found: Access, condition: Value | None, safe: bool) -> Value:
+    """Load from an address per lane. Inactive lanes read the first element of the buffer instead:
+    cheaper than a branch around each lane, which is what masks become without AVX-512."""
+    buffer, lanes = node.data, e.vector.lanes
+    kind, align = loaded_type(node.dtype, lanes), max(WIDTH[buffer.dtype] // 8, 1)
+    if condition is None and one_by_one(e, found):
+        places = distances(e, buffer, found, lanes)
+        depth = max(e.load_depth(place.depth, buffer, safe) for place in places)
+        element, name = loaded_type(node.dtype, 1), "poison"
+        for lane, place in enumerate(places):
+            one = e.put(depth, f"load {element}, ptr {place.name}, align {align}")
+            name = e.put(depth, f"insertelement {kind} {name}, {element} {one}, i64 {lane}")
+        return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
+    at = pointers(e, buffer, found, condition, lanes)
+    depth = e.load_depth(at.depth, buffer, condition is not None or safe)
+    name = e.put(
+        depth,
+        f"call {kind} @llvm.masked.gather.{overload(kind)}.v{lanes}p0(<{lanes} x ptr> align "
+        f"{align} {at.name}, <{lanes} x i1> splat (i1 true), {kind} poison)",
+    )
+    return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
+
+
+def scatter(e: Values, store: Store, found: Access, condition: Value | None, name: str) -> None:
+    """Store to an address per lane."""
+    buffer, lanes, lines = store.buffer, e.vector.lanes, e.scopes[-1].lines
+    kind, align = loaded_type(store.value.dtype, lanes), max(WIDTH[buffer.dtype] // 8, 1)
+    if condition is None and one_by_one(e, found):
+        element = loaded_type(store.value.dtype, 1)
+        for lane, place in enumerate(distances(e, buffer, found, lanes)):
+            one = e.put(e.scopes[-1].depth, f"extractelement {kind} {name}, i64 {lane}")
+            lines.append(f"  store {element} {one}, ptr {place.name}, align {align}")
+        return
+    at = pointers(e, buffer, found, None, lanes)
+    mask = "splat (i1 true)" if condition is None else condition.name
+    lines.append(
+        f"  call void @llvm.masked.scatter.{overload(kind)}.v{lanes}p0({kind} {name}, "
+        f"<{lanes} x ptr> align {align} {at.name}, <{lanes} x i1> {mask})"
+    )
+
+
+def one_by_one(e: Values, found: Access) -> bool:
+    """Whether to load or store lanes one by one: they need no addresses of their own where the
+    distances between them are known."""
+    return not e.target.gathers and not found.lanes
+
+
+def distances(e: Values, buffer: Buffer, found: Access, lanes: int) -> list[Value]:
+    """The addresses of lanes at equal distances."""
+    steps = (found.constant + lane * found.stride for lane in range(lanes))
+    return [address(e, buffer, found.scalar, step) for step in steps]
+
+
+def reach(found: Access, lanes: int) -> int:
+    """The most that the lanes' own part of an offset can be, up or down."""
+    varying = (abs(c) * max(-part.low, part.high) for part, c in found.lanes)
+    return abs(found.stride) * (lanes - 1) + sum(varying)
+
+
+# --- vectors of offsets -----------------------------------------------------------------------
+def pointers(
+    e: Values, buffer: Buffer, found: Access, condition: Value | None, lanes: int
+) -> Value:
+    """Addresses of all lanes; where `condition` is false, that of the first element."""
+    kind, most = memory_type(buffer.dtype), affine.limits(NARROW)[1]
+    if condition is None:
+        dtype = NARROW if reach(found, lanes) <= most else "int64"
+        start = address(e, buffer, found.scalar, found.constant)
+        offsets = lane_offsets(e, found, lanes, dtype)
+        depth, pointer = max(start.depth, offsets.depth), start.name
+    else:
+        dtype = NARROW if buffer.size <= most else "int64"
+        offsets = active_offsets(e, found, condition, lanes, dtype)
+        depth, pointer = offsets.depth, e.base[buffer]
+    text = f"getelementptr {kind}, ptr {pointer}, {type_of(dtype, lanes)} {offsets.name}"
+    return Value(e.put(depth, text), lanes, depth)
+
+
+def active_offsets(
+    e: Values, found: Access, condition: Value, lanes: int, dtype: str = "int64"
+) -> Value:
+    """Offsets of all lanes; where `condition` is false, 0."""
+    kind = type_of(dtype, lanes)
+    offsets = lane_offsets(e, found, lanes, dtype)
+    start = scalar_sum(e, found.scalar, found.constant)
+    depth = max(start.depth, offsets.depth, condition.depth)
+    if dtype != "int64":
+        start = truncated(e, start, dtype)
+    first = e.widened(start, dtype, lanes)
+    exact = " nsw" if dtype == "int64" else ""
+    total = e.put(depth, f"add{exact} {kind} {first}, {offsets.name}")
+    mask = f"<{lanes} x i1> {condition.name}"
+    name = e.put(depth, f"select {mask}, {kind} {total}, {kind} zeroinitializer")
+    return Value(name, lanes, depth)
+
+
+def lane_offsets(e: Values, found: Access, lanes: int, dtype: str = "int64") -> Value:
+    """Offsets of all lanes from the scalar part of the address, as a vector."""
+    total = None
+    kind, element = type_of(dtype, lanes), type_of(dtype)
+    exact = " nsw" if dtype == "int64" else ""
+    if found.stride:
+        steps = ", ".join(f"{element} {affine.wrap(k * found.stride, dtype)}" for k in range(lanes))
+        total = Value(f"<{steps}>", lanes)
+    for part, coefficient in found.lanes:
+        value = e.value(part) if dtype == "int64" else narrow(e, part, dtype)
+        name, depth = value.name, value.depth
+        if coefficient != 1:
+            coefficient = affine.wrap(coefficient, dtype)
+            name = e.put(depth, f"mul{exact} {kind} {name}, splat ({element} {coefficient})")
+        if total is not None:
+            depth = max(depth, total.depth)
+            name = e.put(depth, f"add{exact} {kind} {total.name}, {name}")
+        total = Value(name, lanes, depth)
+    if total is None:  # one address, but a mask that varies
+        total = Value("zeroinitializer", lanes)
+    return total
+
+
+def narrow(e: Values, part: Expr, dtype: str) -> Value:
+    """The lowest bits of an index: what it was made from, if that is known."""
+    if part.kind == "op" and part.data == "cast" and part.args[0].dtype in (dtype, f"u{dtype}"):
+        inner = e.known.get(part.args[0])
+        if inner is not None and inner.lanes > 1:
+            return inner
+    return truncated(e, e.value(part), dtype)
+
+
+def truncated(e: Values, value: Value, dtype: str) -> Value:
+    if not value.name.startswith("%"):
+        return Value(str(affine.wrap(int(value.name), dtype)), 1, value.depth)
+    wide, kind = type_of("int64", value.lanes), type_of(dtype, value.lanes)
+    name = e.put(value.depth, f"trunc {wide} {value.name} to {kind}")
+    return Value(name, value.lanes, value.depth)
