@@ -80,3 +80,9 @@ def test_boolean_indices(length):
     np.testing.assert_array_equal(traced, np.asarray(array)[mask] * 2)
     gradient = fornax.grad(lambda a: (a[mask] ** 2).sum())(array)
     np.testing.assert_allclose(gradient, np.where(mask[:, None], 2 * np.asarray(array), 0))
+
+
+def test_one_position():
+    program = fornax.jit(lambda m: fnp.nonzero(m, size=1, fill_value=-1)[0])
+    for mask, place in (([False, True, True], 1), ([False], -1), ([True], 0)):
+        assert program(np.asarray(mask)).tolist() == [place]

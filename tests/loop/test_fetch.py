@@ -1,4 +1,4 @@
-"""Rows that are read more than once: the next one is asked for while one is worked on."""
+"""What is asked for before it is read: the next row where one is read again, or anywhere."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from fornax.runtime.compile import plan
 NAMES = ["avx2", "sse2", *(["avx512"] if find().name == "avx512" else [])]
 
 
-def fetches(function, *shape: int, name: str = "avx2") -> list[int]:
-    """How many bytes further on the kernels of a function ask for memory."""
+def fetches(function, *shape: int, name: str = "avx2", others: tuple = ()) -> list[int]:
+    """How many bytes further on the kernels of a function of float32 (and `others`) ask."""
     texts = []
 
     def compile_kernel(kernel):
         texts.append(text(cpu.prepare(kernel, TARGETS[name]), TARGETS[name], "kernel"))
         return cpu.compile_kernel(kernel, TARGETS[name], load_code=False)
 
-    traced = fornax.jit(function).trace(fornax.ShapeDtypeStruct(shape, "float32"))
+    first = fornax.ShapeDtypeStruct(shape, "float32")
+    traced = fornax.jit(function).trace(first, *others)
     plan(traced.jaxpr, TARGETS[name], 2, compile_kernel)
     found = []
     for lines in texts:
@@ -70,3 +71,22 @@ def test_the_last_row_asks_for_what_is_not_there():
     shifted = np.exp(x - x.max(-1, keepdims=True))
     expected = shifted / shifted.sum(-1, keepdims=True)
     np.testing.assert_allclose(fornax.jit(softmax)(x), expected, rtol=2e-6)
+
+
+def along(x, i):
+    return fnp.take_along_axis(x, i, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_next_row_is_asked_for_where_one_is_read_anywhere(name):
+    row = 4 * 1024
+    indices = fornax.ShapeDtypeStruct((4096, 1024), "int32")
+    found = fetches(along, 4096, 1024, name=name, others=(indices,))
+    assert found[0] == row
+    assert all(row <= bytes_ < row + 512 and (bytes_ - row) % 64 == 0 for bytes_ in found)
+
+
+@pytest.mark.parametrize(("shape", "picked"), [((64, 1024), 1024), ((4096, 1024), 64)])
+def test_rows_in_the_caches_and_rows_of_which_little_is_read_are_not_asked_for(shape, picked):
+    indices = fornax.ShapeDtypeStruct((shape[0], picked), "int32")
+    assert not fetches(along, *shape, others=(indices,))

@@ -147,3 +147,12 @@ def overload(kind: str) -> str:
     """<8 x float> -> v8f32"""
     count, _, element = kind[1:-1].partition(" x ")
     return f"v{count}" + {"half": "f16", "float": "f32", "double": "f64"}.get(element, element)
+
+
+def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int) -> None:
+    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`."""
+    for line in range(0, lanes * size, LINE):
+        further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
+        e.scopes[depth].lines.append(
+            f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 2, i32 1)"
+        )

@@ -6,6 +6,8 @@ asked for.
 
 A loop that reads a cache line each of several rows, and then the next line of each, is one
 instruction that jumps to and fro. There what follows in the same row is asked for.
+
+Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
             if len(loops) > 1:
                 found.update(again(outer, loops, target))
+            for loop in loops:
+                found.update(anywhere(outer, loop, target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
                 if isinstance(inner, For) and inner.kind == "serial":
@@ -53,6 +57,26 @@ def to_and_fro(lanes: For, rows: For, target: Target) -> dict[Expr, int]:
         moves = {p.data: c for p, c in terms if p.kind == "axis"}
         if moves.get(lanes.axis) == 1 and moves.get(rows.axis, 0) * size >= PAGE:
             found[node] = AHEAD * LINE // size
+    return found
+
+
+def anywhere(outer: For, loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` at computed places in a row that is no longer than the loop."""
+    found: dict[Expr, int] = {}
+    for node in reachable(expressions((loop,))):
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size, extent = WIDTH[node.data.dtype] // 8, loop.axis.extent
+        if not isinstance(extent, int) or node.data.size * size <= target.l2:
+            continue
+        terms, _ = affine.linear(node.args[0])
+        moves = {p.data: c for p, c in terms if p.kind == "axis"}
+        computed = [(p, c) for p, c in terms if p.kind != "axis"]
+        if not computed or loop.axis in moves or moves.get(outer.axis, 0) * size < LINE:
+            continue
+        reach = sum(abs(c) * (p.high - p.low) for p, c in computed)
+        if moves[outer.axis] <= extent and reach < extent and extent * size <= target.l2 // 4:
+            found[node] = moves[outer.axis]
     return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fornax.backends.llvm.addresses import (
     Access,
     address,
+    fetch,
     finish,
     loaded_type,
     memory_type,
@@ -27,7 +28,7 @@ from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
 if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
 
-#: the dtype of offsets where lanes go one by one, if it holds them: twice as many fit a register
+#: the dtype of offsets, if it holds them: twice as many fit a register, and one instruction
 NARROW = "int32"
 
 
@@ -44,6 +45,13 @@ def gather(e: Values, node: Expr, found: Access, condition: Value | None, safe: 
             one = e.put(depth, f"load {element}, ptr {place.name}, align {align}")
             name = e.put(depth, f"insertelement {kind} {name}, {element} {one}, i64 {lane}")
         return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
+    if node in e.fetches:
+        place = Value(e.vector.base, 1, e.vector.depth)
+        row = address(e, buffer, found.scalar, found.constant)
+        here = f"getelementptr {memory_type(buffer.dtype)}, ptr {row.name}, i64 {place.name}"
+        depth = max(row.depth, place.depth)
+        pointer = Value(e.put(depth, here), 1, depth)
+        fetch(e, pointer, e.fetches[node], lanes, WIDTH[buffer.dtype] // 8, depth)
     at = pointers(e, buffer, found, condition, lanes)
     depth = e.load_depth(at.depth, buffer, condition is not None or safe)
     name = e.put(

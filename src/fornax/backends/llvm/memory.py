@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fornax.backends.llvm import compaction, lanewise, masks
 from fornax.backends.llvm.addresses import (
-    LINE,
     Access,
     Terms,
     access,
     address,
+    fetch,
     finish,
     inside,
     loaded_type,
@@ -165,15 +165,6 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
     picked = range(shift, lanes * stride, stride)
     name = shuffle(e, wide.name, node.dtype, lanes * stride, picked, depth)
     return Value(name, lanes, depth)
-
-
-def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int) -> None:
-    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`."""
-    for line in range(0, lanes * size, LINE):
-        further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
-        e.scopes[depth].lines.append(
-            f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 2, i32 1)"
-        )
 
 
 def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> str:

@@ -122,6 +122,7 @@ class Emitter(Values):
         self.streams = streams
         self.fetches = fetched(kernel, target)
         self.kernel = kernel
+        self.allocations: list[str] = []
 
     # --- the function ---
     def function(self, symbol: str, linkage: str = "") -> list[str]:
@@ -226,8 +227,10 @@ class Emitter(Values):
             self.allocate(statement.buffer)
 
     def allocate(self, buffer: Buffer) -> None:
+        name = self.fresh("%local")
         kind = addresses.memory_type(buffer.dtype)
-        self.base[buffer] = self.local(f"[{max(buffer.size, 1)} x {kind}]")
+        self.allocations.append(f"  {name} = alloca [{max(buffer.size, 1)} x {kind}], align 64")
+        self.base[buffer] = name
 
     # --- scopes ---
     def enter(self, body: Iterable[Statement] = (), **flags) -> Scope:

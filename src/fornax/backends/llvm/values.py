@@ -38,7 +38,6 @@ class Values:
         self.base: dict[Buffer, str] = {}
         self.counter = 0
         self.called: dict[str, tuple[str, str, int, int]] = {}
-        self.allocations: list[str] = []  #: what the function keeps on the stack
 
     # --- text ---
     def fresh(self, prefix: str = "v") -> str:
@@ -50,12 +49,6 @@ class Values:
         self.counter += 1
         name = f"%v{self.counter}"
         self.scopes[depth].lines.append(f"  {name} = {text}")
-        return name
-
-    def local(self, kind: str) -> str:
-        """A place on the stack for a value of an LLVM type."""
-        name = self.fresh("%local")
-        self.allocations.append(f"  {name} = alloca {kind}, align 64")
         return name
 
     def remember(self, key: object, value: Value) -> Value:

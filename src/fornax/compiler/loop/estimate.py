@@ -35,7 +35,8 @@ MATH_WEIGHT = 22.0
 HEAVY_MATH = {"lgamma": 90.0, "digamma": 60.0, "pow": 60.0, "erf_inv": 50.0, "atan2": 40.0}
 #: per lane: loads and stores at unrelated addresses,
 GATHER, SCATTER = 1.6, 2.0
-#: stores where that is many small steps: a loop does much else, or runs one by one
+#: stores at computed addresses where that is many small steps: a loop does much else beside them,
+#: or runs one by one
 STEPS = 10.0
 #: per vector: loads and stores that need shuffles
 SHUFFLED = 3.0
@@ -182,8 +183,7 @@ class Estimate:
                 slow = node.data in ("div", "rem") and "int" in node.dtype and node in varying
                 total += weight * lanes if slow else weight
         for store in self.stores[loop]:
-            scattered = SCATTER if self.target.gathers else STEPS
-            total += self.access(store.index[0], vector, lanes, scattered)
+            total += self.access(store.index[0], vector, lanes, SCATTER)
         return total
 
     def access(self, offset: Expr, vector: For | None, lanes: int, scattered: float) -> float:
@@ -194,6 +194,8 @@ class Estimate:
             return 1.0
         if stride is not None and abs(stride) <= 4:
             return SHUFFLED
+        if stride is None and scattered == SCATTER and not self.target.gathers:
+            scattered = STEPS
         return scattered * lanes
 
     def vector_cost(self, loop: Loop, vector: For, lanes: int) -> float:

@@ -1,0 +1,129 @@
+"""Loads and stores at an address per lane: by one instruction or one by one, as the target has it,
+and the same results in any way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from agreement import agree, target
+from random_kernels import Made, buffer, data
+
+from fornax.backends import cpu
+from fornax.backends.llvm.target import TARGETS
+from fornax.backends.llvm.text import text
+from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.ir import Axis, For, If, Kernel, Store
+from fornax.compiler.loop.rewrite import walk
+
+QUICK = TARGETS["avx512"]
+STEPS = replace(QUICK, gathers=False)
+
+
+def gathering(dtype: str, index: str, size: int, extent: int, mode: str) -> Kernel:
+    """y[i] = x[k[i]], clamped, or 0 where that is outside."""
+    b = Builder()
+    x, k = buffer("x", dtype, (size,)), buffer("k", index, (extent,))
+    y, one = buffer("y", dtype, (extent,), "out"), Axis(extent, "i")
+    place = b.cast(b.load(k, (b.axis(one),)), "int64")
+    value = b.load(x, (b.clamp_index(place, 0, size - 1),))
+    if mode == "fill":
+        value = b.select(b.within(place, 0, size), value, b.const(0, dtype))
+    return Kernel("gathering", (x, k, y), (For(one, (Store(y, (b.axis(one),), value),)),))
+
+
+def scattering(dtype: str, index: str, size: int, extent: int) -> Kernel:
+    """y[k[i]] = x[i] where that is inside; of equal places the last one counts."""
+    b = Builder()
+    x, k = buffer("x", dtype, (extent,)), buffer("k", index, (extent,))
+    y, one = buffer("y", dtype, (size,), "inout"), Axis(extent, "i")
+    place = b.cast(b.load(k, (b.axis(one),)), "int64")
+    store = Store(y, (place,), b.load(x, (b.axis(one),)))
+    body = (For(one, (If(b.within(place, 0, size), (store,)),)),)
+    return Kernel("scattering", (x, k, y), body)
+
+
+def apart(dtype: str, extent: int, step: int) -> Kernel:
+    """y[step i] = x[step i] + x[step i], step elements from one to the next."""
+    b = Builder()
+    x = buffer("x", dtype, (extent * step + 9,))
+    y, one = buffer("y", dtype, (extent * step + 9,), "inout"), Axis(extent, "i")
+    at = b.add(b.mul(b.axis(one), b.index(step)), b.index(3))
+    value = b.load(x, (at,))
+    return Kernel("apart", (x, y), (For(one, (Store(y, (at,), b.add(value, value)),)),))
+
+
+def indices(dtype: str, extent: int, size: int) -> np.ndarray:
+    return np.random.default_rng(5).integers(-3, size + 4, extent).astype(dtype)
+
+
+def targets(name: str):
+    chosen = target(name)
+    return [chosen, replace(chosen, gathers=not chosen.gathers)]
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float64", "int8"])
+@pytest.mark.parametrize("index", ["int32", "int64", "int8"])
+def test_results_are_the_same_in_any_way(name, dtype, index):
+    for extent in (3, 16, 40, 131):
+        places = indices(index, extent, 100)
+        for chosen in targets(name):
+            for mode in ("clip", "fill"):
+                arrays = [data(dtype, (100,), 1), places, np.zeros(extent, dtype)]
+                agree(Made(gathering(dtype, index, 100, extent, mode), arrays, [2]), chosen)
+            arrays = [data(dtype, (extent,), 1), places, np.zeros(100, dtype)]
+            agree(Made(scattering(dtype, index, 100, extent), arrays, [2]), chosen)
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float16", "int8"])
+def test_lanes_at_equal_distances(name, dtype):
+    for extent in (3, 16, 40, 131):
+        for step in (7, 1000):
+            kernel = apart(dtype, extent, step)
+            for chosen in targets(name):
+                size = extent * step + 9
+                arrays = [data(dtype, (size,), 1, whole=True), data(dtype, (size,), 2)]
+                agree(Made(kernel, arrays, [1]), chosen)
+
+
+def lines(kernel: Kernel, chosen) -> str:
+    return text(cpu.prepare(kernel, chosen), chosen)
+
+
+def test_lanes_at_equal_distances_are_stored_one_by_one_where_one_instruction_is_slow():
+    kernel = apart("float32", 4096, 7)
+    assert "masked.gather" in lines(kernel, QUICK) and "masked.scatter" in lines(kernel, QUICK)
+    assert "masked.gather" not in lines(kernel, STEPS)
+    assert "masked.scatter" not in lines(kernel, STEPS)
+
+
+@pytest.mark.parametrize("chosen", [QUICK, STEPS])
+def test_computed_offsets_are_narrow_where_they_fit(chosen):
+    def offsets(kernel):
+        found = [s for s in lines(kernel, chosen).splitlines() if "getelementptr float" in s]
+        return {int(s.split(" x i")[1].split(">")[0]) for s in found if " x i" in s}
+
+    for mode in ("clip", "fill"):
+        assert offsets(gathering("float32", "int32", 1000, 4096, mode)) == {32}
+        assert offsets(gathering("float32", "int64", 1000, 4096, mode)) == {32}
+        assert offsets(gathering("float32", "int64", 1 << 32, 4096, mode)) == {64}
+
+
+@pytest.mark.parametrize("chosen", [QUICK, STEPS])
+def test_the_clamp_of_narrow_indices_is_narrow(chosen):
+    for mode in ("clip", "fill"):
+        found = lines(gathering("float32", "int32", 1000, 4096, mode), chosen).splitlines()
+        assert not [s for s in found if "x i64>" in s and "sext" not in s]  # which nothing uses
+
+
+def test_loops_that_scatter_run_one_by_one_where_one_instruction_is_slow():
+    kernel = scattering("float32", "int32", 1000, 4096)
+
+    def kinds(chosen):
+        return {s.kind for s in walk(cpu.prepare(kernel, chosen).body) if isinstance(s, For)}
+
+    assert "vector" in kinds(QUICK)
+    assert "vector" not in kinds(STEPS)
