@@ -353,7 +353,8 @@ class Transposer(Rewriter):
             copy.memo[load] = b.node("load", load.dtype, local, (place,))
         inner = For(column, copy.statements(found.nest[-1].body))
         body += (For(row, (inner,)),)
-        for axis in reversed([*outer, across, along]):
+        # the next block that is read lies beside this one, in the same pages
+        for axis in reversed([*outer, along, across]):
             body = (For(axis, body),) if axis.extent != 1 else body
         yield from body
 
