@@ -25,7 +25,8 @@ PATIENCE = 300.0
 THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
     (),
     ((parallelize, "GRAIN", 20.0), (parallelize, "BLOCK", 60.0), (scan, "WORTH_A_THREAD", 16),
-     (scatter, "WORTH_A_THREAD", 16), (lines, "WORTH_A_THREAD", 64), (lines, "WORTH_A_SPLIT", 16)),
+     (scatter, "WORTH_A_THREAD", 16), (lines, "WORTH_A_THREAD", 64), (lines, "WORTH_A_SPLIT", 16),
+     (lines, "SHARE", 256)),
     ((generate, "HUGE", 0),),
     ((tile, "BLOCK", 8), (tile, "STEPS", 1), (tile, "FAR", 4), (keep, "SHORTEST", 4),
      (concatenate, "SMALL", 0)),

@@ -58,6 +58,7 @@ def eager_threads(monkeypatch):
     monkeypatch.setattr(gemm, "TINY", 8)
     monkeypatch.setattr(lines, "WORTH_A_THREAD", 64)
     monkeypatch.setattr(lines, "WORTH_A_SPLIT", 16)
+    monkeypatch.setattr(lines, "SHARE", 512)
 
 
 def einsum(x, y, numbers, dtype):
@@ -238,6 +239,20 @@ def test_few_rows(size, layout, how, eager_threads):
     only_sample(how, layout == "nn" and size[0] == 7)
     target = replace(targets.find(), **SMALL_CACHES)
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", ml_dtypes.bfloat16, "bool"], ids=str)
+@pytest.mark.parametrize("l1", [512, 8192])
+@pytest.mark.parametrize("size", [(1, 150, 77), (1, 64, 90), (1, 133, 8)], ids=str)
+def test_one_row(size, l1, dtype, how, eager_threads):
+    """A matrix that is read from end to end: a row at a time where the sums fit L1, or several."""
+    only_sample(how, dtype == "float32" and size[1] == 150)
+    target = replace(targets.find(), l1=l1, l2=512)
+    check(*shapes_of("nn", *size), LAYOUTS["nn"], how, dtype, target=target, threads=3)
+    rows, columns, depth = size
+    batched = (((2,), (1,)), ((0,), (0,)))
+    shapes = (3, rows, depth), (3, depth, columns)
+    check(*shapes, batched, how, dtype, target=target, threads=2)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", ml_dtypes.bfloat16, "int32"], ids=str)

@@ -3,8 +3,8 @@
 Tiles of the result in registers (`gemm`) are the general way. Where there are too few columns for
 the lanes of a vector, or where both operands of a small result run along the depth, the lanes go
 along the depth instead (`lines`, for many long ones with a few `line_groups`). A few rows times a
-large matrix read it row by row (`stream`). A result with a single column is computed as one with a
-single row when the left operand runs along its rows.
+large matrix read it row by row (`stream`, for a single one `read_through`). A result with a single
+column is computed as one with a single row when the left operand runs along its rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic, paired
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.gemm import tiled
 from fornax.compiler.kernels.line_groups import line_groups, prefers_groups
-from fornax.compiler.kernels.lines import FEW, lines, stream, stream_vectors
+from fornax.compiler.kernels.lines import FEW, lines, read_through, stream, stream_vectors
 from fornax.compiler.kernels.product import Product, product
 from fornax.compiler.kernels.update import around
 from fornax.compiler.loop.ir import Axis
@@ -46,7 +46,7 @@ def dot_general(k: KernelContext) -> None:
     if prefers_lines(p, sums):
         (line_groups if prefers_groups(p, sums) else lines)(p, sums)
     elif prefers_stream(p, sums):
-        stream(p, sums)
+        (read_through if p.rows == 1 else stream)(p, sums)
     else:
         words = paired(sums, k.inputs, p.depth, k.target)
         tiled(*((p, sums) if words is None else (p.paired(), words)))
@@ -77,10 +77,12 @@ def prefers_stream(p: Product, sums: Arithmetic) -> bool:
     vectors = stream_vectors(p)
     if not vectors or sums.parts == 2 or p.right.runs_along != "free":
         return False
-    least = vectors * p.k.target.lanes(sums.dtype)
+    least, size = vectors * p.k.target.lanes(sums.dtype), p.k.target.l2
     if p.rows > FEW:
         least = max(least, PAGE // sums.bytes)
-    return p.columns >= least and p.depth * p.columns * sums.bytes > p.k.target.l2
+    elif p.rows == 1:  # it costs little to be wrong: half of the cache may be taken
+        size //= 2
+    return p.columns >= least and p.depth * p.columns * sums.bytes > size
 
 
 def emit_zeros(p: Product, sums: Arithmetic) -> None:

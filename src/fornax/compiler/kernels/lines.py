@@ -3,7 +3,8 @@
 `lines` puts the lanes of vectors along the depth and sums them at the end: for operands that both
 run along the depth. `stream` puts them along the columns and reads the matrix row by row, in the
 order of memory, several rows at a time, with the sums in a cache: for matrices too large for it.
-Both cut the depth into shares where there are too few results for all threads.
+For a single row `read_through` reads it from end to end. All cut the depth into shares where there
+are too few results for all threads.
 """
 
 from __future__ import annotations
@@ -39,15 +40,19 @@ LIGHT = 3
 FEW, STREAM_SUMS, STREAM_COLUMNS = 4, 2048, 4096
 #: Rows of the matrix that are read side by side.
 STREAM_ROWS = 16
+#: Rows that are read from end to end side by side: processors foresee what is read of so many.
+STREAMS = 8
+#: Bytes of a matrix that are worth a share of their own.
+SHARE = 1 << 17
 
 
-def shares_of(p: Product, tasks: int) -> int:
-    """How many shares to cut the depth into, given the tasks there are without. The number of
-    threads has no say: it must not change the order of additions."""
+def shares_of(p: Product, tasks: int, least: int = WORTH_A_SPLIT) -> int:
+    """How many shares of at least so many steps to cut the depth into, given the tasks there are
+    without. The number of threads has no say: it must not change the order of additions."""
     work = p.batch * p.rows * p.columns * p.depth
     if tasks >= ENOUGH or work < 2 * WORTH_A_THREAD:
         return 1
-    return max(1, min(ENOUGH // tasks, p.depth // WORTH_A_SPLIT))
+    return max(1, min(ENOUGH // tasks, p.depth // least))
 
 
 def lines(p: Product, sums: Arithmetic) -> None:
@@ -125,7 +130,7 @@ def tile_of(p: Product) -> tuple[int, int]:
     many = p.k.target.registers >= 32
     columns = balanced(p.columns, 8 if many else 4)
     room = (24 if columns > 2 else 12) if many else 8
-    return balanced(p.rows, min(room // columns, 6 if columns > 1 else room)), columns
+    return balanced(p.rows, min(room // columns, 6 if columns > 1 else STREAMS)), columns
 
 
 def staged(
@@ -250,6 +255,67 @@ def stream(p: Product, sums: Arithmetic) -> None:
     store = finish(p, sums, partial, share, matrix, b.axis(row), column, total, mine)
     body.append(For(row, (For(lane, store, kind="vector", lanes=lanes),)))
     grain = max(1, WORTH_A_THREAD * task.extent // (p.batch * p.rows * p.columns * p.depth))
+    k.emit((For(task, tuple(body), kind="parallel"),), task.extent, grain)
+    if partial is not None:
+        add_shares(p, sums, partial)
+
+
+def read_through(p: Product, sums: Arithmetic) -> None:
+    """One row times a matrix. Every task reads rows that lie together, from end to end: where
+    memory limits, that takes half of the time of parts of rows, which wait at every page.
+
+    Sums of all columns stay in a cache. While that is L1, one row of the matrix after the other is
+    added to them, else several side by side, each by an instruction of its own: processors foresee
+    what an instruction reads next.
+    """
+    k, b = p.k, p.k.b
+    size = p.columns * sums.bytes
+    together, vectors = (1, 4) if 4 * size <= k.target.l1 else (STREAMS, 2)
+    shares = shares_of(p, p.batch, -(-SHARE // size))
+    steps = -(-p.depth // shares // together) * together
+    shares = -(-p.depth // steps)
+    task = Axis(p.batch * shares, "task")
+    share, matrix = b.imod(b.axis(task), b.index(shares)), b.idiv(b.axis(task), b.index(shares))
+    batch, row = split(b, matrix, p.batch_extents), split(b, b.index(0), p.row_extents)
+    first = b.mul(share, b.index(steps))
+    length = b.min(b.index(steps), b.sub(b.index(p.depth), first))
+    totals = k.scratch("totals", sums.dtype, (p.columns,))
+
+    def along_columns(make) -> For:
+        lane = Axis(p.columns, "lane")
+        lanes = vectors * k.target.lanes(sums.dtype)
+        return For(lane, make(b.axis(lane)), kind="vector", lanes=lanes)
+
+    def add(begin: Expr, rows: int) -> For:
+        def one(column: Expr) -> tuple[Statement, ...]:
+            total: Parts = (b.load(totals, (column,)),)
+            for n in range(rows):
+                depth = split(b, b.add(begin, b.index(n)), p.depth_extents)
+                x = sums.widen(b, p.left.value(batch, row, depth))
+                y = sums.widen(b, p.right.value(batch, split(b, column, p.column_extents), depth))
+                total = sums.accumulate(b, total, x, y)
+            return (Store(totals, (column,), total[0]),)
+
+        return along_columns(one)
+
+    body = [along_columns(lambda column: (Store(totals, (column,), sums.zero(b)[0]),))]
+    done = b.mul(b.idiv(length, b.index(together)), b.index(together))
+    for rows, start, count in (together, first, done), (1, b.add(first, done), b.sub(length, done)):
+        extent = b.idiv(count, b.index(rows))
+        step = Axis(extent.data if extent.kind == "const" else extent, "step")
+        if step.extent != 0:
+            body.append(For(step, (add(b.add(start, b.mul(b.axis(step), b.index(rows))), rows),)))
+
+    partial = None
+    if shares > 1:
+        partial = k.workspace("partial", sums.dtype, (shares, p.batch, 1, p.columns))
+
+    def write(column: Expr) -> tuple[Statement, ...]:
+        total = b.load(totals, (column,))
+        return finish(p, sums, partial, share, matrix, b.index(0), column, total)
+
+    body.append(along_columns(write))
+    grain = max(1, SHARE * task.extent // (p.batch * p.depth * size))
     k.emit((For(task, tuple(body), kind="parallel"),), task.extent, grain)
     if partial is not None:
         add_shares(p, sums, partial)
