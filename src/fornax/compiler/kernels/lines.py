@@ -46,13 +46,13 @@ STREAMS = 8
 SHARE = 1 << 17
 
 
-def shares_of(p: Product, tasks: int, least: int = WORTH_A_SPLIT) -> int:
-    """How many shares of at least so many steps to cut the depth into, given the tasks there are
-    without. The number of threads has no say: it must not change the order of additions."""
+def shares_of(p: Product, tasks: int) -> int:
+    """How many shares to cut the depth into, given the tasks there are without. The number of
+    threads has no say: it must not change the order of additions."""
     work = p.batch * p.rows * p.columns * p.depth
     if tasks >= ENOUGH or work < 2 * WORTH_A_THREAD:
         return 1
-    return max(1, min(ENOUGH // tasks, p.depth // least))
+    return max(1, min(ENOUGH // tasks, p.depth // WORTH_A_SPLIT))
 
 
 def lines(p: Product, sums: Arithmetic) -> None:
@@ -266,12 +266,15 @@ def read_through(p: Product, sums: Arithmetic) -> None:
 
     Sums of all columns stay in a cache. While that is L1, one row of the matrix after the other is
     added to them, else several side by side, each by an instruction of its own: processors foresee
-    what an instruction reads next.
+    what an instruction reads next. Rows of few vectors are added several at a time, too.
     """
     k, b = p.k, p.k.b
-    size = p.columns * sums.bytes
-    together, vectors = (1, 4) if 4 * size <= k.target.l1 else (STREAMS, 2)
-    shares = shares_of(p, p.batch, -(-SHARE // size))
+    size, lanes = p.columns * sums.bytes, k.target.lanes(sums.dtype)
+    wide = 4 * size > k.target.l1
+    lanes *= 2 if wide else 4
+    together = STREAMS if wide or p.columns <= lanes else 1
+    # as in `shares_of`, but by what is read
+    shares = max(1, min(ENOUGH // p.batch, p.depth * size // SHARE))
     steps = -(-p.depth // shares // together) * together
     shares = -(-p.depth // steps)
     task = Axis(p.batch * shares, "task")
@@ -283,7 +286,6 @@ def read_through(p: Product, sums: Arithmetic) -> None:
 
     def along_columns(make) -> For:
         lane = Axis(p.columns, "lane")
-        lanes = vectors * k.target.lanes(sums.dtype)
         return For(lane, make(b.axis(lane)), kind="vector", lanes=lanes)
 
     def add(begin: Expr, rows: int) -> For:
