@@ -45,7 +45,7 @@ are not flushed, denormals follow C99 and are tested in `tests/loop/test_math.py
 
 
 #: functions that look numbers up where registers hold tables
-PIECES = ("erf", "pow", "tanh")
+PIECES = ("erf", "exp", "pow", "tanh")
 
 
 def measured(

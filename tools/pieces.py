@@ -129,9 +129,29 @@ class Logarithm:
         return "\n".join([*lines, *numbers(rows, 4), ")  # fmt: skip"])
 
 
+@dataclass(frozen=True)
+class Exponential:
+    """e^x of a float32, of which 32 powers take the exponent's upper digits."""
+
+    degree: int
+
+    def source(self) -> str:
+        most = WIDER * mp.log(2) / SIZE
+        rest, error = fit(
+            lambda r: (mp.expm1(r) - r) / r**2 if r else mpf("0.5"),
+            range(self.degree - 1), -most, most, 24, lambda r: r**2,
+        )  # fmt: skip
+        powers = [float(rounded(mpf(2) ** (mpf(2 * k) / SIZE), 24)) for k in range(SIZE)]
+        note = f"e^x; largest error of its polynomial, relative, 2^{float(mp.log(error, 2)):.1f}."
+        lines = [f"#: {note}", "EXP = Exponential("]
+        rows = [powers, [float(v) for v in rest]]
+        return "\n".join([*lines, *numbers(rows, 4), ")  # fmt: skip"])
+
+
 ROWS = {
     "ERF": Pieces("erf(x)", mp.erf, 0.5, 3.99, 4),
     "TANH": Pieces("tanh(x)", mp.tanh, 0.625, 9.3, 5),
+    "EXP": Exponential(3),
     "LOG2": Logarithm(0x3F2AAAAB, 5),
 }
 
@@ -140,7 +160,7 @@ HEADER = '''"""Functions of float32 by pieces, as tables of 32 numbers (`math_pi
 Written by `tools/pieces.py` (minimax fits in 50-digit arithmetic): change that, not this.
 """
 
-from fornax.compiler.loop.math_pieces import Logarithm, Pieces
+from fornax.compiler.loop.math_pieces import Exponential, Logarithm, Pieces
 '''
 
 

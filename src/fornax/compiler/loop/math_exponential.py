@@ -20,7 +20,7 @@ from fornax.compiler.loop.math_arithmetic import (
     two_product,
     where,
 )
-from fornax.compiler.loop.math_pieces import odd_by_pieces
+from fornax.compiler.loop.math_pieces import exp_by_pieces, odd_by_pieces
 
 LOG2_E = 1.4426950408889634
 LN2 = 0.6931471805599453
@@ -45,7 +45,10 @@ def inverse_power(t: Term) -> Term:
 
 
 def exp(x: Term) -> Term:
-    r, scale, _ = halves(clamp(x, *RANGE[x.dtype]))
+    x = clamp(x, *RANGE[x.dtype])
+    if x.target.tables and x.target.fused and x.dtype == "float32":
+        return exp_by_pieces(x, math_tables.EXP)
+    r, scale, _ = halves(x)
     return horner(r, table.EXP[x.dtype]) * scale * scale
 
 

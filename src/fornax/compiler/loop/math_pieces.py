@@ -2,12 +2,15 @@
 
 A look-up takes the time of one product. Odd functions need no division nor exponential then: |x| +
 `offset` is cut by the upper digits of its significand, so that pieces get wider away from zero.
-Logarithms need fewer terms.
+Exponentials and logarithms need fewer terms.
 """
 
 from __future__ import annotations
 
+import math
+
 from fornax.compiler.loop.math_arithmetic import Term, at_most, copysign, fma, horner, two_product
+from fornax.compiler.loop.math_coefficients import LN2_PARTS
 from fornax.record import record
 
 
@@ -30,6 +33,14 @@ class Logarithm:
     upper: tuple[float, ...]
     lower: tuple[float, ...]
     powers: tuple[float, ...]
+
+
+@record(frozen=True)
+class Exponential:
+    """2^(k / 16) for every k, and (e^r - 1 - r) / r² for |r| <= ln 2 / 32, from r^0."""
+
+    powers: tuple[float, ...]
+    rest: tuple[float, ...]
 
 
 def odd_by_pieces(x: Term, pieces: Pieces) -> Term:
@@ -56,6 +67,22 @@ def log2_by_pieces(k: Term, bits: Term, row: Logarithm) -> Term:
     rest = fma(near * near, horner(near, row.powers[1:]), fma(error, row.powers[0], lower))
     high, rest, r = (v.cast("float64") for v in (k + upper, rest, r))
     return fma(r, row.powers[0], high) + rest
+
+
+def exp_by_pieces(x: Term, row: Exponential) -> Term:
+    """e^x = 2^h · 2^h · 2^(k/16) e^r, with fma; 16 x / ln 2 rounded is 32 h + k. Two exact products
+    reach infinity and the denormals."""
+    form, count = x.format, len(row.powers)
+    shift = form.magic + count * form.bias
+    high, low = (-2 * part / count for part in LN2_PARTS[x.dtype])
+    t = fma(x, count / (2 * math.log(2)), x.like(shift))
+    n = t - shift
+    r = fma(n, low, fma(n, high, x))
+    power = look_up(t.bits, row.powers)
+    grown = fma(power * r, fma(r, horner(r, row.rest), x.like(1.0)), power)
+    digits = count.bit_length() - 1  # of k, below those of h
+    scale = ((t.bits << (form.mantissa - digits)) & form.exponent_mask).real
+    return grown * scale * scale
 
 
 def look_up(place: Term, numbers: tuple[float, ...]) -> Term:
