@@ -3,6 +3,7 @@ and the same results in any way."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -103,13 +104,32 @@ def test_lanes_at_equal_distances_are_stored_one_by_one_where_one_instruction_is
 @pytest.mark.parametrize("chosen", [QUICK, STEPS])
 def test_computed_offsets_are_narrow_where_they_fit(chosen):
     def offsets(kernel):
-        found = [s for s in lines(kernel, chosen).splitlines() if "getelementptr float" in s]
-        return {int(s.split(" x i")[1].split(">")[0]) for s in found if " x i" in s}
+        found = lines(kernel, chosen)
+        wide = re.findall(r"getelementptr float, ptr \S+, <\d+ x i(\d+)>", found)
+        return {*map(int, wide), *([32] if "avx2.gather.d." in found else [])}
 
     for mode in ("clip", "fill"):
         assert offsets(gathering("float32", "int32", 1000, 4096, mode)) == {32}
         assert offsets(gathering("float32", "int64", 1000, 4096, mode)) == {32}
         assert offsets(gathering("float32", "int64", 1 << 32, 4096, mode)) == {64}
+
+
+def test_gathers_are_short_where_that_is_quicker():
+    for dtype, name in (
+        ("float32", "d.ps"),
+        ("int32", "d.d"),
+        ("float64", "d.pd"),
+        ("int64", "d.q"),
+    ):
+        kernel = gathering(dtype, "int32", 1000, 4096, "clip")
+        assert f"avx2.gather.{name}.256" in lines(kernel, STEPS)
+        assert "masked.gather" not in lines(kernel, STEPS)
+        assert "avx2.gather" not in lines(kernel, QUICK)
+    for chosen in (STEPS, replace(TARGETS["avx2"])):
+        assert "masked.gather" in lines(gathering("int8", "int32", 1000, 4096, "clip"), chosen)
+    assert "avx2.gather" not in lines(
+        gathering("float32", "int32", 1000, 4096, "clip"), TARGETS["avx2"]
+    )
 
 
 @pytest.mark.parametrize("chosen", [QUICK, STEPS])

@@ -1,4 +1,5 @@
-"""Addresses by affine analysis: what one step of the vector loop does to an offset.
+"""Addresses by affine analysis: what one step of the vector loop does to an offset; and what loads
+and stores share besides.
 
 Buffers are one-dimensional here (`simplify` flattens them), so the index is the offset, in
 elements; its linear form tells.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fornax.backends.llvm.instructions import LLVM
+from fornax.backends.llvm.instructions import LLVM, type_of
 from fornax.backends.llvm.scope import Value
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr
@@ -156,3 +157,10 @@ def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: in
         e.scopes[depth].lines.append(
             f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 2, i32 1)"
         )
+
+
+def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> str:
+    kind = type_of(dtype, lanes)
+    picked = ", ".join(f"i32 {k}" for k in order)
+    count = len(order)
+    return e.put(depth, f"shufflevector {kind} {name}, {kind} poison, <{count} x i32> <{picked}>")

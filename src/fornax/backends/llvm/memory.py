@@ -24,6 +24,7 @@ from fornax.backends.llvm.addresses import (
     overload,
     parts,
     scalar_sum,
+    shuffle,
 )
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Value
@@ -165,13 +166,6 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
     picked = range(shift, lanes * stride, stride)
     name = shuffle(e, wide.name, node.dtype, lanes * stride, picked, depth)
     return Value(name, lanes, depth)
-
-
-def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> str:
-    kind = type_of(dtype, lanes)
-    picked = ", ".join(f"i32 {k}" for k in order)
-    count = len(order)
-    return e.put(depth, f"shufflevector {kind} {name}, {kind} poison, <{count} x i32> <{picked}>")
 
 
 def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], lanes: int) -> Value:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import addresses, masks, memory
+from fornax.backends.llvm import addresses, masks
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
@@ -264,7 +264,7 @@ class VectorLoop:
                         name = e.put(depth, f"extractelement {kind} {value.name}, i64 {begin}")
                     else:
                         order = range(begin, begin + width // 2)
-                        name = memory.shuffle(e, value.name, dtype, width, order, depth)
+                        name = addresses.shuffle(e, value.name, dtype, width, order, depth)
                     side.append(Value(name, width // 2, depth))
             values = self.merged(*halves)
         return values
