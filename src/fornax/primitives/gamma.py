@@ -32,7 +32,7 @@ from fornax.primitives.elementwise import (
 from fornax.primitives.family import FLOAT, Elementwise, computed_in, constant, not_implemented
 from fornax.primitives.reduce import reduce_or_p
 from fornax.primitives.select import where
-from fornax.primitives.special import lgamma_p
+from fornax.primitives.special import digamma_p, lgamma_p
 from fornax.primitives.while_ import while_p
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -232,8 +232,25 @@ def _order_slope(a: Any, x: Any) -> Any:
 
 
 def _sample_slope(a: Any, x: Any) -> Any:
-    """How a sample x of the gamma distribution moves with a at a fixed quantile."""
-    return neg_p(div_p(_order_slope(a, x), _density(a, x)))
+    """How a sample x of the gamma distribution moves with a at a fixed quantile.
+
+    The quotient of two derivatives of the lower function, in a and in x, without the factor that
+    both have: far out in the tail that is no number any more. Samples of 0 stay where they are.
+    """
+    proper = and_p(gt_p(a, constant(a, 0)), _finite(a, x))
+    usual = and_p(proper, gt_p(x, constant(x, 0)))
+    other = where(and_p(proper, eq_p(x, constant(x, 0))), constant(x, 0), constant(x, np.nan))
+    a, x = where(usual, a, constant(a, 1)), where(usual, x, constant(x, 1))
+    far = gt_p(x, _add(a, 1))
+
+    def parts(a):
+        near_x, far_x = where(far, constant(x, 0.5), x), where(far, x, constant(x, 50))
+        series = _series(where(far, constant(a, 1), a), near_x)
+        return [where(far, neg_p(_fraction(where(far, a, constant(a, 1)), far_x)), series)]
+
+    (part,), (slope,) = jvp_flat(parts, [a], [_ones(a)])
+    slope = add_p(slope, mul_p(part, sub_p(log_p(x), digamma_p(a))))
+    return where(usual, neg_p(mul_p(x, slope)), other)
 
 
 def _refuse(name: str, what: str):
