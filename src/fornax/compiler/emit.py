@@ -314,6 +314,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
         tokens.append((equation.primitive, params or (), tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
     tokens.append((group.shape, group.unrolled, heavy, tuple(map(number, group.members))))
+    tokens += [tuple(map(number, part.members)) for part in group.together]
     if group.chain is not None:
         flows = tuple((number(v), at) for v, at in group.chain.flows.items())
         parts = (tuple(map(number, part.members)) for part in group.chain.parts)

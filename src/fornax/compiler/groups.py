@@ -29,6 +29,8 @@ class Group(Node):
     chain: Chain | None = None
     #: the elements along the last dimension are computed side by side, with what they share once
     unrolled: bool = False
+    #: a group over rows and others that add them up, of which this one is made (`rows`)
+    together: tuple[Group, ...] = ()
 
     def depth(self, shape: tuple[int, ...]) -> int | None:
         """How many outer loops of the group run over the elements of a value that it stores: what

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native
-from fornax.compiler import blocks, control, emit, fuse
+from fornax.compiler import blocks, control, emit, fuse, rows
 from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.chain import chained
@@ -158,6 +158,7 @@ class Planner:
         if found is None:
             needed = set(in_memory)
             make = emit.drafts if group.chain is None else blocks.drafts
+            make = rows.drafts if group.together else make
             drafts = make(fusion, group, needed, self.target, self.threads, repeated)
             units = [Unit(d.kernel) for d in drafts]
             if not repeated:  # code is generated beside what is planned next
@@ -199,7 +200,7 @@ class _Body:
         self.jaxpr = jaxpr
         self.wanted = list(wanted)
         self.memory: dict[Var, Memory] = dict(zip(jaxpr.inputs, inputs, strict=True))
-        self.fusion: Fusion = chained(fuse.fuse(jaxpr), jaxpr.outputs)
+        self.fusion: Fusion = rows.with_sums(chained(fuse.fuse(jaxpr), jaxpr.outputs))
         self.last: dict[Var, Group | None] = {}
         self.preferred: dict[Var, Memory] = {}
         self.reads: dict[Group, list[Var]] = {}

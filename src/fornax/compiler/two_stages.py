@@ -75,12 +75,13 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
         inside = neighbours(type.shape, axes)
         if inside:
             return _in_order(primitive, type, how, inside)
-        parts, axis = max((parts_of_rows(type, axes, a), -a) for a in axes)
-        return None if parts == 1 else _program(primitive, type, how, -axis, parts, True)
+        shape, axes, axis, parts = parts_of_rows(type, axes)
+        how = tuple(sorted({**params, "axes": axes}.items()))
+        return None if parts == 1 else _program(primitive, type, how, axis, parts, shape)
     if reduced < cost.LARGE:
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
-    return _program(primitive, type, how, *cut(type.shape, axes, wanted), False)
+    return _program(primitive, type, how, *cut(type.shape, axes, wanted))
 
 
 def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -92,15 +93,28 @@ def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]
     return tuple(range(first, len(shape))) if min(jumps, prod(shape[first:])) >= ALONG else ()
 
 
-def parts_of_rows(type: ArrayType, axes: tuple[int, ...], axis: int) -> int:
-    """Into how many equal parts to cut a dimension of the rows that are reduced."""
-    row = prod(type.shape[max(axes) + 1 :]) * type.dtype.itemsize
-    outside = prod(n for a, n in enumerate(type.shape[: max(axes)]) if a not in axes)
-    there = outside * max(1, row // PIECE)
-    if there >= FEW_PIECES or max(axes) + 1 == len(type.shape):
-        return 1
-    most = min(PIECES // there, prod(type.shape[a] for a in axes) // ROWS)
-    return next((parts for parts in range(most, 1, -1) if type.shape[axis] % parts == 0), 1)
+def parts_of_rows(type: ArrayType, axes: tuple[int, ...]) -> tuple[tuple, tuple, int, int]:
+    """How to cut the rows that are reduced: in which shape, along which dimensions they are
+    reduced then, which one is cut, and into how many equal parts."""
+    shape, first, last = type.shape, min(axes), max(axes)
+    outside = prod(n for a, n in enumerate(shape[:last]) if a not in axes)
+    there = outside * max(1, prod(shape[last + 1 :]) * type.dtype.itemsize // PIECE)
+    if there >= FEW_PIECES or last + 1 == len(shape):
+        return shape, axes, first, 1
+    rows = prod(shape[a] for a in axes)
+    most = min(PIECES // there, rows // ROWS)
+    if last - first + 1 == len(axes) > 1:  # parts of neighbouring rows are simple to count through
+        fitting = [
+            parts for parts in range(2, min(MANY * PIECES, rows // ROWS) + 1)
+            if rows % parts == 0 and shape[last] % (rows // parts) == 0
+        ]  # fmt: skip
+        if fitting:
+            parts = max([p for p in fitting if p <= most], default=fitting[0])
+            return (*shape[:first], rows, *shape[last + 1 :]), (first,), first, parts
+    parts, axis = max(
+        (next((p for p in range(most, 1, -1) if shape[a] % p == 0), 1), -a) for a in axes
+    )
+    return shape, axes, -axis, parts
 
 
 def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int, int]:
@@ -116,15 +130,18 @@ def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int
 
 @lru_cache(256)
 def _program(
-    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int, stored: bool
+    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int, shape: tuple = ()
 ) -> Jaxpr:
+    """The program that cuts a dimension into parts; of the array in a `shape` if the results of
+    these are many."""
     trace = Stage(purpose=f"the stages of {primitive.name}")
     with new_trace(trace):
         x = trace.new_input(type)
         if primitive.name in PLACES:
             result = extreme(primitive, x, dict(params), axis, parts)
         else:
-            result = reduction(primitive, x, dict(params), axis, parts, stored)
+            x = reshape(x, shape) if shape else x
+            result = reduction(primitive, x, dict(params), axis, parts, bool(shape))
         return trace.finish([result], primitive.name)
 
 
