@@ -41,7 +41,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.order import Node
-from fornax.compiler.two_stages import STREAMED
+from fornax.compiler.two_stages import FEW_PIECES, STREAMED
 from fornax.ir.jaxpr import Var
 
 #: bytes of sums that stay in the caches while rows pass
@@ -94,7 +94,8 @@ def is_plain(group: Group) -> bool:
 
 
 def parts_of(group: Group, fusion: Fusion) -> tuple[int, int] | None:
-    """(parts, rows of each) where all that a group computes are reductions of parts of rows."""
+    """(parts, rows of each) where all that a group computes are reductions of parts of rows, of
+    which there are enough for threads."""
     if not is_plain(group):
         return None
     found, size = set(), 0
@@ -111,7 +112,9 @@ def parts_of(group: Group, fusion: Fusion) -> tuple[int, int] | None:
             return None
         found.add(made.inputs[0].type.shape[:2])
         size += prod(group.shape[1:]) * var.type.dtype.itemsize
-    return found.pop() if len(found) == 1 and size <= MOST else None
+    if len(found) > 1 or size > MOST or group.shape[0] < FEW_PIECES:
+        return None
+    return found.pop()
 
 
 def together(parts: tuple[Group, ...]) -> Group:
