@@ -39,7 +39,7 @@ void store_counter(void* memory, int64_t value, int64_t bytes) {
   }
 }
 
-constexpr int64_t copy_grain = 512 << 10;  // bytes for which a second thread pays
+constexpr int64_t copy_grain = 64 << 10;  // bytes for which a second thread pays: 5 microseconds
 
 struct CopyCall {
   char* target;
