@@ -147,3 +147,27 @@ def test_loops_that_scatter_run_one_by_one_where_one_instruction_is_slow():
 
     assert "vector" in kinds(QUICK)
     assert "vector" not in kinds(STEPS)
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("int8", "int64"), ("int32", "int64"), ("int16", "int32"), ("int16", "float32"),
+     ("int32", "float64"), ("uint8", "int32"), ("int64", "int32")],
+)  # fmt: skip
+def test_clamps_and_comparisons_of_what_was_made_wide(name, before, after):
+    ends = [3, -4, 0, 200, -(1 << 20), *([3.5, -2.5] if "float" in after else [])]
+    for end in ends:
+        b = Builder()
+        x, axis = buffer("x", before, (67,)), Axis(67, "i")
+        value, limit = b.cast(b.load(x, (b.axis(axis),)), after), b.const(end, after)
+        results = {
+            name: b.op(name, value, limit)
+            for name in ("min", "max", "lt", "le", "gt", "ge", "eq", "ne")
+        }
+        outputs = [buffer(name, r.dtype, (67,), "out") for name, r in results.items()]
+        stores = zip(outputs, results.values(), strict=True)
+        body = (For(axis, tuple(Store(y, (b.axis(axis),), r) for y, r in stores)),)
+        kernel = Kernel("wide", (x, *outputs), body)
+        arrays = [data(before, (67,), 3), *(np.zeros(67, y.dtype) for y in outputs)]
+        agree(Made(kernel, arrays, [*range(1, len(arrays))]), target(name))

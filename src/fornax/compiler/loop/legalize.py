@@ -20,6 +20,7 @@ from fornax._native import reachable
 from fornax.compiler.loop import affine, math, math_arithmetic, storage
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
+    COMPARE,
     MATH,
     STORAGE,
     WIDTH,
@@ -41,6 +42,8 @@ from fornax.scalars.formats import FORMATS
 MANY = 24
 #: and how often such a one is used
 FREQUENT = 6
+#: what may be done to integers before they are made wide
+NARROWED = {"min", "max", *COMPARE} - {"is_finite"}
 #: functions too short to call
 SHORT = {"sign", "round_away", "is_finite", "nextafter", "rsqrt"}
 
@@ -111,8 +114,8 @@ class Legalizer(Rewriter):
             return ROUNDING[name](self.b, args[0])
         if name == "and" and node.dtype == "bool":
             return from_zero(self.b, *args)
-        if name in ("min", "max") and is_widened(args[0]):
-            return clamped(self.b, name, *args)
+        if name in NARROWED and is_widened(args[0]):
+            return narrowed(self.b, name, *args)
         return None
 
     def expand(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -254,26 +257,28 @@ def from_zero(b: Builder, above: Expr, below: Expr) -> Expr | None:
         return None
     if not x.dtype.startswith("int"):
         return None
-    while is_widened(x) and end.data <= affine.limits(x.args[0].dtype)[1]:
-        (x,) = x.args
     plain = "u" + x.dtype
     return b.op("lt", b.cast(x, plain), b.const(end.data, plain))
 
 
-def clamped(b: Builder, name: str, x: Expr, end: Expr) -> Expr | None:
-    """The clamp of an index before it is made wide: vectors of narrow ones have more lanes."""
+def narrowed(b: Builder, name: str, x: Expr, end: Expr) -> Expr | None:
+    """A clamp or comparison of an index before it is made wide: vectors of narrow ones have more
+    lanes."""
     (inner,) = x.args
     low, high = affine.limits(inner.dtype)
     if end.kind != "const" or not low <= end.data <= high:
         return None
-    return b.cast(b.op(name, inner, b.const(end.data, inner.dtype)), x.dtype)
+    found = b.op(name, inner, b.const(end.data, inner.dtype))
+    return found if name in COMPARE else b.cast(found, x.dtype)
 
 
 def is_widened(x: Expr) -> bool:
     """True for a cast from a signed integer to a wider one."""
-    if x.kind != "op" or x.data != "cast" or not x.args[0].dtype.startswith("int"):
+    if x.kind != "op" or x.data != "cast":
         return False
-    return WIDTH[x.args[0].dtype] < WIDTH[x.dtype]
+    before, after = x.args[0].dtype, x.dtype
+    signed = before.startswith("int") and after.startswith("int")
+    return signed and WIDTH[before] < WIDTH[after]
 
 
 def contract(b: Builder, x: Expr, y: Expr) -> Expr | None:
