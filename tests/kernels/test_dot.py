@@ -243,7 +243,9 @@ def test_few_rows(size, layout, how, eager_threads):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", ml_dtypes.bfloat16, "bool"], ids=str)
 @pytest.mark.parametrize("l1", [512, 8192])
-@pytest.mark.parametrize("size", [(1, 150, 77), (1, 64, 90), (1, 133, 8)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(1, 150, 277), (1, 64, 190), (1, 133, 128), (1, 900, 20)], ids=str
+)
 def test_one_row(size, l1, dtype, how, eager_threads):
     """A matrix that is read from end to end: a row at a time where the sums fit L1, or several."""
     only_sample(how, dtype == "float32" and size[1] == 150)

@@ -13,7 +13,15 @@ from fornax.compiler.kernels.arithmetic import Arithmetic, arithmetic, paired
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.gemm import tiled
 from fornax.compiler.kernels.line_groups import line_groups, prefers_groups
-from fornax.compiler.kernels.lines import FEW, lines, read_through, stream, stream_vectors
+from fornax.compiler.kernels.lines import (
+    ENOUGH,
+    FEW,
+    STREAMS,
+    lines,
+    read_through,
+    stream,
+    stream_vectors,
+)
 from fornax.compiler.kernels.product import Product, product
 from fornax.compiler.kernels.update import around
 from fornax.compiler.loop.ir import Axis
@@ -46,7 +54,7 @@ def dot_general(k: KernelContext) -> None:
     if prefers_lines(p, sums):
         (line_groups if prefers_groups(p, sums) else lines)(p, sums)
     elif prefers_stream(p, sums):
-        (read_through if p.rows == 1 else stream)(p, sums)
+        (read_through if reads_through(p) else stream)(p, sums)
     else:
         words = paired(sums, k.inputs, p.depth, k.target)
         tiled(*((p, sums) if words is None else (p.paired(), words)))
@@ -77,12 +85,17 @@ def prefers_stream(p: Product, sums: Arithmetic) -> bool:
     vectors = stream_vectors(p)
     if not vectors or sums.parts == 2 or p.right.runs_along != "free":
         return False
-    least, size = vectors * p.k.target.lanes(sums.dtype), p.k.target.l2
+    least, size = vectors * p.k.target.lanes(sums.dtype), p.depth * p.columns * sums.bytes
+    if reads_through(p):  # in a cache it takes a quarter longer, out of it half of the time
+        return p.columns >= least and 4 * size >= p.k.target.l2
     if p.rows > FEW:
         least = max(least, PAGE // sums.bytes)
-    elif p.rows == 1:  # in a cache it takes a quarter longer, out of it less than half of the time
-        size //= 4
-    return p.columns >= least and p.depth * p.columns * sums.bytes >= size
+    return p.columns >= least and size > p.k.target.l2
+
+
+def reads_through(p: Product) -> bool:
+    """True for one row times a matrix with rows enough for all shares."""
+    return p.rows == 1 and p.depth >= ENOUGH * STREAMS
 
 
 def emit_zeros(p: Product, sums: Arithmetic) -> None:
