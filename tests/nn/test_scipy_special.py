@@ -204,3 +204,11 @@ def test_refusals():
         special.entr(1j)
     with pytest.raises(NotImplementedError):
         special.factorial(3, exact=True)
+
+
+def test_slope_of_rising_factorials():
+    """That in the number of factors, also where there are none."""
+    z = fnp.asarray([1.0, 0.5, 2.0, 3.0, -2.5], fnp.float32)
+    m = fnp.asarray([0.0, 0.0, 0.0, 2.0, 0.0], fnp.float32)
+    found = vmap(grad(special.poch, 1))(z, m)
+    np.testing.assert_allclose(found, special.poch(z, m) * special.digamma(z + m), rtol=1e-5)

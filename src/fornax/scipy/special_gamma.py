@@ -167,9 +167,12 @@ def comb(N, k, *, repetition=False):  # noqa: N803
 def poch(z, m):
     """The rising factorial Gamma(z + m) / Gamma(z)."""
     z, m = _inexact("poch", z, m)
+    # no quotient of infinite numbers, but one that has a derivative everywhere else
+    whole = fnp.logical_and(fnp.equal(m, 0), fnp.logical_not(fnp.isfinite(lax.lgamma(z))))
+    z = fnp.where(whole, 1, z)
     sign = gammasgn(z) * gammasgn(z + m)
     ratio = sign * lax.exp(lax.lgamma(z + m) - lax.lgamma(z))
-    return fnp.where(fnp.equal(m, 0), 1, ratio)
+    return fnp.where(whole, 1, ratio)
 
 
 def multigammaln(a, d):
