@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ import fornax.numpy as jnp
 from fornax import lax, settings
 from fornax.backends import reference
 from fornax.backends.llvm.target import find
+from fornax.compiler import rows, two_stages
 from fornax.compiler.two_stages import STREAMED
 from fornax.runtime.compile import plan
 
@@ -114,16 +117,16 @@ def test_an_operand_is_not_overwritten_before_its_sums_are_made():
         x = lax.optimization_barrier(x)
         return x * d, jnp.sum(x, 0)
 
-    rows, sums = fornax.jit(f)(x, d)
-    np.testing.assert_allclose(rows, np.sin(x) * d, rtol=1e-5, atol=1e-6)
+    found, sums = fornax.jit(f)(x, d)
+    np.testing.assert_allclose(found, np.sin(x) * d, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(sums, np.sin(x).sum(0, dtype=np.float64), rtol=1e-4, atol=1e-3)
 
 
 def test_donated_rows():
     x, d = array(4096, 256), array(4096, 256)
     f = fornax.jit(lambda x, d: (jnp.tanh(x) * d, jnp.sum(x * d, 0)), donate_argnums=0)
-    rows, sums = f(jnp.array(x), d)
-    np.testing.assert_allclose(rows, np.tanh(x) * d, rtol=1e-5, atol=1e-6)
+    found, sums = f(jnp.array(x), d)
+    np.testing.assert_allclose(found, np.tanh(x) * d, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(sums, (x * d).sum(0, dtype=np.float64), rtol=1e-4, atol=1e-3)
 
 
@@ -139,3 +142,48 @@ def test_groups_that_need_one_another_stay_apart():
     y, z = fornax.jit(f)(x)
     np.testing.assert_allclose(y, np.exp(x), rtol=1e-6)
     np.testing.assert_allclose(z, x / np.exp(x).sum(0), rtol=1e-5, atol=1e-8)
+
+
+def program(choose, shape):
+    """A random program of rows, of what belongs to one, and of sums and extremes of columns."""
+    axes = tuple(range(len(shape) - 1))
+    pairs = {"add": jnp.add, "mul": jnp.multiply, "max": jnp.maximum}
+    across = {"sum": jnp.sum, "greatest": jnp.max}
+    kinds = [*pairs, *across, "columns", "blocks"]
+    steps = [(choose.choice(kinds), choose.random(), choose.random()) for _ in range(6)]
+
+    def run(x, d):
+        values = [x, d]
+        for kind, first, second in steps:
+            rows = [v for v in values if v.shape == shape]
+            row = rows[int(first * len(rows))]
+            if kind in pairs:
+                value = pairs[kind](row, values[int(second * len(values))])
+            elif kind in across:
+                value = across[kind](row, -1, keepdims=True)
+            else:
+                value = jnp.sum(row, axes if kind == "columns" else axes[:1], keepdims=True)
+            values.append(value * 0.25)
+        return values[2:], jnp.sum(values[-1], 0)
+
+    return run
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_small_arrays(monkeypatch, seed):
+    """As if they did not fit the caches."""
+    for module in (two_stages, rows):
+        monkeypatch.setattr(module, "STREAMED", 8)
+    monkeypatch.setattr(rows, "FEW_PIECES", 2)
+    for name, value in {"PIECES": 4, "ROWS": 2, "ALONG": 2, "FEW_RESULTS": 1}.items():
+        monkeypatch.setattr(two_stages, name, value)
+    choose = random.Random(seed)
+    shape = choose.choice([(72, 17), (24, 40, 5), (4, 36, 33), (2, 3, 44, 16), (67, 9)])
+    x, d = array(*shape), array(*shape)
+    function = program(choose, shape)
+    with fornax.disable_jit():
+        expected = fornax.tree.leaves(function(jnp.asarray(x), jnp.asarray(d)))
+    found = fornax.tree.leaves(fornax.jit(function)(x, d))
+    for got, right in zip(found, expected, strict=True):
+        loose = 1e-4 * max(np.abs(np.asarray(right)).max(), 1)
+        np.testing.assert_allclose(got, right, rtol=1e-4, atol=loose)
