@@ -12,7 +12,8 @@ from agreement import agree, target
 from random_kernels import Made, buffer, data
 
 from fornax.backends import cpu
-from fornax.backends.llvm.target import TARGETS
+from fornax.backends.llvm import target as targets_of_llvm
+from fornax.backends.llvm.target import REQUIRED, TARGETS
 from fornax.backends.llvm.text import text
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, For, If, Kernel, Store
@@ -171,3 +172,12 @@ def test_clamps_and_comparisons_of_what_was_made_wide(name, before, after):
         kernel = Kernel("wide", (x, *outputs), body)
         arrays = [data(before, (67,), 3), *(np.zeros(67, y.dtype) for y in outputs)]
         agree(Made(kernel, arrays, [*range(1, len(arrays))]), target(name))
+
+
+@pytest.mark.parametrize(("made_by", "quick"), [("GenuineIntel", True), ("AuthenticAMD", False)])
+def test_the_maker_tells_whether_gathers_are_quick(made_by, quick, monkeypatch):
+    flags = {"flags": " ".join(REQUIRED["avx512"]), "vendor_id": made_by}
+    monkeypatch.setattr(targets_of_llvm, "processor", lambda: flags)
+    monkeypatch.setattr(targets_of_llvm.platform, "machine", lambda: "x86_64")
+    chosen = targets_of_llvm.native.__wrapped__()
+    assert (chosen.name, chosen.gathers, chosen.compacts) == ("avx512", quick, True)
