@@ -176,3 +176,23 @@ def test_long_columns_are_as_accurate_as_their_parts():
     x = numbers.uniform(1, 2, (1 << 17, 96)).astype(np.float32)
     found = np.asarray(fornax.jit(lambda x: x.sum(0))(x))
     np.testing.assert_allclose(found, x.sum(0, dtype=np.float64), rtol=2e-6)
+
+
+def reductions(function, *operands):
+    """The shapes that are reduced in the program that is compiled."""
+    program = canonicalize(fornax.jit(function).trace(*operands).jaxpr)
+    names = [e for e in program.equations if e.primitive.name.startswith("reduce_")]
+    return [e.inputs[0].type.shape for e in names]
+
+
+def test_what_is_not_read_is_not_cut():
+    """The columns of pairs of points are added up as they are computed, beside their rows."""
+    points, matrix = np.ones((2048, 3), np.float32), np.ones((2048, 2048), np.float32)
+
+    def columns(x):
+        return jnp.sum(jnp.exp(x[:, None] - x[None, :]), axis=0)
+
+    assert reductions(columns, points) == [(2048, 2048, 3)]
+    assert len(reductions(lambda x: jnp.sum(jnp.exp(x), axis=0), matrix)) == 2
+    centred = reductions(lambda x: jnp.sum(jnp.exp(x - jnp.mean(x, 1)[:, None]), axis=0), matrix)
+    assert len(centred) == 3

@@ -94,7 +94,7 @@ class _Canonical:
         found = deviations(x, axes, self.definition, self.sums) if adds else None
         if found is not None:
             return self.deviating(found, primitive)
-        program = in_two_stages(primitive, x.type, equation.params)
+        program = in_two_stages(primitive, x, equation.params, self.definition)
         if program is None:
             outputs = self.append(equation, inputs)
         else:

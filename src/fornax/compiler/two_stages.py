@@ -11,6 +11,7 @@ what comes out: there are either many results then or few elements of each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 
 from fornax.compiler import cost
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
-from fornax.ir.jaxpr import Jaxpr
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.ir.primitive import Primitive
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType, typeof
@@ -54,12 +55,17 @@ FEW_PIECES, PIECE = 8, 16 << 10
 ALONG = 64
 #: and elsewhere there are parts of so many rows or more, until there are about so many pieces
 ROWS, PIECES = 128, 32
+#: an array of so few times the elements of one in memory is read rather than computed, and so many
+#: values are looked at to find that
+READ, FAR = 8, 200
 
 
-def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any]) -> Jaxpr | None:
-    """The program that computes a reduction of an array of `type` in two stages; None where one
-    does as well."""
-    name = primitive.name
+def in_two_stages(
+    primitive: Primitive, x: Atom, params: dict[str, Any], definition: Mapping[Var, Equation]
+) -> Jaxpr | None:
+    """The program that computes a reduction of `x` in two stages; None where one does as well.
+    `definition`: the equations that have made what there is."""
+    name, type = primitive.name, x.type
     if name in ROUNDED:
         if type.dtype.kind not in "iub" and type.dtype.itemsize < 4:
             return None  # partial results would be rounded to it
@@ -72,6 +78,8 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
         outside = prod(type.shape[: min(axes)])
         if name in PLACES or type.size * type.dtype.itemsize < STREAMED or outside >= FEW_PIECES:
             return None
+        if not is_read(x, definition):
+            return None
         inside = neighbours(type.shape, axes)
         if inside:
             return _in_order(primitive, type, how, inside)
@@ -82,6 +90,25 @@ def in_two_stages(primitive: Primitive, type: ArrayType, params: dict[str, Any])
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
     return _program(primitive, type, how, *cut(type.shape, axes, wanted))
+
+
+def is_read(x: Atom, definition: Mapping[Var, Equation]) -> bool:
+    """Whether about as much as `x` is read from memory to make it: not where few elements meet each
+    other, as the pairs of some points do."""
+    pending, seen = [x], set()
+    while pending:
+        atom = pending.pop()
+        if atom in seen or not isinstance(atom, Var):
+            continue
+        seen.add(atom)
+        made = definition.get(atom)
+        if len(seen) > FAR:
+            return True
+        if made is not None and made.primitive.has_element:
+            pending += made.inputs
+        elif READ * atom.type.size >= x.type.size:
+            return True
+    return False
 
 
 def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
