@@ -9,6 +9,7 @@ import pytest
 
 import fornax
 from fornax import lax, settings
+from fornax import numpy as fnp
 from fornax.scalars.formats import FORMATS
 
 MODES = pytest.mark.parametrize("mode", [lambda f: f, fornax.jit], ids=["eager", "compiled"])
@@ -93,3 +94,16 @@ def test_neighbours_of_denormal_numbers(mode, dtype):
             found = mode(lax.nextafter)(x, np.full(5, end, dtype))
             want = np.nextafter(x, np.full(5, end, dtype))
             np.testing.assert_array_equal(np.asarray(found).view(raw), want.view(raw))
+
+
+def test_products_of_bfloat16_keep_denormal_numbers_where_they_are_kept():
+    """Whatever instructions this processor has for them."""
+    x = fnp.asarray(np.full((64, 64), 2e-39, np.float32), fnp.bfloat16)
+    y = fnp.eye(64, dtype=fnp.bfloat16)
+
+    def product(x, y):
+        return lax.dot(x, y, preferred_element_type=fnp.float32)
+
+    with settings.override(flush_denormals=False):
+        found = np.asarray(fornax.jit(product)(x, y))
+    np.testing.assert_array_equal(found, np.asarray(x).astype(np.float32))
