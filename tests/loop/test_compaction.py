@@ -116,3 +116,28 @@ def test_what_is_of_this_kind():
     ]
     for other in others:
         assert chosen(changed(**other)) is None
+
+
+def written_through(extent: int, twice: bool = False) -> Kernel:
+    """Chosen elements go to memory that is read as a whole afterwards."""
+    b, one, place = Builder(), Axis(extent, "i"), Carry("int64", "place")
+    x, y = buffer("x", "float32", (extent,)), buffer("y", "float32", (extent + 2,), "inout")
+    value = b.load(x, (b.axis(one),))
+    stores = [Store(y, (b.carry(place),), value)]
+    if twice:
+        behind = b.add(b.carry(place), b.index(1))
+        stores.append(Store(y, (behind,), b.neg(value)))
+    step = b.add(b.carry(place), b.cast(b.gt(value, b.const(0, "float32")), "int64"))
+    loop = For(one, tuple(stores), (Carried(place, b.index(0), step),))
+    return Kernel("through", (x, y), (loop,))
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("extent", [1, 15, 16, 17, 32, 100])
+def test_what_the_last_iteration_writes_stays(name, twice, extent):
+    for last in (-7.0, 7.0):
+        x = data("float32", (extent,), 3)
+        x[-1] = last
+        made = written_through(extent, twice)
+        agree(Made(made, [x, np.zeros(extent + 2, np.float32)], [1]), target(name))

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 
 
 def emit(e: Emitter, loop: For, condition: Expr) -> None:
-    """The whole vectors, then the rest one by one; places are the same in both."""
+    """The whole vectors, then the rest one by one; places are the same in both. The last iteration
+    is always one of the rest: what it writes stays, chosen or not."""
     extent, lanes, depth = loop.axis.extent, loop.lanes, e.scopes[-1].depth
     values = [e.value(c.start) for c in loop.carries]
     if isinstance(extent, int):
-        count, end = str(extent), str(extent - extent % lanes)
+        before = max(extent - 1, 0)
+        count, end = str(extent), str(before - before % lanes)
     else:
         count = e.value(extent).name
-        end = e.put(depth, f"and i64 {count}, {-lanes}")
+        before = e.put(depth, f"add i64 {count}, -1")
+        before = e.put(depth, f"call i64 @llvm.smax.i64(i64 {before}, i64 0)")
+        end = e.put(depth, f"and i64 {before}, {-lanes}")
     e.chosen = condition
     if end != "0":
         values = e.counted(

@@ -5,8 +5,8 @@
       place <- place + cast i64(chosen(i))
 
 Every iteration stores, but only behind a chosen one does the next store go on. In a vector loop the
-chosen lanes are pushed together and stored at once. What lies behind the last of them is
-undefined: iterations that are not chosen need not store.
+chosen lanes are pushed together and stored at once. What others store is written over by the next
+one, but for that of the last iteration, which therefore runs by itself.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def chosen(loop: For) -> Expr | None:
         if not isinstance(statement, Store) or statement.mask is not None:
             return None
         if WIDTH[statement.buffer.dtype] not in WIDTHS or len(statement.index) != 1:
+            return None
+        if statement.buffer in written:
             return None
         terms = dict(affine.linear(statement.index[0])[0])
         places = [p for p in terms if p.kind == "carry" and p.data is carried.carry]
