@@ -73,9 +73,9 @@ def native() -> Target:
 def pairing(target: Target) -> Target:
     """The target with the products of pairs that this machine has. Those of bfloat16 are twice as
     quick as multiplications of float32 on AMD's processors, and half as quick on Intel's."""
-    flags, features, pairs = cpu_flags(), target.features, target.pairs
     if target.name != "avx512":
         return target
+    flags, features, pairs = cpu_flags(), target.features, target.pairs
     if "avx512_vnni" in flags:  # adds up pairs of int16 in the same instruction
         features += ",+avx512vnni"
     if "avx512_bf16" in flags and maker() == "AuthenticAMD":
