@@ -7,7 +7,6 @@ in between. Memory is touched before and lies in 2 MiB pages where the system gi
 from __future__ import annotations
 
 import ctypes
-import math
 import mmap
 import os
 import threading
@@ -151,26 +150,44 @@ end:
 """
 
 
-def bandwidth(work, target: Buffer, source: Buffer, threads: int, moved: int) -> float:
-    """Bytes per second, each thread with a part of the buffers, block after block.
+class Bandwidth:
+    """Copies and reads the same memory again and again, on all cores or fewer."""
 
-    The least time of each block counts: where others use the machine, no pass is undisturbed.
-    """
-    part = SIZE // threads
-    spent: list[float] = []
+    def __init__(self):
+        self.source, self.target = Buffer(), Buffer()
+        ways = {"copy": [copy_text(False), copy_text(True)], "read": [read_text()]}
+        self.ways = {kind: [machine_code(text) for text in texts] for kind, texts in ways.items()}
+        self.moved = {"copy": 2 * SIZE, "read": SIZE}
 
-    def of_one_thread(first: int) -> None:
-        least = [math.inf] * (part // BLOCK)
-        for _ in range(20):
-            for k in range(len(least)):
-                place = first + k * BLOCK
+    def passes(self, work, threads: int, count: int) -> list[float]:
+        """Seconds of each pass, from the first thread's begin to the last one's end; the threads
+        take the next block each, as one may be held up."""
+        blocks = [iter(range(0, SIZE, BLOCK)) for _ in range(count)]
+        together = threading.Barrier(threads)
+        times: list[list[tuple[float, float]]] = [[] for _ in range(count)]
+
+        def of_one_thread() -> None:
+            for places, found in zip(blocks, times, strict=True):
+                together.wait()
                 began = time.perf_counter()
-                work(target.address + place, source.address + place, BLOCK)
-                least[k] = min(least[k], time.perf_counter() - began)
-        spent.append(sum(least))
+                for place in places:
+                    work(self.target.address + place, self.source.address + place, BLOCK)
+                found.append((began, time.perf_counter()))
 
-    on_threads(of_one_thread, [(k * part,) for k in range(threads)])
-    return moved / max(spent)
+        on_threads(of_one_thread, [()] * threads)
+        return [max(e for _, e in found) - min(b for b, _ in found) for found in times]
+
+    def seconds(self, kind: str, given: float, threads: int | None = None) -> list[float]:
+        """Of the quickest way to "copy" or to "read", pass by pass for about the given seconds."""
+        threads = threads or cores()
+        found = [self.passes(work, threads, 3) for work in self.ways[kind]]
+        best = min(range(len(found)), key=lambda k: min(found[k]))
+        count = max(5, int(given / min(found[best])))
+        return self.passes(self.ways[kind][best], threads, count)
+
+    def rate(self, kind: str, threads: int) -> float:
+        """Bytes per second of the quickest pass."""
+        return self.moved[kind] / min(self.seconds(kind, 0.1, threads))
 
 
 # --- arithmetic ---------------------------------------------------------------------------------
@@ -246,20 +263,13 @@ def blas_rate() -> float:
     return 2 * 1024**3 / best(lambda: x @ x)
 
 
-def measure() -> dict[str, float]:
+def measure(bandwidth: Bandwidth) -> dict[str, float]:
     """All limits by name."""
-    source, target = Buffer(), Buffer()
-    copies = [machine_code(copy_text(nontemporal)) for nontemporal in (False, True)]
-    read = machine_code(read_text())
-
-    def copied(threads):
-        return max(bandwidth(work, target, source, threads, 2 * SIZE) for work in copies) / 1e9
-
     found = {
-        "copy bandwidth, one thread, GB/s": copied(1),
-        "copy bandwidth, GB/s": copied(cores()),
-        "read bandwidth, one thread, GB/s": bandwidth(read, target, source, 1, SIZE) / 1e9,
-        "read bandwidth, GB/s": bandwidth(read, target, source, cores(), SIZE) / 1e9,
+        "copy bandwidth, one thread, GB/s": bandwidth.rate("copy", 1) / 1e9,
+        "copy bandwidth, GB/s": bandwidth.rate("copy", cores()) / 1e9,
+        "read bandwidth, one thread, GB/s": bandwidth.rate("read", 1) / 1e9,
+        "read bandwidth, GB/s": bandwidth.rate("read", cores()) / 1e9,
         "f32 FMA peak, GFLOP/s": rate(fma_text("float"), width() // 4 * 2) / 1e9,
         "f64 FMA peak, GFLOP/s": rate(fma_text("double"), width() // 8 * 2) / 1e9,
     }

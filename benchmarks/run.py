@@ -7,7 +7,8 @@
 
 Every side runs in processes of its own; every case is measured on one, then on the other, several
 rounds, so that a drifting machine hits both. Where NumPy or Numba is a third side it takes part in
-the same rounds. Before a case is timed its results are compared. Whole groups are written to
+the same rounds, and where memory bounds a case copying or reading as fast as this machine can.
+Before a case is timed its results are compared. Whole groups are written to
 `benchmarks/results/<group>.json`, and `docs/performance.md` from them.
 """
 
@@ -52,8 +53,8 @@ def differ(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 class Runner:
     """Measures cases; `options` are those of the command line."""
 
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, bandwidth: limits.Bandwidth):
+        self.options, self.bandwidth = options, bandwidth
         self.pool = Pool()
         self.folder = Path(tempfile.mkdtemp(prefix="fornax-bench-"))
 
@@ -75,10 +76,16 @@ class Runner:
         working = [s for s in names if self.attempt(row, s, lambda s=s: self.values(case, s, row))]
         self.compare(case, row)
         samples: dict[str, list[list[float]]] = {side: [] for side in working}
+        passes: list[float] = []
         rounds = self.options.rounds if case.unit == "time" else self.options.first_rounds
         for _ in range(rounds):
+            if case.bound in self.bandwidth.ways:
+                passes += self.bandwidth.seconds(case.bound, self.options.seconds)
             for side in working:
                 self.attempt(row, side, lambda s=side: samples[s].extend(self.samples(case, s)))
+        if passes:
+            moved = self.bandwidth.moved[case.bound]
+            row["beside"] = {"bytes": moved, **summary.spread(passes)}
         for side in working:
             if samples[side]:
                 walls, busy = zip(*samples[side], strict=True)
@@ -273,10 +280,10 @@ def main(argv: list[str] | None = None) -> int:
     wanted = options.group or ["start", *chosen, "resident"]
     if options.only or options.smoke:
         wanted = [group for group in wanted if group in chosen]
-    failed = False
+    failed, bandwidth = False, limits.Bandwidth()
     for group in wanted:
         print(f"\n{group}")
-        measured = {} if options.smoke else limits.measure()
+        measured = {} if options.smoke else limits.measure(bandwidth)
         for name, value in measured.items():  # the highest of a run: others may load the machine
             found[name] = max(value, found.get(name, 0.0))
             print(f"{name}: {found[name]:.1f}")
@@ -286,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
             rows = start_rows(options)
         else:
             rows = {}
-            runner = Runner(options)
+            runner = Runner(options, bandwidth)
             try:
                 for name, case in chosen[group].items():
                     rows[name] = runner.measure(case)

@@ -12,11 +12,9 @@ GOALS = {
     "model": 1.8, "dispatch": 3.0, "compile": 8.0,
 }  # fmt: skip
 
-#: names of the limits that cases are held against
-LIMITS = {
-    "copy": ("copy bandwidth, GB/s", "bytes"), "read": ("read bandwidth, GB/s", "bytes"),
-    "f32": ("f32 FMA peak, GFLOP/s", "flops"), "f64": ("f64 FMA peak, GFLOP/s", "flops"),
-    "bf16": ("bf16 dot peak, GFLOP/s", "flops"),
+#: names of the peaks that cases are held against; "copy" and "read" are measured beside each case
+PEAKS = {
+    "f32": "f32 FMA peak, GFLOP/s", "f64": "f64 FMA peak, GFLOP/s", "bf16": "bf16 dot peak, GFLOP/s"
 }  # fmt: skip
 
 
@@ -29,13 +27,19 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
     return {"least": ordered[0], "first": first, "median": median, "third": third}
 
 
+def typical(row: dict, found: dict[str, float]) -> float | None:
+    """What counts of a spread: the median; in a quick run, where others load the machine, the
+    least."""
+    return found.get("least" if row.get("quick") else "median")
+
+
 def seconds(row: dict, side: str) -> float | None:
-    """What counts of a side: the median; in a quick run, where others load the machine, the
-    least. Of a first call that JAX did not end in time, the time that it was given."""
+    """What counts of a side. Of a first call that JAX did not end in time, the time that it was
+    given."""
     found = row["sides"].get(side)
     if not found or "error" in found:
         return found.get("beyond") if found and side != "fornax" else None
-    return found.get("least" if row.get("quick") else "median")
+    return typical(row, found)
 
 
 def shown(row: dict, side: str) -> str:
@@ -60,13 +64,15 @@ def busy(row: dict) -> str:
 
 def share(row: dict, limits: dict[str, float]) -> float | None:
     """The part of the machine's limit that is reached."""
-    ours = seconds(row, "fornax")
-    if not row.get("bound") or not ours:
+    ours, bound = seconds(row, "fornax"), row.get("bound")
+    if not bound or not ours:
         return None
-    limit, amount = LIMITS[row["bound"]]
-    if not row.get(amount) or not limits.get(limit):
-        return None
-    return row[amount] / ours / 1e9 / limits[limit]
+    if bound in PEAKS:
+        peak = limits.get(PEAKS[bound])
+        return row["flops"] / ours / 1e9 / peak if row.get("flops") and peak else None
+    beside = row.get("beside")
+    at_least = typical(row, beside) * row["bytes"] / beside["bytes"] if beside else None
+    return at_least / ours if at_least else None
 
 
 def missed(row: dict, limits: dict[str, float]) -> list[str]:
