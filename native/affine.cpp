@@ -504,7 +504,9 @@ bool set_bounds(Expr* node) {
 }
 
 PyObject* bound_object(const Expr* node, uint64_t bound) {
-  if (!node->integer) Py_RETURN_NONE;
+  if (!node->integer) {
+    return bug(PyExc_TypeError, "an expression of dtype %U has no bounds", node->dtype);
+  }
   return wide_object(widened(node, bound));
 }
 

@@ -101,8 +101,10 @@ PyObject* expr_high(PyObject* self, void*) {
 }
 
 PyGetSetDef expr_attributes[] = {
-    {"low", expr_low, nullptr, "The least value of an integer, else None.", nullptr},
-    {"high", expr_high, nullptr, "The largest value of an integer, else None.", nullptr},
+    {"low", expr_low, nullptr, "The least value of an integer or bool; others: TypeError.",
+     nullptr},
+    {"high", expr_high, nullptr, "The largest value of an integer or bool; others: TypeError.",
+     nullptr},
     {"masked", expr_masked, nullptr,
      "A load that carries a mask and the value to use where the mask is false.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},

@@ -271,11 +271,11 @@ class Expr:
     args: tuple[Expr, ...]
     number: int
     @property
-    def low(self) -> int | None:
-        """The least value of an integer, else None."""
+    def low(self) -> int:
+        """The least value of an integer or bool; TypeError for others."""
     @property
-    def high(self) -> int | None:
-        """The largest value of an integer, else None."""
+    def high(self) -> int:
+        """The largest value of an integer or bool; TypeError for others."""
     @property
     def masked(self) -> bool:
         """A load that carries a mask and the value to use where the mask is false."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fornax.backends.llvm import generate, link
-from fornax.backends.llvm.target import find
+from fornax.backends.llvm.target import find as find
 from fornax.backends.llvm.text import text
 from fornax.compiler.loop.bounds import bound
 from fornax.compiler.loop.check import check

@@ -32,7 +32,7 @@ def compile_kernel(kernel: Kernel) -> InterpretedKernel:
 
 def run(description: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Outputs of a described plan (see `runtime.compile.plan`) whose kernels are interpreted."""
-    memory: list[np.ndarray | None] = [None] * description["slots"]
+    memory = [np.empty(0, np.uint8)] * description["slots"]
 
     def raw(array: Any) -> np.ndarray:
         return np.ascontiguousarray(array).reshape(-1).view(np.uint8).copy()
@@ -63,7 +63,7 @@ def run(description: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np
     return results
 
 
-def _steps(description: Mapping[str, Any], memory: list) -> None:
+def _steps(description: Mapping[str, Any], memory: list[np.ndarray]) -> None:
     counters: dict[int, int] = {}
     steps = description["steps"]
     here = 0
@@ -110,8 +110,18 @@ def _kernel(kernel: Kernel, places: list[np.ndarray]) -> None:
     interpret(kernel, views)
 
 
-def _host(description: Mapping[str, Any], memory: list, index: int, inputs, outputs) -> None:
-    def view(slot, dtype, shape):
+#: a slot with the dtype and shape of what it holds
+Place = tuple[int, np.dtype, tuple[int, ...]]
+
+
+def _host(
+    description: Mapping[str, Any],
+    memory: list[np.ndarray],
+    index: int,
+    inputs: Sequence[Place],
+    outputs: Sequence[Place],
+) -> None:
+    def view(slot: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         size = int(np.prod(shape)) * dtype.itemsize
         return memory[slot][:size].view(dtype).reshape(shape)
 

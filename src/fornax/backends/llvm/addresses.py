@@ -7,6 +7,7 @@ elements; its linear form tells.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fornax.backends.llvm.instructions import LLVM, type_of
@@ -159,7 +160,7 @@ def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: in
         )
 
 
-def shuffle(e: Values, name: str, dtype: str, lanes: int, order, depth: int) -> str:
+def shuffle(e: Values, name: str, dtype: str, lanes: int, order: Sequence[int], depth: int) -> str:
     kind = type_of(dtype, lanes)
     picked = ", ".join(f"i32 {k}" for k in order)
     count = len(order)

@@ -20,8 +20,8 @@ def emit(e: Emitter, loop: For, condition: Expr) -> None:
     extent, lanes, depth = loop.axis.extent, loop.lanes, e.scopes[-1].depth
     values = [e.value(c.start) for c in loop.carries]
     if isinstance(extent, int):
-        before = max(extent - 1, 0)
-        count, end = str(extent), str(before - before % lanes)
+        most = max(extent - 1, 0)
+        count, end = str(extent), str(most - most % lanes)
     else:
         count = e.value(extent).name
         before = e.put(depth, f"add i64 {count}, -1")
@@ -39,10 +39,10 @@ def emit(e: Emitter, loop: For, condition: Expr) -> None:
     e.bind("final", loop.carries, values)
 
 
-def number(e: Values) -> tuple[str, str]:
+def number(e: Values, chosen: Expr) -> tuple[str, str]:
     """The mask of the chosen lanes, and how many they are."""
-    lanes, depth = e.vector.lanes, e.scopes[-1].depth
-    mask = e.widened(e.value(e.chosen), "bool", lanes)
+    lanes, depth = e.vector_loop.lanes, e.scopes[-1].depth
+    mask = e.widened(e.value(chosen), "bool", lanes)
     key = ("number", mask)
     if key not in e.known:
         bits = e.put(depth, f"bitcast <{lanes} x i1> {mask} to i{lanes}")
@@ -51,17 +51,17 @@ def number(e: Values) -> tuple[str, str]:
     return mask, e.known[key].name
 
 
-def step(e: Values, place: Value) -> str:
+def step(e: Values, chosen: Expr, place: Value) -> str:
     """The place behind the chosen lanes."""
-    return e.put(e.scopes[-1].depth, f"add i64 {place.name}, {number(e)[1]}")
+    return e.put(e.scopes[-1].depth, f"add i64 {place.name}, {number(e, chosen)[1]}")
 
 
-def store(e: Values, store: Store, found: Access, kind: str, name: str) -> None:
+def store(e: Values, chosen: Expr, store: Store, found: Access, kind: str, name: str) -> None:
     """Store the chosen lanes one behind the other. They are pushed together in a register, and
     stored under a mask of the first ones: one instruction for both takes ten times as long on some
     processors."""
-    lanes, depth, overloaded = e.vector.lanes, e.scopes[-1].depth, overload(kind)
-    mask, count = number(e)
+    lanes, depth, overloaded = e.vector_loop.lanes, e.scopes[-1].depth, overload(kind)
+    mask, count = number(e, chosen)
     pushed = e.put(
         depth,
         f"call {kind} @llvm.experimental.vector.compress.{overloaded}({kind} {name}, "

@@ -33,7 +33,7 @@ def suffix(dtype: str, lanes: int = 1) -> str:
     return letter if lanes == 1 else f"v{lanes}{letter}"
 
 
-def literal(value, dtype: str) -> str:
+def literal(value: float, dtype: str) -> str:
     """A scalar constant."""
     if dtype == "bool":
         return "true" if value else "false"
@@ -46,7 +46,7 @@ def literal(value, dtype: str) -> str:
     return str(value)
 
 
-def splat(value, dtype: str, lanes: int) -> str:
+def splat(value: float, dtype: str, lanes: int) -> str:
     """A constant in all lanes."""
     text = literal(value, dtype)
     return text if lanes == 1 else f"splat ({LLVM[dtype]} {text})"
@@ -81,7 +81,7 @@ class Operation:
         self.float = is_float(self.source)
         self.signed = is_signed(self.source)
 
-    def constant(self, value, dtype: str | None = None) -> str:
+    def constant(self, value: float, dtype: str | None = None) -> str:
         return splat(value, dtype or self.source, self.lanes)
 
     def call(self, function: str, *args: str) -> str:
@@ -104,7 +104,7 @@ class Operation:
 
 def bounded(node: Expr) -> bool:
     """True for an int64 operation that is known not to overflow: an index."""
-    if node.dtype != "int64" or node.low is None:
+    if node.dtype != "int64":
         return False
     return -(1 << 62) < node.low and node.high < 1 << 62
 

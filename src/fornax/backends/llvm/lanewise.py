@@ -39,18 +39,19 @@ SHORT_BITS = 256
 def gather(e: Values, node: Expr, found: Access, condition: Value | None, safe: bool) -> Value:
     """Load from an address per lane. Inactive lanes read the first element of the buffer instead:
     cheaper than a branch around each lane, which is what masks become without AVX-512."""
-    buffer, lanes = node.data, e.vector.lanes
+    buffer, vector = node.data, e.vector_loop
+    lanes = vector.lanes
     kind, align = loaded_type(node.dtype, lanes), max(WIDTH[buffer.dtype] // 8, 1)
     if condition is None and one_by_one(e, found):
-        places = distances(e, buffer, found, lanes)
-        depth = max(e.load_depth(place.depth, buffer, safe) for place in places)
+        pointers = distances(e, buffer, found, lanes)
+        depth = max(e.load_depth(pointer.depth, buffer, safe) for pointer in pointers)
         element, name = loaded_type(node.dtype, 1), "poison"
-        for lane, place in enumerate(places):
-            one = e.put(depth, f"load {element}, ptr {place.name}, align {align}")
+        for lane, pointer in enumerate(pointers):
+            one = e.put(depth, f"load {element}, ptr {pointer.name}, align {align}")
             name = e.put(depth, f"insertelement {kind} {name}, {element} {one}, i64 {lane}")
         return Value(finish(e, name, node.dtype, lanes, depth), lanes, depth)
     if node in e.fetches:
-        place = Value(e.vector.base, 1, e.vector.depth)
+        place = Value(vector.base, 1, vector.depth)
         row = address(e, buffer, found.scalar, found.constant)
         here = f"getelementptr {memory_type(buffer.dtype)}, ptr {row.name}, i64 {place.name}"
         depth = max(row.depth, place.depth)
@@ -72,7 +73,7 @@ def gather(e: Values, node: Expr, found: Access, condition: Value | None, safe: 
 
 def scatter(e: Values, store: Store, found: Access, condition: Value | None, name: str) -> None:
     """Store to an address per lane."""
-    buffer, lanes, lines = store.buffer, e.vector.lanes, e.scopes[-1].lines
+    buffer, lanes, lines = store.buffer, e.vector_loop.lanes, e.scopes[-1].lines
     kind, align = loaded_type(store.value.dtype, lanes), max(WIDTH[buffer.dtype] // 8, 1)
     if condition is None and one_by_one(e, found):
         element = loaded_type(store.value.dtype, 1)
@@ -126,9 +127,9 @@ def short_gathers(e: Values, node: Expr, places: Places, depth: int) -> str:
             )
         )
     while len(parts) > 1:
-        order, half = ", ".join(f"i32 {k}" for k in range(2 * width)), f"<{width} x {kind}>"
+        joined, half = ", ".join(f"i32 {k}" for k in range(2 * width)), f"<{width} x {kind}>"
         parts = [
-            e.put(depth, f"shufflevector {half} {x}, {half} {y}, <{2 * width} x i32> <{order}>")
+            e.put(depth, f"shufflevector {half} {x}, {half} {y}, <{2 * width} x i32> <{joined}>")
             for x, y in zip(parts[::2], parts[1::2], strict=True)
         ]
         width *= 2

@@ -7,12 +7,13 @@ of one lane must be told apart (`memory.store_one`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fornax._native import reachable
-from fornax.backends.llvm.scope import Value
+from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.ir import Expr
 from fornax.compiler.loop.meaning import evaluate, numpy_dtype
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
 
 
-def constant(flags) -> Value:
+def constant(flags: Sequence[bool]) -> Value:
     """A mask known in advance."""
     text = ", ".join(f"i1 {'true' if flag else 'false'}" for flag in flags)
     return Value(f"<{text}>", len(flags))
@@ -43,13 +44,13 @@ def value(e: Values, mask: Expr) -> Value:
     """The mask as a value, constant if its lanes are known in advance."""
     vector = e.vector
     if vector is not None and not vector.base.startswith("%"):
-        lanes = folded(e, mask)
+        lanes = folded(e, mask, vector)
         if lanes is not None and lanes.ndim:
-            return constant(lanes)
+            return constant(lanes.tolist())
     return e.value(mask)
 
 
-def folded(e: Values, root: Expr) -> np.ndarray | None:
+def folded(e: Values, root: Expr, vector: Vector) -> np.ndarray | None:
     """The lanes of an expression of constants and of axes at constant places."""
     found: dict[Expr, np.ndarray] = {}
     for node in reachable([root]):
@@ -59,7 +60,7 @@ def folded(e: Values, root: Expr) -> np.ndarray | None:
             place = e.bound["axis", node.data].name
             if place.startswith("%"):
                 return None
-            lanes = e.vector.lanes if node.data is e.vector.axis else 0
+            lanes = vector.lanes if node.data is vector.axis else 0
             steps = np.arange(lanes) if lanes else 0
             found[node] = np.asarray(int(place) + steps, numpy_dtype(node.dtype))
         elif node.kind == "op":
@@ -78,17 +79,15 @@ def negated(e: Values, mask: Value, depth: int) -> Value:
     return Value(name, mask.lanes, depth)
 
 
-def both(e: Values, conditions: list[Value], lanes: int) -> Value | None:
-    """The conjunction of masks; None of none."""
-    total = None
-    for condition in conditions:
+def both(e: Values, conditions: Sequence[Value], lanes: int) -> Value:
+    """The conjunction of masks, of one at least."""
+    first, *others = conditions
+    total = Value(e.widened(first, "bool", lanes), lanes, first.depth)
+    for condition in others:
         name = e.widened(condition, "bool", lanes)
-        if total is None:
-            total = Value(name, lanes, condition.depth)
-            continue
-        known = flags_of(total), flags_of(condition)
-        if None not in known:
-            total = constant([x and y for x, y in zip(*known, strict=True)])
+        flags, more = flags_of(total), flags_of(condition)
+        if flags is not None and more is not None:
+            total = constant([x and y for x, y in zip(flags, more, strict=True)])
             continue
         depth = max(total.depth, condition.depth)
         name = e.put(depth, f"and <{lanes} x i1> {total.name}, {name}")

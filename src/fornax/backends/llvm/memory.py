@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 MOST_INTERLEAVED = 4
 
 
+class Guard(NamedTuple):
+    """What a masked load carries: where to read, and the value to use elsewhere."""
+
+    mask: Expr
+    other: Expr
+
+
 def load_needs(node: Expr) -> list[Expr]:
     return [*parts(node.args[0]), *node.args[1:]]
 
@@ -47,13 +54,13 @@ def load_needs(node: Expr) -> list[Expr]:
 def load(e: Values, node: Expr) -> None:
     """Emit a load and make its value known."""
     buffer, offset = node.data, node.args[0]
-    mask = other = None
+    guard = None
     if node.masked:
-        mask, other = node.args[1:]
+        guard = Guard(*node.args[1:])
         if buffer.size == 0:
-            e.remember(node, e.value(other))
+            e.remember(node, e.value(guard.other))
             return
-    held = e.known.get(("held", buffer, offset, node.dtype)) if mask is None else None
+    held = e.known.get(("held", buffer, offset, node.dtype)) if guard is None else None
     if held is not None:
         e.remember(node, Value(held.name, 1, len(e.scopes) - 1))
         e.readers.setdefault(buffer, {})[node] = None
@@ -61,12 +68,12 @@ def load(e: Values, node: Expr) -> None:
     found = access(e, offset)
     safe = inside(offset, buffer)
     varying = bool(found.stride or found.lanes) or (
-        mask is not None and e.is_varying(mask) and not safe
+        guard is not None and e.is_varying(guard.mask) and not safe
     )
     if not varying:
-        value = uniform_load(e, node, found, mask, other, safe)
+        value = uniform_load(e, node, found, guard, safe)
     else:
-        value = vector_load(e, node, found, mask, other, safe)
+        value = vector_load(e, node, found, guard, safe)
     e.remember(node, value)
     if buffer in e.written:
         e.readers.setdefault(buffer, {})[node] = None
@@ -79,17 +86,15 @@ def plain_load(e: Values, pointer: Value, node: Expr, lanes: int, depth: int) ->
     return finish(e, name, node.dtype, lanes, depth)
 
 
-def uniform_load(
-    e: Values, node: Expr, found: Access, mask: Expr | None, other: Expr | None, safe: bool
-) -> Value:
+def uniform_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe: bool) -> Value:
     buffer = node.data
-    if mask is None or safe:
+    if guard is None or safe:
         pointer = address(e, buffer, found.scalar, found.constant)
         depth = e.load_depth(pointer.depth, buffer, safe)
         name = plain_load(e, pointer, node, 1, depth)
     else:
         # the offset 0 always exists: read that where the mask is false
-        offset, condition = scalar_sum(e, found.scalar, found.constant), e.value(mask)
+        offset, condition = scalar_sum(e, found.scalar, found.constant), e.value(guard.mask)
         depth = max(offset.depth, condition.depth)
         chosen = e.put(depth, f"select i1 {condition.name}, i64 {offset.name}, i64 0")
         kind = memory_type(buffer.dtype)
@@ -98,12 +103,12 @@ def uniform_load(
         depth = e.load_depth(depth, buffer, True)
         name = plain_load(e, pointer, node, 1, depth)
     result = Value(name, 1, depth)
-    return result if mask is None else choose(e, node, mask, result, other)
+    return result if guard is None else choose(e, node, guard, result)
 
 
-def choose(e: Values, node: Expr, mask: Expr, value: Value, other: Expr) -> Value:
+def choose(e: Values, node: Expr, guard: Guard, value: Value) -> Value:
     """select(mask, value, other)."""
-    condition, rest = e.value(mask), e.value(other)
+    condition, rest = e.value(guard.mask), e.value(guard.other)
     lanes = max(v.lanes for v in (condition, value, rest))
     depth = e.depth_of((condition, value, rest))
     chosen = e.widened(condition, "bool", lanes)
@@ -113,27 +118,26 @@ def choose(e: Values, node: Expr, mask: Expr, value: Value, other: Expr) -> Valu
     return Value(name, lanes, depth)
 
 
-def vector_load(
-    e: Values, node: Expr, found: Access, mask: Expr | None, other: Expr | None, safe: bool
-) -> Value:
-    buffer, lanes = node.data, e.vector.lanes
-    partial = e.vector.partial  # a tail: lanes beyond the end must not be read
+def vector_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe: bool) -> Value:
+    buffer, lanes = node.data, e.vector_loop.lanes
+    partial = e.vector_loop.partial  # a tail: lanes beyond the end must not be read
     active = e.mask is not None and not safe
-    plain = not partial and not active and (mask is None or safe)
+    plain = not partial and not active and (guard is None or safe)
     result = None
     if not found.lanes and plain:
         result = strided_load(e, node, found, lanes)
     elif not found.lanes and found.stride == 1 and WIDTH[buffer.dtype] in e.target.masked_bits:
         conditions = [e.mask] if e.mask is not None else []
-        if mask is not None and not safe:
-            conditions.append(e.value(mask))
+        if guard is not None and not safe:
+            conditions.append(e.value(guard.mask))
         result = masked_load(e, node, found, conditions, lanes)
     if result is None:
         conditions = [e.mask] if e.mask is not None and (partial or not safe) else []
-        if mask is not None and not safe:
-            conditions.append(e.value(mask))
-        result = lanewise.gather(e, node, found, masks.both(e, conditions, lanes), safe)
-    return result if mask is None else choose(e, node, mask, result, other)
+        if guard is not None and not safe:
+            conditions.append(e.value(guard.mask))
+        condition = masks.both(e, conditions, lanes) if conditions else None
+        result = lanewise.gather(e, node, found, condition, safe)
+    return result if guard is None else choose(e, node, guard, result)
 
 
 def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | None:
@@ -209,9 +213,9 @@ def streaming(e: Values, buffer: Buffer, terms: Terms, constant: int, lanes: int
     if buffer not in e.streams:
         return ""
     size = WIDTH[buffer.dtype] // 8
-    whole = min(lanes * size, e.target.vector_bits // 8)
+    whole, axis = min(lanes * size, e.target.vector_bits // 8), e.vector_loop.axis
     steps = [
-        coefficient * (lanes if part.kind == "axis" and part.data is e.vector.axis else 1)
+        coefficient * (lanes if part.kind == "axis" and part.data is axis else 1)
         for part, coefficient in terms
     ]
     if whole < 16 or any(step * size % whole for step in (*steps, constant)):
@@ -280,7 +284,7 @@ def square(e: Values, rest: list[Pending]) -> list[Pending] | None:
 def store_square(e: Values, group: list[Pending]) -> None:
     """Transpose a square of values in registers and store it row by row."""
     first = group[0]
-    buffer, lanes = first.store.buffer, e.vector.lanes
+    buffer, lanes = first.store.buffer, e.vector_loop.lanes
     depth = e.scopes[-1].depth
     names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
     kind = names[0][0]
@@ -325,21 +329,21 @@ def interleaved(e: Values, rest: list[Pending]) -> list[Pending] | None:
     stride = first.found.stride
     if not 2 <= stride <= MOST_INTERLEAVED or e.mask is not None:
         return None
-    group = {}
+    group: dict[int, Pending] = {}
     for one in rest:
         found = one.found
         same = one.store.buffer is first.store.buffer and found.scalar == first.found.scalar
         if same and not found.lanes and found.stride == stride and one.mask is None:
             group.setdefault(found.constant, one)
     start = min(group, default=0)
-    window = [group.get(start + k) for k in range(stride)]
-    if first.found.lanes or None in window or first not in window:
+    window = [group[start + k] for k in range(stride) if start + k in group]
+    if first.found.lanes or len(window) < stride or first not in window:
         return None
     return window
 
 
 def store_window(e: Values, group: list[Pending]) -> None:
-    buffer, lanes = group[0].store.buffer, e.vector.lanes
+    buffer, lanes = group[0].store.buffer, e.vector_loop.lanes
     depth = e.scopes[-1].depth
     names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
     kind = names[0][0]
@@ -393,12 +397,12 @@ def store_one(e: Values, one: Pending) -> None:
         else:
             e.when(one.mask, texts)
         return
-    lanes = e.vector.lanes
+    lanes = e.vector_loop.lanes
     conditions = [c for c in (e.mask, one.mask) if c is not None]
-    condition = masks.both(e, conditions, lanes)
+    condition = masks.both(e, conditions, lanes) if conditions else None
     kind, name = stored(e, one.value, dtype, lanes)
     if e.chosen is not None:
-        compaction.store(e, store, found, kind, name)
+        compaction.store(e, e.chosen, store, found, kind, name)
         return
     if found.stride == 1 and not found.lanes:
         pointer = address(e, buffer, found.scalar, found.constant)

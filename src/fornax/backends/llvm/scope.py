@@ -26,7 +26,8 @@ class Scope:
     guarded: bool = False  #: may run zero times: loads that might be out of bounds stay inside
     branch: bool = False  #: runs conditionally: everything stays inside
     lines: list[str] = field(default_factory=list)
-    owned: list = field(default_factory=list)  #: keys of known values that end with the scope
+    #: keys of known values that end with the scope
+    owned: list[object] = field(default_factory=list)
 
 
 @record(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 #: float32 of a register
 LANES = 16
@@ -53,6 +53,6 @@ def part(
     return put(f"shufflevector {kind} {x}, {kind} poison, {orders(places)}")
 
 
-def orders(places) -> str:
+def orders(places: Iterable[int | None]) -> str:
     texts = ["i32 poison" if k is None else f"i32 {k}" for k in places]
     return f"<{len(texts)} x i32> <{', '.join(texts)}>"

@@ -62,8 +62,8 @@ def native() -> Target:
         chosen = TARGETS["neon"]
     else:
         flags = cpu_flags()
-        chosen = next((TARGETS[n] for n, need in REQUIRED.items() if need <= flags), None)
-        chosen = chosen or TARGETS["sse2"]
+        found = (TARGETS[n] for n, need in REQUIRED.items() if need <= flags)
+        chosen = next(found, TARGETS["sse2"])
     sizes = {f"l{level}": size for level, size in cache_sizes().items() if level <= 3}
     # AMD's processors make five small steps for each lane of a gather or scatter
     gathers = chosen.gathers and maker() != "AuthenticAMD"

@@ -14,7 +14,7 @@ from fornax._native import reachable
 from fornax.backends.llvm import addresses, compaction, masks, memory
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
-from fornax.backends.llvm.scope import Scope, Value
+from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.builder import Builder
@@ -22,6 +22,7 @@ from fornax.compiler.loop.compaction import chosen
 from fornax.compiler.loop.ir import (
     WIDTH,
     Alloc,
+    Axis,
     Buffer,
     Carried,
     Carry,
@@ -80,6 +81,10 @@ def streamed(kernel: Kernel, target: Target) -> frozenset[Buffer]:
 #: addresses in a loop from which on it is hidden from LLVM's strength reduction, if those inside of
 #: it are, too: inner loops are reduced badly where the outer ones cannot be seen
 ADDRESSES = 8
+#: what describes the vector loop in which a variable has a name, at the depth of a scope, and what
+#: computes which of its lanes are active
+Lanes = Callable[[str, int], Vector]
+Mask = Callable[[str, int], Value]
 PARAMETERS = "ptr %buffers, i64 %begin, i64 %end, i64 %worker"
 
 
@@ -168,15 +173,15 @@ class Emitter(Values):
     def body(
         self,
         body: Iterable[Statement],
-        finish: Callable[[], object] | None = None,
+        finish: Finish | None = None,
         nonempty: bool = False,
-    ) -> object:
-        """Emit statements, and `finish` (the loop's steps). Stores that follow one another are
-        made after all their values are known, for a store may overwrite what another one reads;
-        steps that end such a body are computed before its stores, too."""
+    ) -> list[str]:
+        """Emit statements, and the loop's steps. Stores that follow one another are made after all
+        their values are known, for a store may overwrite what another one reads; steps that end
+        such a body are computed before its stores, too."""
         group: list[memory.Pending] = []
         touched: set[Buffer] = set()
-        result = None
+        result: list[str] = []
         statements = list(body)
         for position, statement in enumerate(statements):
             if not isinstance(statement, Store):
@@ -233,12 +238,14 @@ class Emitter(Values):
         self.base[buffer] = name
 
     # --- scopes ---
-    def enter(self, body: Iterable[Statement] = (), **flags) -> Scope:
+    def enter(
+        self, body: Iterable[Statement] = (), guarded: bool = False, branch: bool = False
+    ) -> Scope:
         """Open a scope that repeats or guards `body`."""
         written = frozenset(s.buffer for s in walk(body) if isinstance(s, Store))
         for buffer in written:
             self.forget(buffer)
-        scope = Scope(len(self.scopes), self.fresh("L"), written, **flags)
+        scope = Scope(len(self.scopes), self.fresh("L"), written, guarded, branch)
         self.scopes.append(scope)
         self.varies = {}
         return scope
@@ -278,14 +285,14 @@ class Emitter(Values):
     def start(self, carried: Carried, varies: bool) -> Value:
         value = self.value(carried.start)
         if varies and value.lanes == 1:
-            name = self.widened(value, carried.start.dtype, self.vector.lanes)
-            return Value(name, self.vector.lanes, value.depth)
+            lanes = self.vector_loop.lanes
+            return Value(self.widened(value, carried.start.dtype, lanes), lanes, value.depth)
         return value
 
     def counted(
-        self, axis, body, carries, begin: str, end: str, step: int, starts: list[Value],
-        nonempty: bool, reverse: bool = False, vector: Callable | None = None,
-        mask: Callable | None = None, parts: int = 1,
+        self, axis: Axis, body: tuple[Statement, ...], carries: tuple[Carried, ...], begin: str,
+        end: str, step: int, starts: list[Value], nonempty: bool, reverse: bool = False,
+        vector: Lanes | None = None, mask: Mask | None = None, parts: int = 1,
     ) -> list[Value]:  # fmt: skip
         """The code of `for axis in range(begin, end, step)`; the values of the carries after it.
 
@@ -323,7 +330,7 @@ class Emitter(Values):
             nexts = self.body(body, Finish(self, carries, phis))
         else:
             nexts = self.repeated(axis, body, carries, position, step // parts, parts, phis, vector)
-            carries = tuple(carries) * parts
+            carries = carries * parts
         self.vector, self.mask = outer
         closed = self.leave()
         tail, leave = closed.block, self.fresh("L")
@@ -363,8 +370,9 @@ class Emitter(Values):
         return [Value(n, p.lanes, parent.depth) for n, p in zip(names, phis, strict=True)]
 
     def repeated(
-        self, axis, body, carries, base: str, step: int, parts: int, starts: list[Value], vector
-    ) -> list[str]:
+        self, axis: Axis, body: tuple[Statement, ...], carries: tuple[Carried, ...], base: str,
+        step: int, parts: int, starts: list[Value], vector: Lanes | None,
+    ) -> list[str]:  # fmt: skip
         """The body several times, `step` iterations apart; names of the values of all carries."""
         depth, count = self.scopes[-1].depth, len(carries)
         names = []
@@ -375,8 +383,9 @@ class Emitter(Values):
         return names
 
     def straight(
-        self, axis, body, carries, base: str, starts: list[Value], vector=None, mask=None
-    ) -> list[Value]:
+        self, axis: Axis, body: tuple[Statement, ...], carries: tuple[Carried, ...], base: str,
+        starts: list[Value], vector: Lanes | None = None, mask: Mask | None = None,
+    ) -> list[Value]:  # fmt: skip
         """One iteration without a loop."""
         parent = self.scopes[-1]
         scope = self.enter(body)
@@ -402,7 +411,8 @@ class Emitter(Values):
     def varying_carries(self, loop: For | While) -> set[Carry]:
         """The carries of a loop inside a vector loop that get lanes: those whose start or next
         value depends on the vector axis, directly or through other carries."""
-        if self.vector is None or self.vector.lanes == 1:
+        vector = self.vector
+        if vector is None or vector.lanes == 1:
             return set()
         every = [loop, *(s for s in walk(loop.body) if isinstance(s, For | While))]
         varying: set[Carry] = set()
@@ -417,7 +427,7 @@ class Emitter(Values):
             if node in self.known:
                 return self.known[node].lanes > 1
             if node.kind == "axis":
-                return node.data is self.vector.axis
+                return node.data is vector.axis
             if node.kind in ("carry", "final"):
                 if node.data in roots:
                     return node.data in varying
@@ -515,14 +525,6 @@ class Emitter(Values):
         closed = self.leave()
         return [f"{label}:", *closed.lines, f"  br label %{after}"]
 
-    def when(self, condition: Value, lines: list[str]) -> None:
-        """Run `lines` where a scalar condition holds."""
-        scope = self.scopes[-1]
-        then, after = self.fresh("L"), self.fresh("L")
-        scope.lines.append(f"  br i1 {condition.name}, label %{then}, label %{after}")
-        scope.lines += [f"{then}:", *lines, f"  br label %{after}", f"{after}:"]
-        scope.block = after
-
 
 def formula_function(
     symbol: str, name: str, dtype: str, lanes: int, arity: int, target: Target
@@ -560,7 +562,7 @@ class Finish:
         names = []
         for carried, old in zip(self.carries, self.old, strict=True):
             if e.chosen is not None:
-                names.append(compaction.step(e, old))
+                names.append(compaction.step(e, e.chosen, old))
                 continue
             value = e.value(carried.next)
             dtype = carried.carry.dtype

@@ -30,7 +30,8 @@ class Values:
         self.scopes: list[Scope] = []
         self.known: dict[object, Value] = {}
         self.bound: dict[tuple[str, Axis | Carry], Value] = {}
-        self.readers: dict[Buffer, dict[Expr, None]] = {}
+        #: what is known of the memory of a buffer, by its key in `known`
+        self.readers: dict[Buffer, dict[object, None]] = {}
         self.vector: Vector | None = None
         self.chosen: Expr | None = None  #: lanes that are stored one behind the other
         self.mask: Value | None = None  #: lanes that are active, if not all are
@@ -38,6 +39,12 @@ class Values:
         self.base: dict[Buffer, str] = {}
         self.counter = 0
         self.called: dict[str, tuple[str, str, int, int]] = {}
+
+    @property
+    def vector_loop(self) -> Vector:
+        """The vector loop being emitted. What has lanes is inside of one."""
+        assert self.vector is not None, "lanes outside of a vector loop"
+        return self.vector
 
     # --- text ---
     def fresh(self, prefix: str = "v") -> str:
@@ -203,15 +210,16 @@ class Values:
         """A look-up; the numbers are constants of the whole function."""
         place, half = self.known[node.args[0]], len(node.data) // 2
         depth = self.depth_of((place,))
-        registers = []
-        for numbers in (node.data[:half], node.data[half:]):
-            key = ("register", numbers)
-            if key not in self.known:
-                self.remember(key, Value(self.put(0, tables.register(numbers))))
-            registers.append(self.known[key].name)
+        low, high = self.register(node.data[:half]), self.register(node.data[half:])
         put = partial(self.put, depth)
-        name = tables.look_up(*registers, place.name, place.lanes, put)
+        name = tables.look_up(low, high, place.name, place.lanes, put)
         self.remember(node, Value(name, place.lanes, depth))
+
+    def register(self, numbers: tuple[float, ...]) -> str:
+        key = ("register", numbers)
+        if key not in self.known:
+            self.remember(key, Value(self.put(0, tables.register(numbers))))
+        return self.known[key].name
 
     def call(self, node: Expr, names: list[str], lanes: int) -> str:
         """The call of a mathematical function, which is defined once for each number of lanes."""
@@ -237,6 +245,14 @@ class Values:
             if scope.branch:
                 return scope.depth
         return depth
+
+    def when(self, condition: Value, lines: list[str]) -> None:
+        """Run `lines` where a scalar condition holds."""
+        scope = self.scopes[-1]
+        then, after = self.fresh("L"), self.fresh("L")
+        scope.lines.append(f"  br i1 {condition.name}, label %{then}, label %{after}")
+        scope.lines += [f"{then}:", *lines, f"  br label %{after}", f"{after}:"]
+        scope.block = after
 
     def load_depth(self, depth: int, buffer: Buffer, safe: bool) -> int:
         """The outermost scope for a load whose address is known at `depth`."""
@@ -285,7 +301,8 @@ class Values:
         found = self.known.get(root)
         if found is not None:
             return found.lanes > 1
-        if self.vector is None or self.vector.lanes == 1:
+        vector = self.vector
+        if vector is None or vector.lanes == 1:
             return False
         memo = self.varies
         if root not in memo:
@@ -296,12 +313,12 @@ class Values:
                     pending.add(node)
                     stack.extend(node.args)
             for node in sorted(pending, key=lambda n: n.number):
-                memo[node] = self.varies_here(node)
+                memo[node] = self.varies_here(node, vector)
         return memo[root]
 
-    def varies_here(self, node: Expr) -> bool:
+    def varies_here(self, node: Expr, vector: Vector) -> bool:
         if node.kind == "axis":
-            return node.data is self.vector.axis
+            return node.data is vector.axis
         if node.kind in ("carry", "final"):
             found = self.bound.get((node.kind, node.data))
             return found is not None and found.lanes > 1
@@ -318,7 +335,7 @@ class Values:
         return len(varying) == 1 and varying[0].kind == "axis"
 
     def ramp(self, node: Expr) -> None:
-        vector, kind = self.vector, type_of(node.dtype)
+        vector, kind = self.vector_loop, type_of(node.dtype)
         terms, constant = affine.linear(node.args[0])
         start = addresses.scalar_sum(self, terms, constant)
         if start.name.startswith("%"):

@@ -10,7 +10,7 @@ from fornax.backends.llvm import addresses, masks
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import WIDTH, Buffer, Carry, Expr, For, Store
+from fornax.compiler.loop.ir import WIDTH, Buffer, Carried, Carry, Expr, For, Statement, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.schedule import merge, start_values
 
@@ -46,7 +46,7 @@ class VectorLoop:
         extent, lanes = loop.axis.extent, loop.lanes
         starts = [e.value(c.start) for c in loop.carries]
         dynamic = not isinstance(extent, int)
-        self.count = e.value(extent).name if dynamic else str(extent)
+        self.count = str(extent) if isinstance(extent, int) else e.value(extent).name
         if self.is_long(extent):
             finals = self.compact(starts)
             e.bind("final", loop.carries, finals)
@@ -55,7 +55,7 @@ class VectorLoop:
         partial = self.identities(width) * (lanes // width)
         at, partial = self.whole("0", lanes, width, partial)
         partial = self.joined(partial)
-        rest = lanes if dynamic else extent % lanes  # at most
+        rest = extent % lanes if isinstance(extent, int) else lanes  # at most
         masks, native = self.masks(), self.native(width)
         if native < width and rest >= native and (not masks or rest % native == 0):
             at, partial = self.whole(at, native, native, self.halve(partial, native))
@@ -74,11 +74,10 @@ class VectorLoop:
     def is_long(self, extent: int | Expr) -> bool:
         """True where code for full vectors and for the rest is not worth its compilation: for long
         bodies that do not run often. One masked loop does both then."""
-        dynamic = isinstance(extent, Expr)
-        if not dynamic and extent % self.native(self.loop.lanes) == 0:
+        if isinstance(extent, int) and extent % self.native(self.loop.lanes) == 0:
             return False
         size = sum(node.kind == "op" for node in self.inside())
-        often = dynamic or extent > FEW
+        often = not isinstance(extent, int) or extent > FEW
         return size > (LONG_OFTEN if often else LONG) and self.masks()
 
     def compact(self, starts: list[Value]) -> list[Value]:
@@ -195,8 +194,8 @@ class VectorLoop:
 
         def mask(base: str, depth: int) -> Value:
             if not dynamic and not base.startswith("%"):
-                left = min(int(self.count) - int(base), lanes)
-                return masks.constant([k < left for k in range(lanes)])
+                few = min(int(self.count) - int(base), lanes)
+                return masks.constant([k < few for k in range(lanes)])
             left = e.put(depth, f"sub nsw i64 {self.count}, {base}")
             short = Value(e.put(depth, f"trunc i64 {left} to i32"), 1, depth)
             wide = e.widened(short, "int32", lanes)
@@ -215,10 +214,12 @@ class VectorLoop:
     # --- reductions ---
     def groups(self) -> list[tuple[str, list[int]]]:
         """Combiners with the positions of their components among the carries."""
-        found, position = [], 0
+        found: list[tuple[str, list[int]]] = []
+        position = 0
         carries = self.loop.carries
         while position < len(carries):
             combiner = carries[position].combiner
+            assert combiner is not None, "carries of lanes are reductions"
             size = 2 if combiner in ("argmax", "argmin", "cmul") else 1
             found.append((combiner, list(range(position, position + size))))
             position += size
@@ -284,7 +285,9 @@ class VectorLoop:
         return values if neutral else self.merged(starts, values)
 
 
-def accesses(body, carries) -> Iterable[tuple[Expr, Buffer, bool]]:
+def accesses(
+    body: Iterable[Statement], carries: Iterable[Carried]
+) -> Iterable[tuple[Expr, Buffer, bool]]:
     """(offset, buffer, is a store) of all memory accesses of a loop body."""
     roots = [*expressions(body), *(c.next for c in carries)]
     for node in reachable(roots):

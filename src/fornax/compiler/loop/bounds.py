@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Carry, Expr, For, Kernel, Statement, While
+from fornax.compiler.loop.ir import INTEGERS, Carry, Expr, For, Kernel, Statement, While
 from fornax.compiler.loop.rewrite import Rewriter, walk
 from fornax.compiler.target import Target
 
@@ -72,7 +72,7 @@ def bounds_in(condition: Expr) -> dict[Carry, tuple[int, int]]:
         name, (x, y) = node.data, node.args
         if x.kind == "const":
             name, x, y = TURNED[name], y, x
-        if x.kind != "carry" or y.kind != "const" or x.low is None or x.dtype == "bool":
+        if x.kind != "carry" or y.kind != "const" or x.dtype not in INTEGERS:
             continue
         low, high = found.get(x.data, affine.limits(x.dtype))
         side, distance = LIMITS[name]

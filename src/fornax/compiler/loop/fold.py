@@ -14,7 +14,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fornax.compiler.loop import affine, meaning
-from fornax.compiler.loop.ir import MATH, STORAGE, WIDTH, Expr, is_float, is_signed
+from fornax.compiler.loop.ir import (
+    BOUNDED,
+    INTEGERS,
+    MATH,
+    STORAGE,
+    WIDTH,
+    Expr,
+    is_float,
+    is_signed,
+)
 from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -183,7 +192,7 @@ def minimum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     x, y = args
     if x is y:
         return x
-    if x.low is None:
+    if x.dtype not in BOUNDED:
         return None
     low, high = difference(x, y)
     return x if high <= 0 else y if low >= 0 else None
@@ -193,7 +202,7 @@ def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     x, y = args
     if x is y:
         return x
-    if x.low is None:
+    if x.dtype not in BOUNDED:
         return None
     low, high = difference(x, y)
     return x if low >= 0 else y if high <= 0 else None
@@ -239,7 +248,7 @@ def excludes(comparison: Expr, x: Expr, y: Expr) -> bool:
     if comparison.data not in ("lt", "le", "gt", "ge") or comparison.args[0] is not x:
         return False
     end = comparison.args[1]
-    if end.kind != "const" or y.kind != "const" or x.low is None:
+    if end.kind != "const" or y.kind != "const" or x.dtype not in BOUNDED:
         return False
     name, distance = comparison.data, y.data - end.data
     return distance >= (name == "le") if name[0] == "l" else distance <= -(name == "ge")
@@ -249,7 +258,7 @@ def pinned(condition: Expr) -> tuple[Expr | None, int]:
     """The integer of which a condition leaves one value only, and that value."""
     if condition.kind == "op" and condition.data in ("eq", "lt", "le", "gt", "ge"):
         x, y = condition.args
-        if y.kind == "const" and x.kind != "const" and x.low is not None and x.dtype != "bool":
+        if y.kind == "const" and x.kind != "const" and x.dtype in INTEGERS:
             name, value = condition.data, y.data
             if name == "eq":
                 return x, value
@@ -320,7 +329,7 @@ def compare(name: str) -> Callable:
 
     def rule(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
         x, y = args
-        if x.low is None or y.low is None:
+        if x.dtype not in BOUNDED or y.dtype not in BOUNDED:
             return None
         if x is y:
             return b.const(name in ("eq", "le", "ge"), "bool")
@@ -415,7 +424,7 @@ def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
-    if dtype == "int64" and x.low is not None and x.dtype != "bool" and x.dtype != "int64":
+    if dtype == "int64" and x.dtype in INTEGERS and x.dtype != "int64":
         as_index = index_of(b, x)
         if as_index is not None:
             return as_index
@@ -460,7 +469,7 @@ def index_of(b: Builder, x: Expr, depth: int = 6) -> Expr | None:
 def is_widening(x: Expr) -> bool:
     """True for a cast between integers that keeps every value."""
     inner = x.args[0]
-    return inner.low is not None and inner.dtype != "bool" and contains(x.dtype, inner.dtype)
+    return inner.dtype in INTEGERS and contains(x.dtype, inner.dtype)
 
 
 def bitcast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:

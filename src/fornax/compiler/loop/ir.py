@@ -32,6 +32,9 @@ SCALARS = (
 )  # fmt: skip
 #: dtype names that exist in memory only, with the dtype they are computed in.
 STORAGE = {name: row.computed for name, row in FORMATS.items()}
+INTEGERS = frozenset(name for name in SCALARS if "int" in name)
+#: dtype names of expressions that have bounds: `Expr.low` and `Expr.high`
+BOUNDED = INTEGERS | {"bool"}
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
 #: bits of memory that an element takes
 WIDTH = {
