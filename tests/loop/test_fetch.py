@@ -66,6 +66,21 @@ def test_nothing_is_asked_for_where_it_gains_nothing(function, shape):
     assert not fetches(function, *shape)
 
 
+def scaled(x, shift, scale):
+    return fnp.exp(x - shift) * scale
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_ahead_is_asked_for_where_rows_are_read_beside_the_same_ones(name):
+    row = fornax.ShapeDtypeStruct((2048,), "float32")
+    found = fetches(scaled, 1 << 13, 2048, name=name, others=(row, row))
+    assert found[0] == 4096
+    assert all(4096 <= bytes_ < 4096 + 512 for bytes_ in found)
+    one = fornax.ShapeDtypeStruct((), "float32")
+    assert not fetches(scaled, 1 << 13, 2048, name=name, others=(row, one))
+    assert not fetches(scaled, 512, 2048, name=name, others=(row, row))  # it stays in the caches
+
+
 def test_the_last_row_asks_for_what_is_not_there():
     x = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
     shifted = np.exp(x - x.max(-1, keepdims=True))

@@ -8,13 +8,17 @@ A loop that reads a cache line each of several rows, and then the next line of e
 instruction that jumps to and fro. There what follows in the same row is asked for.
 
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
+
+Where rows are read beside others that are the same for all of them, the latter leave the first
+cache between two rows, and their way back into it hides the order of what comes from memory. What
+lies a page further on is asked for.
 """
 
 from __future__ import annotations
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
-from fornax.compiler.loop.ir import WIDTH, Expr, For, Kernel
+from fornax.compiler.loop.ir import WIDTH, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -24,6 +28,8 @@ SHORTEST = 2048
 LINE, PAGE = 64, 4096
 #: cache lines of a row between what is read and what is asked for
 AHEAD = 2
+#: share of the first cache that rows take which are the same for all, where others are asked for
+BESIDE = 0.5
 
 
 def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
@@ -37,6 +43,8 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
                 found.update(again(outer, loops, target))
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
+            if len(loops) == 1:
+                found.update(beside(outer, loops[0], target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
                 if isinstance(inner, For) and inner.kind == "serial":
@@ -78,6 +86,29 @@ def anywhere(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         if moves[outer.axis] <= extent and reach < extent and extent * size <= target.l2 // 4:
             found[node] = moves[outer.axis]
     return found
+
+
+def beside(outer: For, loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` of rows of a large array, where each is read beside the same rows of
+    others and results are written past the caches."""
+    written = {s.buffer for s in loop.body if isinstance(s, Store) and s.buffer.role == "out"}
+    large = any(b.size * WIDTH[b.dtype] // 8 >= target.streamed for b in written)
+    if not large or not target.streams:
+        return {}
+    found: dict[Expr, int] = {}
+    same = 0
+    for node in reachable(expressions((loop,))):
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+        if moves.get(loop.axis) != 1:
+            continue
+        if outer.axis not in moves:
+            same += loop.axis.extent * size if isinstance(loop.axis.extent, int) else 0
+        elif node.data.size * size >= target.streamed:
+            found[node] = PAGE // size
+    return found if same >= BESIDE * target.l1 else {}
 
 
 def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
