@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
-from typing import Any, Generic, Self, TypeAlias, TypeVar, final
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -261,12 +261,21 @@ class Generation:
 
 # --- expressions of the loop IR -----------------------------------------------------------------
 
+#: what an expression or an element in memory may be; no complex number is one expression
+Dtype: TypeAlias = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64", "float16", "bfloat16", "float8_e3m4", "float8_e4m3",
+    "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2",
+    "float8_e5m2fnuz", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn",
+    "int4", "int2", "int1", "uint4", "uint2", "uint1",
+]  # fmt: skip
+
 @final
 class Expr:
     """One typed scalar; see `fornax.compiler.loop.ir`. Identity is equality within a builder."""
 
     kind: str
-    dtype: str
+    dtype: Dtype
     data: Any
     args: tuple[Expr, ...]
     number: int
@@ -286,7 +295,7 @@ class Nodes:
     @property
     def count(self) -> int:
         """How many nodes there are."""
-    def node(self, kind: str, dtype: str, data: Any, args: tuple[Expr, ...] = (), /) -> Expr:
+    def node(self, kind: str, dtype: Dtype, data: Any, args: tuple[Expr, ...] = (), /) -> Expr:
         """The interned node with these fields. Floats are told apart by their bits."""
     def index(self, value: int | Expr, /) -> Expr:
         """An int64 expression from an int."""

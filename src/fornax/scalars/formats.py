@@ -6,10 +6,13 @@ less than eight bits take a whole byte of memory, whose upper bits mean nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ml_dtypes
 import numpy as np
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 #: how a float format says what is no finite number:
 IEEE = "infinities and NaNs have the largest exponent"
@@ -26,7 +29,7 @@ class Format(NamedTuple):
 
     name: str
     bits: int
-    computed: str
+    computed: Dtype
     exponent: int = 0  #: bits of the exponent; 0 for integers
     mantissa: int = 0  #: bits after the point
     bias: int = 0
@@ -38,7 +41,7 @@ class Format(NamedTuple):
         return np.dtype(getattr(ml_dtypes, self.name, None) or self.name)
 
     @property
-    def raw(self) -> str:
+    def raw(self) -> Dtype:
         """The dtype that holds the bits of one element."""
         return "uint16" if self.bits > 8 else "uint8"
 
@@ -77,7 +80,9 @@ class Format(NamedTuple):
         return 1 << (self.bits - 1) if self.special in (ONE_ZERO, FINITE) else self.top
 
 
-_FLOAT, _INTEGER, _NATURAL = "float32", "int8", "uint8"
+_FLOAT: Dtype = "float32"
+_INTEGER: Dtype = "int8"
+_NATURAL: Dtype = "uint8"
 ROWS = (
     Format("float16", 16, _FLOAT, 5, 10, 15, IEEE),
     Format("bfloat16", 16, _FLOAT, 8, 7, 127, UPPER_HALF),
@@ -100,7 +105,7 @@ ROWS = (
     Format("uint1", 1, _NATURAL),
 )
 #: by name
-FORMATS = {row.name: row for row in ROWS}
+FORMATS: dict[str, Format] = {row.name: row for row in ROWS}
 
 
 def bits_of(dtype: np.dtype) -> int:

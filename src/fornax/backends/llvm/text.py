@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.backends.llvm import addresses, compaction, masks, memory
@@ -37,6 +38,9 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.legalize import formula
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 
 def text(kernel: Kernel, target: Target, symbol: str = "kernel") -> str:
@@ -527,7 +531,7 @@ class Emitter(Values):
 
 
 def formula_function(
-    symbol: str, name: str, dtype: str, lanes: int, arity: int, target: Target
+    symbol: str, name: str, dtype: Dtype, lanes: int, arity: int, target: Target
 ) -> list[str]:
     """A mathematical function of vectors, as lines of text."""
     e, b = Values(target, set()), Builder()

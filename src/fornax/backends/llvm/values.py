@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fornax.backends.llvm import addresses, memory, tables
 from fornax.backends.llvm.instructions import literal, operation, steps, type_of
@@ -16,6 +17,9 @@ from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carry, Expr, is_float
 from fornax.compiler.target import Target
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 
 class Values:
@@ -38,7 +42,7 @@ class Values:
         self.varies: dict[Expr, bool] = {}
         self.base: dict[Buffer, str] = {}
         self.counter = 0
-        self.called: dict[str, tuple[str, str, int, int]] = {}
+        self.called: dict[str, tuple[str, Dtype, int, int]] = {}
 
     @property
     def vector_loop(self) -> Vector:

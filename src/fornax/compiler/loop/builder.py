@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, overload
 
 from fornax import _native
 from fornax.compiler.loop import complex as complex_rules
@@ -28,19 +29,35 @@ from fornax.compiler.loop.ir import (
 from fornax.errors import InternalError
 from fornax.source import located
 
+if TYPE_CHECKING:
+    from fornax._native import Dtype
+
 Value = Expr | Pair
 
 
-def compute_dtype(dtype: str) -> str:
+def compute_dtype(dtype: str) -> Dtype:
     """The dtype an array element is computed in (float32 for bfloat16 …)."""
-    return STORAGE.get(dtype, dtype)
+    return STORAGE.get(dtype, dtype)  # type: ignore[arg-type]  # complex ones are not asked for
+
+
+class Operation(Protocol):
+    """A method of `Builder` for one operation."""
+
+    @overload
+    def __call__(self, *args: Expr, dtype: Dtype | None = None) -> Expr: ...
+    @overload
+    def __call__(self, *args: Value, dtype: Dtype | None = None) -> Value: ...
 
 
 class Builder(_native.Nodes):
     """Makes interned expressions. One builder per kernel; nodes of two builders do not mix."""
 
     # --- nodes ---
-    def const(self, value, dtype: str) -> Value:
+    @overload
+    def const(self, value: complex, dtype: Dtype) -> Expr: ...
+    @overload
+    def const(self, value: complex, dtype: str) -> Value: ...
+    def const(self, value: complex, dtype: str) -> Value:
         """A constant of `dtype` (complex dtypes give a pair; storage dtypes their wide one)."""
         if dtype in COMPLEX:
             value = complex(value)
@@ -60,6 +77,24 @@ class Builder(_native.Nodes):
         return self.node("final", carry.dtype, carry)
 
     # --- memory ---
+    @overload
+    def load(
+        self,
+        buffer: Buffer,
+        index: Sequence[Expr],
+        dtype: None = None,
+        mask: Expr | None = None,
+        other: Expr | None = None,
+    ) -> Expr: ...
+    @overload
+    def load(
+        self,
+        buffer: Buffer,
+        index: Sequence[Expr],
+        dtype: str | None = None,
+        mask: Expr | None = None,
+        other: Value | None = None,
+    ) -> Value: ...
     def load(
         self,
         buffer: Buffer,
@@ -70,19 +105,15 @@ class Builder(_native.Nodes):
     ) -> Value:
         """Read one element. For a complex array pass its float buffer (…, 2) and its `dtype`."""
         if dtype in COMPLEX:
-            parts = [
-                self.load(
-                    buffer,
-                    (*index, self.index(k)),
-                    mask=mask,
-                    other=None if other is None else other[k],
-                )
-                for k in (0, 1)
-            ]
-            return Pair(*parts)
+            others = other if isinstance(other, Pair) else (None, None)
+            real, imag = (
+                self.load(buffer, (*index, self.index(k)), mask=mask, other=part)
+                for k, part in enumerate(others)
+            )
+            return Pair(real, imag)
         args = tuple(index)
         if mask is not None and not (mask.kind == "const" and mask.data):
-            assert other is not None
+            assert isinstance(other, Expr), "a masked load has a value for where it does not read"
             wide = compute_dtype(buffer.dtype)
             loaded = self.node("load", wide, buffer, (*args, mask, other))
         else:
@@ -90,7 +121,11 @@ class Builder(_native.Nodes):
         return loaded
 
     # --- operations ---
-    def op(self, name: str, *args: Value, dtype: str | None = None) -> Value:
+    @overload
+    def op(self, name: str, *args: Expr, dtype: Dtype | None = None) -> Expr: ...
+    @overload
+    def op(self, name: str, *args: Value, dtype: Dtype | None = None) -> Value: ...
+    def op(self, name: str, *args: Value, dtype: Dtype | None = None) -> Value:
         """Apply an operation of `ir.OPERATIONS`; complex operands go through `complex` rules.
 
         `dtype` is the result's dtype where the operands do not give it (cast, bitcast).
@@ -98,16 +133,17 @@ class Builder(_native.Nodes):
         for a in args:
             if a.__class__ is Pair:
                 return complex_rules.apply(self, name, args, dtype)
+        values: tuple[Expr, ...] = args  # type: ignore[assignment]  # the loop found no pair
         if dtype is None:
-            dtype = "bool" if name in COMPARE else args[-1].dtype
-        return self.operation(name, args, dtype)
+            dtype = "bool" if name in COMPARE else values[-1].dtype
+        return self.operation(name, values, dtype)
 
-    def operation(self, name: str, args: tuple[Expr, ...], dtype: str) -> Expr:
+    def operation(self, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr:
         """`op` of expressions that are no pairs."""
         folded = fold.operation(self, name, args, dtype)
         return self.node("op", dtype, name, args) if folded is None else folded
 
-    def __getattr__(self, name: str) -> Callable[..., Value]:
+    def __getattr__(self, name: str) -> Operation:
         raise AttributeError(
             located(
                 f"the loop IR has no operation {name!r}",
@@ -115,6 +151,10 @@ class Builder(_native.Nodes):
             )
         )
 
+    @overload
+    def cast(self, x: Value, to: Dtype) -> Expr: ...
+    @overload
+    def cast(self, x: Value, to: str) -> Value: ...
     def cast(self, x: Value, to: str) -> Value:
         """Convert between array dtypes with JAX's semantics.
 
@@ -130,6 +170,10 @@ class Builder(_native.Nodes):
             if to == "bool":
                 return self.op("or", self.cast(x.real, to), self.cast(x.imag, to))
             x = x.real
+        return self.convert(x, to)  # type: ignore[arg-type]  # what is not complex is one of these
+
+    def convert(self, x: Expr, to: Dtype) -> Expr:
+        """`cast` of what is not complex to what is not."""
         if to == "bool":
             return x if x.dtype == "bool" else self.op("ne", x, self.const(0, x.dtype))
         if to in STORAGE:
@@ -138,15 +182,26 @@ class Builder(_native.Nodes):
             return self.op("cast", narrow, dtype=wide)
         return x if x.dtype == to else self.op("cast", x, dtype=to)
 
+    @overload
+    def select(self, condition: Expr, then: Expr, otherwise: Expr) -> Expr: ...
+    @overload
+    def select(self, condition: Expr, then: Pair, otherwise: Pair) -> Pair: ...
+    @overload
+    def select(self, condition: Expr, then: Value, otherwise: Value) -> Value: ...
     def select(self, condition: Expr, then: Value, otherwise: Value) -> Value:
         """`then` where `condition` else `otherwise`, both evaluated."""
         if isinstance(then, Pair):
+            assert isinstance(otherwise, Pair), "both are complex, or none is"
             return Pair(
                 self.select(condition, then.real, otherwise.real),
                 self.select(condition, then.imag, otherwise.imag),
             )
         return self.op("select", condition, then, otherwise)
 
+    @overload
+    def reduce(self, combiner: str, axes: Sequence[Axis], *values: Expr) -> Expr: ...
+    @overload
+    def reduce(self, combiner: str, axes: Sequence[Axis], *values: Value) -> Value: ...
     def reduce(self, combiner: str, axes: Sequence[Axis], *values: Value) -> Value:
         """Combine `values` over all of `axes`. "argmax"/"argmin" take (value, index) and give the
         index's Pair-free result: use `reduce_component`. Empty reductions give the identity."""
@@ -159,7 +214,8 @@ class Builder(_native.Nodes):
             if combiner == "mul":
                 return Pair(*(self.reduce_component("cmul", axes, k, *value) for k in (0, 1)))
             raise InternalError(f"no {combiner} of complex numbers")
-        return self.reduce_component(combiner, axes, 0, *values)
+        rest: tuple[Expr, ...] = values  # type: ignore[assignment]  # all are pairs, or none is
+        return self.reduce_component(combiner, axes, 0, *rest)
 
     def reduce_component(
         self, combiner: str, axes: Sequence[Axis], component: int, *values: Expr
@@ -190,7 +246,7 @@ class Builder(_native.Nodes):
 
 
 def _of(operation: str) -> Callable[..., Value]:
-    def call(self: Builder, *args: Value, dtype: str | None = None) -> Value:
+    def call(self: Builder, *args: Value, dtype: Dtype | None = None) -> Value:
         return self.op(operation, *args, dtype=dtype)
 
     return call
@@ -201,7 +257,7 @@ for _name in OPERATIONS - vars(Builder).keys():
     setattr(Builder, _name + "_" * keyword.iskeyword(_name), _of(_name))
 
 
-def identity(combiner: str, dtype: str):
+def identity(combiner: str, dtype: str) -> float:
     """The neutral element of a combiner: x combined with it is x."""
     is_float = "float" in dtype
     if combiner == "add" or combiner == "xor" or combiner == "or":

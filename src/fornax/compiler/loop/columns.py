@@ -75,7 +75,7 @@ def walks_down(loop: For, target: Target) -> bool:
             if any(c.combiner in (None, "cmul") for c in statement.carries):
                 return False
             rows = max(rows, statement.axis.extent if statement.carries else 0)
-            written |= {s.buffer for s in statement.body}
+            written |= {s.buffer for s in statement.body if isinstance(s, Store)}
         elif isinstance(statement, Store):
             written.add(statement.buffer)
         else:
@@ -107,7 +107,7 @@ def rows_at_once(loop: For) -> int:
     nodes = reachable([*expressions(loop.body), *(c.next for c in loop.carries)])
     work = sum(20 if n.data in MATH else 1 for n in nodes if n.kind == "op" and n.dtype != "int64")
     count = ROWS if loop.carries else 1
-    while count > 1 and (count * work > BODY or count > loop.axis.extent):
+    while count > 1 and (count * work > BODY or count > loop.axis.length):
         count //= 2
     return count
 
@@ -131,7 +131,7 @@ class Along(Rewriter):
             yield from super().statement(old)
             self.around //= times
             return
-        b, extent = self.b, old.axis.extent
+        b, extent = self.b, old.axis.length
         read = {WIDTH[n.data.dtype] for n in reachable(expressions(old.body)) if n.kind == "load"}
         held = [WIDTH[c.carry.dtype] for s in old.body if isinstance(s, For) for c in s.carries]
         self.lanes = min(old.lanes, self.target.vector_bits // max(read | {*held}))
@@ -140,7 +140,7 @@ class Along(Rewriter):
         count = -(-extent // max(longest, self.lanes))
         size = -(-extent // (count * self.lanes)) * self.lanes
         pieces = Axis(-(-extent // size), old.axis.name + "_piece")
-        first = b.mul(b.axis(pieces) if pieces.extent > 1 else b.index(0), b.index(size))
+        first = b.mul(b.axis(pieces) if pieces.length > 1 else b.index(0), b.index(size))
         left = b.min(b.sub(b.index(extent), first), b.index(size))
         self.piece = (old, size, first, left.data if left.kind == "const" else left)
         self.places: dict[Carry, Buffer] = {}
@@ -150,17 +150,20 @@ class Along(Rewriter):
             if isinstance(statement, For):
                 body += self.down(statement)
             else:
-                body.append(self.across(lambda _, store=statement: self.statements((store,))))
+                body.append(self.across(self.copied(statement)))
         self.memo = self.outside
         if pieces.extent == 1:
             yield from body
         else:
             yield For(pieces, tuple(body))
 
+    def copied(self, statement: Statement) -> Callable[[Expr], tuple[Statement, ...]]:
+        return lambda column: self.statements((statement,))
+
     def across(self, make: Callable[[Expr], tuple[Statement, ...]]) -> For:
         """A loop over the columns of the piece, with an axis of its own and what depends on it."""
         b, (old, size, first, left) = self.b, self.piece
-        columns = Axis(size if old.axis.extent % size == 0 else left, old.axis.name)
+        columns = Axis(size if old.axis.length % size == 0 else left, old.axis.name)
         column = b.axis(columns)
         self.memo = dict(self.outside)
         self.bind("axis", old.axis, b.add(first, column))
@@ -189,7 +192,7 @@ class Along(Rewriter):
             )
         self.places |= mine
         count = rows_at_once(loop)
-        whole, rest = divmod(loop.axis.extent, count)
+        whole, rest = divmod(loop.axis.length, count)
         blocks = Axis(whole, loop.axis.name + ("_block" if count > 1 else ""))
         made += self.rows(loop, blocks, count, b.mul(b.axis(blocks), b.index(count)), mine)
         if rest:

@@ -55,7 +55,9 @@ def chosen(loop: For) -> Expr | None:
 
 def lanes(loop: For, target: Target) -> int:
     """As many lanes as a register has of the widest elements that are written."""
-    return target.vector_bits // max(WIDTH[s.buffer.dtype] for s in loop.body)
+    return target.vector_bits // max(
+        WIDTH[s.buffer.dtype] for s in loop.body if isinstance(s, Store)
+    )
 
 
 def counted(following: Expr, carry: object) -> Expr | None:

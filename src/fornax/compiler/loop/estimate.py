@@ -57,7 +57,7 @@ class Estimate:
 
     def __init__(self, body: Iterable[Statement], target: Target):
         self.target = target
-        self.parent: dict[Loop, Loop | None] = {}
+        self.parent: dict[Loop | None, Loop | None] = {}
         self.depth: dict[Loop | None, int] = {None: 0}
         self.children: dict[Loop | None, list[Loop]] = {None: []}
         self.stores: dict[Loop | None, list[Store]] = {None: []}
@@ -155,8 +155,8 @@ class Estimate:
                     dtype = store.buffer.dtype
                     widest = max(widest, WIDTH[STORAGE.get(dtype, dtype)])
         extent = vector.axis.extent
-        known = isinstance(extent, int)
-        return self.target.holding(extent if known else self.target.vector_bits, widest)
+        count = extent if isinstance(extent, int) else self.target.vector_bits
+        return self.target.holding(count, widest)
 
     def masks(self, vector: For) -> bool:
         """Whether the last lanes of a vector loop, too few for a register, run in one."""

@@ -11,7 +11,7 @@ import math
 import operator
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fornax.compiler.loop import affine, meaning
 from fornax.compiler.loop.ir import (
@@ -27,6 +27,7 @@ from fornax.compiler.loop.ir import (
 from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
+    from fornax._native import Dtype
     from fornax.compiler.loop.builder import Builder
 
 limits = affine.limits
@@ -43,7 +44,7 @@ def to_float32(value: float) -> float:
         return math.copysign(math.inf, value)
 
 
-def canonical(value, dtype: str):
+def canonical(value: Any, dtype: str) -> float:
     """`value` as the Python value a `const` of `dtype` holds: wrapped, or rounded to float32."""
     if dtype == "bool":
         return bool(value)
@@ -53,7 +54,7 @@ def canonical(value, dtype: str):
     return affine.wrap(int(value), dtype)
 
 
-def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     """A simpler expression equal to the operation, or None."""
     for a in args:
         if a.kind != "const":
@@ -75,14 +76,15 @@ INDICES: dict[str, Callable[..., int]] = {
 DIVISIONS = ("idiv", "imod")
 
 
-def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     """Evaluate an operation of constants."""
     values = [a.data for a in args]
     exact = INDICES.get(name)
     if exact is not None and args[0].dtype == "int64" and not (name in DIVISIONS and values[1] < 1):
         return b.const(exact(*values), dtype)
     if name == "fma":
-        return b.const(meaning.exact_fma(*values, dtype), dtype)
+        x, y, z = values
+        return b.const(meaning.exact_fma(x, y, z, dtype), dtype)
     arrays = [meaning.numpy_dtype(a.dtype).type(v) for a, v in zip(args, values, strict=True)]
     result = meaning.evaluate(name, tuple(arrays), dtype).item()
     if name == "bitcast" and result != result:
@@ -100,7 +102,7 @@ def is_constant(x: Expr, value) -> bool:
 
 
 # --- arithmetic -------------------------------------------------------------------------------
-def add(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def add(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if is_float(dtype):
         if is_constant(y, -0.0):
@@ -117,7 +119,7 @@ def add(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return y if is_constant(x, 0) else None
 
 
-def sub(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def sub(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if is_float(dtype):
         if is_constant(y, 0.0):
@@ -132,7 +134,7 @@ def sub(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return x if is_constant(y, 0) else None
 
 
-def mul(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def mul(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if x.kind == "const" and y.kind != "const":
         x, y = y, x
@@ -147,7 +149,7 @@ def mul(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return b.node("op", dtype, "mul", (x, y)) if x is not args[0] else None
 
 
-def div(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def div(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if is_constant(y, 1.0 if is_float(dtype) else 1):
         return x
@@ -162,7 +164,7 @@ def div(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return None
 
 
-def rem(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def rem(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if not is_float(dtype) and y.low > 0 and x.low >= 0:
         if x.high < y.low:
@@ -172,14 +174,14 @@ def rem(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return None
 
 
-def neg(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def neg(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     (x,) = args
     if x.kind == "op" and x.data == "neg":
         return x.args[0]
     return affine.sum_of(b, (x, -1)) if dtype == "int64" else None
 
 
-def absolute(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def absolute(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     (x,) = args
     if not is_float(dtype):
         return x if x.low >= 0 else None
@@ -188,7 +190,7 @@ def absolute(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return x if x.kind == "op" and x.data == "abs" else None
 
 
-def minimum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def minimum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if x is y:
         return x
@@ -198,7 +200,7 @@ def minimum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return x if high <= 0 else y if low >= 0 else None
 
 
-def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def maximum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if x is y:
         return x
@@ -208,14 +210,14 @@ def maximum(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return x if low >= 0 else y if high <= 0 else None
 
 
-def idiv(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def idiv(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if dtype == "int64" and y.kind == "const":
         return affine.quotient(b, x, y.data)
     return None
 
 
-def imod(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def imod(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if dtype == "int64" and y.kind == "const":
         return affine.modulo(b, x, y.data)
@@ -223,7 +225,7 @@ def imod(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
 
 
 # --- bits and booleans ------------------------------------------------------------------------
-def and_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def and_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     ones = True if dtype == "bool" else limits(dtype)[1] if not is_signed(dtype) else -1
     if x is y or is_constant(y, ones):
@@ -281,7 +283,7 @@ def assuming(b: Builder, root: Expr, node: Expr, value: Expr, depth: int = 4) ->
     return b.op(root.data, *args, dtype=root.dtype)
 
 
-def or_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def or_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if x is y or is_constant(y, 0):
         return x
@@ -292,7 +294,7 @@ def or_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return None
 
 
-def xor(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def xor(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     if x is y:
         return b.const(0, dtype)
@@ -304,7 +306,7 @@ def xor(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
 OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 
 
-def not_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def not_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     (x,) = args
     if x.kind != "op":
         return None
@@ -315,7 +317,7 @@ def not_(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return None
 
 
-def shift(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def shift(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     x, y = args
     return x if is_constant(y, 0) or is_constant(x, 0) else None
 
@@ -327,7 +329,7 @@ REACHED = {("min", "eq"): "ge", ("min", "ne"): "lt", ("max", "eq"): "le", ("max"
 def compare(name: str) -> Callable:
     """Comparisons whose answer the intervals give."""
 
-    def rule(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+    def rule(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
         x, y = args
         if x.dtype not in BOUNDED or y.dtype not in BOUNDED:
             return None
@@ -366,18 +368,20 @@ def is_index(x: Expr) -> bool:
 def difference(x: Expr, y: Expr) -> tuple[int, int]:
     """Bounds of x - y, before any wrapping; parts that indices have in common cancel."""
     if is_index(x) and is_index(y):
-        return affine.difference(x, y)
+        found = affine.difference(x, y)
+        if found is not None:
+            return found
     return x.low - y.high, x.high - y.low
 
 
-def rarely(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def rarely(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     condition, then, otherwise = args
     if condition.kind == "const":
         return then if condition.data else otherwise
     return then if then is otherwise else None
 
 
-def select(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def select(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     condition, x, y = args
     if x is y:
         return x
@@ -420,7 +424,7 @@ def contains(wide: str, narrow: str) -> bool:
     return low <= least and most <= high
 
 
-def cast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def cast(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
@@ -462,8 +466,13 @@ def index_of(b: Builder, x: Expr, depth: int = 6) -> Expr | None:
     span = affine.operation_bounds(x)
     if span is None or span[0] < low or span[1] > high:
         return None
-    args = [index_of(b, a, depth - 1) for a in x.args]
-    return None if None in args else b.op(x.data, *args)
+    args = []
+    for a in x.args:
+        index = index_of(b, a, depth - 1)
+        if index is None:
+            return None
+        args.append(index)
+    return b.op(x.data, *args)
 
 
 def is_widening(x: Expr) -> bool:
@@ -472,7 +481,7 @@ def is_widening(x: Expr) -> bool:
     return inner.dtype in INTEGERS and contains(x.dtype, inner.dtype)
 
 
-def bitcast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
+def bitcast(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
@@ -481,7 +490,7 @@ def bitcast(b: Builder, args: tuple[Expr, ...], dtype: str) -> Expr | None:
     return None
 
 
-RULES: dict[str, Callable[[Builder, tuple[Expr, ...], str], Expr | None]] = {
+RULES: dict[str, Callable[[Builder, tuple[Expr, ...], Dtype], Expr | None]] = {
     "add": add, "sub": sub, "mul": mul, "div": div, "rem": rem, "neg": neg, "abs": absolute,
     "min": minimum, "max": maximum, "idiv": idiv, "imod": imod,
     "and": and_, "or": or_, "xor": xor, "not": not_,

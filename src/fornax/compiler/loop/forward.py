@@ -12,6 +12,7 @@ have changed is simply read again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
@@ -31,6 +32,9 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.recurrence import recurrent, written_out
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 #: elements of a buffer that may become carries
 MOST = 128
@@ -72,7 +76,8 @@ class Forwarder(Rewriter):
         if isinstance(old, Store):
             for new in super().statement(old):
                 yield new
-                self.stored(new)
+                if isinstance(new, Store):
+                    self.stored(new)
             return
         if isinstance(old, If):
             condition = self(old.condition)
@@ -173,10 +178,10 @@ def apart(index: Expr | None, other: Expr) -> bool:
     return constant != distance and dict(terms) == dict(others)
 
 
-def candidates(body: Iterable[Statement]) -> dict[Place, str]:
+def candidates(body: Iterable[Statement]) -> dict[Place, Dtype]:
     """Elements that statements store to at constant indices only, outside of inner loops, with
     the dtypes of their values."""
-    places: dict[Place, str] = {}
+    places: dict[Place, Dtype] = {}
     out: set[Buffer] = set()
 
     def visit(statements: Iterable[Statement], top: bool) -> None:

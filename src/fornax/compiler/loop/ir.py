@@ -19,11 +19,14 @@ explicitly.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fornax import _native
 from fornax.record import record
 from fornax.scalars.formats import FORMATS
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 #: dtype names of expressions. "int64" is also the type of indices.
 SCALARS = (
@@ -33,9 +36,11 @@ SCALARS = (
 #: dtype names that exist in memory only, with the dtype they are computed in.
 STORAGE = {name: row.computed for name, row in FORMATS.items()}
 INTEGERS = frozenset(name for name in SCALARS if "int" in name)
+#: the integers without a sign, by their bits
+UNSIGNED: dict[int, Dtype] = {8: "uint8", 16: "uint16", 32: "uint32", 64: "uint64"}
 #: dtype names of expressions that have bounds: `Expr.low` and `Expr.high`
 BOUNDED = INTEGERS | {"bool"}
-COMPLEX = {"complex64": "float32", "complex128": "float64"}
+COMPLEX: dict[str, Dtype] = {"complex64": "float32", "complex128": "float64"}
 #: bits of memory that an element takes
 WIDTH = {
     "bool": 8, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
@@ -69,6 +74,12 @@ class Axis:
         self.extent = extent
         self.name = name
 
+    @property
+    def length(self) -> int:
+        """The extent of a loop whose extent is a number."""
+        assert isinstance(self.extent, int), "only loops of known extents are cut and joined"
+        return self.extent
+
     def __repr__(self) -> str:
         return f"{self.name}<{self.extent}"
 
@@ -78,7 +89,7 @@ class Carry:
 
     __slots__ = ("dtype", "name")
 
-    def __init__(self, dtype: str, name: str = "c"):
+    def __init__(self, dtype: Dtype, name: str = "c"):
         self.dtype = dtype
         self.name = name
 
@@ -92,7 +103,7 @@ class Buffer:
     """
 
     name: str
-    dtype: str
+    dtype: Dtype
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     role: str = "in"

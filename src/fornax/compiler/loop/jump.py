@@ -14,7 +14,17 @@ from collections.abc import Collection, Iterable, Iterator
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Expr, For, Kernel, Statement, Store, While, is_float
+from fornax.compiler.loop.ir import (
+    UNSIGNED,
+    WIDTH,
+    Expr,
+    For,
+    Kernel,
+    Statement,
+    Store,
+    While,
+    is_float,
+)
 from fornax.compiler.loop.rewrite import Rewriter, walk
 from fornax.compiler.target import Target
 
@@ -88,7 +98,7 @@ def without_signs(kernel: Kernel, wanted: Collection[Expr]) -> Kernel:
         if node not in wanted:
             return None
         x, size = args[2].args
-        plain = "u" + x.dtype
+        plain = UNSIGNED[WIDTH[x.dtype]]
         # the bit of the sign left out: smaller numbers are divided by constants in fewer steps
         bits = b.op("and", b.cast(x, plain), b.const(affine.limits(x.dtype)[1], plain))
         usual = b.op("rem", bits, b.const(size.data, plain))

@@ -81,12 +81,12 @@ class Keeper:
                 if kept is not None:
                     memo[node] = self.b.node("load", node.dtype, kept, (self.b.axis(loop.axis),))
                     continue
-                size = loop.axis.extent * WIDTH[same.dtype] // 8
+                size = loop.axis.length * WIDTH[same.dtype] // 8
                 if self.bytes + size > MOST:
                     continue
                 self.bytes += size
                 self.count += 1
-                local = Buffer(f"kept{self.count}", same.dtype, (loop.axis.extent,), (1,), "local")
+                local = Buffer(f"kept{self.count}", same.dtype, (loop.axis.length,), (1,), "local")
                 allocs.append(Alloc(local))
                 stores.append(Store(local, (self.b.axis(first.axis),), same))
                 memo[node] = self.b.node("load", node.dtype, local, (self.b.axis(loop.axis),))
@@ -102,9 +102,9 @@ class Keeper:
     def kept_in(self, first: For, same: Expr) -> Buffer | None:
         """Where the earlier loop keeps a value already."""
         for s in first.body:
-            mine = isinstance(s, Store) and s.value is same and s.buffer.role == "local"
-            if mine and s.index == (self.b.axis(first.axis),):
-                return s.buffer
+            if isinstance(s, Store) and s.value is same and s.buffer.role == "local":
+                if s.index == (self.b.axis(first.axis),):
+                    return s.buffer
         return None
 
     def common(self, first: For, loop: For) -> dict[Expr, Expr]:
@@ -149,7 +149,7 @@ def is_dear(node: Expr, axis: Axis) -> bool:
     """What takes work for the loop's element, and is read from neighbours in memory."""
     if node.kind != "op" or node.dtype == "bool":
         return False
-    if axis.extent * WIDTH[node.dtype] // 8 > LARGEST:
+    if axis.length * WIDTH[node.dtype] // 8 > LARGEST:
         return False
     nodes = reachable((node,))
     moving: set[Expr] = set()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine, math, math_arithmetic, storage
@@ -23,6 +24,7 @@ from fornax.compiler.loop.ir import (
     COMPARE,
     MATH,
     STORAGE,
+    UNSIGNED,
     WIDTH,
     Buffer,
     Expr,
@@ -37,6 +39,9 @@ from fornax.compiler.loop.quotients import quotient, shared_divisors
 from fornax.compiler.loop.rewrite import Rewriter, expressions
 from fornax.compiler.target import Target
 from fornax.scalars.formats import FORMATS
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 #: mathematical functions in a kernel from which on the frequent ones become calls,
 MANY = 24
@@ -142,12 +147,12 @@ class Legalizer(Rewriter):
         value = self.from_storage(raw, buffer.dtype)
         return self.b.select(masked[0], value, masked[1]) if masked else value
 
-    def zero(self, dtype: str) -> Expr:
+    def zero(self, dtype: Dtype) -> Expr:
         if dtype == "float16":
             return self.b.op("cast", self.b.const(0.0, "float32"), dtype="float16")
         return self.b.const(0, dtype)
 
-    def kept(self, dtype: str) -> str:
+    def kept(self, dtype: Dtype) -> Dtype:
         """The dtype in which bits of a storage format are held."""
         if dtype == "float16" and self.target.half:
             return dtype
@@ -158,7 +163,7 @@ class Legalizer(Rewriter):
             return self.b.op("cast", raw, dtype="float32")
         return storage.widen(self.b, raw, dtype)
 
-    def to_storage(self, x: Expr, dtype: str) -> Expr:
+    def to_storage(self, x: Expr, dtype: Dtype) -> Expr:
         x = self.b.cast(x, STORAGE[dtype])
         if self.kept(dtype) == "float16":
             return self.b.op("cast", x, dtype="float16")
@@ -257,7 +262,7 @@ def from_zero(b: Builder, above: Expr, below: Expr) -> Expr | None:
         return None
     if not x.dtype.startswith("int"):
         return None
-    plain = "u" + x.dtype
+    plain = UNSIGNED[WIDTH[x.dtype]]
     return b.op("lt", b.cast(x, plain), b.const(end.data, plain))
 
 

@@ -11,18 +11,22 @@ propagate NaN at the price of several.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Expr
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 
 @record(frozen=True)
 class Format:
     """The numbers that describe a floating dtype."""
 
-    dtype: str
-    unsigned: str  #: dtype of its bit patterns
+    dtype: Dtype
+    unsigned: Dtype  #: dtype of its bit patterns
     digits: int  #: binary digits of the significand, the hidden one included
     bias: int
 
@@ -81,7 +85,6 @@ class Term:
     """An expression with operators. Python numbers on either side become constants."""
 
     __slots__ = ("expr", "target")
-    __hash__ = None
 
     def __init__(self, target: Target, expr: Expr):
         self.target = target
@@ -89,24 +92,24 @@ class Term:
 
     # --- plumbing ---
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> Dtype:
         return self.expr.dtype
 
     @property
     def format(self) -> Format:
         return FORMATS[self.expr.dtype]
 
-    def like(self, value) -> Term:
+    def like(self, value: Term | float) -> Term:
         """`value` as a term of the same dtype."""
         if isinstance(value, Term):
             return value
         return Term(self.target, self.target.b.const(value, self.dtype))
 
-    def op(self, name: str, *others, dtype: str | None = None) -> Term:
+    def op(self, name: str, *others: Term | float, dtype: Dtype | None = None) -> Term:
         args = [self.like(o).expr for o in others]
         return Term(self.target, self.target.b.op(name, self.expr, *args, dtype=dtype))
 
-    def cast(self, dtype: str) -> Term:
+    def cast(self, dtype: Dtype) -> Term:
         return Term(self.target, self.target.b.cast(self.expr, dtype))
 
     @property

@@ -71,9 +71,9 @@ def near_reduction(x: Term, period: Period) -> tuple[Term, Term, Term]:
     if x.dtype == "float32" and not x.target.fused:
         wide = x.cast("float64")
         _, m = round_with(wide, factor, period, FORMATS["float64"].magic)
-        high, low = (p * period.scale for p in table.PI_SHORT_PARTS["float64"])
+        large, small = (p * period.scale for p in table.PI_SHORT_PARTS["float64"])
         n = (m - period.offset).cast("float32")
-        return *narrow((wide - m * high) - m * low), n + form.magic
+        return *narrow((wide - m * large) - m * small), n + form.magic
     t, m = round_with(x, factor, period, form.magic)
     first, second, third = (p * period.scale for p in table.PI_PARTS[x.dtype])
     if x.target.fused:
@@ -128,14 +128,14 @@ def far_reduction_float64(x: Term, period: Period) -> tuple[Term, Term, Term]:
     products = [two_product(x * 2.0 ** (-53 * k), digits[k]) for k in range(4)]
     (p0, q0), (p1, q1), (p2, q2), (p3, q3) = products
     tail = fma(x * 2.0**-212, digits[4], q3)
-    turn, low = p0 - nearest(p0), None
-    for value in (q0 - nearest(q0), p1 - nearest(p1), q1, p2):
+    turn = p0 - nearest(p0)
+    first, *others = q0 - nearest(q0), p1 - nearest(p1), q1, p2
+    turn, low = two_sum(turn, first)
+    turn = turn - nearest(turn)
+    for value in others:
         turn, error = two_sum(turn, value)
-        if low is None:
-            low = error
-        else:
-            low, error = two_sum(low, error)
-            tail = tail + error
+        low, error = two_sum(low, error)
+        tail = tail + error
         turn = turn - nearest(turn)
     for value in (q2, p3):
         low, error = two_sum(low, value)

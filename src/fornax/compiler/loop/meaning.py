@@ -160,7 +160,7 @@ def pair_dot(x, y, total):
     if total.dtype.kind == "f":
         low = [(w << np.uint32(16)).view(np.float32) for w in (x, y)]
         high = [(w & np.uint32(0xFFFF0000)).view(np.float32) for w in (x, y)]
-        return fused(*high, fused(*low, total))
+        return fused(high[0], high[1], fused(low[0], low[1], total))
     low = [(w << np.uint32(16)).view(np.int32) >> 16 for w in (x, y)]
     high = [w.view(np.int32) >> 16 for w in (x, y)]
     return total + low[0] * low[1] + high[0] * high[1]

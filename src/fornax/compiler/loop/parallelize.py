@@ -53,21 +53,23 @@ def parallelize(kernel: Kernel, target: Target) -> Kernel:
     if cost < 2 * GRAIN:
         return kernel
     each = cost / max(trips(loop), 1)
+    inner = nested(loop) if loop.kind != "vector" and loop.axis.length < FEW else None
     if loop.kind == "vector":
         lanes = loop.lanes
         size = lanes * max(1, int(BLOCK / (each * lanes)))
         if size >= lanes * 2:
             size = 1 << (size.bit_length() - 1)  # divides more extents
-        copy = Blocks(loop, size)
+        copy: Rewriter = Blocks(loop, size)
         each *= size
-    elif loop.axis.extent < FEW and nested(loop) is not None:
-        copy = Merged(loop, nested(loop))
-        each /= nested(loop).axis.extent
+    elif inner is not None:
+        copy = Merged(loop, inner)
+        each /= inner.axis.length
     else:
         copy = Marked(loop)
     body = copy.statements(kernel.body)
     grain = max(1, int(GRAIN / each))
-    return Kernel(kernel.name, kernel.buffers, body, body[0].axis.extent, grain)
+    extent = next(s.axis.length for s in body if isinstance(s, For))
+    return Kernel(kernel.name, kernel.buffers, body, extent, grain)
 
 
 def memory_time(body: tuple[Statement, ...]) -> float:
@@ -195,10 +197,10 @@ class Blocks(Rewriter):
         self.size = size
 
     def statement(self, old: Statement) -> Iterator[Statement]:
-        if old is not self.target_loop:
+        if not isinstance(old, For) or old is not self.target_loop:
             yield from super().statement(old)
             return
-        b, extent, size = self.b, old.axis.extent, self.size
+        b, extent, size = self.b, old.axis.length, self.size
         block = Axis(-(-extent // size), old.axis.name + "_block")
         begin = b.mul(b.axis(block), b.index(size))
         left = b.min(b.sub(b.index(extent), begin), b.index(size))
@@ -224,8 +226,8 @@ class Merged(Rewriter):
                 self.b.axis(old.axis)
             yield from super().statement(old)
             return
-        b, count = self.b, self.inner.axis.extent
-        axis = Axis(self.outer.axis.extent * count, self.inner.axis.name)
+        b, count = self.b, self.inner.axis.length
+        axis = Axis(self.outer.axis.length * count, self.inner.axis.name)
         both = b.axis(axis)
         self.bind("axis", self.outer.axis, b.idiv(both, b.index(count)))
         self.bind("axis", self.inner.axis, b.imod(both, b.index(count)))

@@ -96,7 +96,7 @@ def iterations_ago(stored: Expr, read: Expr, loop: For) -> int:
 
 def before(b: Builder, index: Expr, loop: For, distance: int) -> Expr:
     """The index of what was stored so many iterations before the first one."""
-    first = loop.axis.extent - 1 if loop.reverse else 0
+    first = loop.axis.length - 1 if loop.reverse else 0
     start = Rewriter(b, {b.axis(loop.axis): b.index(first)})(index)
     return b.add_index(start, -distance * step_of(index, loop))
 
@@ -107,7 +107,7 @@ def written_out(b: Builder, body: tuple[Statement, ...]) -> tuple[Statement, ...
     result: list[Statement] = []
     for s in body:
         if isinstance(s, For) and is_scattered(s):
-            for k in range(s.axis.extent):
+            for k in range(s.axis.length):
                 copy = Rewriter(b)
                 copy.bound["axis", s.axis] = b.index(k)
                 result += copy.statements(s.body)

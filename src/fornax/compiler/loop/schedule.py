@@ -108,12 +108,11 @@ def unrolled(
     points: list[dict[Expr, Expr]] = [{}]
     for axis in axes:
         node = b.axis(axis)
-        points = [{**p, node: b.index(k)} for p in points for k in range(axis.extent)]
-    total: tuple[Expr, ...] | None = None
-    for point in points:
-        copy = Rewriter(b, point)
-        terms = tuple(map(copy, values))
-        total = terms if total is None else combine(b, combiner, total, terms)
+        points = [{**p, node: b.index(k)} for p in points for k in range(axis.length)]
+    first, *others = points
+    total = tuple(map(Rewriter(b, first), values))
+    for point in others:
+        total = combine(b, combiner, total, tuple(map(Rewriter(b, point), values)))
     return total
 
 

@@ -150,7 +150,7 @@ class Printer:
                 self.line(depth, f"{self.name(statement.buffer)}: {describe(statement.buffer)}")
 
     def loop(self, loop: For, depth: int) -> None:
-        extent = loop.axis.extent
+        extent: int | Expr | str = loop.axis.extent
         if isinstance(extent, Expr):
             extent = self.expression(extent, depth)
         self.begin(loop.carries, depth)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
@@ -22,6 +23,7 @@ from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.estimate import Estimate, trips
 from fornax.compiler.loop.ir import (
     STORAGE,
+    UNSIGNED,
     WIDTH,
     Alloc,
     Axis,
@@ -36,6 +38,9 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import Dtype
 
 #: least times that an element laid out is read,
 REUSED = 8
@@ -137,11 +142,11 @@ def staging(
         return None
     estimate.staged = {node.args[0] for node in loads}
     native = estimate.native(vector)
-    steps = -(-vector.axis.extent // native)
+    steps = -(-vector.axis.length // native)
     runs = prod(trips(loop) for loop in nest if loop is not vector)
-    filled = prod(trips(loop) for loop in around) * vector.axis.extent
+    filled = prod(trips(loop) for loop in around) * vector.axis.length
     cost = runs * steps * (estimate.vector_cost(nest[-1], vector, native) + 1)
-    cost += filled * sum(prod(a.extent for a in inside) for inside in loads.values())
+    cost += filled * sum(prod(a.length for a in inside) for inside in loads.values())
     return Staging(nest, vector, around, loads, lanes), cost
 
 
@@ -176,19 +181,19 @@ def lanes_of(
         for loop in inner if not estimate.children[loop]
     ]  # fmt: skip
     each = sum(
-        prod(a.extent for a in inside) * WIDTH[node.dtype] // 8 for node, inside in loads.items()
+        prod(a.length for a in inside) * WIDTH[node.dtype] // 8 for node, inside in loads.items()
     )
     room = min(CACHE * target.l1, MOST)
     lanes = found = estimate.native(vector)
     while True:
-        if each * lanes > room or lanes > vector.axis.extent:
+        if each * lanes > room or lanes > vector.axis.length:
             break
         if sum(carries) * lanes > CARRIED * target.registers * target.vector_bits:
             break
         if max(sums) * lanes > ACCUMULATORS * target.vector_bits:
             break
         found, lanes = lanes, 2 * lanes
-    return found if each * found <= room and found <= vector.axis.extent else None
+    return found if each * found <= room and found <= vector.axis.length else None
 
 
 class Stager(Rewriter):
@@ -206,11 +211,11 @@ class Stager(Rewriter):
                 b.axis(old.axis)
             yield from super().statement(old)
             return
-        lanes, extent = found.lanes, found.vector.axis.extent
+        lanes, extent = found.lanes, found.vector.axis.length
         for loop in found.outside:
             b.axis(loop.axis)
         blocks = Axis(-(-extent // lanes), found.vector.axis.name + "_block")
-        first = b.mul(b.axis(blocks) if blocks.extent > 1 else b.index(0), b.index(lanes))
+        first = b.mul(b.axis(blocks) if blocks.length > 1 else b.index(0), b.index(lanes))
         rows = b.min(b.sub(b.index(extent), first), b.index(lanes))
         column = Axis(rows.data if rows.kind == "const" else rows, found.vector.axis.name)
         if extent % lanes == 0:
@@ -218,8 +223,8 @@ class Stager(Rewriter):
         body: list[Statement] = []
         locals: dict[Expr, Buffer] = {}
         for number, (load, inside) in enumerate(found.loads.items()):
-            size = prod(a.extent for a in inside) * lanes
-            dtype = f"uint{WIDTH[load.data.dtype]}" if load.data.dtype in STORAGE else load.dtype
+            size = prod(a.length for a in inside) * lanes
+            dtype = UNSIGNED[WIDTH[load.data.dtype]] if load.data.dtype in STORAGE else load.dtype
             kept = load.data.dtype if load.data.dtype in STORAGE else load.dtype
             local = Buffer(f"staged{number}", kept, (size,), (1,), "local")
             locals[load] = local
@@ -250,7 +255,7 @@ class Stager(Rewriter):
         return b.mul(place, b.index(self.found.lanes))
 
     def fill(
-        self, load: Expr, dtype: str, local: Buffer, inside: tuple[Axis, ...], first: Expr,
+        self, load: Expr, dtype: Dtype, local: Buffer, inside: tuple[Axis, ...], first: Expr,
         rows: int | Expr,
     ) -> tuple[Statement, ...]:  # fmt: skip
         """local[inside, row] = load at that row: whole squares are transposed in registers."""
@@ -281,7 +286,7 @@ class Stager(Rewriter):
                     body = (For(fresh[axis], body),)
             return body
 
-        if coefficient(load.args[0], along) != 1 or along.extent < native:
+        if coefficient(load.args[0], along) != 1 or along.length < native:
             every = Axis(rows, "row")
             return loops(b.axis(every), every, "serial", self.found.lanes)
         whole = b.idiv(b.index(rows), b.index(native))

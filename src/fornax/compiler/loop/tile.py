@@ -9,6 +9,7 @@ from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, identity
 from fornax.compiler.loop.ir import (
     STORAGE,
+    UNSIGNED,
     WIDTH,
     Alloc,
     Axis,
@@ -51,8 +52,8 @@ def collapse(kernel: Kernel) -> Kernel:
 def chains(loop: For) -> list[list[For]]:
     """The perfect nest that starts with `loop`, cut into groups of loops that can be one."""
     nest = [loop]
-    while mergeable(nest[-1]):
-        nest.append(nest[-1].body[0])
+    while (inner := mergeable(nest[-1])) is not None:
+        nest.append(inner)
     if len(nest) == 1:
         return [nest]
     offsets, used = address_use(nest[-1].body, nest[-1].carries)
@@ -66,27 +67,28 @@ def chains(loop: For) -> list[list[For]]:
     return groups
 
 
-def mergeable(outer: For) -> bool:
-    """True when a loop holds nothing but one more loop, which may continue its reductions."""
+def mergeable(outer: For) -> For | None:
+    """The loop in a loop that holds nothing else, if it may continue its reductions."""
     if len(outer.body) != 1 or not isinstance(outer.body[0], For):
-        return False
+        return None
     inner = outer.body[0]
     if outer.kind != "serial" or inner.kind != "serial" or outer.reverse or inner.reverse:
-        return False
+        return None
     if isinstance(outer.axis.extent, Expr) or isinstance(inner.axis.extent, Expr):
-        return False
+        return None
     if len(outer.carries) != len(inner.carries):
-        return False
+        return None
     # what the outer loop carries stays as it is in the inner one, which must not look at it
     steps = [*expressions(inner.body), *(c.next for c in inner.carries)]
     before = {c.carry for c in outer.carries}
     if before and any(n.kind == "carry" and n.data in before for n in reachable(steps)):
-        return False
-    return all(
+        return None
+    continues = all(
         c.start.kind == "carry" and c.start.data is o.carry
         and o.next.kind == "final" and o.next.data is c.carry
         for o, c in zip(outer.carries, inner.carries, strict=True)
     )  # fmt: skip
+    return inner if continues else None
 
 
 def address_use(
@@ -132,7 +134,7 @@ def joins(outer: For, group: list[For], offsets: list[Expr], used: set[Axis]) ->
         return False
     size = 1
     for loop in group:
-        size *= loop.axis.extent
+        size *= loop.axis.length
     last = group[-1].axis
     return all(coefficient(o, outer.axis) == size * coefficient(o, last) for o in offsets)
 
@@ -155,7 +157,7 @@ class Collapser(Rewriter):
         # an axis may be the variable of other loops, too: what is known of it here ends here
         before, self.memo = self.memo, {}
         for loop in group:
-            size *= loop.axis.extent
+            size *= loop.axis.length
         first, last = group[0], group[-1]
         axis = Axis(size, last.axis.name)
         rest = b.axis(axis)
@@ -207,18 +209,19 @@ class BlockSummer(Rewriter):
     def statement(self, old: Statement) -> Iterator[Statement]:
         if isinstance(old, For):
             self.b.axis(old.axis)
-        if old not in self.long:
+        if not isinstance(old, For) or old not in self.long:
             yield from super().statement(old)
             return
         b, size = self.b, STEPS * old.lanes
-        count, rest = divmod(old.axis.extent, size)
+        count, rest = divmod(old.axis.length, size)
         blocks, inner = Axis(count, old.axis.name + "_block"), Axis(size, old.axis.name)
         first = b.mul(b.axis(blocks), b.index(size))
         totals = [Carry(c.carry.dtype, "total") for c in old.carries]
         loop = self.part(old, inner, b.add(first, b.axis(inner)))
+        combiners = [c.combiner for c in old.carries if c.combiner]  # all are sums, or the like
         nexts = [
-            b.op(c.combiner, b.carry(total), b.final(part.carry))
-            for c, total, part in zip(old.carries, totals, loop.carries, strict=True)
+            b.op(combiner, b.carry(total), b.final(part.carry))
+            for combiner, total, part in zip(combiners, totals, loop.carries, strict=True)
         ]
         starts = [self(c.start) for c in old.carries]
         carries = map(Carried, totals, starts, nexts)
@@ -229,8 +232,8 @@ class BlockSummer(Rewriter):
             loop = self.part(old, axis, b.add(b.axis(axis), b.index(count * size)))
             yield loop
             values = [
-                b.op(c.combiner, value, b.final(part.carry))
-                for c, value, part in zip(old.carries, values, loop.carries, strict=True)
+                b.op(combiner, value, b.final(part.carry))
+                for combiner, value, part in zip(combiners, values, loop.carries, strict=True)
             ]
         for carried, value in zip(old.carries, values, strict=True):
             self.bound["final", carried.carry] = value
@@ -243,11 +246,12 @@ class BlockSummer(Rewriter):
         for c in old.carries:
             carry = Carry(c.carry.dtype, c.carry.name)
             copy.bound["carry", c.carry] = self.b.carry(carry)
+            assert c.combiner is not None, "only sums and the like are cut"
             start = self.b.const(identity(c.combiner, carry.dtype), carry.dtype)
             carries.append((carry, start, c))
         steps = tuple(Carried(k, start, copy(c.next), c.combiner) for k, start, c in carries)
         lanes = old.lanes
-        while lanes > 1 and lanes > axis.extent:
+        while lanes > 1 and lanes > axis.length:
             lanes //= 2
         return For(axis, (), steps, "vector" if lanes > 1 else "serial", lanes)
 
@@ -289,21 +293,22 @@ def transposed(statement: Statement) -> Transpose | None:
         and isinstance(loop.axis.extent, int)
         for loop in nest
     )  # fmt: skip
-    if len(nest) < 2 or not plain or not all(isinstance(s, Store) for s in body):
+    stores = [s for s in body if isinstance(s, Store)]
+    if len(nest) < 2 or not plain or len(stores) < len(body):
         return None
-    written = {s.buffer for s in body}
+    written = {s.buffer for s in stores}
     loads = [n for n in reachable(expressions(body)) if n.kind == "load"]
     if any(n.data in written for n in loads):
         return None
-    along = next((loop for loop in nest if coefficient(body[0].index[0], loop.axis) == 1), None)
-    if along is None or along.axis.extent < BLOCK // 2:
+    along = next((loop for loop in nest if coefficient(stores[0].index[0], loop.axis) == 1), None)
+    if along is None or along.axis.length < BLOCK // 2:
         return None
     by_loop: dict[For, list[Expr]] = {}
     for load in loads:
         offset = load.args[0]
         step = coefficient(offset, along.axis) * WIDTH[load.data.dtype] // 8
         across = next((loop for loop in nest if coefficient(offset, loop.axis) == 1), None)
-        if across is None or across is along or across.axis.extent < BLOCK // 2:
+        if across is None or across is along or across.axis.length < BLOCK // 2:
             continue
         if not load.masked and abs(step) >= FAR and not linear_parts([offset]):
             by_loop.setdefault(across, []).append(load)
@@ -313,7 +318,7 @@ def transposed(statement: Statement) -> Transpose | None:
     staged = tuple(by_loop[across][:MOST_STAGED])
     wide = any(WIDTH[load.data.dtype] > 32 for load in staged)
     sizes = (BLOCK // 2, BLOCK // 4) if wide else (BLOCK, BLOCK // 2)
-    extents = (across.axis.extent, along.axis.extent)
+    extents = (across.axis.length, along.axis.length)
     even = (size for size in sizes if all(extent % size == 0 for extent in extents))
     return Transpose(tuple(nest), across, along, staged, next(even, sizes[0]))
 
@@ -360,14 +365,14 @@ class Transposer(Rewriter):
 
     def block(self, loop: For) -> tuple[Axis, int | Expr]:
         """The axis over blocks of a loop, and the extent of one block."""
-        b, extent, size = self.b, loop.axis.extent, self.found.size
+        b, extent, size = self.b, loop.axis.length, self.found.size
         blocks = Axis(-(-extent // size), loop.axis.name + "_block")
         if extent % size == 0:
             b.axis(blocks)
             return blocks, size
         left = b.sub(b.index(extent), b.mul(b.axis(blocks), b.index(size)))
-        size = b.min(left, b.index(size))
-        return blocks, size.data if size.kind == "const" else size
+        rows = b.min(left, b.index(size))
+        return blocks, rows.data if rows.kind == "const" else rows
 
     def at(self, across: Axis, row: Expr, along: Axis, column: Expr) -> Rewriter:
         """A rewriter for one point of a block."""
@@ -386,7 +391,7 @@ class Transposer(Rewriter):
         read over its whole length: large powers of two as strides put them all in one cache set."""
         b = self.b
         lanes = self.target.lanes(local.dtype)
-        dtype = f"uint{WIDTH[local.dtype]}" if local.dtype in STORAGE else load.dtype
+        dtype = UNSIGNED[WIDTH[local.dtype]] if local.dtype in STORAGE else load.dtype
 
         def along_rows(column: Expr, *unrolled: Axis) -> For:
             row = Axis(rows, "row")

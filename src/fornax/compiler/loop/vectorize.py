@@ -102,7 +102,7 @@ def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
     below = sum(choose(estimate, child, inner) for child in estimate.children[loop])
     count, one = trips(loop), estimate.own_cost(loop, None, 1) + below + 1
     cost = count * one
-    if is_compaction(estimate, loop):
+    if isinstance(loop, For) and is_compaction(estimate, loop):
         chosen.add(loop)
         steps = -(-count // compaction.lanes(loop, estimate.target))
         return steps * (estimate.own_cost(loop, None, 1) + 1)
@@ -120,9 +120,9 @@ def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
     return cost
 
 
-def is_compaction(estimate: Estimate, loop: For | While) -> bool:
+def is_compaction(estimate: Estimate, loop: For) -> bool:
     """True for a loop that writes some of its values one behind the other, if lanes can."""
-    if not estimate.target.compacts or not isinstance(loop, For) or loop.kind != "serial":
+    if not estimate.target.compacts or loop.kind != "serial":
         return False
     return compaction.chosen(loop) is not None and trips(loop) > 1
 
