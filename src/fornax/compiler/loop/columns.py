@@ -150,14 +150,14 @@ class Along(Rewriter):
             if isinstance(statement, For):
                 body += self.down(statement)
             else:
-                body.append(self.across(self.copied(statement)))
+                body.append(self.across(self.along(statement)))
         self.memo = self.outside
         if pieces.extent == 1:
             yield from body
         else:
             yield For(pieces, tuple(body))
 
-    def copied(self, statement: Statement) -> Callable[[Expr], tuple[Statement, ...]]:
+    def along(self, statement: Statement) -> Callable[[Expr], tuple[Statement, ...]]:
         return lambda column: self.statements((statement,))
 
     def across(self, make: Callable[[Expr], tuple[Statement, ...]]) -> For:
