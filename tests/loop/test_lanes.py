@@ -1,4 +1,5 @@
-"""How many registers' worth of lanes a loop takes: by its length, its runs, and the target."""
+"""How many registers' worth of lanes a loop takes: by its length, the values it needs at once, its
+runs, and the target."""
 
 from __future__ import annotations
 
@@ -13,12 +14,16 @@ from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
 
 
-def registers(functions: int, count: int, name: str) -> int:
-    """Registers' worth of lanes of a loop with so many exponentials."""
+def registers(functions: int, count: int, name: str, at_once: bool = False) -> int:
+    """Registers' worth of lanes of a loop with so many exponentials, one of the other or, with all
+    their values needed at once, of products."""
     b, i = Builder(), Axis(count)
     x, y = buffer("x", "float32", (count,)), buffer("y", "float32", (count,), "out")
     value = b.load(x, (b.axis(i),))
-    for _ in range(functions):
+    powers = [b.op("exp", b.mul(value, b.const(float(k), "float32"))) for k in range(functions)]
+    for power in powers if at_once else ():
+        value = b.sub(power, value)
+    for _ in range(0 if at_once else functions):
         value = b.op("exp", value)
     kernel = Kernel("lanes", (x, y), nest(b, [i], [(y, (b.axis(i),), value)]))
     target = TARGETS[name]
@@ -37,14 +42,20 @@ def registers(functions: int, count: int, name: str) -> int:
         (3, 1 << 16, "avx2", 1),  # the values of two iterations would find no room
         (3, 1 << 16, "avx512", 2),  # where there are 32 registers they do
         (3, 1 << 20, "avx512", 4),  # and longer code pays where it runs often
-        (7, 1 << 20, "avx512", 2),
-        (9, 1 << 20, "avx512", 1),
+        (19, 1 << 20, "avx512", 4),  # also where it is long, for it needs few values at once
+        (19, 1 << 16, "avx512", 2),
+        (21, 1 << 20, "avx512", 1),
         (3, 1 << 20, "avx2", 1),
         (1, 1 << 12, "avx512", 1),
     ],
 )
 def test_registers_of_a_loop(functions, count, name, expected):
     assert registers(functions, count, name) == expected
+
+
+@pytest.mark.parametrize(("functions", "expected"), [(3, 4), (6, 2), (9, 1)])
+def test_registers_of_a_loop_that_needs_many_values_at_once(functions, expected):
+    assert registers(functions, 1 << 20, "avx512", at_once=True) == expected
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,16 @@ def sum_near_one(x: Term) -> tuple[Term, Term, Term]:
 
 
 def log1p(x: Term) -> Term:
-    """As `log` of 1 + x, with digits that 1 + x drops."""
-    k, _, f = sum_near_one(x)
+    """As `log` of 1 + x, with digits that 1 + x drops. What is not above -1, or so large that 2^-k
+    were denormal, is jumped over."""
+    form = x.format
+    whole = (1.0 + x).bits
+    least, end = 1 << form.mantissa, (2 * form.bias - 1) << form.mantissa
+    strange = whole - least >= end - least
+    u = whole + (form.one - LOWEST[x.dtype])
+    inverse = ((u & form.exponent_mask).like(2 * form.one) - (u & form.exponent_mask)).real
+    k, _, large = sum_near_one(x)
+    f = rarely(strange, large, fma(x, inverse, inverse - 1.0))
     result = copysign(log_of(k, f), x)
-    ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, x))
-    return rarely(~((x > -1.0) & (x < math.inf)), ends, result)
+    ends = where(x == -1.0, -math.inf, where(x < -1.0, math.nan, where(x < math.inf, result, x)))
+    return rarely(strange, ends, result)

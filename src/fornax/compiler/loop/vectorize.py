@@ -8,6 +8,8 @@ unrolled loops are left as they are.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fornax._native import reachable
 from fornax.compiler.loop import affine, compaction
 from fornax.compiler.loop.columns import along_rows
@@ -41,6 +43,11 @@ MEDIUM = 16
 #: where there are 32 registers, loops without carries that run so often take four up to so many
 #: instructions: that some values find no room costs less than waiting, and pays for longer code
 OFTEN, WIDE = 1 << 20, 120
+#: loops that need few values at once, as random numbers do, find room for several registers of them
+#: up to so many instructions
+LONG = 400
+#: values that a mathematical function keeps at once
+OWN = 4
 #: loops that run so rarely in all use one register: more code would cost more than it saves
 RARE = 4096
 
@@ -175,28 +182,56 @@ def inner_runs(estimate: Estimate, loop: For | While) -> int:
     return trips(loop) * max(inside, default=1)
 
 
+def instructions(estimate: Estimate, loop: For) -> list[Expr]:
+    """What every lane of a vector loop computes, in its order, without addresses."""
+    varying = estimate.varying(loop)
+    return [
+        node
+        for node in estimate.nodes
+        if node in varying
+        and node.kind in ("op", "load")
+        and not (node.dtype == "int64" and affine.is_sum(node))
+    ]
+
+
+def alive(computed: list[Expr]) -> int:
+    """How many values are needed at once, at most, with what functions keep for themselves."""
+    last: dict[Expr, int] = {}
+    for place, node in enumerate(computed):
+        last[node] = place
+        for operand in node.args:
+            if operand in last:
+                last[operand] = place
+    ends = Counter(last.values())
+    most = now = 0
+    for place, node in enumerate(computed):
+        now += 1
+        most = max(most, now + (OWN if node.data in MATH else 0))
+        now -= ends[place]
+    return most
+
+
 def lanes_of(estimate: Estimate, loop: For) -> int:
     """Lanes for a vector loop: whole registers, several for short bodies, a divisor if possible."""
     if compaction.chosen(loop) is not None:
         return compaction.lanes(loop, estimate.target)
     native = estimate.native(loop)
-    varying = estimate.varying(loop)
-    work = vectors = 0
-    for node in estimate.nodes:
-        if node in varying and node.kind in ("op", "load"):
-            if node.dtype == "int64" and affine.is_sum(node):
-                continue
-            work += 20 if node.data in MATH else 1
+    computed = instructions(estimate, loop)
+    work = sum(20 if node.data in MATH else 1 for node in computed)
     inside = [s for s in walk((loop,)) if isinstance(s, For | While)]
     carries = sum(len(s.carries) for s in inside)
-    roomy, often = estimate.target.registers >= 32, runs(estimate, loop)
+    registers, often = estimate.target.registers, runs(estimate, loop)
+    roomy = registers >= 32
     heavy = HEAVY * (ROOMY if roomy else 1)
-    vectors = UNROLL if work <= MEDIUM else 2 if work <= heavy else 1
+    fits = MEDIUM < work <= LONG and UNROLL * (alive(computed) + carries) <= registers
+    vectors = UNROLL if work <= MEDIUM else 2 if work <= heavy or fits else 1
     if any(s is not loop and s.carries for s in inside) and work <= MEDIUM:
         # a register tile: its accumulators should fill half of the registers
-        room = estimate.target.registers // 2
+        room = registers // 2
         while vectors * 2 * carries <= room and vectors < 16:
             vectors *= 2
+    elif fits and often >= OFTEN:
+        vectors = UNROLL
     elif loop.carries and work <= heavy:
         vectors = max(vectors, 2)
     elif roomy and work <= WIDE and often >= OFTEN and len(inside) == 1:
