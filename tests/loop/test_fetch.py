@@ -81,6 +81,15 @@ def test_a_page_ahead_is_asked_for_where_rows_are_read_beside_the_same_ones(name
     assert not fetches(scaled, 512, 2048, name=name, others=(row, row))  # it stays in the caches
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("function", [lambda x: x.sum(0), lambda x: (x.argmax(0), x.min(0))])
+def test_the_rows_after_those_that_are_added_up_are_asked_for(function, name):
+    rows = 8 * 2048 * 4
+    found = fetches(function, 1 << 10, 2048, name=name)
+    assert found[0] == rows
+    assert all(rows <= bytes_ < rows + 512 for bytes_ in found)
+
+
 def test_the_last_row_asks_for_what_is_not_there():
     x = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
     shifted = np.exp(x - x.max(-1, keepdims=True))

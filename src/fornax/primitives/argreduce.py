@@ -68,7 +68,10 @@ class ArgExtreme(Primitive):
         value = operands[0](full)
         if value.dtype == "bool":
             value = b.cast(value, "int32")
-        position = b.reduce_component(self.combiner, loops, 1, value, full[axes[0]])
+        place = full[axes[0]]
+        if types[0].shape[axes[0]] <= 1 << 31:
+            place = b.cast(place, "int32")
+        position = b.reduce_component(self.combiner, loops, 1, value, place)
         return [b.cast(position, index_dtype.name)]
 
 

@@ -7,6 +7,9 @@ asked for.
 A loop that reads a cache line each of several rows, and then the next line of each, is one
 instruction that jumps to and fro. There what follows in the same row is asked for.
 
+A loop that adds up rows of a large array goes from page to page, several rows at a time. The rows
+of its next iteration are asked for.
+
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 
 Where rows are read beside others that are the same for all of them, the latter leave the first
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
-from fornax.compiler.loop.ir import WIDTH, Expr, For, Kernel, Store
+from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -36,6 +39,7 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     """Loads that an earlier loop over the same row has made already, and how many elements further
     on the next row has what they read."""
     found: dict[Expr, int] = {}
+    asked: set[Buffer] = set()  # a later loop finds in the second cache what was added up before
     for outer in walk(kernel.body):
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
@@ -44,6 +48,9 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
             if len(loops) == 1:
+                more = added_up(outer, loops[0], target)
+                found.update((n, step) for n, step in more.items() if n.data not in asked)
+                asked |= {node.data for node in more}
                 found.update(beside(outer, loops[0], target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
@@ -85,6 +92,25 @@ def anywhere(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         reach = sum(abs(c) * (p.high - p.low) for p, c in computed)
         if moves[outer.axis] <= extent and reach < extent and extent * size <= target.l2 // 4:
             found[node] = moves[outer.axis]
+    return found
+
+
+def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` of rows that are combined in local memory, and no others."""
+    nodes = reachable(expressions((loop,)))
+    sums = {n.data for n in nodes if n.kind == "load" and n.data.role == "local"}
+    if not loop.body or not all(isinstance(s, Store) and s.buffer in sums for s in loop.body):
+        return {}
+    found: dict[Expr, int] = {}
+    for node in nodes:
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+        step = moves.get(outer.axis, 0)
+        far = step * size >= PAGE and node.data.size * size > target.l2
+        if far and moves.get(loop.axis) == 1:
+            found[node] = step
     return found
 
 

@@ -136,9 +136,8 @@ def combine(
         return real, b.add(b.mul(x, v), b.mul(y, u))
     if combiner in ("argmax", "argmin"):
         (best, place), (value, index) = total, terms
-        better = b.op("gt" if combiner == "argmax" else "lt", value, best)
-        first_nan = b.and_(b.ne(value, value), b.eq(best, best))
-        better = b.or_(better, first_nan)
+        no_better = b.op("le" if combiner == "argmax" else "ge", value, best)
+        better = b.and_(b.not_(no_better), b.eq(best, best))  # the first NaN is
         return b.select(better, value, best), b.select(better, index, place)
     return (b.op(combiner, total[0], terms[0]),)
 
