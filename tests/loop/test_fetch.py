@@ -10,6 +10,7 @@ import pytest
 import fornax
 import fornax.numpy as fnp
 from fornax.backends import cpu
+from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.target import TARGETS, find
 from fornax.backends.llvm.text import text
 from fornax.runtime.compile import plan
@@ -44,13 +45,35 @@ def spread(x):
     return x - x.mean(-1, keepdims=True)
 
 
-@pytest.mark.parametrize("function", [softmax, spread])
+def loads(function, *shape: int, name: str) -> list[int]:
+    """How many elements further on each load asks, of those that ask."""
+    found = []
+
+    def compile_kernel(kernel):
+        found.extend(fetched(cpu.prepare(kernel, TARGETS[name]), TARGETS[name]).values())
+        return cpu.compile_kernel(kernel, TARGETS[name], load_code=False)
+
+    traced = fornax.jit(function).trace(fornax.ShapeDtypeStruct(shape, "float32"))
+    plan(traced.jaxpr, TARGETS[name], 2, compile_kernel)
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_next_row_is_asked_for_where_one_is_read_again(function, name):
-    row = 4 * 1024
-    found = fetches(function, 4096, 1024, name=name)
-    assert found[0] == row
-    assert all(row <= bytes_ < row + 512 and (bytes_ - row) % 64 == 0 for bytes_ in found)
+def test_the_loop_that_computes_longest_asks_for_the_next_row(name):
+    assert loads(softmax, 4096, 4096, name=name) == [4096]
+    found = fetches(softmax, 4096, 4096, name=name)
+    assert found[0] == 4 * 4096
+    assert all(0 <= bytes_ - found[0] < 512 and bytes_ % 64 == 0 for bytes_ in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_loop_asks_for_the_next_row_where_none_computes_for_long(name):
+    assert loads(spread, 4096, 4096, name=name) == [4096, 4096]
+
+
+def test_rows_are_asked_for_from_afar():
+    assert loads(softmax, 4096, 2048, name="avx2") == [2 * 2048]
+    assert loads(softmax, 4096, 5000, name="avx2") == [5000]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +81,7 @@ def test_the_next_row_is_asked_for_where_one_is_read_again(function, name):
     [
         (lambda x: fnp.exp(x).sum(-1), (4096, 1024)),  # each row once
         (softmax, (64, 1024)),  # all of it stays in the caches
-        (softmax, (65536, 64)),  # a page has many rows
+        (softmax, (16384, 1024)),  # the processor foresees a page
         (softmax, (64, 1 << 17)),  # two rows have no room
     ],
 )
@@ -91,7 +114,7 @@ def test_the_rows_after_those_that_are_added_up_are_asked_for(function, name):
 
 
 def test_the_last_row_asks_for_what_is_not_there():
-    x = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((1000, 3000)).astype(np.float32)
     shifted = np.exp(x - x.max(-1, keepdims=True))
     expected = shifted / shifted.sum(-1, keepdims=True)
     np.testing.assert_allclose(fornax.jit(softmax)(x), expected, rtol=2e-6)

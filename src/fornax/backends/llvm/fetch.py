@@ -1,7 +1,7 @@
 """What is brought to the caches before it is read, where the processor does not foresee it.
 
 A kernel that goes over each row more than once, as a softmax does, waits for memory the first time
-and computes the other times, when the row is in the caches: memory rests. There the next row is
+and computes the other times, when the row is in the caches: memory rests. There a row to come is
 asked for.
 
 A loop that reads a cache line each of several rows, and then the next line of each, is one
@@ -19,14 +19,20 @@ lies a page further on is asked for.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
-#: bytes of the shortest rows: the processor itself foresees what follows within a page
-SHORTEST = 2048
+#: bytes of the shortest rows: the processor itself foresees what follows within a page or two
+SHORTEST = 8192
+#: bytes at least between a row and the one asked for: what is asked for needs time to arrive
+FAR = 16384
+#: vector operations on a cache line that take as long as it takes to arrive
+DEAR = 12
 #: bytes of a cache line, and of the rows of which one line is read at a time
 LINE, PAGE = 64, 4096
 #: cache lines of a row between what is read and what is asked for
@@ -36,8 +42,8 @@ BESIDE = 0.5
 
 
 def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
-    """Loads that an earlier loop over the same row has made already, and how many elements further
-    on the next row has what they read."""
+    """Loads beside which memory is asked for something, and how many elements further on that is
+    than what they read."""
     found: dict[Expr, int] = {}
     asked: set[Buffer] = set()  # a later loop finds in the second cache what was added up before
     for outer in walk(kernel.body):
@@ -138,14 +144,15 @@ def beside(outer: For, loop: For, target: Target) -> dict[Expr, int]:
 
 
 def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
-    """The loads of `fetched` in the loops that follow one another in `outer`. Of several for the
-    same memory, that in the loop of most operations."""
-    first: set[object] = set()
-    chosen: dict[object, tuple[int, Expr, int]] = {}
+    """The loads of `fetched` in the loops that follow one another in `outer`, of rows that several
+    of them read. A loop over a row again that computes for as long as a row takes to arrive asks
+    alone: memory is at work meanwhile, and no other loop has to wait for it. Where there is none,
+    memory is what takes longest, and every loop asks, for it must never rest. (Measured: what is
+    asked for in one short loop, or a part of the row in each, is less than memory could bring.)"""
+    found: dict[tuple[Any, ...], list[tuple[float, Expr]]] = {}
     for loop in loops:
         nodes = reachable(expressions((loop,)))
-        work = sum(node.kind == "op" for node in nodes)
-        here: set[object] = set()
+        work = varying(nodes, loop)
         for node in nodes:
             if node.kind != "load" or node.data.role not in ("in", "inout", "out"):
                 continue
@@ -161,9 +168,25 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
             if moves.get(loop.axis) != 1 or step < extent:
                 continue
             rest = frozenset((p, c) for p, c in terms if p.data is not loop.axis)
-            key = node.data, rest, constant
-            here.add(key)
-            if key in first and work >= chosen.get(key, (0,))[0]:
-                chosen[key] = work, node, step
-        first |= here
-    return {node: step for _, node, step in chosen.values()}
+            registers = LINE / size / target.lanes(node.dtype)
+            key = node.data, rest, constant, step * -(-FAR // (step * size))
+            found.setdefault(key, []).append((work * registers, node))
+    chosen: dict[Expr, int] = {}
+    for (*_, distance), places in found.items():
+        dearest = max((work for work, _ in places[1:]), default=0.0)
+        if dearest >= DEAR:
+            places = [place for place in places[1:] if place[0] == dearest][-1:]
+        if len(places) > 1 or dearest >= DEAR:
+            chosen.update((node, distance) for _, node in places)
+    return chosen
+
+
+def varying(nodes: list[Expr], loop: For) -> int:
+    """How many operations of a loop's body are not the same in all its iterations."""
+    carries = {one.carry for one in loop.carries}
+    varies: set[Expr] = set()
+    for node in nodes:
+        own = node.kind in ("axis", "carry") and (node.data is loop.axis or node.data in carries)
+        if own or not varies.isdisjoint(node.args):
+            varies.add(node)
+    return sum(node.kind == "op" for node in varies)
