@@ -104,3 +104,20 @@ def test_infinities_and_nan(how):
     np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=1e-6)
     (found,) = running.apply("cummax", params, [x], [((8,), "float32")], how)
     np.testing.assert_array_equal(found, np.maximum.accumulate(x))
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 31, 33, 100])
+def test_lengths(length, how):
+    for name in ("cumsum", "cummin"):
+        for reverse in (False, True):
+            check(name, (3, length), 1, reverse, how)
+
+
+def test_sums_of_positive_numbers_do_not_decrease():
+    x = np.random.default_rng(2).random((7, 1000), np.float32)
+    x[:, ::3] = 0
+    for reverse in (False, True):
+        params = {"axis": 1, "reverse": reverse}
+        (found,) = running.apply("cumsum", params, [x], [(x.shape, "float32")], "compile")
+        steps = np.diff(found, axis=1)
+        assert (steps <= 0).all() if reverse else (steps >= 0).all()

@@ -422,6 +422,14 @@ def store_one(e: Values, one: Pending) -> None:
                 f"ptr align {align} {pointer.name}, <{lanes} x i1> {condition.name})"
             )
         return
+    if found.stride == -1 and not found.lanes and condition is None:
+        depth, constant = e.scopes[-1].depth, found.constant - lanes + 1
+        order = ", ".join(f"i32 {lane}" for lane in range(lanes - 1, -1, -1))
+        turned = f"shufflevector {kind} {name}, {kind} poison, <{lanes} x i32> <{order}>"
+        name, pointer = e.put(depth, turned), address(e, buffer, found.scalar, constant)
+        how = streaming(e, buffer, found.scalar, constant, lanes) or f"align {align}"
+        lines.append(f"  store {kind} {name}, ptr {pointer.name}, {how}")
+        return
     if not found.stride and not found.lanes:
         raise InternalError(f"lanes of a vector loop store to one element of {buffer.name}")
     lanewise.scatter(e, one.store, found, condition, name)

@@ -569,6 +569,10 @@ class Finish:
                 names.append(compaction.step(e, e.chosen, old))
                 continue
             value = e.value(carried.next)
+            total = e.known.get(("total", carried.carry))
+            if total is not None:
+                names.append(total.name)
+                continue
             dtype = carried.carry.dtype
             name = e.widened(value, dtype, old.lanes)
             if e.mask is not None and old.lanes > 1:

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fornax.backends.llvm import addresses, memory, tables
+from fornax.backends.llvm import addresses, memory, running, tables
 from fornax.backends.llvm.instructions import literal, operation, steps, type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
-from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carry, Expr, is_float
+from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carried, Carry, Expr, is_float
 from fornax.compiler.target import Target
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Values:
         self.readers: dict[Buffer, dict[object, None]] = {}
         self.vector: Vector | None = None
         self.chosen: Expr | None = None  #: lanes that are stored one behind the other
+        #: next values of carries that lanes hold as running values
+        self.running: dict[Expr, Carried] = {}
         self.mask: Value | None = None  #: lanes that are active, if not all are
         self.varies: dict[Expr, bool] = {}
         self.base: dict[Buffer, str] = {}
@@ -197,6 +199,9 @@ class Values:
             self.operation(node)
 
     def operation(self, node: Expr) -> None:
+        if node in self.running and self.vector is not None and self.vector.lanes > 1:
+            running.emit(self, node, self.running[node])
+            return
         values = [self.known[a] for a in node.args]
         lanes = max(v.lanes for v in values)
         depth = self.depth_of(values)

@@ -12,6 +12,7 @@ from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import WIDTH, Buffer, Carried, Carry, Expr, For, Statement, Store
 from fornax.compiler.loop.rewrite import expressions, walk
+from fornax.compiler.loop.running import running
 from fornax.compiler.loop.schedule import merge, start_values
 
 if TYPE_CHECKING:
@@ -33,18 +34,21 @@ class VectorLoop:
     """A vector loop: whole vectors, then the rest, then its reductions across lanes.
 
     The rest runs in masked vectors of the machine's width where all its memory accesses can be
-    masked, else one by one. Carries hold one partial result per lane.
+    masked, else one by one. Carries hold one partial result per lane, or the total so far in every
+    lane where the body stores running values.
     """
 
     def __init__(self, e: Emitter, loop: For):
         self.e = e
         self.loop = loop
+        self.running = running(loop)
         self.b = Builder()  # for nodes that stand for partial results
 
     def emit(self) -> None:
         e, loop = self.e, self.loop
         extent, lanes = loop.axis.extent, loop.lanes
         starts = [e.value(c.start) for c in loop.carries]
+        e.running = {c.next: c for c in self.running.values()}
         dynamic = not isinstance(extent, int)
         self.count = str(extent) if isinstance(extent, int) else e.value(extent).name
         if self.is_long(extent):
@@ -52,7 +56,7 @@ class VectorLoop:
             e.bind("final", loop.carries, finals)
             return
         width = lanes // self.parts()
-        partial = self.identities(width) * (lanes // width)
+        partial = self.beginnings(starts, width) * (lanes // width)
         at, partial = self.whole("0", lanes, width, partial)
         partial = self.joined(partial)
         rest = extent % lanes if isinstance(extent, int) else lanes  # at most
@@ -83,7 +87,7 @@ class VectorLoop:
     def compact(self, starts: list[Value]) -> list[Value]:
         """One masked loop for everything."""
         lanes = self.native(self.loop.lanes)
-        partial = self.masked("0", lanes, self.identities(lanes), 2 * lanes)
+        partial = self.masked("0", lanes, self.beginnings(starts, lanes), 2 * lanes)
         return self.include(self.halve(partial, 1), starts)
 
     def whole(
@@ -138,6 +142,8 @@ class VectorLoop:
         """Into how many vectors of one register to cut the lanes: LLVM does that itself, and with
         less text, but packs the masks of wide vectors where they are not registers of their own."""
         e, loop = self.e, self.loop
+        if self.running:
+            return 1  # the total of one register is where the next one starts
         logic = any(c.carry.dtype == "bool" for c in loop.carries)
         logic = logic or any(
             node.kind == "op" and node.dtype == "bool" and node.data in LOGIC
@@ -225,18 +231,27 @@ class VectorLoop:
             position += size
         return found
 
-    def identities(self, lanes: int) -> list[Value]:
+    def beginnings(self, starts: list[Value], lanes: int) -> list[Value]:
+        """What lanes start from: what changes nothing, or the total of running values."""
         values = []
         for combiner, members in self.groups():
+            if self.is_running(members):
+                start = starts[members[0]]
+                name = self.e.widened(start, self.loop.carries[members[0]].carry.dtype, lanes)
+                values.append(Value(name, lanes, start.depth))
+                continue
             nodes = tuple(self.loop.carries[k].start for k in members)
             for node in start_values(self.b, combiner, nodes):
                 values.append(Value(splat(node.data, node.dtype, lanes), lanes))
         return values
 
     def merged(self, first: list[Value], second: list[Value]) -> list[Value]:
-        """Two sets of partial results as one."""
+        """Two sets of partial results as one. Later running values hold the earlier ones."""
         e, results = self.e, []
         for combiner, members in self.groups():
+            if self.is_running(members):
+                results.append(second[members[0]])
+                continue
             nodes = []
             for values in (first, second):
                 for k in members:
@@ -247,6 +262,9 @@ class VectorLoop:
             for root in merge(self.b, combiner, tuple(nodes[:half]), tuple(nodes[half:])):
                 results.append(e.value(root))
         return results
+
+    def is_running(self, members: list[int]) -> bool:
+        return self.loop.carries[members[0]].carry in self.running
 
     def halve(self, values: list[Value], lanes: int) -> list[Value]:
         """Combine lanes of partial results until `lanes` are left."""

@@ -3,9 +3,10 @@
 Three shapes of loop:
 
 * the axis is not innermost: lanes run along the innermost axis, the serial loop along `axis`;
-* it is innermost: several lines run side by side (`cumulative_lines.abreast`);
+* it is innermost: lanes share a line where that is possible (`loop/running`), several lines run
+  side by side elsewhere (`cumulative_lines.whole`);
 * few long lines: every line is cut into segments. One nest reduces each segment, one combines the
-  totals, one runs through the segments, side by side, each from the total before it.
+  totals, one runs through the segments, each from the total before it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from math import prod
 
 from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.context import KernelContext, weight
-from fornax.compiler.kernels.cumulative_lines import ABREAST, abreast, in_segments
+from fornax.compiler.kernels.cumulative_lines import ABREAST, in_segments, whole
 from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
 from fornax.compiler.loop.ir import Axis, For, Statement
@@ -45,7 +46,7 @@ def cumulative(k: KernelContext, combiner: str) -> None:
     if lines < ABREAST and segments > 1 and not scalar and is_cheap(scan):
         in_segments(scan, lines, segments)
     else:
-        abreast(scan, lines)
+        whole(scan, lines)
 
 
 def is_cheap(scan: Scan) -> bool:

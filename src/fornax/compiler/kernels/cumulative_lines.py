@@ -1,7 +1,8 @@
-"""Cumulative operations along the innermost axis: lines side by side, or segments of long lines.
+"""Cumulative operations along the innermost axis: whole lines, or segments of long ones.
 
-Lines go through a buffer on the stack, a chunk at a time, so that what is fused into the operand or
-the result is computed in vectors, and lines that share cache sets do not evict each other.
+A line whose running values lanes can hold is a plain loop. Other lines run side by side, through a
+buffer on the stack, a chunk at a time, so that what is fused into the operand or the result is
+computed in vectors, and lines that share cache sets do not evict each other.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ ABREAST = 8
 CHUNK = 64
 
 
-def abreast(scan: Scan, lines: int) -> None:
-    """Several whole lines side by side, the scanned axis being innermost."""
+def whole(scan: Scan, lines: int) -> None:
+    """Whole lines, the scanned axis being innermost."""
     k, b = scan.k, scan.b
-    group = min(ABREAST, lines)
+    group = 1 if scan.in_lanes else min(ABREAST, lines)
     task = Axis(-(-lines // group), "task")
     first = b.mul(b.axis(task), b.index(group))
+    if scan.reverse and group == 1:
+        # from end to start of all memory: processors foresee one direction, across lines too
+        first = b.sub(b.index(lines - 1), first)
     zero = b.index(0)
 
     def nest(count: int) -> tuple[Statement, ...]:
@@ -66,8 +70,19 @@ def place(scan: Scan, line: Expr, along: Expr) -> Index:
     return (*split(scan.b, line, scan.shape[: scan.axis]), along, *after)
 
 
+def alone(scan: Scan, one: Line, length: int) -> For:
+    """Scan `length` elements of a line, which lanes can share."""
+    b, step, carries = scan.b, Axis(length, "step"), scan.carries("total")
+    index = place(scan, one.line, scan.along(b.add(one.base, b.axis(step))))
+    new = scan.combine(scan.value(tuple(b.carry(c) for c in carries)), scan.read(index))
+    steps = scan.carried(carries, one.start, new, scan.combiner)
+    return For(step, scan.write(index, new), steps)
+
+
 def run(scan: Scan, lines: list[Line], length: int) -> tuple[Statement, ...]:
-    """Scan `length` elements of every line, side by side, through a buffer."""
+    """Scan `length` elements of every line, side by side, through a buffer where lanes cannot."""
+    if scan.in_lanes:
+        return tuple(alone(scan, one, length) for one in lines)
     k, b, count = scan.k, scan.b, len(lines)
     chunk = Axis(-(-length // CHUNK), "chunk")
     done = b.mul(b.axis(chunk), b.index(CHUNK))
@@ -152,7 +167,8 @@ def in_segments(scan: Scan, lines: int, segments: int) -> None:
     emit_totals(scan, totals, length)
     emit_before(scan, totals, before)
 
-    group = next(n for n in range(min(ABREAST, segments), 0, -1) if segments % n == 0)
+    most = 1 if scan.in_lanes else min(ABREAST, segments)
+    group = next(n for n in range(most, 0, -1) if segments % n == 0)
     tasks = segments // group
     task = Axis(lines * tasks, "task")
     line = b.idiv(b.axis(task), b.index(tasks))

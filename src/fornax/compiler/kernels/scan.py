@@ -8,6 +8,7 @@ from fornax.compiler.kernels.context import KernelContext, parts
 from fornax.compiler.kernels.product import Index
 from fornax.compiler.loop.builder import Builder, Value, identity
 from fornax.compiler.loop.ir import (
+    COMBINERS,
     COMPLEX,
     STORAGE,
     Buffer,
@@ -41,6 +42,11 @@ class Scan:
             combiner = {"add": "or", "mul": "and", "max": "or", "min": "and"}[combiner]
         self.combiner = combiner
         self.parts = 2 if self.complex else 1
+
+    @property
+    def in_lanes(self) -> bool:
+        """Whether a loop along the axis can hold its running values in lanes."""
+        return self.combiner in COMBINERS and not self.complex
 
     @property
     def length(self) -> int:
@@ -89,10 +95,10 @@ class Scan:
         return tuple(Store(buffer, (b.index(p), *index), v) for p, v in enumerate(parts(value)))
 
     def carried(
-        self, carries: tuple[Carry, ...], start: Value, after: Value
+        self, carries: tuple[Carry, ...], start: Value, after: Value, combiner: str | None = None
     ) -> tuple[Carried, ...]:
         fields = zip(carries, parts(start), parts(after), strict=True)
-        return tuple(Carried(c, s, n) for c, s, n in fields)
+        return tuple(Carried(c, s, n, combiner) for c, s, n in fields)
 
 
 def logaddexp(b: Builder, x: Value, y: Value) -> Value:

@@ -26,6 +26,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
+from fornax.compiler.loop.running import is_scan, running
 from fornax.errors import InternalError
 
 UNARY = {
@@ -232,6 +233,8 @@ class Checker:
                 self.require(
                     carried.combiner in COMBINERS, f"a carry of vector loop {name} has no combiner"
                 )
+            scans = chosen(loop) is not None or not running(loop) or is_scan(loop)
+            self.require(scans, f"vector loop {name} reads its carries")
             self.vector = True
         self.starts(loop.carries)
         self.axes.add(loop.axis)

@@ -24,6 +24,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import expressions
+from fornax.compiler.loop.running import running
 from fornax.compiler.target import Target
 
 Loop = For | While
@@ -184,6 +185,8 @@ class Estimate:
                 total += weight * lanes if slow else weight
         for store in self.stores[loop]:
             total += self.access(store.index[0], vector, lanes, SCATTER)
+        if loop is not None and loop is vector:  # running values: steps within a register
+            total += 2 * lanes.bit_length() * len(running(vector))
         return total
 
     def access(self, offset: Expr, vector: For | None, lanes: int, scattered: float) -> float:

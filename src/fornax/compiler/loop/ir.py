@@ -207,8 +207,9 @@ class Carried:
     """One loop-carried value: its node, start, next value, and (for a reduction) its combiner.
 
     With a combiner, `next` is exactly `op(combiner, carry, x)`, which lets a back end keep several
-    partial results (lanes, unrolled accumulators) and combine them at the end. The components of
-    "argmax", "argmin" and "cmul" follow one another in the loop's `carries`.
+    partial results (lanes, unrolled accumulators) and combine them at the end, or, where the body
+    reads `next`, combine lanes with those before them (`running`). The components of "argmax",
+    "argmin" and "cmul" follow one another in the loop's `carries`.
     """
 
     carry: Carry

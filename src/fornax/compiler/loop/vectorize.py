@@ -27,6 +27,7 @@ from fornax.compiler.loop.ir import (
     While,
 )
 from fornax.compiler.loop.rewrite import expressions, walk
+from fornax.compiler.loop.running import is_scan, running
 from fornax.compiler.loop.stage import stage, staged
 from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
 from fornax.compiler.target import Target
@@ -140,6 +141,8 @@ def is_legal(estimate: Estimate, loop: For) -> bool:
         return False
     if any(carried.combiner not in COMBINERS for carried in loop.carries):
         return False
+    if running(loop) and not is_scan(loop):
+        return False
     written: dict = {}
     for statement in walk(loop.body):
         if isinstance(statement, Alloc):
@@ -238,7 +241,7 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
         vectors = UNROLL
     if any(isinstance(s, While) for s in inside):
         vectors = 1  # it runs until the last lane is done
-    if often <= RARE:
+    if often <= RARE or running(loop):  # the steps of several registers overlap by themselves
         vectors = 1
     extent = loop.axis.extent
     if isinstance(extent, int):
