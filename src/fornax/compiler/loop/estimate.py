@@ -50,7 +50,11 @@ def trips(loop: Loop) -> int:
     if isinstance(loop, While):
         return UNKNOWN_EXTENT
     extent = loop.axis.extent
-    return extent if isinstance(extent, int) else min(extent.high, UNKNOWN_EXTENT)
+    if isinstance(extent, int):
+        return extent
+    if extent.kind == "op" and extent.data == "min" and extent.args[1].kind == "const":
+        return extent.args[1].data  # that of all pieces but the last
+    return min(extent.high, UNKNOWN_EXTENT)
 
 
 class Estimate:

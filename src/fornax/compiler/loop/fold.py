@@ -332,7 +332,9 @@ def compare(name: str) -> Callable:
     def rule(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
         x, y = args
         if x.dtype not in BOUNDED or y.dtype not in BOUNDED:
-            return None
+            beyond = (x, y) if name == "lt" else (y, x)  # nothing is less than -inf, NaN included
+            ends = is_constant(beyond[1], -math.inf) or is_constant(beyond[0], math.inf)
+            return b.const(False, "bool") if name in ("lt", "gt") and ends else None
         if x is y:
             return b.const(name in ("eq", "le", "ge"), "bool")
         if x.dtype == "bool" and y.kind == "const" and name in ("eq", "ne"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.clip import clip
 from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement, Store
 from fornax.compiler.loop.keep import keep
 from fornax.compiler.loop.rewrite import Rewriter, walk
@@ -20,7 +21,7 @@ from fornax.compiler.loop.rewrite import Rewriter, walk
 def simplify(kernel: Kernel) -> Kernel:
     """The kernel with flat buffers, folded again, without loops that do nothing or do it twice."""
     b = Builder()
-    return keep(b, Flattener(b).kernel(kernel))
+    return keep(b, clip(b, Flattener(b).kernel(kernel)))
 
 
 def extent_in_memory(buffer: Buffer) -> int:
