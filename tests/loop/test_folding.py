@@ -161,6 +161,19 @@ def test_selections_bound_what_they_test(name, end):
             assert (chosen.low, chosen.high) == (min(values), max(values))
 
 
+def test_comparisons_with_infinity_ask_for_nan_alone():
+    b = Builder()
+    x, infinity = b.carry(Carry("float32", "x")), b.const(np.inf, "float32")
+    least, false = b.neg(infinity), b.const(False, "bool")
+    assert b.lt(x, least) is b.gt(least, x) is b.lt(infinity, x) is b.gt(x, infinity) is false
+    number = b.eq(x, x)
+    assert b.le(least, x) is b.ge(x, least) is b.le(x, infinity) is b.ge(infinity, x) is number
+    assert b.and_(number, b.ne(x, x)) is b.and_(b.ne(x, x), number) is false
+    for left, right in ((x, infinity), (least, x)):
+        assert b.lt(left, right).kind == b.eq(left, right).kind == "op"
+    assert b.ge(x, infinity).data == "ge" and b.le(x, least).data == "le"
+
+
 def test_one_comparison_says_whether_a_number_is_an_index():
     b = Builder()
     x = b.carry(Carry("int8"))

@@ -235,6 +235,9 @@ def and_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     if is_constant(x, 0) or is_constant(y, 0):
         return x if is_constant(x, 0) else y
     for one, other in ((x, y), (y, x)) if dtype == "bool" else ():
+        if one.kind == other.kind == "op" and (one.data, other.data) == ("eq", "ne"):
+            if set(one.args) == set(other.args):
+                return b.const(False, dtype)
         node, value = pinned(one)
         if node is not None:
             known = assuming(b, other, node, b.const(value, node.dtype))
@@ -332,9 +335,7 @@ def compare(name: str) -> Callable:
     def rule(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
         x, y = args
         if x.dtype not in BOUNDED or y.dtype not in BOUNDED:
-            beyond = (x, y) if name == "lt" else (y, x)  # nothing is less than -inf, NaN included
-            ends = is_constant(beyond[1], -math.inf) or is_constant(beyond[0], math.inf)
-            return b.const(False, "bool") if name in ("lt", "gt") and ends else None
+            return beyond_infinity(b, name, *args)
         if x is y:
             return b.const(name in ("eq", "le", "ge"), "bool")
         if x.dtype == "bool" and y.kind == "const" and name in ("eq", "ne"):
@@ -360,6 +361,19 @@ def compare(name: str) -> Callable:
         return None
 
     return rule
+
+
+def beyond_infinity(b: Builder, name: str, x: Expr, y: Expr) -> Expr | None:
+    """Comparisons of floats with an infinity, whose answer depends on what is NaN alone."""
+    small, large = (x, y) if name in ("lt", "le") else (y, x)
+    if name in ("lt", "gt"):
+        never = is_constant(large, -math.inf) or is_constant(small, math.inf)
+        return b.const(False, "bool") if never else None
+    if name in ("le", "ge") and is_constant(small, -math.inf):
+        return b.op("eq", large, large)
+    if name in ("le", "ge") and is_constant(large, math.inf):
+        return b.op("eq", small, small)
+    return None
 
 
 def is_index(x: Expr) -> bool:
