@@ -113,6 +113,16 @@ def test_the_rows_after_those_that_are_added_up_are_asked_for(function, name):
     assert all(rows <= bytes_ < rows + 512 for bytes_ in found)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_further_on_are_asked_for_where_sums_run_down_them(name):
+    down, up = lambda x: fornax.lax.cumsum(x, 0), lambda x: fornax.lax.cumsum(x, 0, reverse=True)
+    rows = 65536 // (1024 * 4)  # each of two threads has half of the columns
+    assert loads(down, 1 << 10, 2048, name=name) == [rows * 2048]
+    assert loads(up, 1 << 10, 2048, name=name) == [-rows * 2048]
+    assert not loads(down, 1 << 6, 2048, name=name)  # all of it stays in the caches
+    assert not loads(down, 1 << 15, 512, name=name)  # the processor foresees a page
+
+
 def test_the_last_row_asks_for_what_is_not_there():
     x = np.random.default_rng(0).standard_normal((1000, 3000)).astype(np.float32)
     shifted = np.exp(x - x.max(-1, keepdims=True))

@@ -8,7 +8,8 @@ A loop that reads a cache line each of several rows, and then the next line of e
 instruction that jumps to and fro. There what follows in the same row is asked for.
 
 A loop that adds up rows of a large array goes from page to page, several rows at a time. The rows
-of its next iteration are asked for.
+of its next iteration are asked for. Where running sums of pieces of rows are written, which goes
+from page to page as well, rows somewhat further on are.
 
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 
@@ -31,6 +32,8 @@ from fornax.compiler.target import Target
 SHORTEST = 8192
 #: bytes at least between a row and the one asked for: what is asked for needs time to arrive
 FAR = 16384
+#: bytes of pieces of rows between what is read and what is asked for, where sums run down them
+SOON = 65536
 #: vector operations on a cache line that take as long as it takes to arrive
 DEAR = 12
 #: bytes of a cache line, and of the rows of which one line is read at a time
@@ -58,6 +61,7 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
                 found.update((n, step) for n, step in more.items() if n.data not in asked)
                 asked |= {node.data for node in more}
                 found.update(beside(outer, loops[0], target))
+                found.update(running_down(outer, loops[0], target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
                 if isinstance(inner, For) and inner.kind == "serial":
@@ -117,6 +121,28 @@ def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         far = step * size >= PAGE and node.data.size * size > target.l2
         if far and moves.get(loop.axis) == 1:
             found[node] = step
+    return found
+
+
+def running_down(outer: For, loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` of rows that are combined with what is kept of the rows before them,
+    where results are rows, too."""
+    nodes = reachable(expressions((loop,)))
+    kept = {n.data for n in nodes if n.kind == "load" and n.data.role == "scratch"}
+    written = {s.buffer for s in loop.body if isinstance(s, Store)}
+    if not kept & written or not all(b in kept or b.role == "out" for b in written):
+        return {}
+    found: dict[Expr, int] = {}
+    for node in nodes:
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+        step, extent = moves.get(outer.axis, 0), loop.axis.extent
+        far = abs(step) * size >= PAGE and node.data.size * size > target.l2
+        if far and moves.get(loop.axis) == 1:
+            long = extent if isinstance(extent, int) else extent.high
+            found[node] = step * -(-SOON // (long * size))
     return found
 
 

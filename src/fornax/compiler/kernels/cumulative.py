@@ -22,7 +22,7 @@ from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
 from fornax.compiler.loop.ir import Axis, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
-COLUMNS = 1024
+COLUMNS = 2048
 #: Shortest segment worth cutting a line for.
 SEGMENT = 1 << 9
 #: Most segments of a line, of which `ABREAST` are one task. The number of threads has no say: it
@@ -64,14 +64,14 @@ def across(scan: Scan) -> None:
     outer = tuple(1 if d == last else n for d, n in enumerate(shape) if d != scan.axis)
     width, lines = shape[last], prod(outer)
     lanes = 4 * k.target.lanes(scan.part)
-    share = -(-width // max(1, 2 * k.threads // lines))
+    share = -(-width // max(1, k.threads // lines))
     chunk = min(width, max(lanes, min(COLUMNS, -(-share // lanes) * lanes)))
     pieces = -(-width // chunk)
     task, step = Axis(lines * pieces, "task"), Axis(scan.length, "step")
     line = b.idiv(b.axis(task), b.index(pieces))
     base = b.mul(b.imod(b.axis(task), b.index(pieces)), b.index(chunk))
     left = b.min(b.index(chunk), b.sub(b.index(width), base))
-    extent = left.data if left.kind == "const" else left
+    extent = left if width % chunk else chunk
     kind = {"kind": "vector", "lanes": min(lanes, power_of_two(chunk))}
 
     def index(lane: Axis) -> Index:
