@@ -11,7 +11,9 @@ import struct
 from collections.abc import Callable
 from functools import partial
 
+from fornax.backends.llvm.tables import part
 from fornax.compiler.loop.ir import WIDTH, Expr, is_float, is_signed
+from fornax.compiler.target import NARROWEST
 
 LLVM = {
     "bool": "i1", "int8": "i8", "uint8": "i8", "int16": "i16", "uint16": "i16", "int32": "i32",
@@ -255,11 +257,11 @@ def leading_zeros(o: Operation, x: str) -> str:
 
 
 def by_register(o: Operation, args: tuple[str, ...], emit: Callable[..., str]) -> str | None:
-    """An instruction of 4, 8 or 16 lanes of 32 bits for every register's part of the operands, put
+    """An instruction of 128, 256 or 512 bits for every register's part of the operands, put
     together; None where the lanes fill no register. `emit` gets the lanes of one, and its parts."""
-    if o.lanes % 4 or o.lanes & (o.lanes - 1):
+    if o.lanes * WIDTH[o.dtype] < NARROWEST or o.lanes & (o.lanes - 1):
         return None
-    width = min(o.lanes, o.bits // 32)
+    width = min(o.lanes, o.bits // WIDTH[o.dtype])
     types = [type_of(a.dtype, o.lanes) for a in o.node.args]
     results = []
     for begin in range(0, o.lanes, width):
@@ -293,6 +295,33 @@ def inverse_root(o: Operation, x: str) -> str:
 
     found = by_register(o, (x,), estimate)
     return found or o.binary("fdiv", o.constant(1.0), o.call("sqrt", x))
+
+
+def scale(o: Operation, x: str, y: str) -> str:
+    """An instruction of a register each; of a part of one where there are fewer lanes."""
+
+    def scaled(lanes: int, x: str, y: str) -> str:
+        kind, bits = type_of(o.dtype, lanes), lanes * WIDTH[o.dtype]
+        function = f"@llvm.x86.avx512.mask.scalef.p{'sd'[bits // lanes // 64]}.{bits}"
+        rest = f"{kind} zeroinitializer, i{max(lanes, 8)} -1{', i32 4' if bits == 512 else ''}"
+        return o.put(f"call {kind} {function}({kind} {x}, {kind} {y}, {rest})")
+
+    found = by_register(o, (x, y), scaled)
+    return found or in_lanes(o, (x, y), scale)
+
+
+def in_lanes(o: Operation, args: tuple[str, ...], emit: Callable[..., str]) -> str:
+    """An operation on the first lanes of registers."""
+    lanes = NARROWEST // WIDTH[o.dtype]
+    while lanes < o.lanes:
+        lanes *= 2
+    wide = Operation(o.node, lanes, o.bits, o.put)
+    if o.lanes == 1:
+        parts = [o.put(f"insertelement {wide.type} poison, {o.type} {x}, i64 0") for x in args]
+        return o.put(f"extractelement {wide.type} {emit(wide, *parts)}, i64 0")
+    element = type_of(o.dtype, 1)
+    parts = [part(x, o.lanes, 0, lanes, element, o.put) for x in args]
+    return part(emit(wide, *parts), lanes, 0, o.lanes, element, o.put)
 
 
 def pair_dot(o: Operation, x: str, y: str, total: str) -> str:
@@ -382,7 +411,7 @@ TABLE: dict[str, Callable[..., str]] = {
     "select": choose, "cast": cast, "bitcast": bitcast,
     "floor": intrinsic("floor"), "ceil": intrinsic("ceil"), "trunc": intrinsic("trunc"),
     "round_even": intrinsic("roundeven"), "sqrt": intrinsic("sqrt"),
-    "inverse_root": inverse_root, "pair_dot": pair_dot,
+    "inverse_root": inverse_root, "pair_dot": pair_dot, "scale": scale,
     "copysign": intrinsic("copysign"), "popcount": intrinsic("ctpop"), "clz": leading_zeros,
     "idiv": floor_division(False), "imod": floor_division(True),
 }  # fmt: skip

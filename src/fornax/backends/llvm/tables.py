@@ -38,6 +38,9 @@ def look_up(low: str, high: str, place: str, lanes: int, put: Callable[[str], st
 
 def permuted(low: str, high: str, place: str, put: Callable[[str], str]) -> str:
     kind = f"<{LANES} x float>"
+    if low == high:
+        function = "@llvm.x86.avx512.permvar.sf.512"
+        return put(f"call {kind} {function}({kind} {low}, <{LANES} x i32> {place})")
     function = "@llvm.x86.avx512.vpermi2var.ps.512"
     return put(f"call {kind} {function}({kind} {low}, <{LANES} x i32> {place}, {kind} {high})")
 

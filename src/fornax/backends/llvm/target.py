@@ -22,6 +22,7 @@ TARGETS = {
         estimates=True,
         gathers=True,
         compacts=True,
+        scales=True,
         tables=True,
         pairs=("int16",),
     ),

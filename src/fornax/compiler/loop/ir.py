@@ -172,7 +172,8 @@ class Pair(NamedTuple):
 #: dividend, the most negative number divided by -1 gives itself; shifts by >= width give 0 (or
 #: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0. "rarely" is a
 #: "select" whose condition hardly ever holds: what only its second operand needs is jumped over.
-#: "inverse_root" is 1/sqrt(x) to 13 binary digits at least. "pair_dot"
+#: "inverse_root" is 1/sqrt(x) to 13 binary digits at least. "scale" is x · 2^floor(y), rounded
+#: once, for targets that have it (`Target.scales`). "pair_dot"
 #: of two uint32 and a total adds to it the products of their low and of their high halves: they
 #: are bfloat16 where the total is float32 (denormal numbers may count as zero), int16 where it is
 #: int32.
@@ -181,7 +182,7 @@ BASIC = {
     "and", "or", "xor", "not", "shl", "shr_arithmetic", "shr_logical",
     "eq", "ne", "lt", "le", "gt", "ge", "select", "rarely", "cast", "bitcast",
     "floor", "ceil", "trunc", "round_even", "sqrt", "inverse_root", "copysign", "popcount", "clz",
-    "pair_dot",
+    "pair_dot", "scale",
     "idiv", "imod",  # floor division and modulo of indices by a positive divisor
 }  # fmt: skip
 #: Operations that `math.expand` rewrites into basic ones (float32 and float64).

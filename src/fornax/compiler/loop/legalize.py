@@ -94,7 +94,7 @@ class Legalizer(Rewriter):
     def __init__(self, b: Builder, target: Target, memo: dict[Expr, Expr] | None = None):
         super().__init__(b, memo)
         self.target = target
-        self.formulas = math_arithmetic.Target(b, target.fma, target.tables)
+        self.formulas = math_arithmetic.Target(b, target.fma, target.tables, target.scales)
 
     # --- expressions ---
     def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:

@@ -73,12 +73,13 @@ FORMATS = {
 
 @record(frozen=True)
 class Target:
-    """Where terms go: the builder, whether `fma` is an instruction, and whether tables are looked
-    up in registers."""
+    """Where terms go: the builder, whether `fma` is an instruction, whether tables are looked up in
+    registers, and whether multiplying by a power of two is an instruction."""
 
     b: Builder
     fused: bool
     tables: bool = False
+    scales: bool = False
 
 
 class Term:
@@ -288,6 +289,11 @@ def two_product(x: Term, y) -> tuple[Term, Term]:
 def from_low_bits(t: Term) -> Term:
     """2^n where `t` is magic + bias + n, n an integer in range: one shift."""
     return (t.bits << t.format.mantissa).real
+
+
+def scaled(x: Term, n: Term) -> Term:
+    """x · 2^floor(n), for targets that have the instruction: rounded once, also to a denormal."""
+    return x.op("scale", n)
 
 
 def exponent_of(u: Term, lift: Term | None = None) -> Term:

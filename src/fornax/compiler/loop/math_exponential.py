@@ -3,6 +3,7 @@
 The exponent is taken in two equal halves: x = 2 h ln 2 + r with |r| <= ln 2 and an integer h, so
 that e^x = e^r · 2^h · 2^h reaches infinity and the denormals by two exact products. `magic + bias`
 rounds to h and leaves h + bias in the low bits, one shift from 2^h: no conversion to integers.
+Where an instruction multiplies by 2^n, whatever n, the exponent is taken in one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fornax.compiler.loop.math_arithmetic import (
     fma,
     from_low_bits,
     horner,
+    scaled,
     two_product,
     where,
 )
@@ -48,6 +50,10 @@ def exp(x: Term) -> Term:
     x = clamp(x, *RANGE[x.dtype])
     if x.target.tables and x.target.fused and x.dtype == "float32":
         return exp_by_pieces(x, math_tables.EXP)
+    if x.target.scales and x.target.fused:
+        high, low = table.LN2_PARTS[x.dtype]
+        n = fma(x, LOG2_E, x.like(x.format.magic)) - x.format.magic
+        return scaled(horner(fma(n, -low, fma(n, -high, x)), table.EXP_NARROW[x.dtype]), n)
     r, scale, _ = halves(x)
     return horner(r, table.EXP[x.dtype]) * scale * scale
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import math
 
-from fornax.compiler.loop.math_arithmetic import Term, at_most, copysign, fma, horner, two_product
+from fornax.compiler.loop.math_arithmetic import (
+    Term,
+    at_most,
+    copysign,
+    fma,
+    horner,
+    scaled,
+    two_product,
+)
 from fornax.compiler.loop.math_coefficients import LN2_PARTS
 from fornax.record import record
 
@@ -71,18 +79,30 @@ def log2_by_pieces(k: Term, bits: Term, row: Logarithm) -> Term:
 
 def exp_by_pieces(x: Term, row: Exponential) -> Term:
     """e^x = 2^h · 2^h · 2^(k/16) e^r, with fma; 16 x / ln 2 rounded is 32 h + k. Two exact products
-    reach infinity and the denormals."""
+    reach infinity and the denormals. Where one instruction does, 16 x / ln 2 is 16 h + k."""
     form, count = x.format, len(row.powers)
+    if x.target.scales:
+        high, low = LN2_PARTS[x.dtype]
+        shift = 2 * form.magic / count
+        t = fma(x, 1 / math.log(2), x.like(shift))
+        h = t - shift
+        r = fma(h, -low, fma(h, -high, x))
+        power = look_up(t.bits, 2 * row.powers[: count // 2])
+        return scaled(grown(r, power, row), h)
     shift = form.magic + count * form.bias
     high, low = (-2 * part / count for part in LN2_PARTS[x.dtype])
     t = fma(x, count / (2 * math.log(2)), x.like(shift))
     n = t - shift
     r = fma(n, low, fma(n, high, x))
     power = look_up(t.bits, row.powers)
-    grown = fma(power * r, fma(r, horner(r, row.rest), x.like(1.0)), power)
     digits = count.bit_length() - 1  # of k, below those of h
     scale = ((t.bits << (form.mantissa - digits)) & form.exponent_mask).real
-    return grown * scale * scale
+    return grown(r, power, row) * scale * scale
+
+
+def grown(r: Term, power: Term, row: Exponential) -> Term:
+    """power · e^r."""
+    return fma(power * r, fma(r, horner(r, row.rest), r.like(1.0)), power)
 
 
 def look_up(place: Term, numbers: tuple[float, ...]) -> Term:

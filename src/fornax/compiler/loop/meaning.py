@@ -189,12 +189,19 @@ def reinterpret(x, dtype: str):
     return x.view(numpy_dtype(dtype))
 
 
+def scale(x, y):
+    """x · 2^floor(y); exponents beyond these give zero and infinity anyway."""
+    most = 1 << 12
+    whole = np.clip(np.floor(np.nan_to_num(y, nan=0.0)), -most, most).astype(np.int32)
+    return np.where(np.isnan(y), y, np.ldexp(x, whole))
+
+
 CONVERSIONS = {"cast": convert, "bitcast": reinterpret}
 
 OPERATIONS: dict[str, Callable] = {
     "add": add, "sub": subtract, "mul": multiply, "div": divide, "rem": remainder,
     "neg": np.negative, "abs": np.abs, "min": minimum, "max": maximum, "fma": fused,
-    "pair_dot": pair_dot,
+    "pair_dot": pair_dot, "scale": scale,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shl": shift_left, "shr_arithmetic": shift_right_arithmetic,
     "shr_logical": shift_right_logical,
