@@ -104,6 +104,20 @@ def test_gradients_and_special_values():
     assert np.isnan(variance[3:5]).all() and np.isfinite(variance[5:]).all()
 
 
+@pytest.mark.parametrize("shape", [(2048, 600), (4096, 300)])
+def test_first_rows_of_blocks_unlike_the_others(shape):
+    """What deviations are from at first need not be near the mean."""
+    x = numbers.standard_normal(shape).astype(np.float32)
+    x[::128] = 1000
+    x[0, :3], x[1, 3] = (np.inf, -np.inf, np.nan), 3e38
+    mean, variance = map(np.asarray, fornax.jit(moments((0,)))(x))
+    wide = x.astype(np.float64)
+    np.testing.assert_array_equal(mean[:3], x[0, :3])
+    np.testing.assert_allclose(mean[3:], wide[:, 3:].mean(0), rtol=3e-6)
+    assert np.isnan(variance[:3]).all() and np.isposinf(variance[3])
+    np.testing.assert_allclose(variance[4:], wide[:, 4:].var(0), rtol=5e-6)
+
+
 @pytest.mark.parametrize("shape", [(2000, 1000), (3000, 700)])
 def test_variances_are_not_negative(shape):
     """Of about equal numbers, what is subtracted is as large as what it is subtracted from."""

@@ -94,6 +94,18 @@ def test_extremes_of_one_dimension_of_several():
     )
 
 
+@pytest.mark.parametrize("shape", [(2048, 600), (16384, 72), (2048, 3, 200)])
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_first_extremes_of_columns(name, shape):
+    x = numbers.integers(0, 99, shape).astype(np.float32)  # each comes several times
+    rows = numbers.integers(0, shape[0], 20)
+    x[rows, ..., 7], x[np.sort(rows)[3:], ..., 9] = np.nan, np.inf
+    x[..., 11] = -np.inf if name == "argmax" else np.inf
+    found = fornax.jit(lambda x: getattr(jnp, name)(x, 0))(x)
+    np.testing.assert_array_equal(found, getattr(np, name)(x, 0))
+    assert extent(lambda x: getattr(jnp, name)(x, 0), x) >= 8
+
+
 @pytest.mark.parametrize(
     "function",
     [jnp.argmax, jnp.any, lambda x: jnp.sum(jnp.diff(x) ** 2), lambda x: jnp.sum(jnp.exp(x))],

@@ -50,9 +50,9 @@ class _Canonical:
         self.equations: list[Equation] = []
         self.seen: dict[tuple, tuple[Var, ...]] = {}
         self.definition: dict[Var, Equation] = {}
-        #: sums, and those of their blocks
+        #: sums, and what is known of their blocks
         self.sums: dict[Sum, Var] = {}
-        self.partial: dict[Sum, Var] = {}
+        self.partial: dict[Sum, tuple[Atom, ...]] = {}
         self.region = 0  # equations of different regions are never merged
         #: whether doing it again to what has been made would change nothing
         self.settled = True
@@ -117,8 +117,8 @@ class _Canonical:
             self.partial[found.of] = partial
             self.settled = False
         how = (axes, found.places, found.axis, found.parts)
-        program = squares_of_blocks(x.type, partial.type, found.centre.type, how)
-        return self.call(program, (x, partial, found.centre), primitive)
+        program = squares_of_blocks(x.type, partial[0].type, found.centre.type, how)
+        return self.call(program, (x, *partial, found.centre), primitive)
 
     def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """A loop, after what is the same in all of its iterations."""

@@ -11,6 +11,10 @@ sample variance):
 
 No term of q is negative, so nothing cancels, whatever c is; m, which is rounded, is corrected by
 the mean of x - m. The blocks depend on shapes alone.
+
+Where columns are added up, m is the mean of a block's first rows, an eighth of them, so that one
+loop over the block adds up x - m and (x - m)². As these rows are part of the block, what the
+correction takes away is at most eight times what it leaves.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,17 +30,23 @@ from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.compare import lt_p
 from fornax.primitives.composite import optimization_barrier_p
-from fornax.primitives.elementwise import add_p, max_p, min_p, mul_p, square_p, sub_p
+from fornax.primitives.elementwise import abs_p, add_p, max_p, min_p, mul_p, square_p, sub_p
+from fornax.primitives.select import where
 from fornax.primitives.shape import reshape
+from fornax.primitives.slice import slice_p
 from fornax.transforms.stage import Stage
 
 #: bytes from which on an array is read once rather than twice
 LARGE = 1 << 22
 #: bytes that stay in the caches from one loop over them to the next
 ROW = 1 << 16
-#: elements of a block where neighbours in memory are added up, rows of one where they are not
-BLOCK, ROWS = 1 << 13, 128
+#: elements of a block where neighbours in memory are added up, rows of one where they are not, and
+#: more while it has so few bytes
+BLOCK, ROWS, FULL = 1 << 13, 128, 1 << 18
+#: of so many elements of a block of rows the mean of one is near that of all
+FIRST = 8
 #: most steps from a sum to what deviations are from
 FAR = 16
 
@@ -110,7 +120,9 @@ def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, int] | None:
     if last in axes and reduced * type.dtype.itemsize <= ROW:
         return None  # a row stays in the caches anyway
     inside = reduced // type.shape[axis]
-    length = max(1, (BLOCK if last in axes else ROWS) // inside)
+    row = prod(n for d, n in enumerate(type.shape) if d not in axes and d > axis)
+    rows = max(ROWS, FULL // (row * type.dtype.itemsize))
+    length = max(1, (BLOCK if last in axes else rows) // inside)
     parts = -(-type.shape[axis] // length)
     parts = next((p for p in range(parts, 2 * parts) if type.shape[axis] % p == 0), 1)
     return (axis, parts) if parts > 1 else None
@@ -124,34 +136,72 @@ def cut(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> tuple:
 
 @lru_cache(256)
 def sums_of_blocks(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> Jaxpr:
-    """The program that gives the sums of the blocks and, last, the sum of these."""
+    """The program that gives what deviations in the blocks are from, the sums of these, and the sum
+    of all."""
     trace = Stage(purpose="the sums of blocks")
     with new_trace(trace):
         shape, inside, across = cut(type, axes, axis, parts)
-        partial = reduce_sum(reshape(trace.new_input(type), shape), inside)
-        return trace.finish([partial, reduce_sum(partial, across)], "sums")
+        x = reshape(trace.new_input(type), shape)
+        count = prod(shape[d] for d in inside)
+        share = constant(1 / count, type)
+        if len(type.shape) - 1 in axes:
+            partial = reduce_sum(x, inside)
+            near = mul_p(partial, share)
+            total = reduce_sum(partial, across)
+            return trace.finish([near, from_near(x, near, inside)[1], total], "sums")
+        near = of_first(x, inside)
+        rest = from_near(x, near, inside)[1]
+        partial = add_p(mul_p(near, constant(count, type)), rest)
+        return trace.finish([near, rest, reduce_sum(partial, across)], "sums")
+
+
+def constant(value: float, type: ArrayType) -> np.generic:
+    return np.asarray(value, type.dtype)[()]
+
+
+def of_first(x: Any, inside: tuple[int, ...]) -> Any:
+    """The mean of the first elements of each block, or 0 where it is so large that sums of it are
+    not finite."""
+    shape = list(typeof(x).shape)
+    left = max(1, prod(shape[d] for d in inside) // FIRST)
+    for d in reversed(inside):
+        shape[d] = min(shape[d], left)
+        left = max(1, left // shape[d])
+    (some,) = slice_p.bind(
+        x, start_indices=(0,) * len(shape), limit_indices=tuple(shape), strides=None
+    )
+    count = prod(shape[d] for d in inside)
+    mean = mul_p(reduce_sum(some, inside), constant(1 / count, typeof(x)))
+    most = np.finfo(typeof(x).dtype).max / (2 * prod(typeof(x).shape[d] for d in inside))
+    is_small = lt_p(abs_p(mean), constant(most, typeof(x)))
+    return where(is_small, mean, constant(0, typeof(x)))
+
+
+def from_near(x: Any, near: Any, inside: tuple[int, ...]) -> tuple[Any, Any]:
+    """The deviations in blocks from what is near their means, and the sums of these."""
+    shape = typeof(x).shape
+    kept = [d for d in range(len(shape)) if d not in inside]
+    apart = sub_p(x, broadcast_in_dim(near, shape, kept))
+    return apart, reduce_sum(apart, inside)
 
 
 @lru_cache(256)
-def squares_of_blocks(
-    type: ArrayType, partial: ArrayType, centre: ArrayType, found: tuple
-) -> Jaxpr:
-    """The program that adds up squared deviations, given the sums of the blocks and the centre."""
+def squares_of_blocks(type: ArrayType, near: ArrayType, centre: ArrayType, found: tuple) -> Jaxpr:
+    """The program that adds up squared deviations, given what those in the blocks are from, their
+    sums, and the centre."""
     axes, places, axis, parts = found
     trace = Stage(purpose="the deviations in blocks")
     with new_trace(trace):
-        x, sums, centre = map(trace.new_input, (type, partial, centre))
+        x, near, rest, centre = map(trace.new_input, (type, near, near, centre))
         shape, inside, across = cut(type, axes, axis, parts)
         kept = [d for d in range(len(shape)) if d not in inside]
-        count = np.asarray(prod(shape[d] for d in inside), type.dtype)[()]
-        share = np.asarray(1 / count, type.dtype)[()]
-        means = mul_p(sums, share)
-        apart = sub_p(reshape(x, shape), broadcast_in_dim(means, shape, kept))
-        rest = reduce_sum(apart, inside)
+        count = prod(shape[d] for d in inside)
+        share = constant(1 / count, type)
+        apart, _ = from_near(reshape(x, shape), near, inside)
         # of equal numbers both terms are the same: rounding must not make less than zero of them,
         # nor NaN where both overflow
         most, zero = (
-            broadcast_in_dim(np.asarray(n, type.dtype)[()], partial.shape, ())
+            broadcast_in_dim(constant(n, type), typeof(near).shape, ())
             for n in (np.finfo(type.dtype).max, 0)
         )
         correction = min_p(mul_p(rest, mul_p(rest, share)), most)
@@ -161,20 +211,20 @@ def squares_of_blocks(
         mine = [k for k, d in enumerate(places) if d not in axes]
         smaller = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))
         at = [kept.index(places[k] + (places[k] >= axis)) for k in mine]
-        off = sub_p(means, broadcast_in_dim(smaller, typeof(means).shape, at))
+        off = sub_p(near, broadcast_in_dim(smaller, typeof(near).shape, at))
         off = add_p(off, mul_p(rest, share))
-        terms = add_p(squares, mul_p(square_p(off), count))
+        terms = add_p(squares, mul_p(square_p(off), constant(count, type)))
         return trace.finish([reduce_sum(terms, across)], "squares")
 
 
-def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], Var]:
-    """The equations of `sums_of_blocks` of x that give `result`, and the sums of the blocks."""
+def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], tuple[Atom, ...]]:
+    """The equations of `sums_of_blocks` of x that give `result`, and what it gives for blocks."""
     env: dict[Var, Atom] = {program.inputs[0]: x}
-    partial, total = program.outputs
+    *partial, total = program.outputs
     made = []
     for e in program.equations:
         outputs = tuple(result if v is total else Var(v.type) for v in e.outputs)
         inputs: Sequence[Atom] = tuple(env.get(a, a) for a in e.inputs)
         made.append(e.replace(inputs=inputs, outputs=outputs))
         env.update(zip(e.outputs, outputs, strict=True))
-    return made, env[partial]
+    return made, tuple(env[v] for v in partial)

@@ -76,7 +76,7 @@ def in_two_stages(
     reduced = prod(type.shape[a] for a in axes)
     if type.size // reduced > FEW_RESULTS:
         outside = prod(type.shape[: min(axes)])
-        if name in PLACES or type.size * type.dtype.itemsize < STREAMED or outside >= FEW_PIECES:
+        if type.size * type.dtype.itemsize < STREAMED or outside >= FEW_PIECES:
             return None
         if not is_read(x, definition):
             return None
@@ -165,7 +165,7 @@ def _program(
     with new_trace(trace):
         x = trace.new_input(type)
         if primitive.name in PLACES:
-            result = extreme(primitive, x, dict(params), axis, parts)
+            result = extreme(primitive, x, dict(params), axis, parts, bool(shape))
         else:
             x = reshape(x, shape) if shape else x
             result = reduction(primitive, x, dict(params), axis, parts, bool(shape))
@@ -209,7 +209,7 @@ def reduction(primitive: Any, x: Any, params: dict, axis: int, parts: int, store
     return primitive.bind(*partial, axes=(place,), **params)[0]
 
 
-def extreme(primitive: Any, x: Any, params: dict, axis: int, parts: int) -> Any:
+def extreme(primitive: Any, x: Any, params: dict, axis: int, parts: int, stored: bool) -> Any:
     """The position of the first extreme along the only axis."""
     value_of, worst = reduce_max_p, dtypes.least
     if primitive is not argmax_p:
@@ -217,6 +217,8 @@ def extreme(primitive: Any, x: Any, params: dict, axis: int, parts: int) -> Any:
     x = divided(x, axis, parts, worst(typeof(x).dtype))
     best = value_of.bind(x, axes=(axis + 1,))[0]
     inside = primitive.bind(x, **{**params, "axes": (axis + 1,)})[0]
+    if stored:
+        (best,), (inside,) = (optimization_barrier_p.bind(partial) for partial in (best, inside))
     first = primitive.bind(best, **{**params, "axes": (axis,)})[0]
     shape, index = typeof(inside).shape, params["index_dtype"]
     number = iota(index, shape, axis)

@@ -24,6 +24,7 @@ from typing import Any
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
+from fornax.compiler.loop.estimate import trips
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
@@ -48,7 +49,7 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     """Loads beside which memory is asked for something, and how many elements further on that is
     than what they read."""
     found: dict[Expr, int] = {}
-    asked: set[Buffer] = set()  # a later loop finds in the second cache what was added up before
+    sums: dict[Buffer, tuple[For, dict[Expr, int]]] = {}
     for outer in walk(kernel.body):
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
@@ -57,15 +58,19 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
             if len(loops) == 1:
-                more = added_up(outer, loops[0], target)
-                found.update((n, step) for n, step in more.items() if n.data not in asked)
-                asked |= {node.data for node in more}
+                rows = added_up(outer, loops[0], target)
+                for buffer in {node.data for node in rows}:
+                    if buffer not in sums or trips(sums[buffer][0]) < trips(outer):
+                        sums[buffer] = outer, {n: k for n, k in rows.items() if n.data is buffer}
                 found.update(beside(outer, loops[0], target))
                 found.update(running_down(outer, loops[0], target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
                 if isinstance(inner, For) and inner.kind == "serial":
                     found.update(to_and_fro(outer, inner, target))
+    # of several loops over the same rows the longest asks: others find them in the second cache
+    for _, rows in sums.values():
+        found.update(rows)
     return found
 
 

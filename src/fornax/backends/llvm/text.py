@@ -20,6 +20,7 @@ from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.compaction import chosen
+from fornax.compiler.loop.estimate import trips
 from fornax.compiler.loop.ir import (
     WIDTH,
     Alloc,
@@ -132,6 +133,7 @@ class Emitter(Values):
         self.fetches = fetched(kernel, target)
         self.kernel = kernel
         self.allocations: list[str] = []
+        self.repeats = 1  #: iterations of the serial loops around
 
     # --- the function ---
     def function(self, symbol: str, linkage: str = "") -> list[str]:
@@ -280,10 +282,13 @@ class Emitter(Values):
         if extent == 0:
             self.bind("final", loop.carries, starts)
             return
+        repeats = trips(loop) if loop.kind == "serial" else 1
+        self.repeats *= repeats
         finals = self.counted(
             loop.axis, loop.body, loop.carries, begin.name, end.name, 1, starts, nonempty,
             loop.reverse,
         )  # fmt: skip
+        self.repeats //= repeats
         self.bind("final", loop.carries, finals)
 
     def start(self, carried: Carried, varies: bool) -> Value:

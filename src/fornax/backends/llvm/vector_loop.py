@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOGIC = {"and", "or", "xor", "not", "select"}
 
 
-#: bodies of more operations than this are emitted once, if they run at most FEW times,
+#: bodies of more operations than this are emitted once, if a task runs them at most FEW times,
 LONG = 30
 FEW = 8192
 #: and of more than this in any case
@@ -81,7 +81,7 @@ class VectorLoop:
         if isinstance(extent, int) and extent % self.native(self.loop.lanes) == 0:
             return False
         size = sum(node.kind == "op" for node in self.inside())
-        often = not isinstance(extent, int) or extent > FEW
+        often = not isinstance(extent, int) or extent * self.e.repeats > FEW
         return size > (LONG_OFTEN if often else LONG) and self.masks()
 
     def compact(self, starts: list[Value]) -> list[Value]:
