@@ -26,7 +26,8 @@ def small_blocks(monkeypatch):
     """Parallel blocks and transposed tiles also for the small arrays of tests."""
     monkeypatch.setattr(parallelize, "GRAIN", 1.0)
     monkeypatch.setattr(parallelize, "BLOCK", 30.0)
-    monkeypatch.setattr(tile, "BLOCK", 8)
+    for name, small in (("RUN", 32), ("ROWS", 8), ("LEAST", 4)):
+        monkeypatch.setattr(tile, name, small)
     monkeypatch.setattr(tile, "STEPS", 1)
 
 

@@ -152,8 +152,12 @@ def overload(kind: str) -> str:
 
 
 def fetch(e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int) -> None:
-    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`."""
-    for line in range(0, lanes * size, LINE):
+    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`.
+
+    They may begin anywhere in a line: with the ends of pieces as long as a line, all lines but the
+    first are asked for, which holds the end of what lies before."""
+    whole = lanes * size
+    for line in range(min(LINE, whole) - 1, whole, LINE):
         further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
         e.scopes[depth].lines.append(
             f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 2, i32 1)"

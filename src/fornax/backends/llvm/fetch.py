@@ -16,6 +16,9 @@ Lanes that read anywhere in one row, and then in the next, ask for that from end
 Where rows are read beside others that are the same for all of them, the latter leave the first
 cache between two rows, and their way back into it hides the order of what comes from memory. What
 lies a page further on is asked for.
+
+Blocks of a matrix are a few lines of many rows, far from one another. While one is worked on, the
+next is asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.estimate import trips
-from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, For, Kernel, Store
+from fornax.compiler.loop.ir import WIDTH, Alloc, Axis, Buffer, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -51,6 +54,8 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     found: dict[Expr, int] = {}
     sums: dict[Buffer, tuple[For, dict[Expr, int]]] = {}
     for outer in walk(kernel.body):
+        if isinstance(outer, For) and any(isinstance(s, Alloc) for s in outer.body):
+            found.update(next_block(outer, target))
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
             if len(loops) > 1:
@@ -72,6 +77,42 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     for _, rows in sums.values():
         found.update(rows)
     return found
+
+
+def next_block(blocks: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` that read a few cache lines of each of many rows in every block."""
+    steps: dict[Expr, int] = {}
+    inside = {s.axis: s for s in walk(blocks.body) if isinstance(s, For)}
+    ends: dict[Buffer, list[int]] = {}
+    for node in reachable(expressions(blocks.body)):
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        if node.data.size * size <= target.l2:
+            continue
+        row, step = None, 0
+        terms, first = affine.linear(node.args[0])
+        last = first
+        for part, coefficient in terms:
+            if part.kind == "axis" and part.data in inside:
+                row = part.data if coefficient == 1 else row
+                last += abs(coefficient) * affine.last_value(part.data)
+            elif counts(part, blocks.axis):
+                step = coefficient
+        ends.setdefault(node.data, []).extend((first, last))
+        if row is not None and inside[row].kind == "vector":
+            length = affine.last_value(row) + 1
+            if length <= step and length * size < PAGE:
+                steps[node] = step
+    far = {b for b, at in ends.items() if (max(at) - min(at)) * WIDTH[b.dtype] // 8 >= PAGE}
+    return {node: step for node, step in steps.items() if node.data in far}
+
+
+def counts(part: Expr, axis: Axis) -> bool:
+    """Whether a part of an offset counts the steps of a loop, which may be two loops in one."""
+    if part.kind == "op" and part.data == "imod":
+        part = part.args[0]
+    return part.kind == "axis" and part.data is axis
 
 
 def to_and_fro(lanes: For, rows: For, target: Target) -> dict[Expr, int]:

@@ -27,9 +27,12 @@ from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 from fornax.record import record
 
-#: side of the blocks in which a transposed array is read; half of it for 8-byte elements. Long
-#: sides save translation of addresses where pages are small, two blocks should fit the first cache
-BLOCK = 64
+#: blocks in which a transposed array is read: bytes of each of its rows, and how many of these at
+#: once. What lies there beside them is asked for meanwhile, and 64 rows with a large power of two
+#: between them are what the second cache holds of them
+RUN, ROWS = 128, 64
+#: the least extents that are worth blocks
+LEAST = 32
 #: strides, in bytes per step, from which neighbours are in different cache lines
 FAR = 64
 #: reads that are transposed into local memory; more would not fit the first cache
@@ -266,7 +269,7 @@ class Transpose:
     across: For
     along: For
     loads: tuple[Expr, ...]
-    size: int  #: of a block
+    block: tuple[int, int]  #: steps of `across` and of `along` in one block
 
 
 def tile_transposes(kernel: Kernel, target: Target) -> Kernel:
@@ -301,14 +304,14 @@ def transposed(statement: Statement) -> Transpose | None:
     if any(n.data in written for n in loads):
         return None
     along = next((loop for loop in nest if coefficient(stores[0].index[0], loop.axis) == 1), None)
-    if along is None or along.axis.length < BLOCK // 2:
+    if along is None or along.axis.length < LEAST:
         return None
     by_loop: dict[For, list[Expr]] = {}
     for load in loads:
         offset = load.args[0]
         step = coefficient(offset, along.axis) * WIDTH[load.data.dtype] // 8
         across = next((loop for loop in nest if coefficient(offset, loop.axis) == 1), None)
-        if across is None or across is along or across.axis.length < BLOCK // 2:
+        if across is None or across is along or across.axis.length < LEAST:
             continue
         if not load.masked and abs(step) >= FAR and not linear_parts([offset]):
             by_loop.setdefault(across, []).append(load)
@@ -316,11 +319,16 @@ def transposed(statement: Statement) -> Transpose | None:
         return None
     across = max(by_loop, key=lambda loop: len(by_loop[loop]))
     staged = tuple(by_loop[across][:MOST_STAGED])
-    wide = any(WIDTH[load.data.dtype] > 32 for load in staged)
-    sizes = (BLOCK // 2, BLOCK // 4) if wide else (BLOCK, BLOCK // 2)
-    extents = (across.axis.length, along.axis.length)
-    even = (size for size in sizes if all(extent % size == 0 for extent in extents))
-    return Transpose(tuple(nest), across, along, staged, next(even, sizes[0]))
+    run = RUN * 8 // max(WIDTH[load.data.dtype] for load in staged)
+    if across.axis.length <= 2 * run:
+        run = across.axis.length
+    block = side(across.axis.length, run), side(along.axis.length, ROWS)
+    return Transpose(tuple(nest), across, along, staged, block)
+
+
+def side(extent: int, most: int) -> int:
+    """A side of blocks: at most so long, half of it if only that divides the extent."""
+    return most if extent % most == 0 or extent % (most // 2) else most // 2
 
 
 class Transposer(Rewriter):
@@ -341,18 +349,18 @@ class Transposer(Rewriter):
         outer = [loop.axis for loop in found.nest if loop not in (found.across, found.along)]
         for axis in outer:
             b.axis(axis)
-        across, rows = self.block(found.across)
-        along, columns = self.block(found.along)
+        across, rows = self.block(found.across, found.block[0])
+        along, columns = self.block(found.along, found.block[1])
         body: tuple[Statement, ...] = ()
         staged = {}
         for number, load in enumerate(found.loads):
-            size = found.size * found.size
+            size = found.block[0] * found.block[1]
             dtype = load.data.dtype
             local = Buffer(f"tile{number}", dtype, (size,), (1,), "local")
             staged[load] = local
             body += (Alloc(local), *self.fill(load, local, across, along, rows, columns))
         row, column = Axis(rows, found.across.axis.name), Axis(columns, found.along.axis.name)
-        place = b.add(b.mul(b.axis(row), b.index(self.found.size)), b.axis(column))
+        place = b.add(b.mul(b.axis(row), b.index(found.block[1])), b.axis(column))
         copy = self.at(across, b.axis(row), along, b.axis(column))
         for load, local in staged.items():
             copy.memo[load] = b.node("load", load.dtype, local, (place,))
@@ -363,9 +371,9 @@ class Transposer(Rewriter):
             body = (For(axis, body),) if axis.extent != 1 else body
         yield from body
 
-    def block(self, loop: For) -> tuple[Axis, int | Expr]:
+    def block(self, loop: For, size: int) -> tuple[Axis, int | Expr]:
         """The axis over blocks of a loop, and the extent of one block."""
-        b, extent, size = self.b, loop.axis.length, self.found.size
+        b, extent = self.b, loop.axis.length
         blocks = Axis(-(-extent // size), loop.axis.name + "_block")
         if extent % size == 0:
             b.axis(blocks)
@@ -376,10 +384,11 @@ class Transposer(Rewriter):
 
     def at(self, across: Axis, row: Expr, along: Axis, column: Expr) -> Rewriter:
         """A rewriter for one point of a block."""
-        b, found, size = self.b, self.found, self.b.index(self.found.size)
+        b, found = self.b, self.found
+        height, width = map(b.index, found.block)
         copy = Rewriter(b)
-        copy.bound["axis", found.across.axis] = b.add(b.mul(b.axis(across), size), row)
-        copy.bound["axis", found.along.axis] = b.add(b.mul(b.axis(along), size), column)
+        copy.bound["axis", found.across.axis] = b.add(b.mul(b.axis(across), height), row)
+        copy.bound["axis", found.along.axis] = b.add(b.mul(b.axis(along), width), column)
         return copy
 
     def fill(
@@ -395,7 +404,7 @@ class Transposer(Rewriter):
 
         def along_rows(column: Expr, *unrolled: Axis) -> For:
             row = Axis(rows, "row")
-            place = b.add(b.mul(b.axis(row), b.index(self.found.size)), column)
+            place = b.add(b.mul(b.axis(row), b.index(self.found.block[1])), column)
             offset = self.at(across, b.axis(row), along, column)(load.args[0])
             store = Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
             body: Statement = store
