@@ -262,7 +262,7 @@ class Generation:
 # --- expressions of the loop IR -----------------------------------------------------------------
 
 #: what an expression or an element in memory may be; no complex number is one expression
-Dtype: TypeAlias = Literal[
+DtypeName: TypeAlias = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float32", "float64", "float16", "bfloat16", "float8_e3m4", "float8_e4m3",
     "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2",
@@ -275,7 +275,7 @@ class Expr:
     """One typed scalar; see `fornax.compiler.loop.ir`. Identity is equality within a builder."""
 
     kind: str
-    dtype: Dtype
+    dtype: DtypeName
     data: Any
     args: tuple[Expr, ...]
     number: int
@@ -295,7 +295,7 @@ class Nodes:
     @property
     def count(self) -> int:
         """How many nodes there are."""
-    def node(self, kind: str, dtype: Dtype, data: Any, args: tuple[Expr, ...] = (), /) -> Expr:
+    def node(self, kind: str, dtype: DtypeName, data: Any, args: tuple[Expr, ...] = (), /) -> Expr:
         """The interned node with these fields. Floats are told apart by their bits."""
     def index(self, value: int | Expr, /) -> Expr:
         """An int64 expression from an int."""

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 #: how a float format says what is no finite number:
 IEEE = "infinities and NaNs have the largest exponent"
@@ -27,9 +27,9 @@ UPPER_HALF = "the upper half of a float32"
 class Format(NamedTuple):
     """A row: name, bits, the dtype it is computed in, and for floats the layout of the bits."""
 
-    name: str
+    name: DtypeName
     bits: int
-    computed: Dtype
+    computed: DtypeName
     exponent: int = 0  #: bits of the exponent; 0 for integers
     mantissa: int = 0  #: bits after the point
     bias: int = 0
@@ -41,7 +41,7 @@ class Format(NamedTuple):
         return np.dtype(getattr(ml_dtypes, self.name, None) or self.name)
 
     @property
-    def raw(self) -> Dtype:
+    def raw(self) -> DtypeName:
         """The dtype that holds the bits of one element."""
         return "uint16" if self.bits > 8 else "uint8"
 
@@ -80,9 +80,9 @@ class Format(NamedTuple):
         return 1 << (self.bits - 1) if self.special in (ONE_ZERO, FINITE) else self.top
 
 
-_FLOAT: Dtype = "float32"
-_INTEGER: Dtype = "int8"
-_NATURAL: Dtype = "uint8"
+_FLOAT: DtypeName = "float32"
+_INTEGER: DtypeName = "int8"
+_NATURAL: DtypeName = "uint8"
 ROWS = (
     Format("float16", 16, _FLOAT, 5, 10, 15, IEEE),
     Format("bfloat16", 16, _FLOAT, 8, 7, 127, UPPER_HALF),

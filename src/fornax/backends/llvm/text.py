@@ -41,7 +41,7 @@ from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 
 def text(kernel: Kernel, target: Target, symbol: str = "kernel") -> str:
@@ -536,7 +536,7 @@ class Emitter(Values):
 
 
 def formula_function(
-    symbol: str, name: str, dtype: Dtype, lanes: int, arity: int, target: Target
+    symbol: str, name: str, dtype: DtypeName, lanes: int, arity: int, target: Target
 ) -> list[str]:
     """A mathematical function of vectors, as lines of text."""
     e, b = Values(target, set()), Builder()

@@ -19,7 +19,7 @@ from fornax.compiler.loop.ir import MATH, WIDTH, Axis, Buffer, Carried, Carry, E
 from fornax.compiler.target import Target
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 
 class Values:
@@ -44,7 +44,7 @@ class Values:
         self.varies: dict[Expr, bool] = {}
         self.base: dict[Buffer, str] = {}
         self.counter = 0
-        self.called: dict[str, tuple[str, Dtype, int, int]] = {}
+        self.called: dict[str, tuple[str, DtypeName, int, int]] = {}
 
     @property
     def vector_loop(self) -> Vector:

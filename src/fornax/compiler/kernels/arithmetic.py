@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fornax.compiler.kernels.context import parts
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import COMPLEX, WIDTH, Expr, Pair
+from fornax.compiler.loop.ir import COMPLEX, SIGNED, UNSIGNED, WIDTH, Expr, Pair
+from fornax.compiler.target import Target
+from fornax.ir.types import ArrayType
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 Parts = tuple[Expr, ...]
 
@@ -27,14 +34,14 @@ class Arithmetic:
     dtype every step multiplies two elements of it, held in one word.
     """
 
-    dtype: str
+    dtype: DtypeName
     parts: int
     fused: bool
     logical: bool
     pairs: str = ""
 
     @property
-    def packed(self) -> str:
+    def packed(self) -> DtypeName:
         """The dtype of one operand element as it is packed."""
         return "uint32" if self.pairs else self.dtype
 
@@ -46,7 +53,7 @@ class Arithmetic:
     def widen(self, b: Builder, value: Value) -> Parts:
         """An operand element as the expressions that are multiplied."""
         if self.pairs:
-            return (value,)
+            return parts(value)
         if self.parts == 2:
             return parts(b.cast(value, "complex64" if self.dtype == "float32" else "complex128"))
         return (b.cast(value, self.dtype),)
@@ -87,7 +94,7 @@ class Arithmetic:
         return b.cast(Pair(*total) if self.parts == 2 else total[0], dtype)
 
 
-def arithmetic(inputs, output, target) -> Arithmetic:
+def arithmetic(inputs: Sequence[ArrayType], output: ArrayType, target: Target) -> Arithmetic:
     """The arithmetic of a product of arrays of types `inputs` with elements of type `output`.
 
     float16, bfloat16 and float32 sum in float32, float64 in float64, integers in at least 32 bits
@@ -103,8 +110,8 @@ def arithmetic(inputs, output, target) -> Arithmetic:
         wide = "float64" in names
         return Arithmetic("float64" if wide else "float32", 1, target.fma, False)
     width = max(WIDTH[n] for n in names)
-    sign = "uint" if names[-1].startswith("uint") else "int"
-    return Arithmetic(f"{sign}{max(32, width)}", 1, False, False)
+    integers = UNSIGNED if names[-1].startswith("uint") else SIGNED
+    return Arithmetic(integers[max(32, width)], 1, False, False)
 
 
 #: Less depth is not worth making words of.
@@ -113,7 +120,9 @@ PAIRED = 16
 NARROW = ("int8", "uint8", "int16", "int4", "uint4", "int2", "uint2", "int1", "uint1")
 
 
-def paired(sums: Arithmetic, inputs, depth: int, target) -> Arithmetic | None:
+def paired(
+    sums: Arithmetic, inputs: Sequence[ArrayType], depth: int, target: Target
+) -> Arithmetic | None:
     """The same sums two steps of the depth at a time, where the target is quicker at that. Integers
     wrap: the sums of words are the low bits of all others."""
     names = {t.dtype_name for t in inputs}
@@ -170,7 +179,7 @@ def stays_in_runs(width: int, extents: tuple[int, ...]) -> bool:
     return fits
 
 
-def room_on_the_right(target) -> int:
+def room_on_the_right(target: Target) -> int:
     """Bytes of the second cache that a block of the right operand takes."""
     return target.l2 * 5 // 16
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import (
     COMPLEX,
+    REAL,
     Axis,
     Buffer,
     Expr,
@@ -28,9 +30,14 @@ from fornax.compiler.loop.ir import (
     row_major,
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
+from fornax.compiler.target import Target
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Jaxpr, Literal, Var
+from fornax.ir.types import ArrayType
 from fornax.record import replace
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 
 class KernelContext(ABC):
@@ -45,10 +52,10 @@ class KernelContext(ABC):
     """
 
     b: Builder
-    params: dict
-    inputs: tuple
-    outputs: tuple
-    target: object
+    params: dict[str, Any]
+    inputs: tuple[ArrayType, ...]
+    outputs: tuple[ArrayType, ...]
+    target: Target
     threads: int
     #: each element may be stored once only: what is stored is added to what is there
     adds: bool = False
@@ -73,11 +80,11 @@ class KernelContext(ABC):
         """The memory of result `j`, for kernels that read back what they wrote."""
 
     @abstractmethod
-    def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+    def workspace(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         """Row-major memory shared by the nests of this operation, uninitialised."""
 
     @abstractmethod
-    def scratch(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+    def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         """Row-major memory private to each worker, uninitialised."""
 
     @abstractmethod
@@ -145,9 +152,9 @@ class KernelContext(ABC):
         shape = self.inputs[i].shape
         buffer = self.operand_buffer(i)
         if buffer is not None:
-            steps = buffer.strides[: len(shape)]
+            strides = buffer.strides[: len(shape)]
             unit = 2 if len(buffer.shape) > len(shape) else 1  # complex: pairs of floats
-            found = [d for d, n in enumerate(shape) if n > 1 and steps[d] == unit]
+            found = [d for d, n in enumerate(shape) if n > 1 and strides[d] == unit]
             return found[-1] if found else None
         axes = [Axis(max(n, 2), f"d{d}") for d, n in enumerate(shape)]
         value = self.operand(i, [self.b.axis(a) for a in axes])
@@ -229,7 +236,7 @@ def array_buffer(
     if dtype in COMPLEX:
         strides = tuple(2 * s for s in strides)
         return Buffer(name, COMPLEX[dtype], (*shape, 2), (*strides, 1), role)
-    return Buffer(name, dtype, shape, strides, role)
+    return Buffer(name, REAL[dtype], shape, strides, role)
 
 
 class MemoryContext(KernelContext):
@@ -241,10 +248,10 @@ class MemoryContext(KernelContext):
 
     def __init__(
         self,
-        params: dict,
-        inputs: Sequence,
-        outputs: Sequence,
-        target,
+        params: dict[str, Any],
+        inputs: Sequence[ArrayType],
+        outputs: Sequence[ArrayType],
+        target: Target,
         threads: int = 1,
         strides: Sequence[Sequence[int] | None] | None = None,
         name: str = "kernel",
@@ -268,27 +275,27 @@ class MemoryContext(KernelContext):
         self.workspaces: list[Buffer] = []
         self.kernels: list[Kernel] = []
 
-    def operand(self, i, index):
+    def operand(self, i: int, index: Sequence[Expr]) -> Value:
         return self.b.load(self.operands[i], tuple(index), self.inputs[i].dtype_name)
 
-    def operand_buffer(self, i):
+    def operand_buffer(self, i: int) -> Buffer:
         return self.operands[i]
 
-    def store(self, j, index, value):
+    def store(self, j: int, index: Sequence[Expr], value: Value) -> tuple[Store, ...]:
         return stores(self.b, self.results[j], index, value)
 
-    def output_buffer(self, j):
+    def output_buffer(self, j: int) -> Buffer:
         return self.results[j]
 
-    def workspace(self, name, dtype, shape):
+    def workspace(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "inout")
         self.workspaces.append(buffer)
         return buffer
 
-    def scratch(self, name, dtype, shape):
+    def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "scratch")
 
-    def emit(self, body, extent=1, grain=1):
+    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
         name = f"{self.name}_{len(self.kernels)}"
         self.kernels.append(Kernel(name, buffers_of(body), tuple(body), extent, grain))
 

@@ -72,7 +72,7 @@ def across(scan: Scan) -> None:
     base = b.mul(b.imod(b.axis(task), b.index(pieces)), b.index(chunk))
     left = b.min(b.index(chunk), b.sub(b.index(width), base))
     extent = left if width % chunk else chunk
-    kind = {"kind": "vector", "lanes": min(lanes, power_of_two(chunk))}
+    wide = min(lanes, power_of_two(chunk))
 
     def index(lane: Axis) -> Index:
         at = list(split(b, line, outer))
@@ -86,16 +86,17 @@ def across(scan: Scan) -> None:
         old = scan.value(tuple(b.carry(c) for c in carries))
         new = scan.combine(old, scan.read(index(lane)))
         loop = For(step, scan.write(index(lane), new), scan.carried(carries, scan.start(), new))
-        body: tuple[Statement, ...] = (For(lane, (loop,), **kind),)
+        body: tuple[Statement, ...] = (For(lane, (loop,), kind="vector", lanes=wide),)
     else:
         totals = k.scratch("totals", scan.part, (scan.parts, chunk))
         clear = Axis(chunk, "lane")
         new = scan.combine(scan.load(totals, b.axis(lane)), scan.read(index(lane)))
         write = scan.write(index(lane), new) + scan.save(totals, new, b.axis(lane))
         start = scan.save(totals, scan.start(), b.axis(clear))
-        body = (For(clear, start, **kind), For(step, (For(lane, write, **kind),)))
+        clears = For(clear, start, kind="vector", lanes=wide)
+        body = (clears, For(step, (For(lane, write, kind="vector", lanes=wide),)))
     grain = max(1, WORTH_A_THREAD // (scan.length * chunk))
-    k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+    k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
 
 cumsum = partial(cumulative, combiner="add")

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 from fornax.compiler.kernels.arithmetic import power_of_two
+from fornax.compiler.kernels.context import parts
 from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
 from fornax.compiler.loop.builder import Value, identity
@@ -52,7 +53,7 @@ def whole(scan: Scan, lines: int) -> None:
     if lines % group:
         body = (If(b.lt(b.axis(task), b.index(lines // group)), body, nest(lines % group)),)
     grain = max(1, WORTH_A_THREAD // (scan.length * group))
-    k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+    k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
 
 class Line(NamedTuple):
@@ -179,7 +180,7 @@ def in_segments(scan: Scan, lines: int, segments: int) -> None:
         base = b.mul(segment, b.index(length))
         runs.append(Line(line, base, scan.load(before, line, segment)))
     grain = max(1, WORTH_A_THREAD // (length * group))
-    k.emit((For(task, run(scan, runs, length), kind="parallel"),), task.extent, grain)
+    k.emit((For(task, run(scan, runs, length), kind="parallel"),), task.length, grain)
 
     rest = scan.length - length * segments
     if rest:
@@ -209,10 +210,10 @@ def emit_totals(scan: Scan, totals: Buffer, length: int) -> None:
 
     steps = Axis(length, "step"), Axis(length, "step")
     if scan.combiner == "logaddexp":  # the maximum first, then the sum of what is left
-        loop, top = reduce("max", steps[0], element(steps[0]))
+        loop, top = reduce("max", steps[0], *parts(element(steps[0])))
         infinite = b.eq(b.abs(top), b.const(math.inf, top.dtype))
         shift = b.select(infinite, b.const(0.0, top.dtype), top)
-        more, total = reduce("add", steps[1], b.exp(b.sub(element(steps[1]), shift)))
+        more, total = reduce("add", steps[1], b.exp(b.sub(*parts(element(steps[1])), shift)))
         body: tuple[Statement, ...] = (loop, more)
         value: Value = b.add(shift, b.log(total))
     elif scan.complex:
@@ -221,11 +222,11 @@ def emit_totals(scan: Scan, totals: Buffer, length: int) -> None:
         body = (For(steps[0], (), scan.carried(carries, scan.start(), new)),)
         value = scan.value(tuple(b.final(c) for c in carries))
     else:
-        loop, value = reduce(scan.combiner, steps[0], element(steps[0]))
+        loop, value = reduce(scan.combiner, steps[0], *parts(element(steps[0])))
         body = (loop,)
     body += scan.save(totals, value, line, segment)
     grain = max(1, WORTH_A_THREAD // length)
-    k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+    k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
 
 def emit_before(scan: Scan, totals: Buffer, before: Buffer) -> None:

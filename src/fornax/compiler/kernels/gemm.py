@@ -233,7 +233,7 @@ class Gemm:
         stay there together."""
         stride = next(
             (side.buffer.strides[d] for d in reversed(side.free)
-             if self.k.inputs[side.operand].shape[d] > 1), 0,
+             if side.buffer is not None and self.k.inputs[side.operand].shape[d] > 1), 0,
         )  # fmt: skip
         lines = [stride * self.sums.bytes * r % PAGE // LINE for r in range(self.tile.rows)]
         return max(map(lines.count, lines)) > max(1, self.k.target.l1 // PAGE * 3 // 4)
@@ -280,7 +280,7 @@ class Gemm:
         p, b = self.p, self.b
         tasks = p.batch * self.pieces
         grain = max(1, WORTH_A_THREAD * tasks // max(self.work, 1))
-        sources = [s for s in (self.left, self.right) if s.packed and not s.near]
+        sources = [s for s in (self.left, self.right) if not isinstance(s, InPlace) and not s.near]
         task = Axis(tasks, "task")
         batch = b.idiv(b.axis(task), b.index(self.pieces))
         piece = b.imod(b.axis(task), b.index(self.pieces))
@@ -301,7 +301,7 @@ class Gemm:
         body += self._blocks(batch, rows, columns)
         self.k.emit((For(task, body, kind="parallel"),), tasks, grain)
 
-    def _emit_packing(self, sources: list[Source], grain: int) -> None:
+    def _emit_packing(self, sources: list[Panels | Lines], grain: int) -> None:
         """One nest packs all operands: every task packs an even share of each."""
         b = self.b
         shares = min(4 * self.pieces, min(s.units for s in sources))
@@ -316,7 +316,7 @@ class Gemm:
                 body += self._fill(source, batch, whole, units=part)
             else:
                 body += self._fill(source, batch, part)
-        self.k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+        self.k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
     def _fill(
         self,
@@ -394,7 +394,6 @@ class Gemm:
         b, tile = self.b, self.tile
         axis = Axis(width, "lane")
         lane = b.add(b.axis(axis), b.index(tile.columns - width))
-        kind = {"kind": "vector", "lanes": width}
         direct = self.light and not self.right.cut.sticks_out
         buffer, head = accumulator, where
         if accumulator is None and (self.runs > 1 or not direct):
@@ -407,17 +406,19 @@ class Gemm:
         def slot(part: int, r: Expr, at: Expr) -> tuple[Expr, ...]:
             return (*head, b.index(part), r, at)
 
+        def waiting(r: Expr, at: Expr) -> Parts:
+            assert buffer is not None, "sums that are not stored at once wait in memory"
+            return tuple(b.load(buffer, slot(part, r, at)) for part in range(self.sums.parts))
+
         def kept(r: int) -> Parts:
-            return tuple(
-                b.load(buffer, slot(part, b.index(r), lane)) for part in range(self.sums.parts)
-            )
+            return waiting(b.index(r), lane)
 
         run = Axis(self.runs, "run")
         loop, totals = self._depth_loop(row, column, lane, b.axis(run))
         loops: tuple[Statement, ...] = (loop,)
         first = b.eq(b.axis(run), b.index(0))
         if accumulator is not None:
-            first = b.and_(first, b.eq(row.block, b.index(0)))
+            first = b.and_(first, b.eq(row.one_block, b.index(0)))
         if self.runs > 1 or accumulator is not None:
             totals = [
                 tuple(
@@ -435,7 +436,7 @@ class Gemm:
         if self.runs > 1:
             loops, saves = (For(run, (loop, *saves)),), ()
             totals = [kept(r) for r in range(tile.rows)]
-        last = b.eq(row.block, b.index(self.blocks - 1))
+        last = b.eq(row.one_block, b.index(self.blocks - 1))
         if direct:
             placed = tuple(
                 s
@@ -444,17 +445,18 @@ class Gemm:
             )
             if accumulator is not None:
                 placed = (If(last, placed, saves),)
-            return (For(axis, (*loops, *placed), **kind),)
+            return (For(axis, (*loops, *placed), kind="vector", lanes=width),)
         row_axis, out_lane = Axis(tile.rows, "r"), Axis(width, "lane")
         at = b.axis(row_axis), b.add(b.axis(out_lane), b.index(tile.columns - width))
-        sums = tuple(b.load(buffer, slot(part, *at)) for part in range(self.sums.parts))
-        finish: tuple[Statement, ...] = self._finish(row, column, *at, sums, out_lane)
+        finish: tuple[Statement, ...] = self._finish(row, column, *at, waiting(*at), out_lane)
         finish = (For(row_axis, finish),)
         if accumulator is not None:
             finish = (If(last, finish),)
-        return For(axis, (*loops, *saves), **kind), *finish
+        return For(axis, (*loops, *saves), kind="vector", lanes=width), *finish
 
-    def _depth_loop(self, row: Spot, column: Spot, lane: Expr, run: Expr):
+    def _depth_loop(
+        self, row: Spot, column: Spot, lane: Expr, run: Expr
+    ) -> tuple[For, list[Parts]]:
         """The micro-kernel: one loop over a run of the depth, all sums of the tile carried."""
         b, rows = self.b, self.tile.rows
         length = -(-self.block // self.runs)
@@ -496,12 +498,14 @@ class Gemm:
                     mask = new if mask is None else b.and_(mask, new)
         return p.place(split(b, at.batch, p.batch_extents), row_index, column_index, value, mask)
 
-    def _finish(self, row: Spot, column: Spot, r, lane, sums: Parts, axis: Axis):
+    def _finish(
+        self, row: Spot, column: Spot, r: Expr, lane: Expr, sums: Parts, axis: Axis
+    ) -> tuple[Statement, ...]:
         """Write row `r` of a tile whose sums wait in scratch; `axis` is that of the lanes."""
         b, cut = self.b, self.right.cut
         mask = b.lt(lane, b.index(cut.free)) if cut.sticks_out else None
         stores = self._place(row, column, r, lane, sums, mask)
-        return (For(axis, stores, kind="vector", lanes=axis.extent),)
+        return (For(axis, stores, kind="vector", lanes=axis.length),)
 
 
 def tiled(p: Product, sums: Arithmetic) -> None:

@@ -8,12 +8,28 @@ tells all bit patterns apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from fornax.compiler.kernels.context import KernelContext
-from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import COMPLEX, STORAGE, WIDTH, Expr, Pair, Statement, Store, is_float
+from fornax.compiler.kernels.context import KernelContext, parts
+from fornax.compiler.loop.builder import Builder, Value, compute_dtype
+from fornax.compiler.loop.ir import (
+    COMPLEX,
+    REAL,
+    SIGNED,
+    STORAGE,
+    UNSIGNED,
+    WIDTH,
+    Expr,
+    Pair,
+    Statement,
+    Store,
+    is_float,
+)
 from fornax.record import record
 from fornax.scalars.formats import FORMATS
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: bit pattern of infinity: larger magnitudes are NaNs
 INFINITY = {
@@ -33,12 +49,12 @@ class Part:
     bits: int
 
 
-def unsigned(dtype: str) -> str:
+def unsigned(dtype: str) -> DtypeName:
     """The dtype in which the bits of a real dtype are held."""
-    return f"uint{WIDTH[dtype]}"
+    return UNSIGNED[WIDTH[dtype]]
 
 
-def pieces(dtype: str) -> tuple[str, ...]:
+def pieces(dtype: str) -> tuple[DtypeName, ...]:
     """The dtypes of the bit patterns that an element of `dtype` consists of."""
     part = COMPLEX.get(dtype)
     return (unsigned(dtype),) if part is None else (unsigned(part),) * 2
@@ -52,7 +68,7 @@ def to_bits(b: Builder, value: Value, dtype: str) -> tuple[Expr, ...]:
     if dtype == "bool":
         return (b.cast(value, "uint8"),)
     if dtype in STORAGE and is_float(dtype):
-        value = b.op("cast", value, dtype=dtype)
+        value = b.op("cast", value, dtype=REAL[dtype])
     to = unsigned(dtype)
     return (value if value.dtype == to else b.op("bitcast", value, dtype=to),)
 
@@ -60,13 +76,14 @@ def to_bits(b: Builder, value: Value, dtype: str) -> tuple[Expr, ...]:
 def from_bits(b: Builder, bits: Sequence[Expr], dtype: str) -> Value:
     """The value with these bit patterns."""
     if dtype in COMPLEX:
-        return Pair(*(b.bitcast(part, dtype=COMPLEX[dtype]) for part in bits))
+        real, imag = (b.bitcast(part, dtype=COMPLEX[dtype]) for part in bits)
+        return Pair(real, imag)
     (one,) = bits
     if dtype == "bool":
         return b.cast(one, "bool")
     if dtype in STORAGE and is_float(dtype):
-        return b.op("cast", b.op("bitcast", one, dtype=dtype), dtype=STORAGE[dtype])
-    to = STORAGE.get(dtype, dtype)
+        return b.op("cast", b.op("bitcast", one, dtype=REAL[dtype]), dtype=STORAGE[dtype])
+    to = compute_dtype(dtype)
     return one if one.dtype == to else b.op("bitcast", one, dtype=to)
 
 
@@ -101,7 +118,8 @@ def key(b: Builder, bits: Sequence[Expr], dtype: str, total: bool = False) -> tu
     width = FORMATS[dtype].bits if dtype in FORMATS else WIDTH[dtype]
     if is_float(dtype):
         if dtype not in INFINITY and not total:  # formats of 8 bits have NaNs of many kinds
-            wide = b.bitcast(from_bits(b, bits, dtype), dtype="uint32")
+            (wide,) = parts(from_bits(b, bits, dtype))
+            wide = b.bitcast(wide, dtype="uint32")
             return (Part(of_float(b, wide, "float32", total), 32),)
         if dtype in FORMATS and not FORMATS[dtype].is_signed:
             return (Part(one, width),)
@@ -123,7 +141,7 @@ def of_float(b: Builder, bits: Expr, dtype: str, total: bool) -> Expr:
     if not total:
         bits = b.select(b.eq(size, b.const(0, raw)), b.const(0, raw), bits)
     negative = b.shr_arithmetic(
-        b.bitcast(bits, dtype=f"int{width}"), b.const(width - 1, f"int{width}")
+        b.bitcast(bits, dtype=SIGNED[width]), b.const(width - 1, SIGNED[width])
     )
     found = b.xor(bits, b.or_(b.bitcast(negative, dtype=raw), sign))
     if total:
@@ -137,8 +155,8 @@ def to_float(b: Builder, found: Expr) -> Expr:
     have it."""
     raw = found.dtype
     width = WIDTH[raw]
-    negative = b.bitcast(b.not_(found), dtype=f"int{width}")
-    below = b.shr_arithmetic(negative, b.const(width - 1, f"int{width}"))
+    negative = b.bitcast(b.not_(found), dtype=SIGNED[width])
+    below = b.shr_arithmetic(negative, b.const(width - 1, SIGNED[width]))
     return b.xor(found, b.or_(b.bitcast(below, dtype=raw), b.const(1 << (width - 1), raw)))
 
 

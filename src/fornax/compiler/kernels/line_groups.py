@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from math import prod
 
-from fornax.compiler.kernels.arithmetic import Arithmetic, balanced
+from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, balanced
 from fornax.compiler.kernels.lines import ENOUGH, WORTH_A_THREAD, finish, staged, tile_of
 from fornax.compiler.kernels.product import Product, Side, split
 from fornax.compiler.loop.ir import Axis, Buffer, Carried, Carry, Expr, For, If, Statement, Store
@@ -57,7 +57,9 @@ def line_groups(p: Product, sums: Arithmetic) -> None:
     right = staged(p, p.right, sums, p.column_extents, row_tiles)
     totals = k.scratch("totals", sums.dtype, (GROUP * rows, columns, lanes))
 
-    def read(side: Side, copy: Buffer | None, at: Expr, extents: tuple[int, ...], depth: Expr):
+    def read(
+        side: Side, copy: Buffer | None, at: Expr, extents: tuple[int, ...], depth: Expr
+    ) -> Parts:
         here = b.min(at, b.index(prod(extents) - 1))
         if copy is not None:
             return (b.load(copy, (matrix, here, depth)),)
@@ -107,8 +109,8 @@ def line_groups(p: Product, sums: Arithmetic) -> None:
         results += [loop, *(write if whole.kind == "const" else (If(whole, write),))]
     body = For(part, (For(tile, (multiply,)),)), For(done, tuple(results))
     work = p.batch * p.rows * p.columns * p.depth
-    grain = max(1, WORTH_A_THREAD * task.extent // work)
-    k.emit((For(task, body, kind="parallel"),), task.extent, grain)
+    grain = max(1, WORTH_A_THREAD * task.length // work)
+    k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
 
 def _extent(extent: Expr) -> int | Expr:

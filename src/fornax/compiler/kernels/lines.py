@@ -9,6 +9,7 @@ are too few results for all threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, balanced
@@ -146,7 +147,7 @@ def staged(
     (value,) = sums.widen(b, side.value(batch, free, depth))
     if readers == 1 or side.buffer is not None or weight(value) <= LIGHT:
         return None
-    copy = k.workspace(f"operand{side.operand}", sums.dtype, tuple(a.extent for a in axes))
+    copy = k.workspace(f"operand{side.operand}", sums.dtype, tuple(a.length for a in axes))
     k.emit(around(axes, (Store(copy, tuple(b.axis(a) for a in axes), value),)))
     return copy
 
@@ -254,8 +255,8 @@ def stream(p: Product, sums: Arithmetic) -> None:
     mine = b.ge(column, b.mul(chunk, b.index(width))) if p.columns % width else None
     store = finish(p, sums, partial, share, matrix, b.axis(row), column, total, mine)
     body.append(For(row, (For(lane, store, kind="vector", lanes=lanes),)))
-    grain = max(1, WORTH_A_THREAD * task.extent // (p.batch * p.rows * p.columns * p.depth))
-    k.emit((For(task, tuple(body), kind="parallel"),), task.extent, grain)
+    grain = max(1, WORTH_A_THREAD * task.length // (p.batch * p.rows * p.columns * p.depth))
+    k.emit((For(task, tuple(body), kind="parallel"),), task.length, grain)
     if partial is not None:
         add_shares(p, sums, partial)
 
@@ -284,7 +285,7 @@ def read_through(p: Product, sums: Arithmetic) -> None:
     length = b.min(b.index(steps), b.sub(b.index(p.depth), first))
     totals = k.scratch("totals", sums.dtype, (p.columns,))
 
-    def along_columns(make) -> For:
+    def along_columns(make: Callable[[Expr], tuple[Statement, ...]]) -> For:
         lane = Axis(p.columns, "lane")
         return For(lane, make(b.axis(lane)), kind="vector", lanes=lanes)
 
@@ -317,8 +318,8 @@ def read_through(p: Product, sums: Arithmetic) -> None:
         return finish(p, sums, partial, share, matrix, b.index(0), column, total)
 
     body.append(along_columns(write))
-    grain = max(1, SHARE * task.extent // (p.batch * p.depth * size))
-    k.emit((For(task, tuple(body), kind="parallel"),), task.extent, grain)
+    grain = max(1, SHARE * task.length // (p.batch * p.depth * size))
+    k.emit((For(task, tuple(body), kind="parallel"),), task.length, grain)
     if partial is not None:
         add_shares(p, sums, partial)
 

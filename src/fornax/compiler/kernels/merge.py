@@ -21,6 +21,8 @@ runs stay in a cache, or are made by a thread each; after that, nests merge what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from fornax.compiler.kernels import keys
 from fornax.compiler.kernels.product import split
@@ -38,6 +40,9 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
 )
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: fewest lanes for which squares are worth their transposition
 FEWEST = 8
@@ -98,12 +103,12 @@ class Merge(Words):
             line, none = b.axis(axis), b.index(0)
             body = (*self.runs(line, none), *self.write(line, none, self.levels(self.blocks)))
             grain = max(1, WORTH_A_THREAD // self.lines.length)
-            self.k.emit((For(axis, body, kind="parallel"),), axis.extent, grain)
+            self.k.emit((For(axis, body, kind="parallel"),), axis.length, grain)
             return
         self.tasks(self.runs)
         length, side = self.chunk, self.levels(self.chunk)
         while length < self.blocks:
-            self.tasks(lambda line, chunk, n=length, side=side: self.slice(line, chunk, n, side))
+            self.tasks(partial(self.slice, length=length, side=side))
             length, side = 2 * length, side + 1
         self.tasks(lambda line, chunk: self.write(line, chunk, side))
 
@@ -112,7 +117,7 @@ class Merge(Words):
         b = self.b
         axis = Axis(self.lines.count * self.chunks, "task")
         line, chunk = split(b, b.axis(axis), (self.lines.count, self.chunks))
-        self.k.emit((For(axis, tuple(body(line, chunk)), kind="parallel"),), axis.extent, 1)
+        self.k.emit((For(axis, tuple(body(line, chunk)), kind="parallel"),), axis.length, 1)
 
     @staticmethod
     def levels(blocks: int) -> int:
@@ -215,7 +220,7 @@ class Merge(Words):
         b = self.b
 
         def near(lane: Expr) -> Sequence[Statement]:
-            rows = [(b.load(self.squares[1], (b.index(r), lane)),) for r in range(self.lanes)]
+            rows: Rows = [(b.load(self.squares[1], (b.index(r), lane)),) for r in range(self.lanes)]
             self.halved(rows, self.lanes // 2)
             return [
                 Store(self.data, self.inside(line, side, block, lane, b.index(r)), element)
@@ -254,12 +259,12 @@ class Merge(Words):
 
         def first(lane: Expr) -> Sequence[Statement]:
             places = [self.inside(line, side, block, b.index(r), lane) for r in range(lanes)]
-            rows = [(b.xor(b.load(self.data, place), inverted),) for place in places]
+            rows: Rows = [(b.xor(b.load(self.data, place), inverted),) for place in places]
             self.sorted_runs(rows, lanes)
             return self.transposed(rows, even, lane)
 
         def far(lane: Expr, run: int) -> Sequence[Statement]:
-            rows = []
+            rows: Rows = []
             for r in range(lanes):
                 within = r % run
                 if within < run // 2:
@@ -272,7 +277,7 @@ class Merge(Words):
             return self.transposed(rows, odd, lane)
 
         def near(lane: Expr) -> Sequence[Statement]:
-            rows = [(b.load(odd, (b.index(r), lane)),) for r in range(lanes)]
+            rows: Rows = [(b.load(odd, (b.index(r), lane)),) for r in range(lanes)]
             self.halved(rows, lanes // 2)
             return self.transposed(rows, even, lane)
 
@@ -281,9 +286,9 @@ class Merge(Words):
         fars = [
             If(
                 b.eq(b.axis(doubled), b.index(k)),
-                (self.across(lambda lane, run=2 << k: far(lane, run)),),
+                (self.across(partial(far, run=2 << k)),),
             )
-            for k in range(doubled.extent)
+            for k in range(doubled.length)
         ]
         return (
             self.across(first),
@@ -362,7 +367,7 @@ class Merge(Words):
         consist of: `rising` elements, if there are as many, and a falling run. Of the elements
         before those rows, `taken` come from the first run. The result falls for an odd `falls`."""
         b, lanes = self.b, self.lanes
-        count = "int32" if WIDTH[self.dtype] == 32 else "int64"
+        count: DtypeName = "int32" if WIDTH[self.dtype] == 32 else "int64"
         step = Axis(b.sub(rows[1], rows[0]), "step")
         number = b.add(rows[0], b.axis(step))
         total, lesser = Carry("int64", "taken"), Carry(count, "lesser")
@@ -376,9 +381,9 @@ class Merge(Words):
             return [b.load(self.data, self.place(line, side, block, at)) for block in (begin, last)]
 
         def far(lane: Expr) -> Sequence[Statement]:
-            rows = [(b.min(*heads(lane, r)),) for r in range(lanes)]
-            self.halved(rows, lanes // 2)
-            return self.transposed(rows, self.squares[1], lane)
+            least: Rows = [(b.min(*heads(lane, r)),) for r in range(lanes)]
+            self.halved(least, lanes // 2)
+            return self.transposed(least, self.squares[1], lane)
 
         # first, for the next step waits for it
         none = b.const(self.block, count)
@@ -398,5 +403,5 @@ class Merge(Words):
         after = b.min(b.add(start, b.cast(b.final(lesser), "int64")), rising)
         return (
             For(step, body, (Carried(total, taken, after),)),
-            self.invert(line, other, *(b.add(begin, row) for row in rows), falls),
+            self.invert(line, other, b.add(begin, rows[0]), b.add(begin, rows[1]), falls),
         )

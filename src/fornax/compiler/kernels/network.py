@@ -62,7 +62,7 @@ class Network(Words):
             side = self.merge(body, side, runs)
         body += self.finish(first, side)
         grain = max(1, WORTH_A_THREAD // (self.rows * self.lanes))
-        self.k.emit((For(group, tuple(body), kind="parallel"),), group.extent, grain)
+        self.k.emit((For(group, tuple(body), kind="parallel"),), group.length, grain)
 
     def across(self, body: Sequence[Statement], lane: Axis) -> For:
         """A loop over the lanes of the tile."""

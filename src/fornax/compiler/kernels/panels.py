@@ -15,6 +15,7 @@ matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
@@ -23,13 +24,16 @@ from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
 from fornax.record import record
 
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
+
 #: Steps of the depth that are transposed at once.
 CHUNK = 64
 
 #: Steps of the depth that are copied together, and the bytes of a cache line.
 STEPS, LINE = 16, 64
 
-Allocate = Callable[[str, str, tuple[int, ...]], Buffer]
+Allocate = Callable[[str, "DtypeName", tuple[int, ...]], Buffer]
 
 
 @record(frozen=True)
@@ -109,6 +113,12 @@ class Spot:
     slot: Expr
     block: Expr | None
 
+    @property
+    def one_block(self) -> Expr:
+        """The block of the depth, where it is read."""
+        assert self.block is not None, "reads are of one block of the depth"
+        return self.block
+
 
 Make = Callable[[Spot], tuple[Statement, ...]]
 #: Makes statements for each of several tiles.
@@ -139,7 +149,7 @@ class InPlace:
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
         cut, b = self.cut, self.cut.b
         index = split(b, at.batch, cut.batch_extents)
-        depth = cut.depth_index(at.block, step)
+        depth = cut.depth_index(at.one_block, step)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
         return cut.element(index, cut.first(at.tile), offset, depth, mask)
 
@@ -172,7 +182,7 @@ class Panels:
 
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
         b = self.cut.b
-        index = (*self._place(at, at.block), step)
+        index = (*self._place(at, at.one_block), step)
         return tuple(
             b.load(self.buffer, (*index, b.index(part), offset))
             for part in range(self.cut.sums.parts)
@@ -202,7 +212,9 @@ class Panels:
         here = b.axis(every) if block is None else block
         if self.narrow:
             groups = units or Range.piece(b, self.units, 1, b.index(0))
-            body = (groups.loop(b, 1, lambda r: each(self._group(here, r.first)), "steps"),)
+            body: tuple[Statement, ...] = (
+                groups.loop(b, 1, lambda r: each(self._group(here, r.first)), "steps"),
+            )
         elif self.along == "depth":
             body = each(lambda at: (self._transpose(at, here),))
         else:
@@ -223,16 +235,17 @@ class Panels:
     def _step(self, at: Spot, block: Expr, step: Expr) -> tuple[Statement, ...]:
         """Pack one step of the depth of a tile."""
         cut, b = self.cut, self.cut.b
-        write, zeros = [], []
+        write: list[Statement] = []
+        zeros: list[Statement] = []
         base = 0
         # one vector with a mask where all instructions take masks
         for width in pieces(cut.width, cut.sticks_out or 8 in cut.side.k.target.masked_bits):
             lane, blank = Axis(width, "w"), Axis(width, "w")
-            lanes = {"kind": "vector", "lanes": power_of_two(width)}
+            lanes = power_of_two(width)
             for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
                 offset = b.add(b.axis(axis), b.index(base))
                 body = self._write(at, block, step, offset, blanks)
-                statements.append(For(axis, body, **lanes))
+                statements.append(For(axis, body, kind="vector", lanes=lanes))
             base += width
         if not cut.uneven:
             return tuple(write)
@@ -324,7 +337,7 @@ class Lines:
         return at.batch if self.batched else b.index(0), b.add(cut.first(at.tile), offset)
 
     def read(self, at: Spot, step: Expr, offset: Expr) -> Parts:
-        position = step if self.near else self.cut.flat_depth(at.block, step)
+        position = step if self.near else self.cut.flat_depth(at.one_block, step)
         return (self.cut.b.load(self.buffer, (*self._line(at, offset), position)),)
 
     @property
@@ -354,7 +367,7 @@ class Lines:
         (value,) = cut.element(index, here, b.index(0), depth, mask)
         copy = Store(self.buffer, (*where, b.axis(step)), value)
         body: tuple[Statement, ...] = (For(step, (copy,), kind="vector", lanes=self.lanes),)
-        missing = cut.blocks * cut.depth - step.extent if at.block is None else 0
+        missing = cut.blocks * cut.depth - step.length if at.block is None else 0
         if missing:
             rest = Axis(missing, "rest")
             beyond = b.add(b.axis(rest), b.index(cut.total))

@@ -109,7 +109,8 @@ class Side:
         b = self.k.b
         groups = (self.batch_extents, self.free_extents, self.extents(self.depth))
         places = (tuple(b.axis(Axis(max(n, 2), "i")) for n in extents) for extents in groups)
-        return weight(Side.value(self, *places))
+        batch, free, depth = places
+        return weight(Side.value(self, batch, free, depth))
 
 
 class PairedSide(Side):
@@ -137,10 +138,11 @@ class PairedSide(Side):
             inside = b.lt(second, b.index(prod(extents)))
             mask = inside if mask is None else b.and_(mask, inside)
         high = super().value(batch, free, split(b, second, extents), mask)
+        assert isinstance(low, Expr) and isinstance(high, Expr), "words are of real numbers"
         return word(b, low, high)
 
 
-def word(b: Builder, low: Value, high: Value) -> Expr:
+def word(b: Builder, low: Expr, high: Expr) -> Expr:
     """Two bfloat16 or int16 in one word."""
     half = b.const(16, "uint32")
     if is_float(low.dtype):

@@ -11,6 +11,8 @@ chunk counts its digits, and from the counts of all chunks follows where each on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from fornax.compiler.kernels.context import KernelContext
 from fornax.compiler.kernels.product import split
@@ -27,6 +29,9 @@ from fornax.compiler.loop.ir import (
     Store,
 )
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: most bits of a digit: more buckets are more places in memory that are written in turn
 DIGIT = 8
@@ -87,7 +92,7 @@ class Stage:
       key: element of the first array -> unsigned key.
     """
 
-    dtypes: tuple[str, ...]
+    dtypes: tuple[DtypeName, ...]
     bits: int
     source: Callable[[Expr, Expr, Sequence[Expr] | None], Sequence[Expr]]
     key: Callable[[Expr], Expr]
@@ -128,7 +133,7 @@ class Radix:
         self.digits = [digits(stage.bits) for stage in stages]
         passes = max(len(d) for d in self.digits)
         buckets = 1 << max(width for d in self.digits for _, width in d)
-        self.counter = "int32" if n < 1 << 31 else "int64"
+        self.counter: DtypeName = "int32" if n < 1 << 31 else "int64"
         memory, many = (k.scratch, ()) if self.chunks == 1 else (k.workspace, (lines.count,))
         tasks = () if self.chunks == 1 else (lines.count * self.chunks,)
         self.moved: dict[tuple[str, int], Buffer] = {}
@@ -164,34 +169,31 @@ class Radix:
                 body.append(If(self.active(p, line), move))
         body += self.finish(line, b.index(0))
         grain = max(1, WORTH_A_THREAD // max(n, 1))
-        self.k.emit((For(axis, tuple(body), kind="parallel"),), axis.extent, grain)
+        self.k.emit((For(axis, tuple(body), kind="parallel"),), axis.length, grain)
 
     def in_chunks(self) -> None:
         """Chunks of lines side by side, one nest after the other."""
         b = self.b
         for number in range(len(self.stages)):
-            self.tasks(lambda line, chunk, task, s=number: self.count_all(s, line, chunk, task))
+            self.tasks(partial(self.count_all, number))
             axis = Axis(self.lines.count, "line")
             self.k.emit((For(axis, self.decide(number, b.axis(axis), self.chunks)),))
             for p in range(len(self.digits[number])):
                 if p:
-                    self.tasks(
-                        lambda line, chunk, task, s=number, p=p: (
-                            If(self.active(p, line), self.count(s, p, line, chunk, task)),
-                        )
-                    )
-                self.tasks(
-                    lambda line, chunk, task, s=number, p=p: (
-                        If(
-                            self.active(p, line),
-                            (
-                                *self.find_places(s, p, chunk, line),
-                                *self.move(s, p, line, chunk),
-                            ),
-                        ),
-                    )
-                )
+                    self.tasks(partial(self.count_again, number, p))
+                self.tasks(partial(self.find_and_move, number, p))
         self.tasks(lambda line, chunk, task: self.finish(line, chunk))
+
+    def count_again(
+        self, number: int, p: int, line: Expr, chunk: Expr, task: Expr
+    ) -> tuple[Statement, ...]:
+        return (If(self.active(p, line), self.count(number, p, line, chunk, task)),)
+
+    def find_and_move(
+        self, number: int, p: int, line: Expr, chunk: Expr, task: Expr
+    ) -> tuple[Statement, ...]:
+        places = self.find_places(number, p, chunk, line)
+        return (If(self.active(p, line), (*places, *self.move(number, p, line, chunk))),)
 
     def tasks(self, body: Callable[[Expr, Expr, Expr], Sequence[Statement]]) -> None:
         """A nest that runs `body` for every chunk of every line."""
@@ -199,7 +201,7 @@ class Radix:
         axis = Axis(self.lines.count * self.chunks, "task")
         line, chunk = split(b, b.axis(axis), (self.lines.count, self.chunks))
         statements = tuple(body(line, chunk, b.axis(axis)))
-        self.k.emit((For(axis, statements, kind="parallel"),), axis.extent, 1)
+        self.k.emit((For(axis, statements, kind="parallel"),), axis.length, 1)
 
     # --- places in memory ---
     def lead(self, outer: Expr) -> Index:
@@ -297,11 +299,15 @@ class Radix:
 
     def decide(self, number: int, line: Expr, chunks: int) -> tuple[Statement, ...]:
         """Which passes there are: `sides` changes at those."""
-        b, total = self.b, None
-        for c in range(chunks):
+        b = self.b
+
+        def differing(c: int) -> Expr:
             task = b.add(b.mul(line, b.index(chunks)), b.index(c))
-            found = b.load(self.differing, (*self.lead(task), b.index(0)))
-            total = found if total is None else b.or_(total, found)
+            return b.load(self.differing, (*self.lead(task), b.index(0)))
+
+        total = differing(0)
+        for c in range(1, chunks):
+            total = b.or_(total, differing(c))
         side = b.index(0)
         stores = [Store(self.sides, (*self.lead(line), b.index(0)), side)]
         for p, (shift, width) in enumerate(self.digits[number]):
@@ -311,7 +317,9 @@ class Radix:
             stores.append(Store(self.sides, (*self.lead(line), b.index(p + 1)), side))
         return tuple(stores)
 
-    def count(self, number: int, p: int, line, chunk, task) -> tuple[Statement, ...]:
+    def count(
+        self, number: int, p: int, line: Expr, chunk: Expr, task: Expr
+    ) -> tuple[Statement, ...]:
         """Count digit `p` of a chunk as the elements lie now."""
         b = self.b
         axis, at = self.range(chunk)
@@ -341,7 +349,9 @@ class Radix:
         start = b.const(0, self.counter)
         return (For(axis, (store,), (Carried(carry, start, total),)),)
 
-    def move(self, number: int, p: int, line: Expr, chunk: Expr | None = None):
+    def move(
+        self, number: int, p: int, line: Expr, chunk: Expr | None = None
+    ) -> tuple[Statement, ...]:
         """Bring the elements of a chunk to the other half, to their places for digit `p`."""
         b = self.b
         axis, at = self.range(b.index(0) if chunk is None else chunk)

@@ -6,11 +6,10 @@ import math
 
 from fornax.compiler.kernels.context import KernelContext, parts
 from fornax.compiler.kernels.product import Index
-from fornax.compiler.loop.builder import Builder, Value, identity
+from fornax.compiler.loop.builder import Builder, Value, compute_dtype, identity
 from fornax.compiler.loop.ir import (
     COMBINERS,
     COMPLEX,
-    STORAGE,
     Buffer,
     Carried,
     Carry,
@@ -37,7 +36,7 @@ class Scan:
         self.reverse = bool(k.params.get("reverse", False))
         self.dtype = k.outputs[0].dtype_name
         self.complex = self.dtype in COMPLEX
-        self.part = COMPLEX.get(self.dtype) or STORAGE.get(self.dtype, self.dtype)
+        self.part = COMPLEX.get(self.dtype) or compute_dtype(self.dtype)
         if self.dtype == "bool":
             combiner = {"add": "or", "mul": "and", "max": "or", "min": "and"}[combiner]
         self.combiner = combiner

@@ -17,10 +17,9 @@ from fornax.compiler.kernels.context import KernelContext, stores
 from fornax.compiler.kernels.product import split
 from fornax.compiler.kernels.scatter_parts import BLOCK, MANY, in_parts
 from fornax.compiler.kernels.update import around, clamp_start
-from fornax.compiler.loop.builder import Builder, Value
+from fornax.compiler.loop.builder import Builder, Value, compute_dtype
 from fornax.compiler.loop.ir import (
     COMPLEX,
-    STORAGE,
     Alloc,
     Axis,
     Buffer,
@@ -119,7 +118,7 @@ def scatter(k: KernelContext, combiner: str | None) -> None:
     if loops.parallel is None:
         k.emit(body)
         return
-    extent = loops.parallel.extent
+    extent = loops.parallel.length
     grain = max(1, WORTH_A_THREAD * extent // prod(updates))
     k.emit((For(loops.parallel, body, kind="parallel"),), extent, grain)
 
@@ -190,13 +189,13 @@ def new_value(k: KernelContext, combiner: str | None, index: list[Expr], at: lis
     """What the element at `index` becomes when update `at` meets it."""
     b, dtype = k.b, k.outputs[0].dtype_name
     update = k.operand(2, at)
-    function = k.params.get("update_jaxpr") if combiner is None else None
-    if combiner is None and function is None:
-        return update
-    old = b.load(k.output_buffer(0), index, dtype)
-    if function is not None:
-        (value,) = k.apply(function, old, update)
+    if combiner is None:
+        function = k.params.get("update_jaxpr")
+        if function is None:
+            return update
+        (value,) = k.apply(function, b.load(k.output_buffer(0), index, dtype), update)
         return value
+    old = b.load(k.output_buffer(0), index, dtype)
     if dtype == "bool":
         combiner = LOGICAL[combiner]
     return b.cast(b.op(combiner, old, update), dtype)
@@ -270,7 +269,7 @@ def in_copies(k: KernelContext, where: Layout) -> None:
     dtype = k.outputs[0].dtype_name
     first = longest(k, where)
     assert first is not None
-    part = COMPLEX.get(dtype) or STORAGE.get(dtype, dtype)
+    part = COMPLEX.get(dtype) or compute_dtype(dtype)
     parts = 2 if dtype in COMPLEX else 1
     copies = k.workspace("copies", part, (COPIES, prod(shape), parts))
     flat = Axis(prod(shape), "element")
@@ -312,7 +311,7 @@ def in_copies(k: KernelContext, where: Layout) -> None:
         return body if inside.kind == "const" and inside.data else (If(inside, body),)
 
     # two copies in turn: equal indices that follow one another wait for one another half as long
-    body = ()
+    body: tuple[Statement, ...] = ()
     for number in (
         b.mul(b.axis(pair), b.index(2)),
         b.add_index(b.mul(b.axis(pair), b.index(2)), 1),
@@ -328,8 +327,8 @@ def in_copies(k: KernelContext, where: Layout) -> None:
     one = Axis(prod(shape), "element")
     here = split(b, b.axis(one), tuple(shape))
     total = b.load(k.output_buffer(0), here, dtype)
-    for number in range(COPIES):
-        found = [b.load(copies, place) for place in sums(b.index(number), b.axis(one))]
+    for copy in range(COPIES):
+        found = [b.load(copies, place) for place in sums(b.index(copy), b.axis(one))]
         total = b.add(total, Pair(*found) if parts == 2 else found[0])
     k.emit((For(one, stores(b, k.output_buffer(0), here, b.cast(total, dtype))),))
 

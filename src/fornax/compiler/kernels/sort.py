@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fornax.compiler.kernels import keys, merge, network
 from fornax.compiler.kernels.context import KernelContext
@@ -11,6 +12,9 @@ from fornax.compiler.kernels.network import LONGEST, Network
 from fornax.compiler.kernels.radix import WORTH_A_THREAD, Lines, Radix, Stage
 from fornax.compiler.kernels.words import Words
 from fornax.compiler.loop.ir import WIDTH, Axis, Carried, Carry, Expr, For, If, Statement
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: keys of so many bits are sorted by their digits in two passes
 FEW_BITS = 16
@@ -129,7 +133,7 @@ def restore(lines: Lines) -> None:
     i = Axis(lines.length, "i")
     found, below, is_zero, is_nan = look(b.axis(i))
     odd = b.or_(is_nan, b.and_(is_zero, b.ne(found, b.const(0, found.dtype))))
-    counter = "int32" if lines.length < 1 << 31 else "int64"
+    counter: DtypeName = "int32" if lines.length < 1 << 31 else "int64"
     carries = [Carry(counter, name) for name in ("below", "nans", "odd")]
     none = b.const(0, counter)
     steps = tuple(
@@ -156,14 +160,14 @@ def restore(lines: Lines) -> None:
     )
     again = If(b.ne(any_odd, none), (For(j, body, moved),))
     grain = max(1, WORTH_A_THREAD // lines.length)
-    k.emit((For(axis, (count, again), kind="parallel"),), axis.extent, grain)
+    k.emit((For(axis, (count, again), kind="parallel"),), axis.length, grain)
 
 
 def positions(lines: Lines, i: int, part: int, bits: int) -> Stage:
     """A stage that orders positions by one part of the key of operand `i`."""
     k = lines.k
     name = k.inputs[i].dtype_name
-    counter = "int32" if lines.length < 1 << 31 else "int64"
+    counter: DtypeName = "int32" if lines.length < 1 << 31 else "int64"
 
     def source(line: Expr, at: Expr, before: Sequence[Expr] | None) -> list[Expr]:
         position = at if before is None else k.b.cast(before[-1], "int64")

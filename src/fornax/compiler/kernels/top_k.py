@@ -139,7 +139,7 @@ class Best:
             source = Source(lines.length, read, lambda at: at)
             body = (*copy, *self.find(source), self.results(line))
             grain = max(1, WORTH_A_THREAD // lines.length)
-            k.emit((For(axis, body, kind="parallel"),), axis.extent, grain)
+            k.emit((For(axis, body, kind="parallel"),), axis.length, grain)
             return
         shape = (lines.count, chunks * self.count)
         ranks = k.workspace("chunk_ranks", self.dtype, shape)
@@ -161,7 +161,7 @@ class Best:
         found = self.kept(b.axis(one))
         saves = (Store(ranks, place, found[0]), Store(positions, place, found[1]))
         body = (*self.find(part), self.vector(one, saves))
-        k.emit((For(task, body, kind="parallel"),), task.extent, 1)
+        k.emit((For(task, body, kind="parallel"),), task.length, 1)
 
         axis = Axis(lines.count, "line")
         line = b.axis(axis)
@@ -171,7 +171,7 @@ class Best:
             lambda at: b.cast(b.load(positions, (line, at)), "int64"),
         )
         body = (*self.find(joined), self.results(line))
-        k.emit((For(axis, body, kind="parallel"),), axis.extent, 1)
+        k.emit((For(axis, body, kind="parallel"),), axis.length, 1)
 
     # --- pieces ---
     def read(self, line: Expr, at: Expr) -> Expr:

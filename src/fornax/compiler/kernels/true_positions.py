@@ -9,7 +9,7 @@ positions of each block to where they belong.
 from __future__ import annotations
 
 from fornax.compiler.kernels.context import KernelContext
-from fornax.compiler.loop.ir import Axis, Carried, Carry, Expr, For, Store
+from fornax.compiler.loop.ir import REAL, Axis, Carried, Carry, Expr, For, Store
 
 #: elements of a block
 BLOCK = 2048
@@ -21,7 +21,7 @@ def true_positions(k: KernelContext) -> None:
     """Emit the nests. Parameters: `wanted`, the number of positions wanted; `index_dtype`. Results:
     the positions, 0 where there are no more, and how many there are in all (int64)."""
     b, (length,), size = k.b, k.inputs[0].shape, k.params["wanted"]
-    dtype = k.outputs[0].dtype_name
+    dtype = REAL[k.outputs[0].dtype_name]
     count = -(-length // BLOCK)
     zero = b.index(0)
     if not length:

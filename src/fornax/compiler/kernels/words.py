@@ -8,13 +8,17 @@ is the largest word.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fornax.compiler.kernels import keys
 from fornax.compiler.kernels.radix import Lines
 from fornax.compiler.loop.ir import Expr
 
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
+
 #: dtypes of words by the bits they hold; narrower ones would make tiles too wide to transpose
-WORDS = ((32, "uint32"), (64, "uint64"))
+WORDS: tuple[tuple[int, DtypeName], ...] = ((32, "uint32"), (64, "uint64"))
 
 #: one element: its words, the most significant first
 Element = tuple[Expr, ...]
@@ -74,7 +78,8 @@ class Words:
 
     def word(self, line: Expr, at: Expr) -> Element:
         """The words of element `at` of a line."""
-        k, parts = self.k, []
+        k = self.k
+        parts: list[keys.Part] = []
         index = self.lines.index(line, at)
         for i in range(self.num_keys):
             parts += keys.key(self.b, keys.read_bits(k, i, index), k.inputs[i].dtype_name)

@@ -30,12 +30,12 @@ from fornax.errors import InternalError
 from fornax.source import located
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 Value = Expr | Pair
 
 
-def compute_dtype(dtype: str) -> Dtype:
+def compute_dtype(dtype: str) -> DtypeName:
     """The dtype an array element is computed in (float32 for bfloat16 …)."""
     return STORAGE.get(dtype, dtype)  # type: ignore[arg-type]  # complex ones are not asked for
 
@@ -44,9 +44,9 @@ class Operation(Protocol):
     """A method of `Builder` for one operation."""
 
     @overload
-    def __call__(self, *args: Expr, dtype: Dtype | None = None) -> Expr: ...
+    def __call__(self, *args: Expr, dtype: DtypeName | None = None) -> Expr: ...
     @overload
-    def __call__(self, *args: Value, dtype: Dtype | None = None) -> Value: ...
+    def __call__(self, *args: Value, dtype: DtypeName | None = None) -> Value: ...
 
 
 class Builder(_native.Nodes):
@@ -54,7 +54,7 @@ class Builder(_native.Nodes):
 
     # --- nodes ---
     @overload
-    def const(self, value: complex, dtype: Dtype) -> Expr: ...
+    def const(self, value: complex, dtype: DtypeName) -> Expr: ...
     @overload
     def const(self, value: complex, dtype: str) -> Value: ...
     def const(self, value: complex, dtype: str) -> Value:
@@ -122,10 +122,10 @@ class Builder(_native.Nodes):
 
     # --- operations ---
     @overload
-    def op(self, name: str, *args: Expr, dtype: Dtype | None = None) -> Expr: ...
+    def op(self, name: str, *args: Expr, dtype: DtypeName | None = None) -> Expr: ...
     @overload
-    def op(self, name: str, *args: Value, dtype: Dtype | None = None) -> Value: ...
-    def op(self, name: str, *args: Value, dtype: Dtype | None = None) -> Value:
+    def op(self, name: str, *args: Value, dtype: DtypeName | None = None) -> Value: ...
+    def op(self, name: str, *args: Value, dtype: DtypeName | None = None) -> Value:
         """Apply an operation of `ir.OPERATIONS`; complex operands go through `complex` rules.
 
         `dtype` is the result's dtype where the operands do not give it (cast, bitcast).
@@ -138,7 +138,7 @@ class Builder(_native.Nodes):
             dtype = "bool" if name in COMPARE else values[-1].dtype
         return self.operation(name, values, dtype)
 
-    def operation(self, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr:
+    def operation(self, name: str, args: tuple[Expr, ...], dtype: DtypeName) -> Expr:
         """`op` of expressions that are no pairs."""
         folded = fold.operation(self, name, args, dtype)
         return self.node("op", dtype, name, args) if folded is None else folded
@@ -152,7 +152,7 @@ class Builder(_native.Nodes):
         )
 
     @overload
-    def cast(self, x: Value, to: Dtype) -> Expr: ...
+    def cast(self, x: Value, to: DtypeName) -> Expr: ...
     @overload
     def cast(self, x: Value, to: str) -> Value: ...
     def cast(self, x: Value, to: str) -> Value:
@@ -172,7 +172,7 @@ class Builder(_native.Nodes):
             x = x.real
         return self.convert(x, to)  # type: ignore[arg-type]  # what is not complex is one of these
 
-    def convert(self, x: Expr, to: Dtype) -> Expr:
+    def convert(self, x: Expr, to: DtypeName) -> Expr:
         """`cast` of what is not complex to what is not."""
         if to == "bool":
             return x if x.dtype == "bool" else self.op("ne", x, self.const(0, x.dtype))
@@ -246,7 +246,7 @@ class Builder(_native.Nodes):
 
 
 def _of(operation: str) -> Callable[..., Value]:
-    def call(self: Builder, *args: Value, dtype: Dtype | None = None) -> Value:
+    def call(self: Builder, *args: Value, dtype: DtypeName | None = None) -> Value:
         return self.op(operation, *args, dtype=dtype)
 
     return call

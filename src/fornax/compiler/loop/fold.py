@@ -27,7 +27,7 @@ from fornax.compiler.loop.ir import (
 from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
     from fornax.compiler.loop.builder import Builder
 
 limits = affine.limits
@@ -54,7 +54,7 @@ def canonical(value: Any, dtype: str) -> float:
     return affine.wrap(int(value), dtype)
 
 
-def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     """A simpler expression equal to the operation, or None."""
     for a in args:
         if a.kind != "const":
@@ -76,7 +76,7 @@ INDICES: dict[str, Callable[..., int]] = {
 DIVISIONS = ("idiv", "imod")
 
 
-def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     """Evaluate an operation of constants."""
     values = [a.data for a in args]
     exact = INDICES.get(name)
@@ -102,7 +102,7 @@ def is_constant(x: Expr, value) -> bool:
 
 
 # --- arithmetic -------------------------------------------------------------------------------
-def add(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def add(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if is_float(dtype):
         if is_constant(y, -0.0):
@@ -119,7 +119,7 @@ def add(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return y if is_constant(x, 0) else None
 
 
-def sub(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def sub(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if is_float(dtype):
         if is_constant(y, 0.0):
@@ -134,7 +134,7 @@ def sub(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return x if is_constant(y, 0) else None
 
 
-def mul(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def mul(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if x.kind == "const" and y.kind != "const":
         x, y = y, x
@@ -149,7 +149,7 @@ def mul(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return b.node("op", dtype, "mul", (x, y)) if x is not args[0] else None
 
 
-def div(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def div(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if is_constant(y, 1.0 if is_float(dtype) else 1):
         return x
@@ -164,7 +164,7 @@ def div(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return None
 
 
-def rem(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def rem(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if not is_float(dtype) and y.low > 0 and x.low >= 0:
         if x.high < y.low:
@@ -174,14 +174,14 @@ def rem(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return None
 
 
-def neg(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def neg(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     (x,) = args
     if x.kind == "op" and x.data == "neg":
         return x.args[0]
     return affine.sum_of(b, (x, -1)) if dtype == "int64" else None
 
 
-def absolute(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def absolute(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     (x,) = args
     if not is_float(dtype):
         return x if x.low >= 0 else None
@@ -190,7 +190,7 @@ def absolute(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return x if x.kind == "op" and x.data == "abs" else None
 
 
-def minimum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def minimum(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if x is y:
         return x
@@ -200,7 +200,7 @@ def minimum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return x if high <= 0 else y if low >= 0 else None
 
 
-def maximum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def maximum(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if x is y:
         return x
@@ -210,14 +210,14 @@ def maximum(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return x if low >= 0 else y if high <= 0 else None
 
 
-def idiv(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def idiv(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if dtype == "int64" and y.kind == "const":
         return affine.quotient(b, x, y.data)
     return None
 
 
-def imod(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def imod(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if dtype == "int64" and y.kind == "const":
         return affine.modulo(b, x, y.data)
@@ -225,7 +225,7 @@ def imod(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
 
 
 # --- bits and booleans ------------------------------------------------------------------------
-def and_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def and_(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     ones = True if dtype == "bool" else limits(dtype)[1] if not is_signed(dtype) else -1
     if x is y or is_constant(y, ones):
@@ -286,7 +286,7 @@ def assuming(b: Builder, root: Expr, node: Expr, value: Expr, depth: int = 4) ->
     return b.op(root.data, *args, dtype=root.dtype)
 
 
-def or_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def or_(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if x is y or is_constant(y, 0):
         return x
@@ -297,7 +297,7 @@ def or_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return None
 
 
-def xor(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def xor(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     if x is y:
         return b.const(0, dtype)
@@ -309,7 +309,7 @@ def xor(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
 OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 
 
-def not_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def not_(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     (x,) = args
     if x.kind != "op":
         return None
@@ -320,7 +320,7 @@ def not_(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return None
 
 
-def shift(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def shift(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     x, y = args
     return x if is_constant(y, 0) or is_constant(x, 0) else None
 
@@ -332,7 +332,7 @@ REACHED = {("min", "eq"): "ge", ("min", "ne"): "lt", ("max", "eq"): "le", ("max"
 def compare(name: str) -> Callable:
     """Comparisons whose answer the intervals give."""
 
-    def rule(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+    def rule(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
         x, y = args
         if x.dtype not in BOUNDED or y.dtype not in BOUNDED:
             return beyond_infinity(b, name, *args)
@@ -390,14 +390,14 @@ def difference(x: Expr, y: Expr) -> tuple[int, int]:
     return x.low - y.high, x.high - y.low
 
 
-def rarely(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def rarely(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     condition, then, otherwise = args
     if condition.kind == "const":
         return then if condition.data else otherwise
     return then if then is otherwise else None
 
 
-def select(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def select(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     condition, x, y = args
     if x is y:
         return x
@@ -440,7 +440,7 @@ def contains(wide: str, narrow: str) -> bool:
     return low <= least and most <= high
 
 
-def cast(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def cast(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
@@ -497,7 +497,7 @@ def is_widening(x: Expr) -> bool:
     return inner.dtype in INTEGERS and contains(x.dtype, inner.dtype)
 
 
-def bitcast(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
+def bitcast(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
     (x,) = args
     if x.dtype == dtype:
         return x
@@ -506,7 +506,7 @@ def bitcast(b: Builder, args: tuple[Expr, ...], dtype: Dtype) -> Expr | None:
     return None
 
 
-RULES: dict[str, Callable[[Builder, tuple[Expr, ...], Dtype], Expr | None]] = {
+RULES: dict[str, Callable[[Builder, tuple[Expr, ...], DtypeName], Expr | None]] = {
     "add": add, "sub": sub, "mul": mul, "div": div, "rem": rem, "neg": neg, "abs": absolute,
     "min": minimum, "max": maximum, "idiv": idiv, "imod": imod,
     "and": and_, "or": or_, "xor": xor, "not": not_,

@@ -34,7 +34,7 @@ from fornax.compiler.loop.recurrence import recurrent, written_out
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 #: elements of a buffer that may become carries
 MOST = 128
@@ -178,10 +178,10 @@ def apart(index: Expr | None, other: Expr) -> bool:
     return constant != distance and dict(terms) == dict(others)
 
 
-def candidates(body: Iterable[Statement]) -> dict[Place, Dtype]:
+def candidates(body: Iterable[Statement]) -> dict[Place, DtypeName]:
     """Elements that statements store to at constant indices only, outside of inner loops, with
     the dtypes of their values."""
-    places: dict[Place, Dtype] = {}
+    places: dict[Place, DtypeName] = {}
     out: set[Buffer] = set()
 
     def visit(statements: Iterable[Statement], top: bool) -> None:

@@ -23,24 +23,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fornax import _native
 from fornax.record import record
-from fornax.scalars.formats import FORMATS
+from fornax.scalars.formats import FORMATS, ROWS
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 #: dtype names of expressions. "int64" is also the type of indices.
-SCALARS = (
+SCALARS: tuple[DtypeName, ...] = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float32", "float64",
 )  # fmt: skip
 #: dtype names that exist in memory only, with the dtype they are computed in.
 STORAGE = {name: row.computed for name, row in FORMATS.items()}
 INTEGERS = frozenset(name for name in SCALARS if "int" in name)
-#: the integers without a sign, by their bits
-UNSIGNED: dict[int, Dtype] = {8: "uint8", 16: "uint16", 32: "uint32", 64: "uint64"}
+#: integers without and with a sign, by their bits
+UNSIGNED: dict[int, DtypeName] = {8: "uint8", 16: "uint16", 32: "uint32", 64: "uint64"}
+SIGNED: dict[int, DtypeName] = {8: "int8", 16: "int16", 32: "int32", 64: "int64"}
 #: dtype names of expressions that have bounds: `Expr.low` and `Expr.high`
 BOUNDED = INTEGERS | {"bool"}
-COMPLEX: dict[str, Dtype] = {"complex64": "float32", "complex128": "float64"}
+COMPLEX: dict[str, DtypeName] = {"complex64": "float32", "complex128": "float64"}
+#: the dtypes of elements in memory, by their names: no complex ones
+REAL: dict[str, DtypeName] = {name: name for name in (*SCALARS, *(row.name for row in ROWS))}
 #: bits of memory that an element takes
 WIDTH = {
     "bool": 8, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
@@ -89,7 +92,7 @@ class Carry:
 
     __slots__ = ("dtype", "name")
 
-    def __init__(self, dtype: Dtype, name: str = "c"):
+    def __init__(self, dtype: DtypeName, name: str = "c"):
         self.dtype = dtype
         self.name = name
 
@@ -103,7 +106,7 @@ class Buffer:
     """
 
     name: str
-    dtype: Dtype
+    dtype: DtypeName
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     role: str = "in"

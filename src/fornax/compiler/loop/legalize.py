@@ -41,7 +41,7 @@ from fornax.compiler.target import Target
 from fornax.scalars.formats import FORMATS
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 #: mathematical functions in a kernel from which on the frequent ones become calls,
 MANY = 24
@@ -147,12 +147,12 @@ class Legalizer(Rewriter):
         value = self.from_storage(raw, buffer.dtype)
         return self.b.select(masked[0], value, masked[1]) if masked else value
 
-    def zero(self, dtype: Dtype) -> Expr:
+    def zero(self, dtype: DtypeName) -> Expr:
         if dtype == "float16":
             return self.b.op("cast", self.b.const(0.0, "float32"), dtype="float16")
         return self.b.const(0, dtype)
 
-    def kept(self, dtype: Dtype) -> Dtype:
+    def kept(self, dtype: DtypeName) -> DtypeName:
         """The dtype in which bits of a storage format are held."""
         if dtype == "float16" and self.target.half:
             return dtype
@@ -163,7 +163,7 @@ class Legalizer(Rewriter):
             return self.b.op("cast", raw, dtype="float32")
         return storage.widen(self.b, raw, dtype)
 
-    def to_storage(self, x: Expr, dtype: Dtype) -> Expr:
+    def to_storage(self, x: Expr, dtype: DtypeName) -> Expr:
         x = self.b.cast(x, STORAGE[dtype])
         if self.kept(dtype) == "float16":
             return self.b.op("cast", x, dtype="float16")

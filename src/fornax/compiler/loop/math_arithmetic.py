@@ -18,15 +18,15 @@ from fornax.compiler.loop.ir import Expr
 from fornax.record import record
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 
 @record(frozen=True)
 class Format:
     """The numbers that describe a floating dtype."""
 
-    dtype: Dtype
-    unsigned: Dtype  #: dtype of its bit patterns
+    dtype: DtypeName
+    unsigned: DtypeName  #: dtype of its bit patterns
     digits: int  #: binary digits of the significand, the hidden one included
     bias: int
 
@@ -93,7 +93,7 @@ class Term:
 
     # --- plumbing ---
     @property
-    def dtype(self) -> Dtype:
+    def dtype(self) -> DtypeName:
         return self.expr.dtype
 
     @property
@@ -106,11 +106,11 @@ class Term:
             return value
         return Term(self.target, self.target.b.const(value, self.dtype))
 
-    def op(self, name: str, *others: Term | float, dtype: Dtype | None = None) -> Term:
+    def op(self, name: str, *others: Term | float, dtype: DtypeName | None = None) -> Term:
         args = [self.like(o).expr for o in others]
         return Term(self.target, self.target.b.op(name, self.expr, *args, dtype=dtype))
 
-    def cast(self, dtype: Dtype) -> Term:
+    def cast(self, dtype: DtypeName) -> Term:
         return Term(self.target, self.target.b.cast(self.expr, dtype))
 
     @property

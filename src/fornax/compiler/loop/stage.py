@@ -40,7 +40,7 @@ from fornax.compiler.target import Target
 from fornax.record import record
 
 if TYPE_CHECKING:
-    from fornax._native import Dtype
+    from fornax._native import DtypeName
 
 #: least times that an element laid out is read,
 REUSED = 8
@@ -255,7 +255,7 @@ class Stager(Rewriter):
         return b.mul(place, b.index(self.found.lanes))
 
     def fill(
-        self, load: Expr, dtype: Dtype, local: Buffer, inside: tuple[Axis, ...], first: Expr,
+        self, load: Expr, dtype: DtypeName, local: Buffer, inside: tuple[Axis, ...], first: Expr,
         rows: int | Expr,
     ) -> tuple[Statement, ...]:  # fmt: skip
         """local[inside, row] = load at that row: whole squares are transposed in registers."""
