@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def emit(e: Values, node: Expr, carried: Carried) -> None:
     """Make the lanes of a running value known, and its new total."""
-    dtype, lanes = node.dtype, e.vector.lanes
+    dtype, lanes = node.dtype, e.vector_loop.lanes
     first = node.args[0]
     x = node.args[first.kind == "carry" and first.data is carried.carry]
     total, value = e.bound["carry", carried.carry], e.known[x]
@@ -58,9 +58,9 @@ def emit(e: Values, node: Expr, carried: Carried) -> None:
         sums = combine(sums, last)
     size = width
     while len(results) > 1:
-        kind, order = type_of(dtype, size), ", ".join(f"i32 {k}" for k in range(2 * size))
+        kind, joined = type_of(dtype, size), ", ".join(f"i32 {k}" for k in range(2 * size))
         results = [
-            put(f"shufflevector {kind} {one}, {kind} {other}, <{2 * size} x i32> <{order}>")
+            put(f"shufflevector {kind} {one}, {kind} {other}, <{2 * size} x i32> <{joined}>")
             for one, other in zip(results[::2], results[1::2], strict=True)
         ]
         size *= 2

@@ -68,13 +68,15 @@ def ends(b: Builder, loop: For) -> Iterator[Expr]:
 
 def is_neutral(b: Builder, carried: Carried, value: Expr) -> bool:
     """Whether a carry whose next value this is keeps what it has."""
-    carry = b.carry(carried.carry)
+    carry, combiner = b.carry(carried.carry), carried.combiner
     if value is carry:
         return True
-    if value.kind != "op" or value.data != carried.combiner or carry not in value.args:
+    if combiner is None or value.kind != "op" or value.data != combiner:
+        return False
+    if carry not in value.args:
         return False
     (other,) = (a for a in value.args if a is not carry)
-    return other is b.const(identity(carried.combiner, carry.dtype), carry.dtype)
+    return other is b.const(identity(combiner, carry.dtype), carry.dtype)
 
 
 def until(b: Builder, old: For, condition: Expr) -> For:
