@@ -26,6 +26,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
+from fornax.compiler.loop.reading import in_order_of_reading
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.running import is_scan, running
 from fornax.compiler.loop.stage import stage, staged
@@ -56,7 +57,7 @@ RARE = 4096
 def vectorize(kernel: Kernel, target: Target) -> Kernel:
     """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
     if not is_marked(kernel.body):
-        kernel = tile_transposes(collapse(kernel), target)
+        kernel = in_order_of_reading(tile_transposes(collapse(kernel), target), target)
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
     pending = list(estimate.children[None])
