@@ -110,15 +110,16 @@ class _Canonical:
         if partial is None:
             total = self.sums[found.of]
             place = next(k for k, e in enumerate(self.equations) if total in e.outputs)
-            program = sums_of_blocks(x.type, axes, found.axis, found.parts)
+            program = sums_of_blocks(x.type, axes, found.axis, found.pieces)
             made, partial = spliced(program, x, total)
             self.equations[place : place + 1] = made
             self.definition |= {v: e for e in made for v in e.outputs}
             self.partial[found.of] = partial
             self.settled = False
-        how = (axes, found.places, found.axis, found.parts)
-        program = squares_of_blocks(x.type, partial[0].type, found.centre.type, how)
-        return self.call(program, (x, *partial, found.centre), primitive)
+        how = (axes, found.places, found.axis, found.pieces)
+        nears = tuple([near.type for near in partial[::2]])
+        program = squares_of_blocks(x.type, nears, found.centre.type, how)
+        return self.call(program, (x, found.centre, *partial), primitive)
 
     def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         """A loop, after what is the same in all of its iterations."""

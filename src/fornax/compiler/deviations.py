@@ -10,7 +10,8 @@ sample variance):
     s = sum of the blocks' s;  q = sum of the blocks' (sum((x - m)²) + n (m - c)²)
 
 No term of q is negative, so nothing cancels, whatever c is; m, which is rounded, is corrected by
-the mean of x - m. The blocks depend on shapes alone.
+the mean of x - m. The blocks depend on shapes alone; where these divide into none of about equal
+size, the last block is smaller.
 
 Where columns are added up, m is the mean of a block's first rows, an eighth of them, so that one
 loop over the block adds up x - m and (x - m)². As these rows are part of the block, what the
@@ -20,7 +21,7 @@ correction takes away is at most eight times what it leaves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from math import prod
 from typing import Any, NamedTuple
 
@@ -54,6 +55,14 @@ FAR = 16
 Sum = tuple[Var, tuple[int, ...]]
 
 
+class Piece(NamedTuple):
+    """Blocks of equal size that follow one another along a dimension."""
+
+    begin: int
+    parts: int
+    length: int
+
+
 class Deviations(NamedTuple):
     """`centre` fills, by a broadcast to `places`, what the deviations of `of` are from."""
 
@@ -61,7 +70,7 @@ class Deviations(NamedTuple):
     centre: Var
     places: tuple[int, ...]
     axis: int  #: the dimension to cut
-    parts: int
+    pieces: tuple[Piece, ...]
 
 
 def deviations(
@@ -111,8 +120,8 @@ def depends(value: Atom, on: Var, definition: Mapping[Var, Equation]) -> bool:
     return False
 
 
-def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, int] | None:
-    """Which dimension to cut and into how many parts; None where that does not pay."""
+def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, tuple[Piece, ...]] | None:
+    """Which dimension to cut and into which blocks; None where that does not pay."""
     if type.dtype.kind != "f" or type.dtype.itemsize < 4 or type.size * type.dtype.itemsize < LARGE:
         return None
     axis, last = min(axes), len(type.shape) - 1
@@ -123,36 +132,55 @@ def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, int] | None:
     row = prod(n for d, n in enumerate(type.shape) if d not in axes and d > axis)
     rows = max(ROWS, FULL // (row * type.dtype.itemsize))
     length = max(1, (BLOCK if last in axes else rows) // inside)
-    parts = -(-type.shape[axis] // length)
-    parts = next((p for p in range(parts, 2 * parts) if type.shape[axis] % p == 0), 1)
-    return (axis, parts) if parts > 1 else None
+    extent = type.shape[axis]
+    parts = -(-extent // length)
+    if parts == 1:
+        return None
+    for equal in range(parts, 2 * parts):
+        if extent % equal == 0:
+            return axis, (Piece(0, equal, extent // equal),)
+    whole = extent // length
+    return axis, (Piece(0, whole, length), Piece(whole * length, 1, extent - whole * length))
 
 
-def cut(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> tuple:
-    """The shape with the dimension cut in two; the dimensions added up in a block, and in all."""
-    shape = (*type.shape[:axis], parts, type.shape[axis] // parts, *type.shape[axis + 1 :])
-    return shape, tuple(a + (a >= axis) for a in axes), (axis,)
+def in_blocks(x: Any, axes: tuple[int, ...], axis: int, piece: Piece) -> tuple[Any, tuple]:
+    """A piece of `x` with the dimension cut in two, and the dimensions added up in a block; blocks
+    follow one another along `axis`."""
+    shape = typeof(x).shape
+    begin, parts, length = piece
+    if parts * length != shape[axis]:
+        start, end = [0] * len(shape), list(shape)
+        start[axis], end[axis] = begin, begin + parts * length
+        (x,) = slice_p.bind(x, start_indices=(*start,), limit_indices=(*end,), strides=None)
+    x = reshape(x, (*shape[:axis], parts, length, *shape[axis + 1 :]))
+    return x, tuple(a + (a >= axis) for a in axes)
 
 
 @lru_cache(256)
-def sums_of_blocks(type: ArrayType, axes: tuple[int, ...], axis: int, parts: int) -> Jaxpr:
-    """The program that gives what deviations in the blocks are from, the sums of these, and the sum
-    of all."""
+def sums_of_blocks(
+    type: ArrayType, axes: tuple[int, ...], axis: int, pieces: tuple[Piece, ...]
+) -> Jaxpr:
+    """The program that gives, for each piece, what deviations in its blocks are from and the sums
+    of these, and the sum of all."""
     trace = Stage(purpose="the sums of blocks")
     with new_trace(trace):
-        shape, inside, across = cut(type, axes, axis, parts)
-        x = reshape(trace.new_input(type), shape)
-        count = prod(shape[d] for d in inside)
-        share = constant(1 / count, type)
-        if len(type.shape) - 1 in axes:
-            partial = reduce_sum(x, inside)
-            near = mul_p(partial, share)
-            total = reduce_sum(partial, across)
-            return trace.finish([near, from_near(x, near, inside)[1], total], "sums")
-        near = of_first(x, inside)
-        rest = from_near(x, near, inside)[1]
-        partial = add_p(mul_p(near, constant(count, type)), rest)
-        return trace.finish([near, rest, reduce_sum(partial, across)], "sums")
+        whole = trace.new_input(type)
+        found: list[Any] = []
+        totals = []
+        for piece in pieces:
+            x, inside = in_blocks(whole, axes, axis, piece)
+            count = prod(typeof(x).shape[d] for d in inside)
+            if len(type.shape) - 1 in axes:
+                partial = reduce_sum(x, inside)
+                near = mul_p(partial, constant(1 / count, type))
+                rest = from_near(x, near, inside)[1]
+            else:
+                near = of_first(x, inside)
+                rest = from_near(x, near, inside)[1]
+                partial = add_p(mul_p(near, constant(count, type)), rest)
+            found += near, rest
+            totals.append(reduce_sum(partial, (axis,)))
+        return trace.finish([*found, reduce(add_p, totals)], "sums")
 
 
 def constant(value: float, type: ArrayType) -> np.generic:
@@ -186,35 +214,49 @@ def from_near(x: Any, near: Any, inside: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 @lru_cache(256)
-def squares_of_blocks(type: ArrayType, near: ArrayType, centre: ArrayType, found: tuple) -> Jaxpr:
-    """The program that adds up squared deviations, given what those in the blocks are from, their
-    sums, and the centre."""
-    axes, places, axis, parts = found
+def squares_of_blocks(type: ArrayType, nears: tuple, centre: ArrayType, found: tuple) -> Jaxpr:
+    """The program that adds up squared deviations, given the centre and, for each piece, what those
+    in its blocks are from, of types `nears`, and their sums."""
+    axes, places, axis, pieces = found
     trace = Stage(purpose="the deviations in blocks")
     with new_trace(trace):
-        x, near, rest, centre = map(trace.new_input, (type, near, near, centre))
-        shape, inside, across = cut(type, axes, axis, parts)
-        kept = [d for d in range(len(shape)) if d not in inside]
-        count = prod(shape[d] for d in inside)
-        share = constant(1 / count, type)
-        apart, _ = from_near(reshape(x, shape), near, inside)
-        # of equal numbers both terms are the same: rounding must not make less than zero of them,
-        # nor NaN where both overflow
-        most, zero = (
-            broadcast_in_dim(constant(n, type), typeof(near).shape, ())
-            for n in (np.finfo(type.dtype).max, 0)
-        )
-        correction = min_p(mul_p(rest, mul_p(rest, share)), most)
-        squares = max_p(sub_p(reduce_sum(square_p(apart), inside), correction), zero)
-        # they are made while the block is in the caches, not where they are added up
-        (squares,) = optimization_barrier_p.bind(squares)
-        mine = [k for k, d in enumerate(places) if d not in axes]
-        smaller = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))
-        at = [kept.index(places[k] + (places[k] >= axis)) for k in mine]
-        off = sub_p(near, broadcast_in_dim(smaller, typeof(near).shape, at))
-        off = add_p(off, mul_p(rest, share))
-        terms = add_p(squares, mul_p(square_p(off), constant(count, type)))
-        return trace.finish([reduce_sum(terms, across)], "squares")
+        whole, centre = trace.new_input(type), trace.new_input(centre)
+        given = [(trace.new_input(near), trace.new_input(near)) for near in nears]
+        totals = []
+        for piece, (near, rest) in zip(pieces, given, strict=True):
+            x, inside = in_blocks(whole, axes, axis, piece)
+            off = from_centre(centre, near, inside, places, axis)
+            terms = squares_of(x, inside, near, rest, off)
+            totals.append(reduce_sum(terms, (axis,)))
+        return trace.finish([reduce(add_p, totals)], "squares")
+
+
+def squares_of(x: Any, inside: tuple[int, ...], near: Any, rest: Any, off: Any) -> Any:
+    """The sums of squared deviations of blocks from a centre, from which `near` is `off`."""
+    type, count = typeof(x), prod(typeof(x).shape[d] for d in inside)
+    share = constant(1 / count, type)
+    apart, _ = from_near(x, near, inside)
+    # of equal numbers both terms are the same: rounding must not make less than zero of them,
+    # nor NaN where both overflow
+    most, zero = (
+        broadcast_in_dim(constant(n, type), typeof(near).shape, ())
+        for n in (np.finfo(type.dtype).max, 0)
+    )
+    correction = min_p(mul_p(rest, mul_p(rest, share)), most)
+    squares = max_p(sub_p(reduce_sum(square_p(apart), inside), correction), zero)
+    # they are made while the block is in the caches, not where they are added up
+    (squares,) = optimization_barrier_p.bind(squares)
+    off = add_p(off, mul_p(rest, share))
+    return add_p(squares, mul_p(square_p(off), constant(count, type)))
+
+
+def from_centre(centre: Any, near: Any, inside: tuple, places: tuple, axis: int) -> Any:
+    """How far what is near the means of blocks is from the centre."""
+    mine = [k for k, d in enumerate(places) if d + (d >= axis) not in inside]
+    smaller = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))
+    kept = [d for d in range(len(typeof(near).shape) + len(inside)) if d not in inside]
+    at = [kept.index(places[k] + (places[k] >= axis)) for k in mine]
+    return sub_p(near, broadcast_in_dim(smaller, typeof(near).shape, at))
 
 
 def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], tuple[Atom, ...]]:
