@@ -7,6 +7,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     argreduce,
     cumulative,
     dot,
+    exponentials,
     reduce,
 )
 from fornax.primitives.ragged_dot import RaggedDotDimensionNumbers
@@ -20,6 +21,7 @@ OVER = [
     Variant([()], axes=()), Variant([(2, 3)], axes=()),
 ]  # fmt: skip
 EMPTY = [Variant([(0, 3)], axes=(0,)), Variant([(0, 3)], axes=(1,))]
+row("exponential_sum", [ANY], "f", OVER, loose=30, smooth=False, special=False)
 row("reduce_sum", [ANY], "iufc", [*OVER, *EMPTY], loose=30, special=False)
 row("reduce_prod", [ANY], "iufc", [*OVER, *EMPTY], loose=30, special=False)
 for name in ("reduce_max", "reduce_min"):

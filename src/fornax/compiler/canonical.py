@@ -24,6 +24,7 @@ from fornax.compiler.deviations import (
     squares_of_blocks,
     sums_of_blocks,
 )
+from fornax.compiler.exponentials import exponentials
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.turns import without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
@@ -50,9 +51,10 @@ class _Canonical:
         self.equations: list[Equation] = []
         self.seen: dict[tuple, tuple[Var, ...]] = {}
         self.definition: dict[Var, Equation] = {}
-        #: sums, and what is known of their blocks
+        #: sums, what is known of their blocks, and maxima
         self.sums: dict[Sum, Var] = {}
         self.partial: dict[Sum, tuple[Atom, ...]] = {}
+        self.largest: dict[tuple[Atom, tuple[int, ...]], Var] = {}
         self.region = 0  # equations of different regions are never merged
         #: whether doing it again to what has been made would change nothing
         self.settled = True
@@ -94,6 +96,8 @@ class _Canonical:
         found = deviations(x, axes, self.definition, self.sums) if adds else None
         if found is not None:
             return self.deviating(found, primitive)
+        if adds and (online := exponentials(x, axes, self.definition, self.largest)):
+            return self.call(online[-1], online[:-1], primitive)
         program = in_two_stages(primitive, x, equation.params, self.definition)
         if program is None:
             outputs = self.append(equation, inputs)
@@ -101,6 +105,8 @@ class _Canonical:
             outputs = self.call(program, inputs, primitive)
         if adds and isinstance(x, Var):
             self.sums.setdefault((x, axes), outputs[0])
+        if primitive.name == "reduce_max":
+            self.largest[x, axes] = outputs[0]
         return outputs
 
     def deviating(self, found: Deviations, primitive: Primitive) -> Sequence[Atom]:

@@ -10,7 +10,17 @@ from fornax.backends.llvm import addresses, masks
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import WIDTH, Buffer, Carried, Carry, Expr, For, Statement, Store
+from fornax.compiler.loop.ir import (
+    COMBINERS,
+    WIDTH,
+    Buffer,
+    Carried,
+    Carry,
+    Expr,
+    For,
+    Statement,
+    Store,
+)
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.running import running
 from fornax.compiler.loop.schedule import merge, start_values
@@ -226,7 +236,7 @@ class VectorLoop:
         while position < len(carries):
             combiner = carries[position].combiner
             assert combiner is not None, "carries of lanes are reductions"
-            size = 2 if combiner in ("argmax", "argmin", "cmul") else 1
+            size = COMBINERS[combiner]
             found.append((combiner, list(range(position, position + size))))
             position += size
         return found

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, overload
 
+import numpy as np
+
 from fornax import _native
 from fornax.compiler.loop import complex as complex_rules
 from fornax.compiler.loop import fold, rounding
@@ -268,6 +270,8 @@ def identity(combiner: str, dtype: str) -> float:
         return True if dtype == "bool" else fold.limits(dtype)[1] if dtype[0] == "u" else -1
     if combiner in ("min", "argmin"):
         return math.inf if is_float else True if dtype == "bool" else fold.limits(dtype)[1]
+    if combiner == "exponentials":
+        return -float(np.finfo(dtype).max)
     if combiner in ("max", "argmax"):
         return -math.inf if is_float else False if dtype == "bool" else fold.limits(dtype)[0]
     raise InternalError(f"{combiner} has no start value for {dtype}")

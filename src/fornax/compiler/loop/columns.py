@@ -41,9 +41,8 @@ PIECE = 16 << 10
 ROOM = 16 << 10
 #: as few bytes as LEAST where threads would share less than so many pieces otherwise
 PIECES, LEAST = 4, 512
-#: rows at least so many bytes apart, or so many where a vector holds less than this share of a row;
-#: and at least so many of them
-FAR, APART, HELD = 2048, 640, 0.625
+#: rows at least so many bytes apart, and at least so many of them
+FAR = 640
 MANY = 64
 #: arrays of so many times the second cache
 LARGE = 4
@@ -96,7 +95,7 @@ def walks_down(loop: For, target: Target) -> bool:
             return False
         jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
         if steps.get(loop.axis) == 1 and jump:
-            if jump < (FAR if HELD * loop.axis.extent <= loop.lanes else APART):
+            if jump < FAR:
                 return False
             far |= node.data.size * size >= LARGE * target.l2
     return far

@@ -198,10 +198,11 @@ MATH = {
 OPERATIONS = BASIC | MATH
 COMPARE = {"eq", "ne", "lt", "le", "gt", "ge", "is_finite"}
 #: combiner name -> (number of components). "argmax"/"argmin" carry (value, int index) and keep
-#: the first extreme, NaN being the most extreme; "cmul" multiplies complex pairs.
+#: the first extreme, NaN being the most extreme; "cmul" multiplies complex pairs. "exponentials"
+#: carries (largest x so far, made finite, sum of w exp(x - that)) and takes (x, w).
 COMBINERS = {
     "add": 1, "mul": 1, "min": 1, "max": 1, "and": 1, "or": 1, "xor": 1,
-    "argmax": 2, "argmin": 2, "cmul": 2,
+    "argmax": 2, "argmin": 2, "cmul": 2, "exponentials": 2,
 }  # fmt: skip
 
 
@@ -213,7 +214,7 @@ class Carried:
     With a combiner, `next` is exactly `op(combiner, carry, x)`, which lets a back end keep several
     partial results (lanes, unrolled accumulators) and combine them at the end, or, where the body
     reads `next`, combine lanes with those before them (`running`). The components of "argmax",
-    "argmin" and "cmul" follow one another in the loop's `carries`.
+    "argmin", "cmul" and "exponentials" follow one another in the loop's `carries`.
     """
 
     carry: Carry

@@ -123,6 +123,8 @@ def start_values(b: Builder, combiner: str, values: tuple[Expr, ...]) -> tuple[E
         return b.const(identity(combiner, dtype), dtype), b.const(0, values[1].dtype)
     if combiner == "cmul":
         return b.const(1.0, dtype), b.const(0.0, dtype)
+    if combiner == "exponentials":
+        return b.const(identity(combiner, dtype), dtype), b.const(0.0, dtype)
     return (b.const(identity(combiner, dtype), dtype),)
 
 
@@ -134,6 +136,16 @@ def combine(
         (x, y), (u, v) = total, terms
         real = b.sub(b.mul(x, u), b.mul(y, v))
         return real, b.add(b.mul(x, v), b.mul(y, u))
+    if combiner == "exponentials":
+        (largest, before), (value, weight) = total, terms
+        most = b.const(-identity(combiner, value.dtype), value.dtype)
+        apart = b.sub(value, largest)
+        grows = b.gt(apart, b.const(0.0, value.dtype))
+        # the larger of both counts as it is, the other by what it is of that
+        share = b.exp(b.neg(b.abs(apart)))
+        small, large = b.select(grows, before, weight), b.select(grows, weight, before)
+        finite = b.select(b.gt(value, most), most, value)
+        return b.select(grows, finite, largest), b.add(b.mul(small, share), large)
     if combiner in ("argmax", "argmin"):
         (best, place), (value, index) = total, terms
         no_better = b.op("le" if combiner == "argmax" else "ge", value, best)
