@@ -18,7 +18,8 @@ numbers = np.random.default_rng(21)
 #: shapes and dimensions that are added up: columns, all, channels last and first, odd extents
 CASES = [
     ((2100, 500), (0,)), ((1500, 700), (0, 1)), ((1 << 20,), (0,)), ((8, 56, 56, 48), (0, 1, 2)),
-    ((8, 48, 56, 56), (0, 2, 3)), ((3, 700, 600), (1,)),
+    ((8, 48, 56, 56), (0, 2, 3)), ((3, 700, 600), (1,)), ((8, 12, 100, 150), (0, 1, 2)),
+    ((2, 6, 16, 97, 64), (0, 2, 3)), ((4, 300000), (0, 1)), ((12, 100, 1000), (0, 1, 2)),
 ]  # fmt: skip
 #: extents that have no fitting divisor
 PRIME = [
@@ -60,7 +61,7 @@ def test_float64():
     np.testing.assert_allclose(variance, x.var(0), rtol=1e-9)
 
 
-@pytest.mark.parametrize("shape,axes", CASES[:5] + PRIME, ids=str)
+@pytest.mark.parametrize("shape,axes", CASES[:5] + CASES[6:] + PRIME, ids=str)
 def test_memory_is_read_once(shape, axes):
     """The last, smaller block is read by a kernel of its own."""
     x = np.zeros(shape, np.float32)

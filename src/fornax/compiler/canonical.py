@@ -111,20 +111,20 @@ class _Canonical:
 
     def deviating(self, found: Deviations, primitive: Primitive) -> Sequence[Atom]:
         """A sum of squared deviations, from blocks whose sums give the sum it depends on, too."""
-        x, axes = found.of
+        x, _ = found.of
         partial = self.partial.get(found.of)
         if partial is None:
             total = self.sums[found.of]
             place = next(k for k, e in enumerate(self.equations) if total in e.outputs)
-            program = sums_of_blocks(x.type, axes, found.axis, found.pieces)
+            program = sums_of_blocks(x.type, found.blocks)
             made, partial = spliced(program, x, total)
             self.equations[place : place + 1] = made
             self.definition |= {v: e for e in made for v in e.outputs}
             self.partial[found.of] = partial
             self.settled = False
-        how = (axes, found.places, found.axis, found.pieces)
         nears = tuple([near.type for near in partial[::2]])
-        program = squares_of_blocks(x.type, nears, found.centre.type, how)
+        how = nears, found.centre.type, found.places, found.blocks
+        program = squares_of_blocks(x.type, *how)
         return self.call(program, (x, found.centre, *partial), primitive)
 
     def loop(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fornax.compiler.two_stages import merged
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.ir.trace import new_trace
@@ -46,6 +47,8 @@ ROW = 1 << 16
 #: elements of a block where neighbours in memory are added up, rows of one where they are not, and
 #: more while it has so few bytes
 BLOCK, ROWS, FULL = 1 << 13, 128, 1 << 18
+#: rows of more elements than so many blocks are cut themselves
+LONG = 4
 #: of so many elements of a block of rows the mean of one is near that of all
 FIRST = 8
 #: most steps from a sum to what deviations are from
@@ -63,14 +66,22 @@ class Piece(NamedTuple):
     length: int
 
 
+class Blocks(NamedTuple):
+    """Blocks of an array that is seen in a shape."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]  #: the dimensions that are added up
+    axis: int  #: that of them which is cut
+    pieces: tuple[Piece, ...]
+
+
 class Deviations(NamedTuple):
     """`centre` fills, by a broadcast to `places`, what the deviations of `of` are from."""
 
     of: Sum
     centre: Var
     places: tuple[int, ...]
-    axis: int  #: the dimension to cut
-    pieces: tuple[Piece, ...]
+    blocks: Blocks
 
 
 def deviations(
@@ -92,9 +103,10 @@ def deviations(
         same = all(n == 1 for d, n in zip(places, centre.type.shape, strict=True) if d in axes)
         if not same or not depends(centre, total, definition):
             continue
-        cut = blocks(x.type, axes)
-        if cut is not None:
-            return Deviations((x, axes), centre, places, *cut)
+        shape, reduced, moved = merged(x.type.shape, axes)
+        found = blocks(x.type.update(shape=shape), reduced)
+        if found is not None:
+            return Deviations((x, axes), centre, tuple([moved[d] for d in places]), found)
     return None
 
 
@@ -120,14 +132,16 @@ def depends(value: Atom, on: Var, definition: Mapping[Var, Equation]) -> bool:
     return False
 
 
-def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, tuple[Piece, ...]] | None:
-    """Which dimension to cut and into which blocks; None where that does not pay."""
+def blocks(type: ArrayType, axes: tuple[int, ...]) -> Blocks | None:
+    """Into which blocks to cut an array; None where that does not pay."""
     if type.dtype.kind != "f" or type.dtype.itemsize < 4 or type.size * type.dtype.itemsize < LARGE:
         return None
     axis, last = min(axes), len(type.shape) - 1
     reduced = prod(type.shape[a] for a in axes)
     if last in axes and reduced * type.dtype.itemsize <= ROW:
         return None  # a row stays in the caches anyway
+    if last in axes and reduced // type.shape[axis] > LONG * BLOCK:
+        axis = last
     inside = reduced // type.shape[axis]
     row = prod(n for d, n in enumerate(type.shape) if d not in axes and d > axis)
     rows = max(ROWS, FULL // (row * type.dtype.itemsize))
@@ -138,14 +152,15 @@ def blocks(type: ArrayType, axes: tuple[int, ...]) -> tuple[int, tuple[Piece, ..
         return None
     for equal in range(parts, 2 * parts):
         if extent % equal == 0:
-            return axis, (Piece(0, equal, extent // equal),)
+            return Blocks(type.shape, axes, axis, (Piece(0, equal, extent // equal),))
     whole = extent // length
-    return axis, (Piece(0, whole, length), Piece(whole * length, 1, extent - whole * length))
+    rest = Piece(whole * length, 1, extent - whole * length)
+    return Blocks(type.shape, axes, axis, (Piece(0, whole, length), rest))
 
 
 def in_blocks(x: Any, axes: tuple[int, ...], axis: int, piece: Piece) -> tuple[Any, tuple]:
-    """A piece of `x` with the dimension cut in two, and the dimensions added up in a block; blocks
-    follow one another along `axis`."""
+    """A piece of `x` with dimension `axis` cut in two, blocks and places in these, and the
+    dimensions that are added up in a block."""
     shape = typeof(x).shape
     begin, parts, length = piece
     if parts * length != shape[axis]:
@@ -157,20 +172,20 @@ def in_blocks(x: Any, axes: tuple[int, ...], axis: int, piece: Piece) -> tuple[A
 
 
 @lru_cache(256)
-def sums_of_blocks(
-    type: ArrayType, axes: tuple[int, ...], axis: int, pieces: tuple[Piece, ...]
-) -> Jaxpr:
+def sums_of_blocks(type: ArrayType, found: Blocks) -> Jaxpr:
     """The program that gives, for each piece, what deviations in its blocks are from and the sums
     of these, and the sum of all."""
     trace = Stage(purpose="the sums of blocks")
+    shape, axes, axis, pieces = found
+    across = sum(d not in axes for d in range(axis))
     with new_trace(trace):
-        whole = trace.new_input(type)
-        found: list[Any] = []
+        whole = reshape(trace.new_input(type), shape)
+        results: list[Any] = []
         totals = []
         for piece in pieces:
             x, inside = in_blocks(whole, axes, axis, piece)
             count = prod(typeof(x).shape[d] for d in inside)
-            if len(type.shape) - 1 in axes:
+            if len(shape) - 1 in axes:
                 partial = reduce_sum(x, inside)
                 near = mul_p(partial, constant(1 / count, type))
                 rest = from_near(x, near, inside)[1]
@@ -178,9 +193,9 @@ def sums_of_blocks(
                 near = of_first(x, inside)
                 rest = from_near(x, near, inside)[1]
                 partial = add_p(mul_p(near, constant(count, type)), rest)
-            found += near, rest
-            totals.append(reduce_sum(partial, (axis,)))
-        return trace.finish([*found, reduce(add_p, totals)], "sums")
+            results += near, rest
+            totals.append(reduce_sum(partial, (across,)))
+        return trace.finish([*results, reduce(add_p, totals)], "sums")
 
 
 def constant(value: float, type: ArrayType) -> np.generic:
@@ -214,20 +229,23 @@ def from_near(x: Any, near: Any, inside: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 @lru_cache(256)
-def squares_of_blocks(type: ArrayType, nears: tuple, centre: ArrayType, found: tuple) -> Jaxpr:
+def squares_of_blocks(
+    type: ArrayType, nears: tuple, centre: ArrayType, places: tuple[int, ...], found: Blocks
+) -> Jaxpr:
     """The program that adds up squared deviations, given the centre and, for each piece, what those
     in its blocks are from, of types `nears`, and their sums."""
-    axes, places, axis, pieces = found
+    shape, axes, axis, pieces = found
+    across = sum(d not in axes for d in range(axis))
     trace = Stage(purpose="the deviations in blocks")
     with new_trace(trace):
-        whole, centre = trace.new_input(type), trace.new_input(centre)
+        whole, centre = reshape(trace.new_input(type), shape), trace.new_input(centre)
         given = [(trace.new_input(near), trace.new_input(near)) for near in nears]
         totals = []
         for piece, (near, rest) in zip(pieces, given, strict=True):
             x, inside = in_blocks(whole, axes, axis, piece)
             off = from_centre(centre, near, inside, places, axis)
             terms = squares_of(x, inside, near, rest, off)
-            totals.append(reduce_sum(terms, (axis,)))
+            totals.append(reduce_sum(terms, (across,)))
         return trace.finish([reduce(add_p, totals)], "squares")
 
 

@@ -85,11 +85,13 @@ def in_two_stages(
             return _in_order(primitive, type, how, inside)
         shape, axes, axis, parts = parts_of_rows(type, axes)
         how = tuple(sorted({**params, "axes": axes}.items()))
-        return None if parts == 1 else _program(primitive, type, how, axis, parts, shape)
+        return None if parts == 1 else _program(primitive, type, how, axis, parts, shape, True)
     if reduced < cost.LARGE:
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
-    return _program(primitive, type, how, *cut(type.shape, axes, wanted))
+    shape, axes, _ = merged(type.shape, axes)
+    how = tuple(sorted({**params, "axes": axes}.items()))
+    return _program(primitive, type, how, *cut(shape, axes, wanted), shape, False)
 
 
 def is_read(x: Atom, definition: Mapping[Var, Equation]) -> bool:
@@ -144,32 +146,52 @@ def parts_of_rows(type: ArrayType, axes: tuple[int, ...]) -> tuple[tuple, tuple,
     return shape, axes, -axis, parts
 
 
+def merged(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[tuple, tuple, tuple]:
+    """The shape with neighbouring dimensions that are reduced as one, what is reduced then, and
+    where each dimension has gone. The last of all stays as it is: its loop counts through
+    neighbours in memory."""
+    joined: list[int] = []
+    reduced: list[int] = []
+    places: list[int] = []
+    for a, n in enumerate(shape):
+        if a in axes and a - 1 in axes and a < len(shape) - 1:
+            joined[-1] *= n
+        else:
+            reduced += [len(joined)] if a in axes else []
+            joined.append(n)
+        places.append(len(joined) - 1)
+    return tuple(joined), tuple(reduced), tuple(places)
+
+
 def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int, int]:
-    """Which dimension to cut and into how many parts: the first that divides into `wanted` of
-    them or some more; else the longest, which is made longer."""
-    for axis in sorted(axes):
-        n = shape[axis]
-        for parts in range(wanted, min(MANY * wanted, n) + 1):
-            if n % parts == 0:
-                return axis, parts
+    """Which dimension to cut and into how many parts, `wanted` or some more: the first that is long
+    enough for parts of about equal length, so that each is read in order; else the first that
+    divides, or the longest, which is made longer."""
+    fitting = {axis: divisor(shape[axis], wanted, MANY * wanted) for axis in sorted(axes)}
+    for axis, parts in fitting.items():
+        if parts or shape[axis] >= MANY * wanted:
+            return axis, parts or wanted
     return max(axes, key=lambda a: shape[a]), wanted
+
+
+def divisor(extent: int, least: int, most: int) -> int:
+    """The least divisor in a range, or 0."""
+    return next((n for n in range(least, min(most, extent) + 1) if extent % n == 0), 0)
 
 
 @lru_cache(256)
 def _program(
-    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int, shape: tuple = ()
-) -> Jaxpr:
-    """The program that cuts a dimension into parts; of the array in a `shape` if the results of
-    these are many."""
+    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int,
+    shape: tuple[int, ...], stored: bool,
+) -> Jaxpr:  # fmt: skip
+    """The program that cuts a dimension of the array, in a `shape`, into parts; the results of
+    these are `stored` where they are many."""
     trace = Stage(purpose=f"the stages of {primitive.name}")
     with new_trace(trace):
         x = trace.new_input(type)
-        if primitive.name in PLACES:
-            result = extreme(primitive, x, dict(params), axis, parts, bool(shape))
-        else:
-            x = reshape(x, shape) if shape else x
-            result = reduction(primitive, x, dict(params), axis, parts, bool(shape))
-        return trace.finish([result], primitive.name)
+        x = x if shape == type.shape else reshape(x, shape)
+        make = extreme if primitive.name in PLACES else reduction
+        return trace.finish([make(primitive, x, dict(params), axis, parts, stored)], primitive.name)
 
 
 @lru_cache(256)
