@@ -208,9 +208,9 @@ ROW["LOG2_SHORT"] = Polynomial(
     lambda x: LN2 / mp.log1p(x),
 )
 ROW["EXP2_SHORT"] = Polynomial(
-    "2^x, |x| <= 0.505, relative, for powers of float32 in float64",
+    "2^x, |x| <= 0.505, relative, for powers of float32",
     lambda x: mpf(2) ** x,
-    {"float64": range(7)},
+    {"float32": range(7), "float64": range(7)},
     mpf("-0.505"),
     mpf("0.505"),
     lambda x: mpf(2) ** -x,

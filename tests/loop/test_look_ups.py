@@ -43,7 +43,7 @@ def test_accuracy(name, fma):
 
 def power() -> Elementwise:
     found = Elementwise(lambda b, *x: b.op("pow", *x), ("float32",) * 2, tables=True)
-    assert found.count()["table"] == 3
+    assert found.count()["table"] == 6  # three where numbers are usual, three elsewhere
     return found
 
 
@@ -57,6 +57,20 @@ def test_accuracy_of_powers():
     x = x[x != 1]
     y = (rng.uniform(-86, 86, x.size) / np.log(x.astype(np.float64))).astype(np.float32)
     assert errors(f(x, y), "pow", x, y).max() <= 2
+    # up to the largest exponent of the quick way and the numbers it gives, and beyond
+    x, y = np.exp(rng.uniform(-1.5, 1.5, (2, 2000))).astype(np.float32)
+    y *= rng.choice(np.float32([-16, 16]), y.size)
+    assert errors(f(x, y), "pow", x, y).max() <= 2
+
+
+def test_powers_that_are_numbers_are_exact():
+    f = power()
+    for exponent in range(1, 24):
+        x = np.arange(1, int(2 ** (24 / exponent)) + 1)[:5000]
+        exact = (x.astype(object) ** exponent).astype(np.float32)
+        x, y = x.astype(np.float32), np.full(x.size, exponent, np.float32)
+        assert np.array_equal(f(x, y), exact), exponent
+        assert np.array_equal(f(-x, y), exact * (-1) ** exponent), exponent
 
 
 @pytest.mark.parametrize("name", (*NAMES, *FUSED))

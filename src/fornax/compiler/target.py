@@ -49,9 +49,9 @@ class Target:
         return max(8 * self.l2, 16 << 20)
 
     @property
-    def merges(self) -> bool:
-        """Whether an operation leaves lanes as they were at no cost: with registers of masks."""
-        return 8 in self.masked_bits
+    def adds_pairs(self) -> bool:
+        """Whether two products of int16 are added to a total in one instruction."""
+        return "+avx512vnni" in self.features
 
     def holding(self, count: int, bits: int) -> int:
         """Elements of so many bits in the narrowest register that holds `count` of them, or in a

@@ -43,4 +43,4 @@ L30:
 done:
   ret void
 }
-attributes #0 = { nounwind "prefer-vector-width"="256" }
+attributes #0 = { nounwind alignstack=32 "prefer-vector-width"="256" }

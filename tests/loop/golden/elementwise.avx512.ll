@@ -48,4 +48,4 @@ L35:
 done:
   ret void
 }
-attributes #0 = { nounwind "prefer-vector-width"="512" }
+attributes #0 = { nounwind alignstack=64 "prefer-vector-width"="512" }

@@ -43,4 +43,4 @@ L30:
 done:
   ret void
 }
-attributes #0 = { nounwind "prefer-vector-width"="128" }
+attributes #0 = { nounwind alignstack=16 "prefer-vector-width"="128" }

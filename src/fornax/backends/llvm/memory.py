@@ -8,6 +8,7 @@ on (load all and shuffle), or anything else (gather).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from fornax.backends.llvm import compaction, lanewise, masks
@@ -131,6 +132,8 @@ def vector_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe:
         if guard is not None and not safe:
             conditions.append(e.value(guard.mask))
         result = masked_load(e, node, found, conditions, lanes)
+        if guard is not None and not safe and is_zero(guard.other):
+            return result  # as masked loads are where they read nothing
     if result is None:
         conditions = [e.mask] if e.mask is not None and (partial or not safe) else []
         if guard is not None and not safe:
@@ -138,6 +141,11 @@ def vector_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe:
         condition = masks.both(e, conditions, lanes) if conditions else None
         result = lanewise.gather(e, node, found, condition, safe)
     return result if guard is None else choose(e, node, guard, result)
+
+
+def is_zero(x: Expr) -> bool:
+    """Whether all bits of a value are known to be zero."""
+    return x.kind == "const" and not x.data and math.copysign(1.0, x.data) > 0
 
 
 def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | None:

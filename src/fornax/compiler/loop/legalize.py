@@ -121,6 +121,8 @@ class Legalizer(Rewriter):
             return from_zero(self.b, *args)
         if name in NARROWED and is_widened(args[0]):
             return narrowed(self.b, name, *args)
+        if name in COMPARE and all(map(is_short_index, args)):
+            return self.b.op(name, *(self.b.cast(a, "int32") for a in args))
         return None
 
     def expand(self, node: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -167,7 +169,7 @@ class Legalizer(Rewriter):
         x = self.b.cast(x, STORAGE[dtype])
         if self.kept(dtype) == "float16":
             return self.b.op("cast", x, dtype="float16")
-        return storage.narrow(self.b, x, dtype, self.target.merges)
+        return storage.narrow(self.b, x, dtype, self.target.adds_pairs)
 
     def convert(self, node: Expr, x: Expr) -> Expr | None:
         before, after = node.args[0].dtype, node.dtype
@@ -177,7 +179,7 @@ class Legalizer(Rewriter):
         if before in STORAGE:
             inner = rounding(node, before)
             if before == "bfloat16" and after == "float32" and inner is not None:
-                return storage.rounded(self.b, self(inner), self.target.merges)
+                return storage.rounded(self.b, self(inner), self.target.adds_pairs)
             wide = self.from_storage(x, before)
             if after in STORAGE:
                 return self.to_storage(wide, after)
@@ -275,6 +277,12 @@ def narrowed(b: Builder, name: str, x: Expr, end: Expr) -> Expr | None:
         return None
     found = b.op(name, inner, b.const(end.data, inner.dtype))
     return found if name in COMPARE else b.cast(found, x.dtype)
+
+
+def is_short_index(x: Expr) -> bool:
+    """True for an index that 32 bits hold: vectors of those have twice the lanes."""
+    low, high = affine.limits("int32")
+    return x.dtype == "int64" and x.low is not None and low <= x.low and x.high <= high
 
 
 def is_widened(x: Expr) -> bool:

@@ -15,11 +15,15 @@ from fornax.compiler.loop.math_arithmetic import (
     copysign,
     fma,
     horner,
+    quick_two_sum,
     scaled,
     two_product,
 )
 from fornax.compiler.loop.math_coefficients import LN2_PARTS
 from fornax.record import record
+
+#: log2 e less the float32 next to it
+LOG2_E_REST = 1.9259629911e-08
 
 
 @record(frozen=True)
@@ -66,15 +70,30 @@ def odd_by_pieces(x: Term, pieces: Pieces) -> Term:
 
 def log2_by_pieces(k: Term, bits: Term, row: Logarithm) -> Term:
     """k + log2 m in float64, m the float32 of some bits; with fma. Only what is large is computed
-    in float64. c is 1 next to 1, so that no digit of a small logarithm is lost."""
+    in float64."""
+    high, r, rest = (v.cast("float64") for v in log2_parts(k, bits, row))
+    return fma(r, row.powers[0], high) + rest
+
+
+def log2_sum(k: Term, bits: Term, row: Logarithm) -> tuple[Term, Term]:
+    """k + log2 m as a sum of two float32; its error is below 2^-31 and the last digit of the
+    second."""
+    high, r, rest = log2_parts(k, bits, row)
+    product, error = two_product(r, row.powers[0])
+    high, low = quick_two_sum(high, product)
+    return high, low + (error + fma(r, LOG2_E_REST, rest))
+
+
+def log2_parts(k: Term, bits: Term, row: Logarithm) -> tuple[Term, Term, Term]:
+    """(high, r, rest): k + log2 m = high + r log2 e + rest. c is 1 next to 1, so that no digit of
+    a small logarithm is lost."""
     place = (bits - row.lowest) >> 18
     inverse, upper, lower = (look_up(place, t) for t in (row.inverse, row.upper, row.lower))
     quotient, error = two_product(bits.real, inverse)
     r = quotient - 1.0  # exact
     near = r + error
     rest = fma(near * near, horner(near, row.powers[1:]), fma(error, row.powers[0], lower))
-    high, rest, r = (v.cast("float64") for v in (k + upper, rest, r))
-    return fma(r, row.powers[0], high) + rest
+    return k + upper, r, rest
 
 
 def exp_by_pieces(x: Term, row: Exponential) -> Term:

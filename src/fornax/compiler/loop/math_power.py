@@ -26,7 +26,7 @@ from fornax.compiler.loop.math_arithmetic import (
 )
 from fornax.compiler.loop.math_exponential import RANGE, RANGE2, exp_of_sum
 from fornax.compiler.loop.math_logarithm import decompose, exponent_and_bits
-from fornax.compiler.loop.math_pieces import log2_by_pieces
+from fornax.compiler.loop.math_pieces import log2_by_pieces, log2_sum
 
 
 def rsqrt(x: Term) -> Term:
@@ -99,28 +99,60 @@ def log_ends(size: Term, logarithm: Term) -> Term:
 
 
 def pow_float32(x: Term, y: Term) -> Term:
-    """In float64, by powers of two. What is no positive normal number, or has an exponent of zero
-    or that is none, is replaced before and mended after: both are jumped over."""
+    """By powers of two. What is not usual, as a zero, is replaced before and mended after, or is
+    computed with more care: all of that is jumped over."""
+    by_parts = x.target.tables and x.target.fused
+    strange = unusual(abs(x) if by_parts else x, y, 64.0 if by_parts else math.inf)
+    plain, exponent = comparable(x, y)
+    base, lift = lifted(abs(plain))
+    if by_parts:
+        power, far = power_of_parts(abs(x), y)
+        strange = strange | far
+        power = rarely(strange, power_wide(base, lift, bounded(exponent)), power)
+        strange = strange | (x.bits >= x.format.sign)
+    else:
+        base = rarely(strange, base, x)
+        lift = rarely(strange, lift, x.like(bias_and(x.format, 0)))
+        power = power_wide(base, lift, rarely(strange, bounded(exponent), y))
+    return rarely(strange, special_power(plain, exponent, power), power)
+
+
+def unusual(x: Term, y: Term, most: float) -> Term:
+    """Whether a base is no positive normal number, or an exponent none or as large as `most`."""
     form = x.format
     least = 1 << form.mantissa
-    end = form.exponent_mask - least
-    strange = (x.bits - least >= end) | ((y.bits & (form.sign - 1)) - least >= end)
-    plain, power = comparable(x, y)
-    size = abs(plain)
-    tiny = size < form.smallest_normal
-    usual = size.like(bias_and(form, 0))
-    lift = where(tiny, bias_and(form, form.digits), usual)
-    lift = where(size == 0.0, math.inf, where(size < math.inf, lift, -size))
-    lifted = where(tiny, size * 2.0**form.digits, size)
-    lift, base = rarely(strange, lift, usual), rarely(strange, lifted, x)
-    exponent = rarely(strange, bounded(power), y)
+    base = x.bits - least >= form.exponent_mask - least
+    return base | ((y.bits & (form.sign - 1)) - least >= y.like(most).bits - least)
 
-    w = clamp(log2_wide(base, lift) * exponent.cast("float64"), *RANGE2["float32"])
+
+def power_of_parts(size: Term, y: Term) -> tuple[Term, Term]:
+    """size^y of usual numbers and y below 64, for which the logarithm is a sum of two float32 whose
+    error is still small times y; and whether that may be no normal number."""
+    w, low = log2_sum(*exponent_and_bits(size), math_tables.LOG2)
+    w, error = two_product(y, w)
+    t = w + w.format.magic
+    f = (w - (t - w.format.magic)) + fma(y, low, error)
+    bits = horner(f, table.EXP2_SHORT["float32"]).bits + (t.bits << w.format.mantissa)
+    return bits.real, ~(abs(w) < 126.0)
+
+
+def lifted(size: Term) -> tuple[Term, Term]:
+    """A size as a normal number and the `lift` of `exponent_of` with which its logarithm is right,
+    also where it is zero, infinite or none."""
+    form = size.format
+    tiny = size < form.smallest_normal
+    lift = where(tiny, bias_and(form, form.digits), size.like(bias_and(form, 0)))
+    lift = where(size == 0.0, math.inf, where(size < math.inf, lift, -size))
+    return where(tiny, size * 2.0**form.digits, size), lift
+
+
+def power_wide(base: Term, lift: Term, y: Term) -> Term:
+    """base^y in float64; `lift` as for `exponent_of`."""
+    w = clamp(log2_wide(base, lift) * y.cast("float64"), *RANGE2["float32"])
     shift = w.format.magic + w.format.bias
     t = w + shift
     result = horner(w - (t - shift), table.EXP2_SHORT["float64"]) * from_low_bits(t)
-    result = result.cast("float32")
-    return rarely(strange, special_power(plain, power, result), result)
+    return result.cast("float32")
 
 
 def log2_wide(x: Term, lift: Term) -> Term:

@@ -98,24 +98,25 @@ def parts(b: Builder, word: Expr, row: Format) -> tuple[Expr, Expr, Expr, Expr]:
     return sign, size, moved, b.select(b.lt(size, bits(b, 1 << row.mantissa)), small, normal)
 
 
-def rounded(b: Builder, x: Expr, merges: bool) -> Expr:
+def rounded(b: Builder, x: Expr, pairs: bool) -> Expr:
     """The float32 x rounded to a bfloat16, in place: as `widen` of `narrow`."""
     if is_short(x):
         return x
-    return b.bitcast(b.and_(upper_half(b, x, merges), bits(b, 0xFFFF0000)), dtype="float32")
+    return b.bitcast(b.and_(upper_half(b, x, pairs), bits(b, 0xFFFF0000)), dtype="float32")
 
 
-def upper_half(b: Builder, x: Expr, merges: bool) -> Expr:
+def upper_half(b: Builder, x: Expr, pairs: bool) -> Expr:
     """A word whose upper half are the bits of the float32 x rounded to bfloat16."""
     word = b.bitcast(x, dtype="uint32")
     if is_short(x):
         return word
-    half = b.add(word, bits(b, 0x7FFF))
-    if merges:
-        odd = b.ne(b.and_(word, bits(b, 0x10000)), bits(b, 0))
-        up = b.select(odd, b.add(word, bits(b, 0x8000)), half)
+    if pairs:  # one half of a word is what to add to an even number, the other is 1 where it is odd
+        both = b.or_(b.and_(word, bits(b, 0x10000)), bits(b, 0x7FFF))
+        total = b.op("pair_dot", both, bits(b, 0x10001), b.cast(word, "int32"))
+        up = b.cast(total, "uint32")
     else:
-        up = b.add(half, b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1)))
+        odd = b.and_(b.shr_logical(word, bits(b, 16)), bits(b, 1))
+        up = b.add(b.add(word, bits(b, 0x7FFF)), odd)
     if has_short_nan(x):
         return up
     return b.select(b.ne(x, x), b.or_(word, bits(b, QUIET)), up)
@@ -206,13 +207,13 @@ def ends_in_zeros(word: Expr) -> bool:
     return 16 <= number < 32 if word.data == "shl" else number & 0xFFFF == 0
 
 
-def narrow(b: Builder, x: Expr, dtype: str, merges: bool) -> Expr:
+def narrow(b: Builder, x: Expr, dtype: str, pairs: bool) -> Expr:
     """The bits of x, of the dtype that `dtype` is computed in, rounded to `dtype`.
 
-    `merges` as in `Target`."""
+    `pairs`: `adds_pairs` of `Target`."""
     row = FORMATS[dtype]
     if row.special == UPPER_HALF:
-        return b.cast(b.shr_logical(upper_half(b, x, merges), bits(b, 16)), row.raw)
+        return b.cast(b.shr_logical(upper_half(b, x, pairs), bits(b, 16)), row.raw)
     if row.is_float:
         return b.cast(NARROW[row.special](b, x, row), row.raw)
     return b.and_(b.bitcast(x, dtype="uint8"), b.const((1 << row.bits) - 1, "uint8"))
