@@ -49,6 +49,11 @@ class Target:
         return max(8 * self.l2, 16 << 20)
 
     @property
+    def merges(self) -> bool:
+        """Whether an operation leaves lanes as they were at no cost: with registers of masks."""
+        return 8 in self.masked_bits
+
+    @property
     def adds_pairs(self) -> bool:
         """Whether two products of int16 are added to a total in one instruction."""
         return "+avx512vnni" in self.features
