@@ -17,24 +17,38 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fornax._native import reachable
-from fornax.compiler.chain import View, is_product, operand_index, summed
+from fornax.compiler.chain import View, operand_index, product_of, summed
 from fornax.compiler.emit import Draft, Emitter, GroupContext, Workspace
 from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.kernels.arithmetic import balanced
+from fornax.compiler.kernels.context import parts
 from fornax.compiler.kernels.gemm import WORTH_A_THREAD
 from fornax.compiler.kernels.product import split
 from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import WIDTH, Axis, Buffer, Expr, For, Statement, Store, row_major
+from fornax.compiler.loop.ir import (
+    REAL,
+    WIDTH,
+    Axis,
+    Buffer,
+    Expr,
+    For,
+    Statement,
+    Store,
+    row_major,
+)
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.schedule import nest
 from fornax.ir.jaxpr import Equation, Var
 from fornax.ir.types import ArrayType
 from fornax.record import replace
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: least rows of a block, even where their values do not fit the cache: a register tile and more
 FEWEST = 32
@@ -66,10 +80,12 @@ class BlockEmitter(Emitter):
     def __init__(
         self, fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
     ):
-        super().__init__(fusion, group, in_memory - group.chain.again, threads)
+        chain = group.chain
+        assert chain is not None, "the kernels of other groups are made by `emit`"
+        super().__init__(fusion, group, in_memory - chain.again, threads)
         self.target = target
-        self.chain = group.chain
-        self.flows = self.chain.flows
+        self.chain = chain
+        self.flows = chain.flows
         #: some part adds up the blocks, which then must not overlap
         self.sums = any(at[-1] < 0 for at in self.chain.at)
         self.extents = next(
@@ -93,7 +109,7 @@ class BlockEmitter(Emitter):
     def shared(self, flowing: list[Var]) -> dict[Var, Var]:
         """Values that take the place of one that nobody reads any more."""
         views = [View(self.fusion, part) for part in self.chain.parts]
-        last = {v: max(k for k, view in enumerate(views) if v in view.reads) for v in flowing}
+        last = {v: max(k for k, view in enumerate(views) if v in view.places_read) for v in flowing}
         places: dict[Var, Var] = {}
         holds: dict[Var, Var] = {}  # place -> the value that lies there
         for k, (view, at) in enumerate(zip(views, self.chain.at, strict=True)):
@@ -135,7 +151,7 @@ class BlockEmitter(Emitter):
         for d in self.flows[var][:-1]:
             shape[d] = 1
         shape[self.flows[var][-1]] = self.rows
-        dtype = var.type.dtype.name
+        dtype = REAL[var.type.dtype.name]
         if len(shape) > 1:
             shape[-1] = spread(shape[-1], WIDTH[dtype] // 8)
         name = f"flow{len(self.places)}"
@@ -154,9 +170,10 @@ class BlockEmitter(Emitter):
             return self.b.load(self.locals[var], self.inside(var, index), var.type.dtype.name)
         return super().load(var, index)
 
-    def stores(self, var: Var, index: Sequence[Expr], value: Value):
+    def stores(self, var: Var, index: Sequence[Expr], value: Value) -> tuple[Store, ...]:
         if var in self.locals:
-            return (Store(self.locals[var], self.inside(var, index), value),)
+            (real,) = parts(value)  # no complex value flows
+            return (Store(self.locals[var], self.inside(var, index), real),)
         return super().stores(var, index, value)
 
     def inside(self, var: Var, index: Sequence[Expr]) -> tuple[Expr, ...]:
@@ -193,23 +210,25 @@ class BlockEmitter(Emitter):
 
         loop = share.loop(b, 1, block, "block")
         work = sum(self.work(p) for p in self.chain.parts)
-        grain = max(1, WORTH_A_THREAD * task.extent // max(work, 1))
+        grain = max(1, WORTH_A_THREAD * task.length // max(work, 1))
         body = (*self.hoisted, loop)
-        self.add((For(task, body, kind="parallel"),), task.extent, grain)
+        self.add((For(task, body, kind="parallel"),), task.length, grain)
 
     def work(self, part: Group) -> int:
         """Multiplications of a part."""
-        if not is_product(part):
+        product = product_of(part)
+        if product is None:
             return prod(part.shape)
-        return part.equation.outputs[0].type.size * prod(summed(part.equation))
+        return product.outputs[0].type.size * prod(summed(product))
 
     def part(self, part: Group, at: tuple[int, ...]) -> None:
         """The statements of one part for the rows of the block."""
         self.members = set(part.members)
         self.memo.clear()
         self.results.clear()
-        if is_product(part):
-            KERNELS[part.equation.primitive.name](BlockContext(self, part, at))
+        product = product_of(part)
+        if product is not None:
+            KERNELS[product.primitive.name](BlockContext(self, part, product, at))
             return
         b = self.b
         axes = [Axis(n, f"i{d}") for d, n in enumerate(part.shape)]
@@ -222,9 +241,9 @@ class BlockEmitter(Emitter):
         members = [v for v in reversed(part.members) if v in self.in_memory]
         values = [self.value(v, index[: len(v.type.shape)]) for v in members]
         for var, value in zip(members, values, strict=True):
-            depth = part.depth(var.type.shape)
-            at = self.place(var, index[: len(var.type.shape)])
-            for store in self.stores(var, at, value):
+            depth = part.depth_of(var)
+            here = self.place(var, index[: len(var.type.shape)])
+            for store in self.stores(var, here, value):
                 entries.append((store.buffer, store.index, store.value))
                 ranks.append(sum(d < depth for d in loops))
         self.statements += nest(b, [axes[d] for d in loops], entries, ranks=ranks)
@@ -250,17 +269,17 @@ def spread(length: int, width: int) -> int:
 class BlockContext(GroupContext):
     """A product whose operands and result have the rows of one block."""
 
-    hoists = True
+    emitter: BlockEmitter
 
-    def __init__(self, emitter: BlockEmitter, part: Group, at: tuple[int, ...]):
-        super().__init__(emitter, part.equation, emitter.target)
-        self.emitter: BlockEmitter = emitter
+    def __init__(self, emitter: BlockEmitter, part: Group, product: Equation, at: tuple[int, ...]):
+        super().__init__(emitter, product, emitter.target)
         self.threads = 1
-        self.followers = [v for v in part.members if v not in part.equation.outputs]
-        (result,) = part.equation.outputs
+        self.hoists = True
+        self.followers = [v for v in part.members if v not in product.outputs]
+        (result,) = product.outputs
         self.moves = [
             {d: first for d, first in zip(places, emitter.here, strict=True) if d >= 0}
-            for places in (*cuts(part.equation, at), at)
+            for places in (*cuts(product, at), at)
         ]
         self.adds = at[-1] < 0
         rows = emitter.here[-1]
@@ -279,15 +298,17 @@ class BlockContext(GroupContext):
     def operand(self, i: int, index: Sequence[Expr]) -> Value:
         return super().operand(i, self.moved(index, self.moves[i]))
 
-    def store(self, j: int, index: Sequence[Expr], value: Value):
+    def store(self, j: int, index: Sequence[Expr], value: Value) -> tuple[Store, ...]:
         index = self.moved(index, self.moves[-1])
         if self.adds:
             b, result = self.b, self.equation.outputs[0]
             total = b.load(self.emitter.buffer(result, "sum"), self.emitter.place(result, index))
-            value = b.select(self.emitter.starts, value, b.add(value, total))
+            first = self.emitter.starts
+            assert first is not None, "products run block by block"
+            value = b.select(first, value, b.add(value, total))
         return super().store(j, index, value)
 
-    def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+    def workspace(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return self.scratch(name, dtype, shape)  # of one block, hence of one worker
 
     def prepare(self, statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -296,7 +317,7 @@ class BlockContext(GroupContext):
             return ()
         return statements
 
-    def emit(self, body: tuple, extent: int = 1, grain: int = 1) -> None:
+    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
         """The nest runs inside of a block: its own parallel loop becomes a serial one."""
         for statement in body:
             if isinstance(statement, For) and statement.kind == "parallel":

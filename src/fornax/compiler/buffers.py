@@ -31,11 +31,9 @@ class Memory:
 
 @record(eq=False)
 class Next(Memory):
-    """Where the next value of a carry goes; `carry` is the memory of the current one, `spare`
-    the arena memory that the two exchange."""
+    """Where the next value of a carry goes; `carry` is the memory of the current one."""
 
     carry: Memory | None = None
-    spare: Memory | None = None
 
 
 def nbytes(type: ArrayType) -> int:

@@ -50,9 +50,9 @@ class _Canonical:
     def __init__(self) -> None:
         self.equations: list[Equation] = []
         self.seen: dict[tuple, tuple[Var, ...]] = {}
-        self.definition: dict[Var, Equation] = {}
+        self.definition: dict[Atom, Equation] = {}
         #: sums, what is known of their blocks, and maxima
-        self.sums: dict[Sum, Var] = {}
+        self.sums: dict[tuple[Atom, tuple[int, ...]], Var] = {}
         self.partial: dict[Sum, tuple[Atom, ...]] = {}
         self.largest: dict[tuple[Atom, tuple[int, ...]], Var] = {}
         self.region = 0  # equations of different regions are never merged
@@ -103,10 +103,12 @@ class _Canonical:
             outputs = self.append(equation, inputs)
         else:
             outputs = self.call(program, inputs, primitive)
-        if adds and isinstance(x, Var):
-            self.sums.setdefault((x, axes), outputs[0])
-        if primitive.name == "reduce_max":
-            self.largest[x, axes] = outputs[0]
+        result = outputs[0]
+        if isinstance(result, Var):
+            if adds and isinstance(x, Var):
+                self.sums.setdefault((x, axes), result)
+            if primitive.name == "reduce_max":
+                self.largest[x, axes] = result
         return outputs
 
     def deviating(self, found: Deviations, primitive: Primitive) -> Sequence[Atom]:
@@ -304,9 +306,9 @@ def _batched(dot: Equation, turn: Equation) -> list[Equation] | None:
                 continue
             shape = (*(x.type.shape[d] for d in outer), *y.type.shape)
             wide = Var(ArrayType(shape, y.type.dtype))
-            params = {"shape": shape, "broadcast_dimensions": tuple(range(k, k + ranks[small]))}
+            filling = {"shape": shape, "broadcast_dimensions": tuple(range(k, k + ranks[small]))}
             spread = Equation(
-                primitive_named("broadcast_in_dim"), (y,), params, (wide,), dot.source
+                primitive_named("broadcast_in_dim"), (y,), filling, (wide,), dot.source
             )
             contracted = tuple(d + k for d in numbers[0][small]), tuple(numbers[0][large])
             batch = (

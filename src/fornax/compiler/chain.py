@@ -33,14 +33,17 @@ SUMMED = 4
 #: group -> the dimensions of what it computes that blocks are cut along: those of the batch, then
 #: that of the rows; -1 - k where it is the k-th dimension that a product sums over
 Parts = dict[Group, tuple[int, ...]]
+#: value -> dimensions of it
+Places = dict[Var, tuple[int, ...]]
 
 
 def chained(fusion: Fusion, outputs: Collection[Atom]) -> Fusion:
     """The fusion with chains found and made groups."""
     finder = Finder(fusion, outputs)
     for group in fusion.groups:
-        if is_product(group):
-            finder.look(group)
+        product = product_of(group)
+        if product is not None:
+            finder.look(group, product)
     return finder.result() if finder.found else fusion
 
 
@@ -50,8 +53,14 @@ def dominates(equation: Equation, var: Var) -> bool:
     return var.type.size >= sizes[-1] and LARGER * sizes[-2] <= sizes[-1]
 
 
+def product_of(group: Group) -> Equation | None:
+    """The product that a group is built around, if it is."""
+    equation = group.equation
+    return equation if equation is not None and equation.primitive.name == "dot_general" else None
+
+
 def is_product(group: Group) -> bool:
-    return group.equation is not None and group.equation.primitive.name == "dot_general"
+    return product_of(group) is not None
 
 
 class Finder:
@@ -63,13 +72,13 @@ class Finder:
         self.views: dict[Group, View] = {}
         self.spans: list[tuple[int, int]] = []  # highest and lowest rank of chains, sorted
 
-    def look(self, last: Group) -> None:
+    def look(self, last: Group, product: Equation) -> None:
         """Make the chains around an operand of a product, if there are any."""
-        for side, atom in enumerate(last.equation.inputs):
+        for side, atom in enumerate(product.inputs):
             if last in self.owner:
                 return
-            if isinstance(atom, Var) and dominates(last.equation, atom):
-                rows = self.rows(last.equation, side)
+            if isinstance(atom, Var) and dominates(product, atom):
+                rows = self.rows(product, side)
                 parts = None if rows is None else self.closure(last, rows)
                 for group in self.divided(parts) if parts else ():
                     self.take(group)
@@ -97,7 +106,7 @@ class Finder:
         pending = [last]
         while pending:
             group = pending.pop()
-            if any(max(parts[group]) >= group.depth(v.type.shape) for v in group.members):
+            if any(max(parts[group]) >= group.depth_of(v) for v in group.members):
                 return None  # it makes a value that is the same for all blocks
             read = self.view(group).aligned(parts[group])
             made = {v: parts[group] for v in group.members if parts[group][-1] >= 0}
@@ -138,7 +147,8 @@ class Finder:
             return False
         if var.type.dtype_name in COMPLEX:
             return False
-        return all(dominates(g.equation, var) for g in (maker, reader) if is_product(g))
+        products = [product for g in (maker, reader) if (product := product_of(g)) is not None]
+        return all(dominates(product, var) for product in products)
 
     def view(self, group: Group) -> View:
         found = self.views.get(group)
@@ -178,7 +188,7 @@ class Finder:
                 continue
             seen.add(node)
             chain = self.owner.get(node)
-            for one in (node,) if chain is None else chain.chain.parts:
+            for one in (node,) if chain is None else chain.parts:
                 stack.extend(one.needs)
         return False
 
@@ -198,7 +208,7 @@ class Finder:
         pending = list(late)
         while pending:
             group = pending.pop()
-            for value in self.view(group).reads:
+            for value in self.view(group).places_read:
                 maker = self.fusion.stored.get(value)
                 if maker in parts and maker not in late and maker not in found:
                     if self.may_flow(value, group):
@@ -213,7 +223,7 @@ class Finder:
         flows: dict[Var, tuple[int, ...]] = {}
         inside = set(order)
         for reader in order:
-            for value in self.view(reader).reads:
+            for value in self.view(reader).places_read:
                 maker = self.fusion.stored.get(value)
                 if maker is reader or maker not in inside:
                     continue
@@ -233,13 +243,14 @@ class Finder:
     def fits(self, group: Group, at: tuple[int, ...]) -> bool:
         """Whether a group can be computed for one block of rows: all it stores has rows, or it is
         a product that adds up the rows."""
-        if at[-1] >= 0:
-            depths = (group.depth(v.type.shape) for v in group.members)
+        product = product_of(group)
+        if at[-1] >= 0 or product is None:
+            depths = (group.depth_of(v) for v in group.members)
             return max(at) < min(depths) and 0 not in group.shape
         # a batch is all there is for threads to share: they would wait for one another's sums
-        shape = group.equation.outputs[0].type.shape
-        names = {a.type.dtype_name for a in (*group.equation.inputs, *group.equation.outputs)}
-        result = group.equation.outputs[0].type.dtype_name
+        shape = product.outputs[0].type.shape
+        names = {a.type.dtype_name for a in (*product.inputs, *product.outputs)}
+        result = product.outputs[0].type.dtype_name
         plain = result == "float64" or (result == "float32" and "float64" not in names)
         return plain and prod(shape[d] for d in at[:-1]) >= SUMMED and 0 not in shape
 
@@ -247,6 +258,7 @@ class Finder:
     def take(self, group: Group) -> None:
         """Keep a chain: its parts are its own, but for those it computes again."""
         chain = group.chain
+        assert chain is not None, "only chains are kept"
         for part, at in zip(chain.parts, chain.at, strict=True):
             if at[-1] < 0:
                 self.split(part)
@@ -260,6 +272,7 @@ class Finder:
 
     def split(self, part: Group) -> None:
         """What follows a sum over rows can only be computed when it is complete: elsewhere."""
+        assert part.equation is not None, "products add up rows"
         result = part.equation.outputs[0]
         rest = [v for v in part.members if v is not result]
         if not rest:
@@ -275,14 +288,14 @@ class Finder:
                 reader.needs.add(after)
 
     def result(self) -> Fusion:
-        place = {g.chain.parts[-1]: g for g in self.found}
+        place = {g.parts[-1]: g for g in self.found}
         groups = [place.get(g, g) for g in self.fusion.groups if g not in self.owner or g in place]
         for part, group in self.owner.items():
             group.needs |= part.needs
-            for var in part.members:
+            for var in part.members if isinstance(part, Group) else ():
                 self.fusion.stored[var] = group
         for group in self.found:
-            for part in group.chain.parts:
+            for part in group.parts:
                 group.needs |= part.needs
         for group in groups:
             group.needs = {self.owner.get(n, n) for n in group.needs} - {group}
@@ -299,7 +312,8 @@ def is_possible(group: Group) -> bool:
 def cheap(groups: Collection[Group]) -> bool:
     """Whether computing groups again costs less than memory does."""
     for group in groups:
-        if is_product(group) and prod(summed(group.equation)) > DEEP:
+        product = product_of(group)
+        if product is not None and prod(summed(product)) > DEEP:
             return False
     return True
 
@@ -339,10 +353,11 @@ class View(Emitter):
             self.memo[result, self.place(result, self.index)] = opaque(self.b, result.type)
         for var in reversed(group.members):
             self.value(var, self.index[: len(var.type.shape)])
-        self.reads: dict[Var, list[tuple[Expr, ...]]] = {}
+        #: at which indices the group reads a value
+        self.places_read: dict[Var, list[tuple[Expr, ...]]] = {}
         for atom, at in self.memo:
             if self.lives_in_memory(atom):
-                self.reads.setdefault(atom, []).append(at)
+                self.places_read.setdefault(atom, []).append(at)
 
     def replaces(self, var: Var, at: tuple[int, ...]) -> bool:
         """Whether what the group stores may take the place of a value it reads: each element is
@@ -351,18 +366,19 @@ class View(Emitter):
             return False
         inner = {e.data for d, e in enumerate(self.index) if d not in at and e.kind == "axis"}
         return all(
-            index == self.index or inner.isdisjoint(axes_of(index)) for index in self.reads[var]
+            index == self.index or inner.isdisjoint(axes_of(index))
+            for index in self.places_read[var]
         )
 
     def place_of(self, at: tuple[int, ...]) -> list[Expr]:
         return [self.index[d] if d >= 0 else self.depth[-1 - d] for d in at]
 
-    def aligned(self, at: tuple[int, ...]) -> Parts:
+    def aligned(self, at: tuple[int, ...]) -> Places:
         """Values read at the group's own place in the dimensions `at` only: value -> its
         dimensions that go with these."""
         wanted = self.place_of(at)
         found: dict[Var, tuple[int, ...] | None] = {}
-        for var, reads in self.reads.items():
+        for var, reads in self.places_read.items():
             for index in reads:
                 places = tuple(index.index(e) if e in index else -1 for e in wanted)
                 plain = -1 not in places and all(index.count(e) == 1 for e in wanted)
@@ -372,10 +388,10 @@ class View(Emitter):
 
     def where(self, var: Var, places: tuple[int, ...]) -> tuple[int, ...] | None:
         """The dimensions of the group that go with dimensions of a value it reads."""
-        if var not in self.reads:
+        if var not in self.places_read:
             return None
         at = []
-        for expr in (self.reads[var][0][d] for d in places):
+        for expr in (self.places_read[var][0][d] for d in places):
             if expr in self.index:
                 at.append(self.index.index(expr))
             elif expr in self.depth and len(at) == len(places) - 1:

@@ -57,6 +57,8 @@ class _Carries:
         self.planner = planner
         self.current: list[Memory] = []
         self.following: list[Next] = []
+        #: the arena memory that current and next values exchange with their homes
+        self.spares: list[Memory] = []
         self.homes = [body.define(var) for var in results]
         #: memory that is read after the loop
         self.live = [h.slot for h, v in zip(self.homes, results, strict=True) if v in body.last]
@@ -70,10 +72,11 @@ class _Carries:
             now = Memory(planner.slot(), size, fixed=True, owned=True)
             planner.step("address", now.slot, home.slot, 0, 0)
             spare = planner.arena(size)
-            new = Next(planner.slot(), size, True, True, carry=now, spare=spare)
+            new = Next(planner.slot(), size, True, True, carry=now)
             planner.step("address", new.slot, spare.slot, 0, 0)
             self.current.append(now)
             self.following.append(new)
+            self.spares.append(spare)
 
     def borrowed(self) -> list[Memory]:
         return [_borrowed(m) for m in self.current]
@@ -90,13 +93,13 @@ class _Carries:
     def end(self) -> None:
         """Copy what is elsewhere after the last swap to where the results are wanted."""
         planner = self.planner
-        for now, new, home in zip(self.current, self.following, self.homes, strict=True):
+        for now, spare, home in zip(self.current, self.spares, self.homes, strict=True):
             planner.step("copy", home.slot, now.slot, now.nbytes)
-            new.spare.end = planner.here
+            spare.end = planner.here
 
     def slots(self) -> list[int]:
         """The slots of memory that changes."""
-        every = (*self.current, *self.following, *self.homes, *(n.spare for n in self.following))
+        every = (*self.current, *self.following, *self.homes, *self.spares)
         return [memory.slot for memory in every]
 
     # --- as one kernel ---
@@ -107,7 +110,8 @@ class _Carries:
     def same(self) -> dict[int, int]:
         """What the slots of current and next values are."""
         found = {m.slot: home.slot for m, home in zip(self.current, self.homes, strict=True)}
-        return found | {new.slot: new.spare.slot for new in self.following}
+        spares = zip(self.following, self.spares, strict=True)
+        return found | {new.slot: spare.slot for new, spare in spares}
 
     def starts(self) -> dict[int, Any]:
         """Carries that start from a constant."""

@@ -53,7 +53,9 @@ def test_of(condition: Jaxpr, given: tuple[Atom, ...]) -> tuple[int, str, int] |
         return None
     (result,) = condition.outputs
     test = equations[0]
-    same = {e.outputs[0]: e.inputs[0] for e in condition.equations if e is not test}
+    same: dict[Atom, Atom] = {
+        e.outputs[0]: e.inputs[0] for e in condition.equations if e is not test
+    }
     if same.get(result, result) is not test.outputs[0]:  # a conversion from bool to bool
         return None
     where: dict[Var, Atom] = dict(zip(condition.inputs, given, strict=False))

@@ -87,11 +87,12 @@ class Deviations(NamedTuple):
 def deviations(
     squares: Atom,
     axes: tuple[int, ...],
-    definition: Mapping[Var, Equation],
-    sums: Mapping[Sum, Var],
+    definition: Mapping[Atom, Equation],
+    sums: Mapping[tuple[Atom, tuple[int, ...]], Var],
 ) -> Deviations | None:
     """How `squares`, which are added up along `axes`, are deviations that depend on a sum."""
-    difference = definition.get(squared(squares, definition))
+    root = squared(squares, definition)
+    difference = None if root is None else definition.get(root)
     if difference is None or difference.primitive.name != "sub":
         return None
     for x, filled in (difference.inputs, difference.inputs[::-1]):
@@ -103,6 +104,8 @@ def deviations(
         same = all(n == 1 for d, n in zip(places, centre.type.shape, strict=True) if d in axes)
         if not same or not depends(centre, total, definition):
             continue
+        if not isinstance(x, Var) or not isinstance(centre, Var):
+            continue
         shape, reduced, moved = merged(x.type.shape, axes)
         found = blocks(x.type.update(shape=shape), reduced)
         if found is not None:
@@ -110,7 +113,7 @@ def deviations(
     return None
 
 
-def squared(value: Atom, definition: Mapping[Var, Equation]) -> Atom | None:
+def squared(value: Atom, definition: Mapping[Atom, Equation]) -> Atom | None:
     """What a value is the square of."""
     made = definition.get(value)
     if made is None:
@@ -120,7 +123,7 @@ def squared(value: Atom, definition: Mapping[Var, Equation]) -> Atom | None:
     return made.inputs[0] if twice or name == "square" or made.params.get("y") == 2 else None
 
 
-def depends(value: Atom, on: Var, definition: Mapping[Var, Equation]) -> bool:
+def depends(value: Atom, on: Var, definition: Mapping[Atom, Equation]) -> bool:
     pending, steps = [value], 0
     while pending and steps < FAR:
         one = pending.pop()
@@ -199,7 +202,7 @@ def sums_of_blocks(type: ArrayType, found: Blocks) -> Jaxpr:
 
 
 def constant(value: float, type: ArrayType) -> np.generic:
-    return np.asarray(value, type.dtype)[()]
+    return type.dtype.type(value)
 
 
 def of_first(x: Any, inside: tuple[int, ...]) -> Any:
@@ -230,7 +233,7 @@ def from_near(x: Any, near: Any, inside: tuple[int, ...]) -> tuple[Any, Any]:
 
 @lru_cache(256)
 def squares_of_blocks(
-    type: ArrayType, nears: tuple, centre: ArrayType, places: tuple[int, ...], found: Blocks
+    type: ArrayType, nears: tuple, middle: ArrayType, places: tuple[int, ...], found: Blocks
 ) -> Jaxpr:
     """The program that adds up squared deviations, given the centre and, for each piece, what those
     in its blocks are from, of types `nears`, and their sums."""
@@ -238,7 +241,7 @@ def squares_of_blocks(
     across = sum(d not in axes for d in range(axis))
     trace = Stage(purpose="the deviations in blocks")
     with new_trace(trace):
-        whole, centre = reshape(trace.new_input(type), shape), trace.new_input(centre)
+        whole, centre = reshape(trace.new_input(type), shape), trace.new_input(middle)
         given = [(trace.new_input(near), trace.new_input(near)) for near in nears]
         totals = []
         for piece, (near, rest) in zip(pieces, given, strict=True):
@@ -279,7 +282,7 @@ def from_centre(centre: Any, near: Any, inside: tuple, places: tuple, axis: int)
 
 def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], tuple[Atom, ...]]:
     """The equations of `sums_of_blocks` of x that give `result`, and what it gives for blocks."""
-    env: dict[Var, Atom] = {program.inputs[0]: x}
+    env: dict[Atom, Atom] = {program.inputs[0]: x}
     *partial, total = program.outputs
     made = []
     for e in program.equations:

@@ -7,7 +7,7 @@ compiled once, wherever in the program it stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
 from fornax.compiler.loop.builder import Builder, Value
-from fornax.compiler.loop.ir import Axis, Buffer, Expr, Kernel, row_major
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, Kernel, Statement, Store, row_major
 from fornax.compiler.loop.schedule import nest
 from fornax.compiler.reads import axes_of, opaque
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 from fornax.record import record
 from fornax.transforms.hash import exact
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 
 @record(frozen=True, eq=False)
@@ -309,9 +312,8 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
             inputs.append(known)
         outputs = tuple([(number(v), v.type, v in in_memory) for v in equation.outputs])
         params = equation.params
-        if params:
-            params = tuple([(k, exact(params[k])) for k in sorted(params)])
-        tokens.append((equation.primitive, params or (), tuple(inputs), outputs))
+        exactly = tuple([(k, exact(params[k])) for k in sorted(params)]) if params else ()
+        tokens.append((equation.primitive, exactly, tuple(inputs), outputs))
     heavy = None if group.equation is None else number(group.equation.outputs[0])
     tokens.append((group.shape, group.unrolled, heavy, tuple(map(number, group.members))))
     tokens += [tuple(map(number, part.members)) for part in group.together]
@@ -335,7 +337,7 @@ class Recipe:
     extra: list[int]  # numbers of variables that had to be in memory after all
 
 
-def record(made: list[Draft], compiled: list[Any], variables: list[Var], extra: set[Var]) -> Recipe:
+def recipe(made: list[Draft], compiled: list[Any], variables: list[Var], extra: set[Var]) -> Recipe:
     """The recipe of drafts whose kernels are compiled."""
     numbers = {v: k for k, v in enumerate(variables)}
     spaces: dict[Workspace, int] = {}
@@ -380,14 +382,14 @@ def fused(emitter: Emitter) -> None:
     axes = tuple(Axis(n, f"i{k}") for k, n in enumerate(group.shape))
     index = tuple(b.axis(a) for a in axes)
     members = [v for v in reversed(group.members) if v in emitter.in_memory]
-    depths = {v: group.depth(v.type.shape) for v in members}
+    depths = {v: group.depth_of(v) for v in members}
     places = [(v, emitter.place(v, index[: len(v.type.shape)])) for v in members]
     if group.unrolled:
-        *axes, last = axes
+        axes, last = axes[:-1], axes[-1]
         places = [
             (v, (*at[: len(axes)], b.index(k)) if depths[v] > len(axes) else at)
             for v, at in places
-            for k in range(last.extent if depths[v] > len(axes) else 1)
+            for k in range(last.length if depths[v] > len(axes) else 1)
         ]
     values = [emitter.value(v, at) for v, at in places]
     stores = [
@@ -429,8 +431,6 @@ def overwritable(
 class GroupContext(KernelContext):
     """A heavy operation inside the program: prologues are expressions, epilogues members."""
 
-    hoists = property(lambda self: self.emitter.repeated)
-
     def __init__(self, emitter: Emitter, equation: Equation, target: Any):
         self.emitter = emitter
         self.equation = equation
@@ -440,6 +440,7 @@ class GroupContext(KernelContext):
         self.outputs = tuple(v.type for v in equation.outputs)
         self.target = target
         self.threads = emitter.threads
+        self.hoists = emitter.repeated
         self.read_back: set[Var] = set()
         self.followers = [v for v in emitter.group.members if v not in equation.outputs]
 
@@ -452,7 +453,7 @@ class GroupContext(KernelContext):
             return self.emitter.buffer(atom)
         return None
 
-    def store(self, j: int, index: Sequence[Expr], value: Value):
+    def store(self, j: int, index: Sequence[Expr], value: Value) -> tuple[Store, ...]:
         var = self.equation.outputs[j]
         index = self.emitter.place(var, index)
         if self.emitter.memo.get((var, index), value) is not value:
@@ -476,16 +477,16 @@ class GroupContext(KernelContext):
         self.emitter.in_memory.add(var)
         return self.emitter.buffer(var, "inout")
 
-    def _memory(self, name: str, dtype: str, shape: tuple[int, ...], role: str) -> Buffer:
+    def _memory(self, name: str, dtype: DtypeName, shape: tuple[int, ...], role: str) -> Buffer:
         buffer = Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), role)
         self.emitter.places[buffer] = Workspace(name, buffer.nbytes, role == "scratch")
         return buffer
 
-    def workspace(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+    def workspace(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return self._memory(name, dtype, shape, "inout")
 
-    def scratch(self, name: str, dtype: str, shape: tuple[int, ...]) -> Buffer:
+    def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return self._memory(name, dtype, shape, "scratch")
 
-    def emit(self, body: tuple, extent: int = 1, grain: int = 1) -> None:
+    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
         self.emitter.add(tuple(body), extent, grain)

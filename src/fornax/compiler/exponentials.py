@@ -38,9 +38,9 @@ LARGE = 1 << 25
 
 
 def exponentials(
-    terms: Atom, axes: tuple[int, ...], definition: Mapping[Var, Equation],
+    terms: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation],
     largest: Mapping[tuple[Atom, tuple[int, ...]], Var],
-) -> tuple[Var, Var, Jaxpr] | None:  # fmt: skip
+) -> tuple[Atom, Atom, Jaxpr] | None:  # fmt: skip
     """How terms that are added up along `axes` are exponentials of what a maximum is known of: x,
     c, and the program that gives their sum."""
     made = definition.get(terms)
@@ -62,7 +62,7 @@ def exponentials(
     )
 
 
-def pays(x: Atom, axes: tuple[int, ...], definition: Mapping[Var, Equation]) -> bool:
+def pays(x: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation]) -> bool:
     """Whether columns are added up that come from memory, and that the maximum goes through in the
     same parts."""
     type = x.type
@@ -74,12 +74,12 @@ def pays(x: Atom, axes: tuple[int, ...], definition: Mapping[Var, Equation]) -> 
 
 @lru_cache(256)
 def online(
-    type: ArrayType, centre: ArrayType, axes: tuple[int, ...], places: tuple[int, ...]
+    type: ArrayType, middle: ArrayType, axes: tuple[int, ...], places: tuple[int, ...]
 ) -> Jaxpr:
     """The program that adds up exponentials of x, which is of `type`, less the centre."""
     trace = Stage(purpose="the sum of exponentials")
     with new_trace(trace):
-        x, centre = map(trace.new_input, (type, centre))
+        x, centre = map(trace.new_input, (type, middle))
         kept = [d for d in range(len(type.shape)) if d not in axes]
         mine = [k for k, d in enumerate(places) if d not in axes]
         centre = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))

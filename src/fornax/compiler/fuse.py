@@ -25,7 +25,7 @@ from fornax.compiler.loop.ir import Axis, Expr
 from fornax.compiler.order import Order
 from fornax.compiler.reads import axes_of, operand_reads
 from fornax.compiler.sequence import in_order, readers_first
-from fornax.ir.jaxpr import Equation, Jaxpr, Var
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general",))
@@ -72,7 +72,7 @@ class _Facts:
     def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
         self.elementwise = {e for e in jaxpr.equations if is_elementwise_step(e)}
-        self.definition = {v: e for e in jaxpr.equations for v in e.outputs}
+        self.definition: dict[Atom, Equation] = {v: e for e in jaxpr.equations for v in e.outputs}
         self.outputs: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
         #: values that have to be in memory because nothing is fused across them
         self.barriers = {
@@ -137,9 +137,9 @@ class _Walk:
         group = read.group
         table = self.reads.get(var)
         if table is None:
-            self.reads[var] = {(group, read.index): read}
+            self.reads[var] = {(group, read.at): read}
         else:
-            table.setdefault((group, read.index), read)
+            table.setdefault((group, read.at), read)
         needed = self.stored.get(var)
         if needed is not None and needed is not group:
             self.order.need(group, needed)
@@ -171,26 +171,26 @@ class _Walk:
         """Compute the equation inside a reading group, where it is read."""
         read.group.work += cost.own_cost(equation)
         read.group.unrolled |= self.is_shared(equation, read)
-        if read.index is None:  # a heavy operation: it may read any element
+        if read.at is None:  # a heavy operation: it may read any element
             axes = tuple(Axis(n) for n in equation.outputs[0].type.shape)
-            index = [self.b.axis(a) for a in axes]
-            for var, _, _ in operand_reads(self.b, equation, index, axes):
+            every = [self.b.axis(a) for a in axes]
+            for var, _, _ in operand_reads(self.b, equation, every, axes):
                 self.record(var, Read(read.group, None, ()))
             return
         # it is computed where the innermost axis it depends on is known, not further inside
-        outer = read.path[: self.depth(read)]
+        outer = read.path[: self.depth(read.at, read.path)]
         if equation.primitive.pointwise:
-            same = Read(read.group, read.index, outer)
+            same = Read(read.group, read.at, outer)
             for atom in equation.inputs:
                 if isinstance(atom, Var):
-                    self.record(atom, same if atom.type.shape else same._replace(index=()))
+                    self.record(atom, same if atom.type.shape else same._replace(at=()))
             return
-        for var, index, path in operand_reads(self.b, equation, read.index, outer):
+        for var, index, path in operand_reads(self.b, equation, read.at, outer):
             self.record(var, Read(read.group, index, path))
 
-    def depth(self, read: Read) -> int:
+    def depth(self, at: tuple[Expr, ...], path: tuple[Axis, ...]) -> int:
         """How many loops of its path a value depends on, counted to the innermost."""
-        used, path = self.axes_of(read.index), read.path
+        used = self.axes_of(at)
         for count in range(len(path), 0, -1):
             if path[count - 1] in used:
                 return count
@@ -209,14 +209,15 @@ class _Walk:
         if group.work + cost.own_cost(equation) > cost.LARGEST:
             return False
         moves = chain.work == 0 and not reduces
-        if read.index is not None and (expands(equation) or chain.spread):
+        if read.at is not None and (expands(equation) or chain.spread):
             return group.equation is None or group.equation.primitive.name in EPILOGUE
-        if read.index is None:
-            if reduces or group.equation.primitive.name not in PROLOGUE:
+        if read.at is None:
+            heavy = group.equation
+            if reduces or heavy is None or heavy.primitive.name not in PROLOGUE:
                 return False
-            if starts_as(group.equation) in equation.inputs:
+            if starts_as(heavy) in equation.inputs:
                 return False  # what reads the array that is updated would not see it as it was
-            once = group.equation.primitive.name in READ_ONCE
+            once = heavy.primitive.name in READ_ONCE
             most = cost.CHEAP if once else cost.PROLOGUE
             return moves or (chain.whole <= most and (len(reads) == 1 or chain.spread))
         if len(reads) > 1:
@@ -230,13 +231,13 @@ class _Walk:
             if reduces or dear:
                 return False
         if reduces:
-            used = self.axes_of(read.index)
+            used = self.axes_of(read.at)
             if group.equation is not None:
                 return False  # kernels of heavy operations have no loops of their readers
             if equation.inputs[0].type.size >= cost.LARGE and set(used) - set(group.axes):
                 if prod(group.shape) < cost.ROWS:
                     return False  # inside another reduction: by itself it can run in parallel
-            plain = all(e.kind in ("axis", "const") for e in read.index)
+            plain = all(e.kind in ("axis", "const") for e in read.at)
             path = read.path
             if group.unrolled and group.axes[-1] not in used:
                 path = tuple(a for a in path if a is not group.axes[-1])
@@ -244,7 +245,11 @@ class _Walk:
         if group.equation is not None and group.equation.primitive.name not in EPILOGUE:
             return False
         # would it be computed again in every iteration of a loop it does not depend on?
-        return chain.work <= cost.DEAR or self.repeats(read) == 1 or self.is_shared(equation, read)
+        return (
+            chain.work <= cost.DEAR
+            or self.repeats(read.at, read.path) == 1
+            or self.is_shared(equation, read)
+        )
 
     def along_a_row(self, equation: Equation, reads: list[Read]) -> bool:
         """Whether a value is read by several loops over one of many rows, which is not long."""
@@ -253,33 +258,36 @@ class _Walk:
             return False
         if not keep.SHORTEST <= type.shape[-1] <= keep.LARGEST // type.dtype.itemsize:
             return False
-        *outer, _ = reads[0].index
-        inner = [r.index[-1] for r in reads]
+        places = [r.at for r in reads if r.at is not None]
+        *outer, _ = places[0]
+        inner = [at[-1] for at in places]
         return (
-            all([*r.index[:-1]] == outer for r in reads)
+            all([*at[:-1]] == outer for at in places)
             and all(i.kind == "axis" and i.data.extent == type.shape[-1] for i in inner)
             and not {i.data for i in inner} & set(self.axes_of(tuple(outer)))
         )
 
-    def repeats(self, read: Read) -> int:
+    def repeats(self, at: tuple[Expr, ...], path: tuple[Axis, ...]) -> int:
         """How often a value is computed if that is done where it is read."""
-        used = self.axes_of(read.index)
-        return prod(a.extent for a in read.path[: self.depth(read)] if a not in used)
+        used = self.axes_of(at)
+        return prod(a.length for a in path[: self.depth(at, path)] if a not in used)
 
     def is_shared(self, equation: Equation, read: Read) -> bool:
         """Whether a dear value inside a reduction is the same for all elements along the last
         dimension of its group, which is short: they are computed together then."""
         group = read.group
-        if group.equation is not None or not group.shape or read.index is None:
+        if group.equation is not None or not group.shape or read.at is None:
             return False
         short = group.axes[-1]
         if not 1 < group.shape[-1] <= cost.SHORT or prod(group.shape[:-1]) < cost.ROWS:
             return False
-        if not set(read.path) - set(group.axes) or short in self.axes_of(read.index):
+        if not set(read.path) - set(group.axes) or short in self.axes_of(read.at):
             return False
         if self.chain[equation.outputs[0]].work <= cost.DEAR:
             return False
-        return self.repeats(read) == group.shape[-1] and group.work <= cost.LARGEST // 4
+        return (
+            self.repeats(read.at, read.path) == group.shape[-1] and group.work <= cost.LARGEST // 4
+        )
 
     def store(self, equation: Equation, reads: list[Read], reduces: bool) -> None:
         """Give the equation's results memory, in a group that fits or in a new one."""
@@ -348,7 +356,7 @@ class _Walk:
         own = self.at(group, shape)
         for read in reads:
             if read.group is group:
-                if read.index is None or not same_place(read.index, own, shape):
+                if read.at is None or not same_place(read.at, own, shape):
                     return False
             elif self.order.depends(group, read.group):
                 return False

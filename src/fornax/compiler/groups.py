@@ -45,6 +45,17 @@ class Group(Node):
             depth -= 1
         return depth if shape[:depth] == self.shape[:depth] else None
 
+    def depth_of(self, member: Var) -> int:
+        """The depth of a value that the group stores."""
+        depth = self.depth(member.type.shape)
+        assert depth is not None, "loops run over the elements of what they store"
+        return depth
+
+    @property
+    def parts(self) -> tuple[Group, ...]:
+        """The groups that a chain is made of."""
+        return () if self.chain is None else self.chain.parts
+
 
 @record(frozen=True, eq=False)
 class Chain:
@@ -62,13 +73,13 @@ class Chain:
 
 
 class Read(NamedTuple):
-    """A group reads a value at `index`, inside the loops `path` (outermost first).
+    """A group reads a value at the index `at`, inside the loops `path` (outermost first).
 
-    `index` is None for a heavy operation, which may read anywhere.
+    `at` is None for a heavy operation, which may read anywhere.
     """
 
     group: Group
-    index: tuple[Expr, ...] | None
+    at: tuple[Expr, ...] | None
     path: tuple[Axis, ...]
 
 
@@ -78,7 +89,7 @@ class Fusion:
 
     groups: list[Group]
     stored: dict[Var, Group]
-    definition: dict[Var, Equation]
+    definition: dict[Atom, Equation]
     readers: dict[Var, set[Group]]
 
 

@@ -36,6 +36,7 @@ def lift(fusion: Fusion, signatures: Iterable[Signature]) -> dict[Var, Literal]:
                 equation, position = signature.literals[place]
                 literal = equation.inputs[position]
                 definition = fusion.definition.get(equation.outputs[0])
+                assert isinstance(literal, Literal), "signatures say where literals are"
                 if literal.type.dtype.kind in KINDS and definition is equation:
                     variables = changes.setdefault(equation, {})
                     if position not in variables:

@@ -9,13 +9,13 @@ around the loop in time. Anything else is a loop of the plan.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fornax._native import reachable
 from fornax.compiler.canonical import CONTROL, canonicalize
 from fornax.compiler.kernels import KERNELS
-from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
+from fornax.compiler.kernels.context import array_buffer, buffers_of, parts, stores
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import (
     Axis,
@@ -42,6 +42,9 @@ CARRIED = 64
 NODES = 2000
 #: most elements of one small reduction that is written out
 UNROLL = 16
+
+#: the constant indices of a state's elements, with the scalars that carry each
+Scalars = list[tuple[tuple[int, ...], tuple[Carry, ...]]]
 
 
 class NotNative(Signal):
@@ -95,7 +98,7 @@ class _Loop:
         self.memo: dict[tuple, list[Value]] = {}
         self.outside: dict[Any, Buffer] = {}
         self.places: dict[Buffer, Any] = {}
-        self.definition: dict[Var, Equation] = {}
+        self.definition: dict[Atom, Equation] = {}
 
     # --- memory outside of the loop ---
     def memory(self, atom: Any, role: str = "in") -> Buffer:
@@ -174,7 +177,7 @@ class _Loop:
     def at(self, tail: tuple[int, ...]) -> tuple[Expr, ...]:
         return (*self.point, *(self.b.index(k) for k in tail))
 
-    def carries_of(self, state: _State) -> list[tuple[tuple[int, ...], Pair | tuple[Carry, ...]]]:
+    def carries_of(self, state: _State) -> Scalars:
         """The scalar carries of a state: one per element, two for a complex element."""
         result = []
         complex_parts = len(state.buffer.shape) > len(state.var.type.shape)
@@ -321,7 +324,7 @@ def _scan(loop: _Loop, equation: Equation, n_consts: int, n_carry: int) -> tuple
         for atom, elements in zip(jaxpr.outputs[:n_carry], scalars, strict=True)
         for tail, _ in elements
     ]
-    rows = []
+    rows: list[tuple[Var, tuple[int, ...], Value]] = []
     for atom, var in zip(jaxpr.outputs[n_carry:], equation.outputs[n_carry:], strict=True):
         shape = atom.type.shape
         if loop.shared and shape[: len(loop.shared)] != loop.shared:
@@ -344,32 +347,37 @@ def _scan(loop: _Loop, equation: Equation, n_consts: int, n_carry: int) -> tuple
     return _around(loop, tuple(around))
 
 
-def _carried(loop: _Loop, scalars, starts: Sequence[Atom], nexts: Sequence[Value]):
+def _carried(
+    loop: _Loop, scalars: Sequence[Scalars], starts: Sequence[Atom], nexts: Sequence[Value]
+) -> tuple[list[Carried], list[Value]]:
     """The carries of the loop, and the values after it, one per element."""
     b = loop.b
-    carried, finals = [], []
+    carried: list[Carried] = []
+    finals: list[Value] = []
     following = iter(nexts)
     for elements, atom in zip(scalars, starts, strict=True):
-        for tail, parts in elements:
+        for tail, carries in elements:
             start = loop.read(atom, loop.at(tail))
             begins = start if isinstance(start, Pair) else (start,)
             after = next(following)
             afters = after if isinstance(after, Pair) else (after,)
-            for carry, begin, new in zip(parts, begins, afters, strict=True):
+            for carry, begin, new in zip(carries, begins, afters, strict=True):
                 carried.append(Carried(carry, begin, new))
-            ends = [b.final(c) for c in parts]
+            ends = [b.final(c) for c in carries]
             finals.append(Pair(*ends) if len(ends) == 2 else ends[0])
     return carried, finals
 
 
-def _with_vars(variables: Sequence[Var], scalars, finals: Sequence[Value]):
+def _with_vars(
+    variables: Sequence[Var], scalars: Sequence[Scalars], finals: Sequence[Value]
+) -> Iterator[tuple[Var, tuple[int, ...], Value]]:
     values = iter(finals)
     for var, elements in zip(variables, scalars, strict=True):
         for tail, _ in elements:
             yield var, tail, next(values)
 
 
-def _outside(loop: _Loop, atom: Atom):
+def _outside(loop: _Loop, atom: Atom) -> Callable[[Sequence[Expr]], Value]:
     return lambda index: loop.read(atom, index)
 
 
@@ -418,7 +426,8 @@ def _while(
     ]
     test, *nexts = loop.finish([test, *nexts])
     carried, finals = _carried(loop, scalars, starts, nexts)
-    statements: list[Statement] = [While(test, tuple(carried))]
+    (goes_on,) = parts(test)
+    statements: list[Statement] = [While(goes_on, tuple(carried))]
     for var, tail, value in _with_vars(equation.outputs, scalars, finals):
         statements += stores(b, loop.memory(var, "out"), loop.at(tail), value)
     return _around(loop, tuple(statements))

@@ -8,7 +8,7 @@ become loops. `loop.forward` then moves what lies in memory from step to step in
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fornax._native import reachable
 from fornax.compiler.kernels.context import buffers_of
@@ -17,6 +17,7 @@ from fornax.compiler.loop.estimate import UNIT, Estimate
 from fornax.compiler.loop.forward import loop_in_time
 from fornax.compiler.loop.ir import (
     STORAGE,
+    UNSIGNED,
     WIDTH,
     Axis,
     Buffer,
@@ -33,6 +34,9 @@ from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
 from fornax.errors import Signal
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: nanoseconds that a step of a plan costs by itself
 STEP = 15.0
@@ -92,7 +96,7 @@ class Merge:
         steps: Sequence[tuple],
         rows: dict[int, Row] | None = None,
         same: dict[int, int] | None = None,
-        reads: dict[int, str] | None = None,
+        reads: dict[int, DtypeName] | None = None,
     ):
         self.b = Builder()
         self.target = target
@@ -132,13 +136,13 @@ class Merge:
         row = self.rows.get(slot)
         return (slot, 0) if row is None else (self.same.get(row.base, row.base), row.stride)
 
-    def buffers(self, reads: dict[int, str]) -> dict[int, Buffer]:
+    def buffers(self, reads: dict[int, DtypeName]) -> dict[int, Buffer]:
         """One buffer per memory; of one dtype, or there is none."""
-        dtypes: dict[int, str] = {}
+        dtypes: dict[int, DtypeName] = {}
         sizes: dict[int, int] = {}
         roles: dict[int, str] = {}
 
-        def see(slot: int, dtype: str, size: int, role: str) -> None:
+        def see(slot: int, dtype: DtypeName, size: int, role: str) -> None:
             base, stride = self.root(slot)
             if dtypes.setdefault(base, dtype) != dtype:
                 raise NotMergeable("memory of two dtypes")
@@ -163,8 +167,8 @@ class Merge:
         while pending:
             known = [c for c in pending if any(self.root(s)[0] in dtypes for s in c[:2])]
             for to, origin, size in known or pending[:1]:
-                dtype = dtypes.get(self.root(to)[0]) or dtypes.get(self.root(origin)[0])
-                dtype = dtype or ("uint8" if size % 4 else "uint32")
+                plain: DtypeName = "uint8" if size % 4 else "uint32"
+                dtype = dtypes.get(self.root(to)[0]) or dtypes.get(self.root(origin)[0]) or plain
                 see(to, dtype, size * 8 // WIDTH[dtype], "out")
                 see(origin, dtype, size * 8 // WIDTH[dtype], "in")
             pending = [c for c in pending if c not in (known or pending[:1])]
@@ -207,7 +211,7 @@ class Merge:
         count = size * 8 // WIDTH[target.dtype]
         dtype = target.dtype
         if dtype in STORAGE:  # bits, as they are
-            dtype = f"uint{WIDTH[dtype]}"
+            dtype = UNSIGNED[WIDTH[dtype]]
 
         def one(k: Expr) -> Store:
             value = b.node("load", dtype, source, (b.add(begin, k),))

@@ -17,7 +17,7 @@ from fornax.compiler import blocks, control, emit, fuse, rows
 from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.chain import chained
-from fornax.compiler.emit import Recipe, Signature
+from fornax.compiler.emit import Draft, Recipe, Signature
 from fornax.compiler.groups import Fusion, Group, starts_as
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
@@ -47,6 +47,8 @@ CompileKernel = Callable[[Any], Any]
 #: recipes of groups by signature, target, threads and compiler; the oldest are dropped
 _recipes: dict[tuple, Recipe] = {}
 _RECIPES = 1024
+#: (fusion, group, in memory, target, threads, whether a loop is around) -> kernels of the group
+Drafter = Callable[[Fusion, Group, set[Var], Any, int, bool], list[Draft]]
 
 
 def fused(group: Group) -> bool:
@@ -157,14 +159,15 @@ class Planner:
         found = _recipes.get(key)
         if found is None:
             needed = set(in_memory)
-            make = emit.drafts if group.chain is None else blocks.drafts
-            make = rows.drafts if group.together else make
+            make: Drafter = emit.drafts if group.chain is None else blocks.drafts
+            if group.together:
+                make = rows.drafts
             drafts = make(fusion, group, needed, self.target, self.threads, repeated)
             units = [Unit(d.kernel) for d in drafts]
             if not repeated:  # code is generated beside what is planned next
                 for unit in units:
                     self.compiled(unit)
-            found = _recipes[key] = emit.record(drafts, units, variables, needed - in_memory)
+            found = _recipes[key] = emit.recipe(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:
                 del _recipes[next(iter(_recipes))]
         in_memory.update(variables[k] for k in found.extra)
@@ -222,6 +225,7 @@ class _Body:
             elif equation is not None and equation.primitive.name in fuse.CONTROL:
                 control.PLANNERS[equation.primitive.name](self, equation)
             else:
+                assert equation is not None, "what has no kernel is an equation"
                 self.host(equation)
             self.touch(group, start)
         return [self.output(k, atom) for k, atom in enumerate(self.jaxpr.outputs)]
@@ -392,8 +396,9 @@ class _Body:
 
     def start_as(self, group: Group, equation: Equation, source: Atom) -> None:
         result = equation.outputs[0]
-        alone = isinstance(source, Var) and equation.inputs.count(source) == 1
-        operands = [source] if alone else []
+        operands: list[Var] = []
+        if isinstance(source, Var) and equation.inputs.count(source) == 1:
+            operands.append(source)
         memory = self.define(result, operands, group)
         origin = self.of(source)
         self.planner.step("copy", memory.slot, origin.slot, nbytes(result.type))
@@ -408,8 +413,9 @@ class _Body:
 
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
             # NaN and infinity are results like others; what Python of the user's warns of is theirs
-            quiet = None if primitive.name.endswith("callback") else "ignore"
-            with np.errstate(all=quiet):
+            if primitive.name.endswith("callback"):
+                return primitive.reference(*arrays, **params)
+            with np.errstate(all="ignore"):
                 return primitive.reference(*arrays, **params)
 
         plan.callables.append(call)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import prod
 from operator import mul
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from fornax._native import reachable
 from fornax.compiler import emit
@@ -57,31 +57,30 @@ def with_sums(fusion: Fusion) -> Fusion:
     sums = {g: parts for g in groups if (parts := parts_of(g, fusion)) is not None}
     if not sums:
         return fusion
-    near: dict[Group, set[Group]] = {}
+    near: dict[Group, set[Group | None]] = {}
     for var, readers in fusion.readers.items():
         if var.type.size * var.type.dtype.itemsize >= STREAMED and not readers.isdisjoint(sums):
             for other in readers & sums.keys():
                 near.setdefault(other, set()).update(readers, (fusion.stored.get(var),))
-    places: dict[Node, int] = {**groups}
-    for chain, place in groups.items():
-        if chain.chain is not None:
-            places |= dict.fromkeys(chain.chain.parts, place)
-    parts: dict[Group, list[Group]] = {}
+    places: dict[Node, int] = dict(groups.items())
+    for group, place in groups.items():
+        places |= dict.fromkeys(group.parts, place)
+    found: dict[Group, list[Group]] = {}
     for other, (count, length) in sums.items():
         # what it needs is there when the rows are worked on, or made with them
         earliest = max([places.get(g, len(groups)) for g in other.needs], default=0)
         fitting = [
             (groups[group], group) for group in near.get(other, ())
-            if group in groups and is_plain(group) and group not in sums
+            if group is not None and group in groups and is_plain(group) and group not in sums
             and earliest <= groups[group] < groups[other]
             and count * length in accumulate(group.shape[:-1], mul)
         ]  # fmt: skip
         if fitting:
-            parts.setdefault(min(fitting)[1], []).append(other)
-    if not parts:
+            found.setdefault(min(fitting)[1], []).append(other)
+    if not found:
         return fusion
-    joined = {first: together((first, *others)) for first, others in parts.items()}
-    taken = {other for others in parts.values() for other in others}
+    joined = {first: together((first, *others)) for first, others in found.items()}
+    taken = {other for others in found.values() for other in others}
     kept = [joined.get(g, g) for g in groups if g not in taken]
     stored = fusion.stored | {v: g for g in joined.values() for v in g.members}
     return Fusion(kept, stored, fusion.definition, fusion.readers)
@@ -98,19 +97,21 @@ def parts_of(group: Group, fusion: Fusion) -> tuple[int, int] | None:
     which there are enough for threads."""
     if not is_plain(group):
         return None
-    found, size = set(), 0
+    found: set[tuple[int, int]] = set()
+    size = 0
     for var in group.members:
         made = fusion.definition[var]
         while made.primitive.name == "optimization_barrier":
-            made = fusion.definition.get(made.inputs[made.outputs.index(var)])
-            if made is None:
+            before = fusion.definition.get(made.inputs[made.outputs.index(var)])
+            if before is None:
                 return None
-            var = made.outputs[0]
+            made, var = before, before.outputs[0]
         if not made.primitive.name.startswith("reduce_") or var.type.shape != group.shape:
             return None
         if tuple(made.params.get("axes", ())) != (1,):
             return None
-        found.add(made.inputs[0].type.shape[:2])
+        count, length, *_ = made.inputs[0].type.shape
+        found.add((count, length))
         size += prod(group.shape[1:]) * var.type.dtype.itemsize
     if len(found) > 1 or size > MOST or group.shape[0] < FEW_PIECES:
         return None
@@ -133,11 +134,11 @@ def drafts(
     """The kernel of a group made of others; where they do not fit together, theirs."""
     first, *others = group.together
     made: list[Draft] = []
-    read: set[Var] = set()
+    read: set[Place] = set()
     for part in others:
         made += emit.drafts(fusion, part, in_memory, target, threads, repeated)
         read.update(place for draft in made for place in draft.places)
-    in_memory.update(read.intersection(first.members))
+    in_memory.update(v for v in first.members if v in read)
     (rows,) = emit.drafts(fusion, first, in_memory, target, threads, repeated)
     # what is read of a row after it has been worked on must still be there
     rows = Draft(
@@ -160,7 +161,7 @@ class Sums(NamedTuple):
 
     @property
     def domain(self) -> tuple[int, ...]:
-        return tuple(s.axis.extent for s in (self.part, self.rows, *self.inside))
+        return tuple(s.axis.length for s in (self.part, self.rows, *self.inside))
 
 
 def sums_of(kernel: Kernel) -> Sums | None:
@@ -172,18 +173,19 @@ def sums_of(kernel: Kernel) -> Sums | None:
         body = body[0].body
     if len(nest) < 2 or not body or not isinstance(body[0], For):
         return None
-    rows, *stores = body
+    rows, stores = body[0], body[1:]
     plain = rows.kind == "serial" and not rows.reverse and not rows.body
-    if not plain or not isinstance(rows.axis.extent, int) or not all(map(is_store, stores)):
+    plain_stores = tuple(s for s in stores if is_store(s))
+    if not plain or not isinstance(rows.axis.extent, int) or len(plain_stores) < len(stores):
         return None
     if not all(c.combiner in COMBINERS and c.start.kind == "const" for c in rows.carries):
         return None
     if any(node.kind == "load" for node in reachable(expressions(stores))):
         return None
-    return Sums(nest[0], tuple(nest[1:]), rows, tuple(stores))
+    return Sums(nest[0], tuple(nest[1:]), rows, plain_stores)
 
 
-def is_simple(statement: Statement) -> bool:
+def is_simple(statement: Statement) -> TypeGuard[For]:
     """Whether a statement is a loop that only repeats its body."""
     if not isinstance(statement, For) or statement.kind != "serial":
         return False
@@ -191,7 +193,7 @@ def is_simple(statement: Statement) -> bool:
     return plain and isinstance(statement.axis.extent, int)
 
 
-def is_store(statement: Statement) -> bool:
+def is_store(statement: Statement) -> TypeGuard[Store]:
     return isinstance(statement, Store) and statement.mask is None
 
 
@@ -200,10 +202,10 @@ def rows_of(kernel: Kernel, count: int) -> list[For] | None:
     outer: list[For] = []
     body = kernel.body
     while count > 1:
-        if len(body) != 1 or not is_simple(body[0]) or count % body[0].axis.extent:
+        if len(body) != 1 or not is_simple(body[0]) or count % body[0].axis.length:
             return None
         outer.append(body[0])
-        count //= body[0].axis.extent
+        count //= body[0].axis.length
         body = body[0].body
     return outer
 
@@ -229,7 +231,7 @@ def joined(rows: Draft, made: list[Draft]) -> Draft | None:
     count, length, *shape = domains.pop()
     outer = rows_of(rows.kernel, count * length)
     loops = elements_of(outer[-1].body, shape) if outer else None
-    if loops is None:
+    if not outer or loops is None:
         return None
     b = Builder()
     buffers: dict[Buffer, Buffer] = {}
@@ -335,8 +337,8 @@ class Rows(Rewriter):
     def statement(self, old: Statement) -> Iterator[Statement]:
         if isinstance(old, For):
             self.b.axis(old.axis)
-        if old is not self.last:
+        if not isinstance(old, For) or old is not self.last:
             yield from super().statement(old)
             return
-        stores = self.statements(old.body)
+        stores = tuple(s for s in self.statements(old.body) if isinstance(s, Store))
         yield For(old.axis, (*stores, *self.more(stores)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fornax.compiler.groups import Group, Read, starts_as
-from fornax.compiler.order import Order
+from fornax.compiler.order import Node, Order
 from fornax.ir.jaxpr import Jaxpr, Var
 
 
@@ -19,7 +19,7 @@ def in_order(groups: Iterable[Group], jaxpr: Jaxpr) -> list[Group]:
         return min(position[v] for v in group.members)
 
     order: list[Group] = []
-    state: dict[Group, int] = {}
+    state: dict[Node, int] = {}
     for root in sorted(groups, key=first):
         stack = [root]
         while stack:
@@ -27,7 +27,7 @@ def in_order(groups: Iterable[Group], jaxpr: Jaxpr) -> list[Group]:
             if state.get(group) == 2:
                 stack.pop()
                 continue
-            pending = [g for g in group.needs if state.get(g) != 2]
+            pending = [g for g in group.needs if isinstance(g, Group) and state.get(g) != 2]
             if state.get(group) == 1 or not pending:
                 assert not pending, "groups depend on one another"
                 state[group] = 2

@@ -158,7 +158,9 @@ def is_turn(equation: Equation) -> bool:
 
 def turned(turn: Equation) -> tuple[Var, Order]:
     """What a transpose turns, and how."""
-    return turn.inputs[0], tuple(turn.params["permutation"])
+    (operand,) = turn.inputs
+    assert isinstance(operand, Var), "literals are not turned (`is_turn`)"
+    return operand, tuple(turn.params["permutation"])
 
 
 def widens(equation: Equation) -> bool:

@@ -61,7 +61,7 @@ READ, FAR = 8, 200
 
 
 def in_two_stages(
-    primitive: Primitive, x: Atom, params: dict[str, Any], definition: Mapping[Var, Equation]
+    primitive: Primitive, x: Atom, params: dict[str, Any], definition: Mapping[Atom, Equation]
 ) -> Jaxpr | None:
     """The program that computes a reduction of `x` in two stages; None where one does as well.
     `definition`: the equations that have made what there is."""
@@ -94,7 +94,7 @@ def in_two_stages(
     return _program(primitive, type, how, *cut(shape, axes, wanted), shape, False)
 
 
-def is_read(x: Atom, definition: Mapping[Var, Equation]) -> bool:
+def is_read(x: Atom, definition: Mapping[Atom, Equation]) -> bool:
     """Whether about as much as `x` is read from memory to make it: not where few elements meet each
     other, as the pairs of some points do."""
     pending, seen = [x], set()

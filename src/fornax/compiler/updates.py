@@ -89,8 +89,9 @@ class _Updates:
         if isinstance(atom, Literal):
             return bool(np.all(np.asarray(atom.value) == 0))
         found = self.definition.get(atom)
-        broadcast = found is not None and found.primitive.name == "broadcast_in_dim"
-        return broadcast and self.is_zero(found.inputs[0])
+        if found is None or found.primitive.name != "broadcast_in_dim":
+            return False
+        return self.is_zero(found.inputs[0])
 
     # --- sums ---
     def added(self, equation: Equation) -> Equation | None:
@@ -135,8 +136,9 @@ class _Updates:
     # --- updates of arrays that live on ---
     def selected(self, equation: Equation) -> Equation | None:
         """A large update at a known place as a selection, where it is read element by element."""
-        x, change, *starts = equation.inputs
-        if not isinstance(x, Var) or not all(isinstance(s, Literal) for s in starts):
+        x, change, *places = equation.inputs
+        starts = [s for s in places if isinstance(s, Literal)]
+        if not isinstance(x, Var) or len(starts) < len(places):
             return None
         if change.type.size * SHARE <= x.type.size or x.type.dtype.kind not in "fiub":
             return None
