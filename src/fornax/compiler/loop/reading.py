@@ -56,7 +56,8 @@ def reordered(statement: Statement, target: Target) -> Statement:
         moves = steps(load.args[0])
         if moves.get(last) != 1 or any(axis not in moves for axis in outer):
             return statement
-        orders.add(tuple(sorted(outer, key=lambda axis, moves=moves: -abs(moves[axis]))))
+        reach = {axis: -abs(moves[axis]) for axis in outer}
+        orders.add(tuple(sorted(outer, key=reach.__getitem__)))
     if len(orders) > 1:
         return statement
     result = nest[-1]
