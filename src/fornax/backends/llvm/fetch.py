@@ -28,7 +28,7 @@ from typing import Any
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.estimate import trips
-from fornax.compiler.loop.ir import WIDTH, Alloc, Axis, Buffer, Expr, For, Kernel, Store
+from fornax.compiler.loop.ir import COMPARE, WIDTH, Alloc, Axis, Buffer, Expr, For, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -39,7 +39,9 @@ FAR = 16384
 #: bytes of pieces of rows between what is read and what is asked for, where sums run down them
 SOON = 65536
 #: vector operations on a cache line that take as long as it takes to arrive
-DEAR = 12
+DEAR = 11
+#: operations that are part of the instruction that uses them, or none
+FREE = {*COMPARE, "neg", "bitcast"}
 #: bytes of a cache line, and of the rows of which one line is read at a time
 LINE, PAGE = 64, 4096
 #: cache lines of a row between what is read and what is asked for
@@ -261,4 +263,4 @@ def varying(nodes: list[Expr], loop: For) -> int:
         own = node.kind in ("axis", "carry") and (node.data is loop.axis or node.data in carries)
         if own or not varies.isdisjoint(node.args):
             varies.add(node)
-    return sum(node.kind == "op" for node in varies)
+    return sum(node.kind == "op" and node.data not in FREE for node in varies)

@@ -191,7 +191,8 @@ def absolute(o: Operation, x: str) -> str:
 
 def extreme(name: str) -> Callable[..., str]:
     """min and max. Of floats: NaN wins. The x86 instruction gives its second operand when one is
-    NaN, so a constant (no NaN) goes first, and otherwise one more select handles the first."""
+    NaN, so a constant (no NaN) goes first, and otherwise one more select handles the first: that
+    is not the one that a loop waits for."""
     ordered = "olt" if name == "min" else "ogt"
 
     def emit(o: Operation, x: str, y: str) -> str:
@@ -200,7 +201,7 @@ def extreme(name: str) -> Callable[..., str]:
         if not o.float:
             return o.call(("s" if o.signed else "u") + name, x, y)
         first, second = o.node.args
-        if second.kind == "const" and second.data == second.data:
+        if first.kind == "carry" or (second.kind == "const" and second.data == second.data):
             x, y, first = y, x, second
         result = o.select(o.compare(ordered, x, y), x, y)
         if first.kind == "const" and first.data == first.data:

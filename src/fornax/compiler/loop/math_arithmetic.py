@@ -61,6 +61,10 @@ class Format:
         return self.bias << self.mantissa
 
     @property
+    def largest(self) -> float:
+        return 2.0**self.bias * (2.0 - 0.5**self.mantissa)
+
+    @property
     def smallest_normal(self) -> float:
         return 2.0 ** (1 - self.bias)
 

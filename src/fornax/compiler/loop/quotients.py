@@ -72,6 +72,9 @@ def quotient(b: Builder, x: Expr, y: Expr) -> Expr:
     dividend = b.mul(x, scale)
     near = b.mul(dividend, reciprocal)
     beyond = b.op("fma", near, divisor, b.neg(dividend))
-    exact = b.op("fma", beyond, b.neg(reciprocal), near)
-    # infinities and NaN, of which nothing remains
-    return b.select(b.eq(exact, exact), exact, near)
+    # infinities and NaN, of which nothing remains, stay beside a product of finite numbers
+    most, least = const(format.largest), const(-format.largest)
+    beyond = b.select(b.lt(beyond, most), beyond, most)
+    beyond = b.select(b.lt(least, beyond), beyond, least)
+    finite = b.select(b.lt(reciprocal, most), reciprocal, most)
+    return b.op("fma", beyond, b.neg(finite), near)
