@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def interleaved(count: int, num_consts: int, num_carry: int, flags: Sequence[boo
 
     `count` values come first, then one tangent per flag that is set.
     """
-    tangent = {}
+    tangent: dict[int, int] = {}
     for i, flag in enumerate(flags):
         if flag:
             tangent[i] = count + len(tangent)
@@ -148,7 +149,7 @@ def with_common_constants(
         return Jaxpr((*inputs, *jaxpr.invars), jaxpr.equations, jaxpr.outputs, (), jaxpr.debug_name)
 
     return tuple(
-        remembered(j, ("with constants", place, types), lambda j=j, place=place: widened(j, place))
+        remembered(j, ("with constants", place, types), partial(widened, j, place))
         for j, place in zip(jaxprs, places, strict=True)
     ), consts
 

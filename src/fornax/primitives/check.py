@@ -70,8 +70,8 @@ def failures(
     """(index in the mapped axes, message) of everything that failed."""
     starts = np.cumsum([0, *(f.size for f in findings)])
     found = []
-    for place in np.argwhere(failed):
-        place = tuple(int(i) for i in place)
+    for where in np.argwhere(failed):
+        place = tuple(int(i) for i in where)
         number = int(code[place])
         finding = findings[number]
         values = payloads[starts[number] : starts[number] + finding.size]

@@ -50,12 +50,12 @@ def _conjugate(b, x, *, input_dtype=None):
     return _pair(b, x, b.const(0.0, x.dtype))
 
 
-real_p = Elementwise(
+real_p: Elementwise = Elementwise(
     "real", np.real, COMPLEX, (lambda g, out, x: real_p(g),),
     transposes=(lambda ct, x: complex_p(ct, _zero(ct)),),
     operation=lambda b, x: x.real, result=dtypes.real_dtype,
 )  # fmt: skip
-imag_p = Elementwise(
+imag_p: Elementwise = Elementwise(
     "imag", np.imag, COMPLEX, (lambda g, out, x: imag_p(g),),
     transposes=(lambda ct, x: _conjugated(complex_p(_zero(ct), ct)),),
     operation=lambda b, x: x.imag, result=dtypes.real_dtype,
@@ -78,7 +78,7 @@ class Combination(Elementwise):
         self.check_equal(types)
 
 
-complex_p = Combination(
+complex_p: Combination = Combination(
     "complex", _combine, (FLOAT, FLOAT),
     (
         lambda g, out, x, y: complex_p(g, constant(g, 0)),
@@ -87,7 +87,7 @@ complex_p = Combination(
     transposes=(lambda ct, x, y: real_p(ct), lambda ct, x, y: imag_p(_conjugated(ct))),
     operation=_pair, result=dtypes.complex_dtype,
 )  # fmt: skip
-conj_p = Elementwise(
+conj_p: Elementwise = Elementwise(
     "conj", lambda x, input_dtype=None: np.conj(x), INEXACT,
     (lambda g, out, x, *, input_dtype=None: conj_p(g, input_dtype=input_dtype),),
     transposes=(_conjugate_cotangent,),

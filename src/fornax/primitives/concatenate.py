@@ -76,7 +76,8 @@ class Concatenate(Primitive):
 
     def transpose(self, cotangents, *operands, dimension):
         (ct,) = cotangents
-        results, start = [], 0
+        results: list[Any] = []
+        start = 0
         for x in operands:
             type = x.type if isinstance(x, Linear) else typeof(x)
             size = type.shape[dimension]

@@ -100,9 +100,11 @@ class MappedVJP:
 
     def forward(self, primals: Sequence[Any], nonzero: Sequence[bool]):
         token: list[Any] = []
+        fwd = self.fwd
+        assert fwd is not None, "what has no forward rule is not differentiated"
 
         def function(*values: Any) -> list[Any]:
-            outs, residuals, told = self.fwd(values, nonzero)
+            outs, residuals, told = fwd(values, nonzero)
             token[:] = [told]
             return [*outs, *residuals]
 

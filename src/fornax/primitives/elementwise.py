@@ -154,7 +154,7 @@ def _remainder_divisor(g, out, x, y):
 
 
 # --- the table: arithmetic ---------------------------------------------------------------------
-neg_p = Elementwise(
+neg_p: Elementwise = Elementwise(
     "neg", np.negative, NUMBER, (lambda g, out, x: neg_p(g),),
     transposes=(lambda ct, x: neg_p(ct),),
 )  # fmt: skip
@@ -167,7 +167,7 @@ sub_p = Elementwise(
     (lambda g, out, x, y: g, lambda g, out, x, y: neg_p(g)),
     transposes=(lambda ct, x, y: ct, lambda ct, x, y: neg_p(ct)),
 )  # fmt: skip
-mul_p = Elementwise(
+mul_p: Elementwise = Elementwise(
     "mul", np.multiply, (NUMBER, NUMBER),
     (lambda g, out, x, y: mul_p(g, y), lambda g, out, x, y: mul_p(x, g)),
     transposes=(lambda ct, x, y: mul_p(ct, y), lambda ct, x, y: mul_p(x, ct)),
@@ -175,7 +175,7 @@ mul_p = Elementwise(
 mulhi_p = Elementwise(
     "mulhi", meaning.multiply_high, (INTEGER, INTEGER), operation=_multiply_high_operation, cost=8
 )
-div_p = Elementwise(
+div_p: Elementwise = Elementwise(
     "div", meaning.divide, (NUMBER, NUMBER),
     (
         lambda g, out, x, y: div_p(g, y),
@@ -264,7 +264,9 @@ logistic_p = Elementwise(
 
 # --- trigonometric and hyperbolic functions ----------------------------------------------------
 sin_p = Elementwise("sin", np.sin, INEXACT, _times(lambda out, x: cos_p(x)), cost=14)
-cos_p = Elementwise("cos", np.cos, INEXACT, _times(lambda out, x: neg_p(sin_p(x))), cost=14)
+cos_p: Elementwise = Elementwise(
+    "cos", np.cos, INEXACT, _times(lambda out, x: neg_p(sin_p(x))), cost=14
+)
 tan_p = Elementwise(
     "tan", np.tan, INEXACT, _times(lambda out, x: add_p(constant(x, 1), square_p(out))), cost=20,
 )  # fmt: skip
@@ -283,7 +285,9 @@ atan2_p = Elementwise(
     cost=22,
 )  # fmt: skip
 sinh_p = Elementwise("sinh", np.sinh, INEXACT, _times(lambda out, x: cosh_p(x)), cost=16)
-cosh_p = Elementwise("cosh", np.cosh, INEXACT, _times(lambda out, x: sinh_p(x)), cost=14)
+cosh_p: Elementwise = Elementwise(
+    "cosh", np.cosh, INEXACT, _times(lambda out, x: sinh_p(x)), cost=14
+)
 tanh_p = Elementwise(
     "tanh", np.tanh, INEXACT, _times(lambda out, x: sub_p(constant(x, 1), square_p(out))), cost=12,
 )  # fmt: skip

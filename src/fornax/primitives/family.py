@@ -75,7 +75,7 @@ def constant(like: Any, value: complex) -> Any:
     """The number `value` with the dtype (and weakness) of the value `like`."""
     type = typeof(like)
     if type.weak_type:
-        plain = complex(value) if dtypes.is_complex(type.dtype) else float(value)
+        plain = complex(value) if dtypes.is_complex(type.dtype) else float(value.real)
         if dtypes.is_inexact(type.dtype) and typeof(plain).dtype == type.dtype:
             return plain
     return np.asarray(value, type.dtype)[()]
@@ -129,13 +129,11 @@ def batch_elementwise(
     """
     shapes = [typeof(x).shape for x in operands]
     # shape and mapped dimension of the operand that all others follow
-    leader = next(
-        (i for i, d in enumerate(dims) if d is not None and len(shapes[i]) > 1),
-        None,
-    )
+    leading = ((s, d) for s, d in zip(shapes, dims, strict=True) if d is not None and len(s) > 1)
+    leader = next(leading, None)
     plain = next((s for s, d in zip(shapes, dims, strict=True) if d is None and s), None)
     if leader is not None:
-        full, dim = shapes[leader], dims[leader]
+        full, dim = leader
     elif plain is not None:  # only scalars are mapped, beside an array that is not
         full, dim = (size, *plain), 0
     else:

@@ -282,7 +282,7 @@ igammac_p = Iterated(
     ),
     _scipy("gammaincc", 1.0, 0.0),
 )  # fmt: skip
-igamma_grad_a_p = Iterated(
+igamma_grad_a_p: Iterated = Iterated(
     "igamma_grad_a", _order_slope,
     (not_implemented("igamma_grad_a"),) * 2,
 )  # fmt: skip

@@ -155,10 +155,10 @@ class LinearSolve(Primitive):
         right = [
             place(v, d, size, 0) if m else v for v, d, m in zip(right, right_dims, b, strict=True)
         ]
-        consts = System(**moved)
+        every = System(**moved)
         outs = self.bind(
-            *(c for part in consts for c in part), *right,
-            lengths=System(*map(len, consts)), jaxprs=System(**programs),
+            *(c for part in every for c in part), *right,
+            lengths=System(*map(len, every)), jaxprs=System(**programs),
         )  # fmt: skip
         return outs, [0 if m else None for m in (*x, *auxiliary)]
 

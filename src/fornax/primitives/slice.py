@@ -23,9 +23,9 @@ class Slice(Primitive):
     linear = True
 
     def type(self, x, *, start_indices, limit_indices, strides):
-        named = (("start_indices", start_indices), ("limit_indices", limit_indices))
+        named = [("start_indices", start_indices), ("limit_indices", limit_indices)]
         if strides is not None:
-            named += (("strides", strides),)
+            named.append(("strides", strides))
         for name, values in named:
             if len(values) != x.ndim:
                 raise TypeError(

@@ -82,7 +82,7 @@ class Sort(Primitive):
         return list(types)
 
     def reference(self, *arrays, dimension, is_stable, num_keys):
-        arrays = [np.asarray(x) for x in arrays]
+        arrays = tuple([np.asarray(x) for x in arrays])
         keys = [part for key in arrays[:num_keys] for part in reversed(comparable(key))]
         if len(keys) == 1:
             order = np.argsort(keys[0], axis=dimension, kind="stable")

@@ -164,11 +164,11 @@ erf_inv_p = Elementwise(
 lgamma_p = Elementwise(
     "lgamma", _lgamma, FLOAT, (lambda g, out, x: mul_p(g, digamma_p(x)),), cost=60
 )
-digamma_p = Elementwise(
+digamma_p: Elementwise = Elementwise(
     "digamma", _digamma, FLOAT,
     (lambda g, out, x: mul_p(g, polygamma_p(constant(x, 1), x)),), cost=60,
 )  # fmt: skip
-zeta_p = Elementwise(
+zeta_p: Elementwise = Elementwise(
     "zeta", _zeta, (FLOAT, FLOAT),
     (
         not_implemented("zeta", "its first operand"),
@@ -176,7 +176,7 @@ zeta_p = Elementwise(
     ),
     operation=_zeta_operation, cost=400,
 )  # fmt: skip
-polygamma_p = Elementwise(
+polygamma_p: Elementwise = Elementwise(
     "polygamma", _polygamma, (FLOAT, FLOAT),
     (
         _no_order_derivative,
@@ -188,4 +188,6 @@ bessel_i0e_p = Elementwise(
     "bessel_i0e", _scipy("i0e"), FLOAT,
     (lambda g, out, x: mul_p(g, sub_p(bessel_i1e_p(x), mul_p(sign_p(x), out))),), cost=50,
 )  # fmt: skip
-bessel_i1e_p = Elementwise("bessel_i1e", _odd("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50)
+bessel_i1e_p: Elementwise = Elementwise(
+    "bessel_i1e", _odd("i1e"), FLOAT, (_bessel_i1e_derivative,), cost=50
+)

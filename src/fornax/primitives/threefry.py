@@ -35,10 +35,10 @@ class Threefry2x32(Primitive):
         return [out, out]
 
     def reference(self, *words):
-        words = [np.asarray(w) for w in words]
-        shape = np.broadcast_shapes(*(w.shape for w in words))
+        arrays = [np.asarray(w) for w in words]
+        shape = np.broadcast_shapes(*(w.shape for w in arrays))
         with np.errstate(over="ignore"):
-            return [np.broadcast_to(w, shape) for w in _encrypt(_NumPy, *words)]
+            return [np.broadcast_to(w, shape) for w in _encrypt(_NumPy, *arrays)]
 
     def jvp(self, primals, tangents):
         outs = self.bind(*primals)

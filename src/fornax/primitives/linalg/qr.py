@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from fornax.ir.basis import add, broadcast_in_dim
@@ -47,7 +49,7 @@ class QR(MatrixPrimitive):
         x = np.asarray(x)
         results = self.type(typeof(x), full_matrices=full_matrices, pivoting=pivoting)
         if not pivoting:
-            mode = "complete" if full_matrices else "reduced"
+            mode: Literal["complete", "reduced"] = "complete" if full_matrices else "reduced"
             return each(lambda a: np.linalg.qr(a, mode), [x], results)
         if not x.size:
             q, r, p = (np.zeros(t.shape, t.dtype) for t in results)

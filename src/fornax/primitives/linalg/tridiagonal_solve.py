@@ -82,7 +82,8 @@ class TridiagonalSolve(MatrixPrimitive):
         right: Any = db
         if not all(isinstance(t, Zero) for t in changes):
             # A x = b, so that A dx = db - dA x
-            right = add(db, neg_p(_product(*map(instantiate, changes), x)))
+            below, middle, above = map(instantiate, changes)
+            right = add(db, neg_p(_product(below, middle, above, x)))
         if isinstance(right, Zero):
             return [x], [Zero(typeof(x).tangent())]
         return [x], self.bind(*diagonals, right, **params)

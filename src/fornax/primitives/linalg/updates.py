@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fornax.ir.types import ArrayType, typeof
@@ -68,7 +70,7 @@ class LuPivotsToPermutation(MatrixPrimitive):
         stack = pivots.shape[:-1]
         order = np.broadcast_to(np.arange(permutation_size, dtype=np.int32),
                                 (*stack, permutation_size)).copy()  # fmt: skip
-        places = tuple(np.ix_(*map(np.arange, stack)))
+        places: tuple[Any, ...] = np.ix_(*map(np.arange, stack))
         for i in range(pivots.shape[-1]):
             j = np.clip(pivots[..., i], 0, permutation_size - 1)
             first, second = order[(*places, i)].copy(), order[(*places, j)].copy()
