@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from fornax.backends.llvm.tables import part
+from fornax.compiler.loop.affine import limits
 from fornax.compiler.loop.ir import WIDTH, Expr, is_float, is_signed
 from fornax.compiler.target import NARROWEST
 
@@ -379,9 +380,7 @@ def cast(o: Operation, x: str) -> str:
             return o.put(f"{'fpext' if wider else 'fptrunc'} {o.type} {x} to {result}")
         return o.put(f"{'sitofp' if o.signed else 'uitofp'} {o.type} {x} to {result}")
     if o.float:
-        function = "fptosi" if is_signed(to) else "fptoui"
-        names = f"{suffix(to, o.lanes)}.{suffix(source, o.lanes)}"
-        return o.put(f"call {result} @llvm.{function}.sat.{names}({o.type} {x})")
+        return saturated(o, x)
     if source == "bool":
         return o.put(f"zext {o.type} {x} to {result}")
     if WIDTH[to] == WIDTH[source]:
@@ -389,6 +388,28 @@ def cast(o: Operation, x: str) -> str:
     if WIDTH[to] < WIDTH[source]:
         return o.put(f"trunc {o.type} {x} to {result}")
     return o.put(f"{'sext' if o.signed else 'zext'} {o.type} {x} to {result}")
+
+
+def saturated(o: Operation, x: str) -> str:
+    """Floats as integers: NaN is 0, what lies beyond the limits is the nearer one. (LLVM's own
+    operation for that works lane by lane.) Narrow integers come from int32."""
+    to = o.dtype
+    wide = to if WIDTH[to] >= 32 else "int32"
+    low, high = limits(to)
+    if o.source == "float16":
+        o = Operation(o.node, o.lanes, o.bits, o.put)
+        x = o.put(f"fpext {o.type} {x} to {type_of('float32', o.lanes)}")
+        o.source, o.type = "float32", type_of("float32", o.lanes)
+    if is_signed(to):
+        x = o.select(o.compare("ord", x, x), x, o.constant(0.0))
+    x = o.select(o.compare("ogt", x, o.constant(float(low))), x, o.constant(float(low)))
+    beyond = o.compare("oge", x, o.constant(float(high + 1)))
+    x = o.select(beyond, o.constant(0.0), x)
+    kind, instruction = type_of(wide, o.lanes), "fptosi" if is_signed(wide) else "fptoui"
+    found = o.put(f"{instruction} {o.type} {x} to {kind}")
+    most = splat(high, wide, o.lanes)
+    found = o.put(f"select {type_of('bool', o.lanes)} {beyond}, {kind} {most}, {kind} {found}")
+    return found if wide == to else o.put(f"trunc {kind} {found} to {type_of(to, o.lanes)}")
 
 
 def bitcast(o: Operation, x: str) -> str:
