@@ -18,8 +18,10 @@ def edges(dtype: str) -> np.ndarray:
     """Numbers around every limit, and every number of 16 bits."""
     kind = numpy_dtype(dtype)
     if kind.itemsize == 2:
-        found = np.arange(1 << 16, dtype=np.uint16).view(kind)
-        return np.append(found[found == found], kind.type(np.nan))
+        infinite = np.array(np.inf, kind).view(np.uint16)
+        bits = np.arange(1 << 16, dtype=np.uint16)
+        numbers = bits[(bits & 0x7FFF) <= infinite]
+        return np.append(numbers.view(kind), np.array(np.nan, kind))
     found = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 0.999, -0.999, 1.5, -1.5, 1e30, -1e30]
     for bits in (7, 8, 15, 16, 31, 32, 63, 64):
         limit = kind.type(2.0**bits)
