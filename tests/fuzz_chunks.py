@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 
 from fornax import _native
-from fornax.backends.llvm import generate
+from fornax.backends.llvm import edges, generate
 from fornax.compiler import cost
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
-from fornax.compiler.loop import keep, parallelize, stage, tile
+from fornax.compiler.loop import keep, parallelize, reading, stage, tile
+from fornax.compiler.target import Target
 from fornax.runtime import eager
 
 #: seconds that one program may take
@@ -34,6 +35,7 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
     ((eager, "PROMOTE_AFTER", -1.0),),
     ((stage, "WORTH", 0), (stage, "REUSED", 1), (stage, "CHEAPER", 2.0), (cost, "ROWS", 2),
      (cost, "LARGE", 32), (cost, "SPREAD", 2)),
+    ((Target, "streamed", 1), (edges, "ENOUGH", 2), (reading, "PIECE", 4)),
 )  # fmt: skip
 
 

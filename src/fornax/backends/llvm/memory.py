@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from fornax.backends.llvm import compaction, lanewise, masks
+from fornax.backends.llvm import compaction, edges, lanewise, masks
 from fornax.backends.llvm.addresses import (
     Access,
     Terms,
@@ -226,7 +226,8 @@ def streaming(e: Values, buffer: Buffer, terms: Terms, constant: int, lanes: int
         coefficient * (lanes if part.kind == "axis" and part.data is axis else 1)
         for part, coefficient in terms
     ]
-    if whole < 16 or any(step * size % whole for step in (*steps, constant)):
+    within = e.row is not None and e.row == edges.row_of(e, buffer, terms, constant)
+    if whole < 16 or (not within and any(n * size % whole for n in (*steps, constant))):
         return ""
     return f"align {whole}, !nontemporal !0"
 

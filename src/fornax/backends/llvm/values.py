@@ -20,6 +20,7 @@ from fornax.compiler.target import Target
 
 if TYPE_CHECKING:
     from fornax._native import DtypeName
+    from fornax.backends.llvm.edges import Row
 
 
 class Values:
@@ -29,6 +30,7 @@ class Values:
         self.target = target
         self.written = written
         self.streams: frozenset[Buffer] = frozenset()  #: written past the caches
+        self.row: Row | None = None  #: of which whole lines are written
         #: loads that ask for what lies so many elements further on
         self.fetches: dict[Expr, int] = {}
         self.scopes: list[Scope] = []

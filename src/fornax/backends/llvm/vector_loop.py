@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import addresses, masks
+from fornax.backends.llvm import addresses, edges, masks
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
@@ -66,6 +66,10 @@ class VectorLoop:
             e.bind("final", loop.carries, finals)
             return
         width = lanes // self.parts()
+        row = edges.row_with_edges(e, loop)
+        if row is not None:
+            self.between_lines(row, width)
+            return
         partial = self.beginnings(starts, width) * (lanes // width)
         at, partial = self.whole("0", lanes, width, partial)
         partial = self.joined(partial)
@@ -84,6 +88,50 @@ class VectorLoop:
                 loop.axis, loop.body, loop.carries, at, self.count, 1, finals, not dynamic
             )
         e.bind("final", loop.carries, finals)
+
+    def between_lines(self, row: edges.Row, width: int) -> None:
+        """Whole vectors from the first cache line of a row on, and masked ones at its ends.
+
+        Those before the first line end there: what only touches a line fetches it."""
+        e, loop = self.e, self.loop
+        lanes, masks, native = loop.lanes, self.masks(), self.native(width)
+        at, depth = edges.first_line(e, row), e.scopes[-1].depth
+        if masks:
+            begin = e.put(depth, f"sub nsw i64 {at}, {addresses.LINE // row.size}")
+            e.counted(
+                loop.axis, loop.body, (), begin, at, native, [], True,
+                vector=self.vector(native, True), mask=self.from_begin(native),
+            )  # fmt: skip
+        else:
+            e.counted(loop.axis, loop.body, (), "0", at, 1, [], False)
+        e.row = row
+        for step, size in {lanes: width, native: native}.items():
+            left = e.put(depth, f"sub nsw i64 {self.count}, {at}")
+            whole = e.put(depth, f"and i64 {left}, {-step}")
+            begin, at = at, e.put(depth, f"add nsw i64 {at}, {whole}")
+            e.counted(
+                loop.axis, loop.body, (), begin, at, step, [], step == lanes,
+                vector=self.vector(size), parts=step // size,
+            )  # fmt: skip
+        e.row = None
+        if masks:
+            self.masked(at, native, [], 2 * native)
+        else:
+            e.counted(loop.axis, loop.body, (), at, self.count, 1, [], False)
+
+    def from_begin(self, lanes: int) -> Callable[[str, int], Value]:
+        """Which lanes lie in the loop, where the first ones may lie before it."""
+        e = self.e
+
+        def mask(base: str, depth: int) -> Value:
+            back = e.put(depth, f"sub nsw i64 0, {base}")
+            short = Value(e.put(depth, f"trunc i64 {back} to i32"), 1, depth)
+            wide = e.widened(short, "int32", lanes)
+            numbers = steps(lanes, "i32", 1, 32)
+            name = e.put(depth, f"icmp sge <{lanes} x i32> {numbers}, {wide}")
+            return Value(name, lanes, depth)
+
+        return mask
 
     def is_long(self, extent: int | Expr) -> bool:
         """True where code for full vectors and for the rest is not worth its compilation: for long
@@ -223,8 +271,8 @@ class VectorLoop:
         if not dynamic and rest <= lanes:
             return e.straight(loop.axis, loop.body, loop.carries, at, partial, vector, mask)
         return e.counted(
-            loop.axis, loop.body, loop.carries, at, self.count, lanes, partial, not dynamic,
-            vector=vector, mask=mask,
+            loop.axis, loop.body, loop.carries, at, self.count, lanes, partial,
+            not dynamic and at[0] != "%", vector=vector, mask=mask,
         )  # fmt: skip
 
     # --- reductions ---
