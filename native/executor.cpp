@@ -16,12 +16,31 @@ struct KernelCall {
   Kernel kernel;
   void** arguments;
   bool flush;
+  KernelCall* next = nullptr;  // what follows on every part
 };
 
 void run_part(void* context, int64_t begin, int64_t end, int64_t worker) {
   auto* call = static_cast<KernelCall*>(context);
   Denormals mode(call->flush);
   call->kernel(call->arguments, begin, end, worker);
+}
+
+void run_next(void* context, int64_t begin, int64_t end, int64_t worker) {
+  run_part(static_cast<KernelCall*>(context)->next, begin, end, worker);
+}
+
+// Two kernels, the second one on each part right after the first.
+void run_both(const Table& table, const Step& first, const Step& second, void** slots,
+              void** arguments) {
+  const uint32_t* slot = table.indices.data() + first.a;
+  for (uint32_t i = 0; i < first.b; ++i) arguments[i] = slots[slot[i]];
+  std::vector<void*> more(second.b);
+  slot = table.indices.data() + second.a;
+  for (uint32_t i = 0; i < second.b; ++i) more[i] = slots[slot[i]];
+  KernelCall next{second.address, more.data(), table.flush};
+  KernelCall call{first.address, arguments, table.flush, &next};
+  bool parallel = thread_count() > 1 && thread_count() <= table.workers;
+  relay(first.x, first.y, parallel ? table.threads : 1, run_part, run_next, &call);
 }
 
 template <class Integer>
@@ -95,6 +114,10 @@ bool interpret(const Table& table, void** slots, int64_t* counters, void** argum
     if constexpr (timed) begin = Clock::now();
     switch (step.operation) {
       case Operation::kernel: {
+        if (next < count && steps[next].operation == Operation::kernel && steps[next].c) {
+          run_both(table, step, steps[next++], slots, arguments);
+          break;
+        }
         const uint32_t* slot = indices + step.a;
         for (uint32_t i = 0; i < step.b; ++i) arguments[i] = slots[slot[i]];
         if (parallel && step.x > step.y) {

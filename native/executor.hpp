@@ -10,7 +10,8 @@ namespace fornax {
 using Kernel = void (*)(void** buffers, int64_t begin, int64_t end, int64_t worker);
 
 enum class Operation : uint8_t {
-  kernel,         // address(arguments a..a+b of the index list), x = extent, y = grain
+  kernel,         // address(arguments a..a+b of the index list), x = extent, y = grain; c: on a
+                  // part as soon as the step before has ended on it and on those before it
   copy,           // x bytes from slot b to slot a, unless they are the same memory
   counter,        // counter c = x
   advance,        // counter c += x

@@ -262,6 +262,13 @@ class Builder {
       step.a = slot_list(entry, 2, &step.b);
       step.x = integer(entry, 3);
       step.y = std::max<int64_t>(integer(entry, 4), 1);
+      if (PyTuple_GET_SIZE(entry) > 5 && truth(entry, 5)) {
+        const auto& steps = plan_.table.steps;
+        if (steps.empty() || steps.back().operation != Operation::kernel || steps.back().c ||
+            steps.back().x != step.x)
+          fail(PyExc_ValueError, "Program: steps[%zd] follows no kernel of its extent.", position_);
+        step.c = 1;
+      }
     } else if (is("copy")) {
       step = {Operation::copy, slot(entry, 1), slot(entry, 2), 0, integer(entry, 3)};
       if (step.x < 0)

@@ -334,6 +334,40 @@ void set_thread_count(int count) noexcept {
   if (old) old->stop();
 }
 
+namespace {
+
+struct Relay {
+  int64_t extent;
+  RangeFunction first, second;
+  void* context;
+  alignas(64) std::atomic<int64_t> taken{0};  // parts that a thread has begun
+  alignas(64) std::atomic<int64_t> ended{0};  // parts on which `first` has ended, and on all before
+};
+
+// Takes parts in their order until none is left: whoever waits for a part waits for a thread that
+// is at work on it.
+void run_relay(void* context, int64_t, int64_t, int64_t worker) {
+  auto& relay = *static_cast<Relay*>(context);
+  for (;;) {
+    int64_t part = relay.taken.fetch_add(1, std::memory_order_relaxed);
+    if (part >= relay.extent) return;
+    relay.first(relay.context, part, part + 1, worker);
+    auto mine = [&] { return relay.ended.load(std::memory_order_acquire) == part; };
+    while (!spin(mine)) std::this_thread::yield();
+    relay.ended.store(part + 1, std::memory_order_release);
+    relay.second(relay.context, part, part + 1, worker);
+  }
+}
+
+}  // namespace
+
+void relay(int64_t extent, int64_t grain, int64_t most, RangeFunction first, RangeFunction second,
+           void* context) noexcept {
+  Relay relay{extent, first, second, context};
+  int64_t threads = std::min(extent / std::max<int64_t>(grain, 1), most);
+  parallel_for(std::max<int64_t>(threads, 1), 1, most, run_relay, &relay);
+}
+
 void parallel_for(int64_t extent, int64_t grain, int64_t most, RangeFunction function,
                   void* context) noexcept {
   if (extent <= 0) return;

@@ -25,4 +25,10 @@ void set_thread_count(int count) noexcept;
 void parallel_for(int64_t extent, int64_t grain, int64_t most, RangeFunction function,
                   void* context) noexcept;
 
+// Runs `first` and then `second` on every part, parts of one of [0, extent): `second` on a part when
+// `first` has ended on it and on all parts before it. What a part has brought to the caches is there
+// still. `grain` and `most` as above.
+void relay(int64_t extent, int64_t grain, int64_t most, RangeFunction first, RangeFunction second,
+           void* context) noexcept;
+
 }  // namespace fornax

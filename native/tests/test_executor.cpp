@@ -58,6 +58,22 @@ void test_parallel_kernel() {
   for (int32_t value : out) CHECK(value == 5);
 }
 
+void test_kernel_that_follows() {
+  for (int count : {1, 3}) {
+    set_thread_count(count);
+    std::vector<int32_t> in(1000, 4), between(1000), out(1000);
+    Run run;
+    run.slots = {in.data(), between.data(), out.data()};
+    run.table.indices = {0, 1, 1, 2};
+    run.table.steps = {{Operation::kernel, 0, 2, 0, 1000, 10, increment},
+                       {Operation::kernel, 2, 2, 1, 1000, 10, increment},
+                       {Operation::kernel, 0, 2, 0, 1000, 10, increment}};
+    CHECK(run(true));
+    for (int32_t value : out) CHECK(value == 6);
+    CHECK(run.times[0].calls == 1 && run.times[1].calls == 0 && run.times[2].calls == 1);
+  }
+}
+
 void test_copies() {
   set_thread_count(3);
   std::vector<int32_t> memory(2'000'003);
@@ -133,6 +149,7 @@ void test_endless_loop_is_abandoned() {
 
 int main() {
   test_parallel_kernel();
+  test_kernel_that_follows();
   test_copies();
   test_counted_loop();
   test_while_and_branch();

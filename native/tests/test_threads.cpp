@@ -84,6 +84,34 @@ void test_a_thread_that_is_held_up() {
   }
 }
 
+// What the first function has seen of all parts so far is there when the second one runs.
+void test_relay() {
+  struct Parts {
+    explicit Parts(int64_t extent) : first(static_cast<size_t>(extent)), second(first.size()) {}
+    std::vector<int> first, second;  // read by threads that did not write them
+  };
+  for (int count : {1, 2, 3, 4, 7}) {
+    set_thread_count(count);
+    for (int64_t extent : {0, 1, 2, 5, 64, 1000}) {
+      Parts parts(extent);
+      relay(extent, 1, count == 7 ? 3 : INT64_MAX,
+            [](void* context, int64_t begin, int64_t end, int64_t) {
+              for (int64_t i = begin; i < end; ++i)
+                static_cast<Parts*>(context)->first[static_cast<size_t>(i)] = static_cast<int>(i);
+            },
+            [](void* context, int64_t begin, int64_t end, int64_t) {
+              auto& both = *static_cast<Parts*>(context);
+              CHECK(end == begin + 1);
+              for (int64_t i = 0; i < end; ++i)
+                CHECK(both.first[static_cast<size_t>(i)] == static_cast<int>(i));
+              ++both.second[static_cast<size_t>(begin)];
+            },
+            &parts);
+      CHECK(std::all_of(parts.second.begin(), parts.second.end(), [](int n) { return n == 1; }));
+    }
+  }
+}
+
 void test_many_small_ranges() {
   set_thread_count(4);
   for (int i = 0; i < 3000; ++i) run(8, 1);
@@ -137,6 +165,7 @@ int main() {
   test_ranges();
   test_limits();
   test_a_thread_that_is_held_up();
+  test_relay();
   test_many_small_ranges();
   test_nested();
   test_concurrent_callers_and_resizing();

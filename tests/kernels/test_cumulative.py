@@ -5,7 +5,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import fornax
+from fornax import _native
+from fornax.backends import cpu
+from fornax.backends.llvm import target as targets
 from fornax.compiler.kernels import cumulative
+from fornax.runtime.compile import plan
 
 FUNCTIONS = {
     "cumsum": np.add.accumulate,
@@ -56,6 +61,18 @@ def test_segments(name, shape, threads, how, monkeypatch):
     monkeypatch.setattr(cumulative, "SEGMENT", 8)
     for reverse in (False, True):
         check(name, shape, len(shape) - 1, reverse, how, threads=threads)
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "cummax", "cummin"])
+@pytest.mark.parametrize("shape", [(128,), (129,), (2, 513), (3, 1000)], ids=str)
+def test_blocks(name, shape, how, monkeypatch):
+    if how == "interpret" and shape[-1] > 500:
+        pytest.skip("compiled only")
+    monkeypatch.setattr(cumulative, "LEAST", 64)
+    monkeypatch.setattr(cumulative, "WORTH", 2)
+    for reverse in (False, True):
+        check(name, shape, len(shape) - 1, reverse, how)
+        check(name, shape, len(shape) - 1, reverse, how, "int16")
 
 
 @pytest.mark.parametrize(
@@ -121,3 +138,35 @@ def test_sums_of_positive_numbers_do_not_decrease():
         (found,) = running.apply("cumsum", params, [x], [(x.shape, "float32")], "compile")
         steps = np.diff(found, axis=1)
         assert (steps <= 0).all() if reverse else (steps >= 0).all()
+
+
+@pytest.mark.parametrize(("length", "follows"), [(1 << 23, True), (1 << 18, False)])
+def test_the_second_pass_over_large_lines_follows_the_first(length, follows):
+    target = targets.find("avx2")
+    x = fornax.ShapeDtypeStruct((length,), "float32")
+    traced = fornax.jit(lambda x: fornax.lax.cumsum(x)).trace(x)
+    _, description = plan(
+        traced.jaxpr, target, 2, lambda kernel: cpu.compile_kernel(kernel, target, load_code=False)
+    )
+    first, second = description["steps"]
+    assert first[0] == second[0] == "kernel" and len(first) == 5 and first[3] == second[3]
+    assert second[5:] == ((True,) if follows else ())
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_large_lines_are_the_same_for_every_number_of_threads(reverse):
+    """So large that the second pass follows the first one block by block."""
+    x = np.random.default_rng(4).random((1 << 22) + 77, np.float32)
+    whole = np.cumsum(x[::-1] if reverse else x, dtype=np.float64)
+    expected = whole[::-1] if reverse else whole
+    before, results = _native.thread_count(), []
+    try:
+        for threads in (1, 2, 3, 4):
+            _native.set_thread_count(threads)
+            total = fornax.jit(lambda x: fornax.lax.cumsum(x, reverse=reverse))
+            results.append(np.asarray(total(x)))
+    finally:
+        _native.set_thread_count(before)
+    np.testing.assert_allclose(results[0], expected, rtol=5e-6)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

@@ -283,6 +283,7 @@ def test_host_call_may_run_the_program_again():
         (dict(steps=[("jump", 2)]), "jump target 2"),
         (dict(steps=[("fly", 2)]), "unknown kind 'fly'"),
         (dict(steps=[("kernel", 0, (), 1, 1)]), "null kernel address"),
+        (dict(steps=[(*increment(0, 0, 1, 1), True)]), r"steps\[0\] follows no kernel"),
         (dict(steps=[("host", 0, (), ())]), "callable 0"),
         (dict(outputs=[("input", 1, False)]), "input 1"),
         (dict(outputs=[("donate", 0, 1, F32, (9,), False)]), "needs 36 bytes"),
@@ -308,6 +309,22 @@ def test_parallel_kernel_uses_every_part_once():
         y, workers = run.run([x])
         np.testing.assert_array_equal(y.numpy_view(), x + 1)
         assert workers.numpy_view().max() < native.thread_count()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_kernel_that_follows_part_by_part(threads):
+    size = 100
+    run = program(
+        [(0, F32, (size,), False)],
+        [("new", 1, F32, (size,), False), ("new", 2, F32, (size,), False)],
+        [increment(0, 1, size, 1), (*increment(1, 2, size, 1), True)],
+        threads=threads,
+    )
+    x = np.arange(size, dtype=np.float32)
+    for _ in range(20):
+        y, z = run.run([x])
+        np.testing.assert_array_equal(y.numpy_view(), x + 1)
+        np.testing.assert_array_equal(z.numpy_view(), x + 2)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 9])

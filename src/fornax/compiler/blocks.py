@@ -317,7 +317,9 @@ class BlockContext(GroupContext):
             return ()
         return statements
 
-    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
+    def emit(
+        self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
+    ) -> None:
         """The nest runs inside of a block: its own parallel loop becomes a serial one."""
         for statement in body:
             if isinstance(statement, For) and statement.kind == "parallel":

@@ -42,11 +42,13 @@ SHALLOW = 40
 
 @record
 class Draft:
-    """A kernel and what its buffers are; `in_place[o]` are operands that o may overwrite."""
+    """A kernel and what its buffers are; `in_place[o]` are operands that o may overwrite;
+    `follows`: see `KernelContext.emit`."""
 
     kernel: Kernel
     places: tuple[Place, ...]
     in_place: dict[Var, list[Var]]
+    follows: bool = False
 
 
 class Emitter:
@@ -234,10 +236,13 @@ class Emitter:
     def stores(self, var: Var, index: Sequence[Expr], value: Value):
         return stores(self.b, self.buffer(var, "out"), index, value)
 
-    def add(self, body: tuple, extent: int = 1, grain: int = 1, in_place=None) -> None:
+    def add(
+        self, body: tuple, extent: int = 1, grain: int = 1, in_place=None, follows: bool = False
+    ) -> None:
         buffers = buffers_of(body)
         kernel = Kernel(f"k{len(self.drafts)}", buffers, tuple(body), extent, grain)
-        self.drafts.append(Draft(kernel, tuple(self.places[b] for b in buffers), in_place or {}))
+        places = tuple(self.places[b] for b in buffers)
+        self.drafts.append(Draft(kernel, places, in_place or {}, follows))
 
 
 def has_carry(index: Sequence[Expr]) -> bool:
@@ -488,5 +493,7 @@ class GroupContext(KernelContext):
     def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return self._memory(name, dtype, shape, "scratch")
 
-    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
-        self.emitter.add(tuple(body), extent, grain)
+    def emit(
+        self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
+    ) -> None:
+        self.emitter.add(tuple(body), extent, grain, follows=follows)

@@ -59,6 +59,7 @@ class Unit:
     """A kernel of a plan: compiled when it is clear that it will not become a part of another."""
 
     kernel: Kernel
+    follows: bool = False  #: part by part the kernel before, if no loop is around them
     compiled: Any = None
     nest: Kernel | None = None
     cost: float = 0.0  #: nanoseconds, once there is a `nest`

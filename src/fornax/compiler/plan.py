@@ -91,6 +91,8 @@ class Planner:
         """A step that runs a kernel; inside of a loop it may yet become a part of another."""
         self.step("kernel", unit, slots)
         self.settle(self.here - 1)
+        if unit.follows and not self.loops:
+            self.plan.steps[-1] += (True,)
 
     def settle(self, begin: int) -> None:
         """Compile the kernels of the steps from `begin` on, unless a loop is around them."""
@@ -163,7 +165,7 @@ class Planner:
             if group.together:
                 make = rows.drafts
             drafts = make(fusion, group, needed, self.target, self.threads, repeated)
-            units = [Unit(d.kernel) for d in drafts]
+            units = [Unit(d.kernel, d.follows) for d in drafts]
             if not repeated:  # code is generated beside what is planned next
                 for unit in units:
                     self.compiled(unit)

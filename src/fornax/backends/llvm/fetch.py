@@ -13,6 +13,8 @@ from page to page as well, rows somewhat further on are.
 
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 
+Blocks of which threads take turns ask for what the same thread reads next.
+
 Where rows are read beside others that are the same for all of them, the latter leave the first
 cache between two rows, and their way back into it hides the order of what comes from memory. What
 lies a page further on is asked for.
@@ -64,6 +66,8 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
                 found.update(again(outer, loops, target))
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
+            for loop in loops:
+                found.update(told(loop))
             if len(loops) == 1:
                 rows = added_up(outer, loops[0], target)
                 for buffer in {node.data for node in rows}:
@@ -169,6 +173,21 @@ def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         far = step * size >= PAGE and node.data.size * size > target.l2
         if far and moves.get(loop.axis) == 1:
             found[node] = step
+    return found
+
+
+def told(loop: For) -> dict[Expr, int]:
+    """The loads of `fetched` that a store names: `Store.ahead`."""
+    found: dict[Expr, int] = {}
+    for store in loop.body:
+        if not isinstance(store, Store) or not store.ahead:
+            continue
+        for node in reachable((store.value,)):
+            if node.kind != "load" or node.data.role not in ("in", "inout"):
+                continue
+            moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+            if abs(moves.get(loop.axis, 0)) == 1:
+                found[node] = store.ahead
     return found
 
 

@@ -88,11 +88,15 @@ class KernelContext(ABC):
         """Row-major memory private to each worker, uninitialised."""
 
     @abstractmethod
-    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
+    def emit(
+        self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
+    ) -> None:
         """Append one nest. It starts when the nests before it have ended.
 
         `extent` is the extent of its parallel loop (1 without one); `grain` the least number of
-        its iterations worth giving to a thread.
+        its iterations worth giving to a thread. A nest that `follows` the one before, of the same
+        extent, may run an iteration as soon as that has run this one and all before it: what they
+        have read or written is still in the caches then.
         """
 
     def prepare(self, statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -295,7 +299,9 @@ class MemoryContext(KernelContext):
     def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "scratch")
 
-    def emit(self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1) -> None:
+    def emit(
+        self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
+    ) -> None:
         name = f"{self.name}_{len(self.kernels)}"
         self.kernels.append(Kernel(name, buffers_of(body), tuple(body), extent, grain))
 

@@ -5,8 +5,9 @@ Three shapes of loop:
 * the axis is not innermost: lanes run along the innermost axis, the serial loop along `axis`;
 * it is innermost: lanes share a line where that is possible (`loop/running`), several lines run
   side by side elsewhere (`cumulative_lines.whole`);
-* few long lines: every line is cut into segments. One nest reduces each segment, one combines the
-  totals, one runs through the segments, each from the total before it.
+* few long lines: every line is cut into blocks. One nest reduces each block, one runs through it
+  from what those before it hold, while it is in the caches. Where lanes cannot share a line, the
+  blocks are fewer segments, and a third nest combines their totals.
 """
 
 from __future__ import annotations
@@ -16,13 +17,19 @@ from math import prod
 
 from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.context import KernelContext, weight
-from fornax.compiler.kernels.cumulative_lines import ABREAST, in_segments, whole
+from fornax.compiler.kernels.cumulative_lines import ABREAST, in_blocks, in_segments, whole
 from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
-from fornax.compiler.loop.ir import Axis, For, Statement
+from fornax.compiler.loop.ir import WIDTH, Axis, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
 COLUMNS = 2048
+#: Bytes of a block of a line that threads share, of which the second cache holds two;
+BLOCK = 1 << 18
+#: elements that one has at least, and how many such blocks are worth cutting a line for;
+LEAST, WORTH = 1 << 13, 8
+#: how many there are of smaller ones, and at most: each adds up what those before it hold.
+SOME, MANY = 64, 1 << 10
 #: Shortest segment worth cutting a line for.
 SEGMENT = 1 << 9
 #: Most segments of a line, of which `ABREAST` are one task. The number of threads has no say: it
@@ -43,7 +50,11 @@ def cumulative(k: KernelContext, combiner: str) -> None:
     segments = min(SEGMENTS, scan.length // SEGMENT)
     segments -= segments % ABREAST if segments > ABREAST else 0
     scalar = scan.complex and scan.combiner == "logaddexp"
-    if lines < ABREAST and segments > 1 and not scalar and is_cheap(scan):
+    few = lines < ABREAST and is_cheap(scan)
+    if few and scan.in_lanes and scan.length >= WORTH * LEAST:
+        size = scan.length * WIDTH[scan.part] // 8
+        in_blocks(scan, lines, min(MANY, max(size // BLOCK, min(SOME, scan.length // LEAST))))
+    elif few and not scan.in_lanes and segments > 1 and not scalar:
         in_segments(scan, lines, segments)
     else:
         whole(scan, lines)

@@ -8,6 +8,7 @@ computed in vectors, and lines that share cache sets do not evict each other.
 from __future__ import annotations
 
 import math
+from math import prod
 from typing import NamedTuple
 
 from fornax.compiler.kernels.arithmetic import power_of_two
@@ -16,6 +17,7 @@ from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
 from fornax.compiler.loop.builder import Value, identity
 from fornax.compiler.loop.ir import (
+    WIDTH,
     Alloc,
     Axis,
     Buffer,
@@ -27,11 +29,14 @@ from fornax.compiler.loop.ir import (
     Statement,
     row_major,
 )
+from fornax.record import replace
 
 #: Lines that run side by side, which hides the latency of the operation.
 ABREAST = 8
 #: Elements of each line that are in the buffer at once.
 CHUNK = 64
+#: Lengths of blocks are multiples of so many elements, which are whole cache lines.
+ALIGNED = 64
 
 
 def whole(scan: Scan, lines: int) -> None:
@@ -71,13 +76,16 @@ def place(scan: Scan, line: Expr, along: Expr) -> Index:
     return (*split(scan.b, line, scan.shape[: scan.axis]), along, *after)
 
 
-def alone(scan: Scan, one: Line, length: int) -> For:
-    """Scan `length` elements of a line, which lanes can share."""
+def alone(scan: Scan, one: Line, length: int, ahead: int = 0) -> For:
+    """Scan `length` elements of a line, which lanes can share; `ahead`: see `Store`. What the line
+    starts from is added to each result: small numbers added up by themselves lose less."""
     b, step, carries = scan.b, Axis(length, "step"), scan.carries("total")
     index = place(scan, one.line, scan.along(b.add(one.base, b.axis(step))))
     new = scan.combine(scan.value(tuple(b.carry(c) for c in carries)), scan.read(index))
-    steps = scan.carried(carries, one.start, new, scan.combiner)
-    return For(step, scan.write(index, new), steps)
+    steps = scan.carried(carries, scan.start(), new, scan.combiner)
+    result = new if one.start is scan.start() else scan.combine(one.start, new)
+    stores = tuple(replace(store, ahead=ahead) for store in scan.write(index, result))
+    return For(step, stores, steps)
 
 
 def run(scan: Scan, lines: list[Line], length: int) -> tuple[Statement, ...]:
@@ -157,6 +165,53 @@ def lanes_along_lines(
     loop = For(step, scan.save(result, new, at, b.axis(lane)), scan.carried(carries, start, new))
     keep = scan.save(totals, b.final(carries[0]), b.axis(lane))
     return before, (For(lane, (loop, *keep), kind="vector", lanes=shape[1]),)
+
+
+def in_blocks(scan: Scan, lines: int, blocks: int) -> None:
+    """Cut lines that lanes can share into blocks. One nest combines what each of them holds; one
+    runs through it from what those before it hold, block by block behind the first one where the
+    caches do not hold the whole. Neither where blocks end nor the order of additions depends on
+    who does what."""
+    k, b = scan.k, scan.b
+    length = scan.length // blocks // ALIGNED * ALIGNED
+    totals = k.workspace("totals", scan.part, (1, lines, blocks))
+    task, grain = Axis(lines * blocks, "task"), max(1, WORTH_A_THREAD // length)
+    line, block = b.idiv(b.axis(task), b.index(blocks)), b.imod(b.axis(task), b.index(blocks))
+    base = b.mul(block, b.index(length))
+
+    step = Axis(length, "step")
+    # upwards in memory in any case: processors foresee that best
+    at = b.sub(b.index(length - 1), b.axis(step)) if scan.reverse else b.axis(step)
+    element = scan.read(place(scan, line, scan.along(b.add(base, at))))
+    loop, total = combined(scan, step, element)
+    body = (loop, *scan.save(totals, total, line, block))
+    k.emit((For(task, body, kind="parallel"),), task.length, grain)
+
+    def through(
+        line: Expr, base: Expr, before: int | Expr, length: int, ahead: int = 0
+    ) -> tuple[Statement, ...]:
+        each = Axis(before, "before")
+        loop, start = combined(scan, each, scan.load(totals, line, b.axis(each)))
+        return loop, alone(scan, Line(line, base, start), length, ahead)
+
+    large = prod(scan.shape) * WIDTH[scan.part] // 8 >= k.target.streamed
+    # what this thread combines next, if all are equally quick
+    ahead = k.threads * length * (-1 if scan.reverse else 1) if large else 0
+    body = through(line, base, block, length, ahead)
+    k.emit((For(task, body, kind="parallel"),), task.length, grain, follows=large)
+    rest = scan.length - blocks * length
+    if rest:
+        one = Axis(lines, "line")
+        body = through(b.axis(one), b.index(blocks * length), blocks, rest)
+        k.emit((For(one, body),))
+
+
+def combined(scan: Scan, step: Axis, x: Value) -> tuple[For, Value]:
+    """The loop over `step` that combines all `x`, and its result."""
+    b, carries = scan.b, scan.carries("total")
+    new = scan.combine(scan.value(tuple(b.carry(c) for c in carries)), x)
+    steps = scan.carried(carries, scan.start(), new, scan.combiner)
+    return For(step, (), steps), scan.value(tuple(b.final(c) for c in carries))
 
 
 def in_segments(scan: Scan, lines: int, segments: int) -> None:

@@ -228,7 +228,8 @@ class Store:
     """buffer[index] = value, where `mask` (if any) is true.
 
     `ahead` is a hint, without effect on results: bring to the caches what lies so many elements
-    further on, for stores that go on in many places at once, which no processor foresees.
+    further on, for stores that go on in many places at once, which no processor foresees; where
+    lanes store, not there but in the memory that their values are read from.
     """
 
     buffer: Buffer
