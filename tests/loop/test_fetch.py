@@ -69,6 +69,7 @@ def test_the_loop_that_computes_longest_asks_for_the_next_row(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_loop_asks_for_the_next_row_where_none_computes_for_long(name):
     assert loads(spread, 4096, 4096, name=name) == [4096, 4096]
+    assert not loads(spread, 256, 4096, name=name)  # it lies in the third cache
 
 
 def test_rows_are_asked_for_from_afar():

@@ -265,12 +265,13 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
             key = node.data, rest, constant, step * -(-FAR // (step * size))
             found.setdefault(key, []).append((work * registers, node))
     chosen: dict[Expr, int] = {}
-    for (*_, distance), places in found.items():
+    for (buffer, *_, distance), places in found.items():
         dearest = max((work for work, _ in places[1:]), default=0.0)
         if dearest >= DEAR:
             places = [place for place in places[1:] if place[0] == dearest][-1:]
-        if len(places) > 1 or dearest >= DEAR:
-            chosen.update((node, distance) for _, node in places)
+        elif len(places) == 1 or buffer.nbytes <= target.l3 // 2:
+            continue  # what lies in the third cache comes soon enough
+        chosen.update((node, distance) for _, node in places)
     return chosen
 
 
