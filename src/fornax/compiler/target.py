@@ -32,7 +32,7 @@ class Target:
     #: are that have to compute their addresses, if there is an instruction
     gathers: bool = False
     compacts: bool = False  #: pushes chosen lanes of a register together
-    scales: bool = False  #: multiplies by powers of two in one instruction
+    scales: bool = False  #: multiplies by powers of two, and limits, in one instruction each
     tables: bool = False  #: looks up 32 numbers in registers, of 512 bits
     #: dtypes whose products it adds up two at a time, quicker than one after the other
     pairs: tuple[str, ...] = ()

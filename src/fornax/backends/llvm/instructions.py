@@ -299,17 +299,20 @@ def inverse_root(o: Operation, x: str) -> str:
     return found or o.binary("fdiv", o.constant(1.0), o.call("sqrt", x))
 
 
-def scale(o: Operation, x: str, y: str) -> str:
-    """An instruction of a register each; of a part of one where there are fewer lanes."""
+def masked(name: str, option: str = "") -> Callable[..., str]:
+    """An instruction of a register each, of a part of one where there are fewer lanes, which LLVM
+    knows with a mask only."""
 
-    def scaled(lanes: int, x: str, y: str) -> str:
-        kind, bits = type_of(o.dtype, lanes), lanes * WIDTH[o.dtype]
-        function = f"@llvm.x86.avx512.mask.scalef.p{'sd'[bits // lanes // 64]}.{bits}"
-        rest = f"{kind} zeroinitializer, i{max(lanes, 8)} -1{', i32 4' if bits == 512 else ''}"
-        return o.put(f"call {kind} {function}({kind} {x}, {kind} {y}, {rest})")
+    def emit(o: Operation, x: str, y: str) -> str:
+        def one(lanes: int, x: str, y: str) -> str:
+            kind, bits = type_of(o.dtype, lanes), lanes * WIDTH[o.dtype]
+            function = f"@llvm.x86.avx512.mask.{name}.p{'sd'[bits // lanes // 64]}.{bits}"
+            rest = f"{kind} zeroinitializer, i{max(lanes, 8)} -1{', i32 4' if bits == 512 else ''}"
+            return o.put(f"call {kind} {function}({kind} {x}, {kind} {y}, {option}{rest})")
 
-    found = by_register(o, (x, y), scaled)
-    return found or in_lanes(o, (x, y), scale)
+        return by_register(o, (x, y), one) or in_lanes(o, (x, y), emit)
+
+    return emit
 
 
 def in_lanes(o: Operation, args: tuple[str, ...], emit: Callable[..., str]) -> str:
@@ -433,7 +436,8 @@ TABLE: dict[str, Callable[..., str]] = {
     "select": choose, "cast": cast, "bitcast": bitcast,
     "floor": intrinsic("floor"), "ceil": intrinsic("ceil"), "trunc": intrinsic("trunc"),
     "round_even": intrinsic("roundeven"), "sqrt": intrinsic("sqrt"),
-    "inverse_root": inverse_root, "pair_dot": pair_dot, "scale": scale,
+    "inverse_root": inverse_root, "pair_dot": pair_dot, "scale": masked("scalef"),
+    "within": masked("range", "i32 2, "),
     "copysign": intrinsic("copysign"), "popcount": intrinsic("ctpop"), "clz": leading_zeros,
     "idiv": floor_division(False), "imod": floor_division(True),
 }  # fmt: skip

@@ -176,7 +176,8 @@ class Pair(NamedTuple):
 #: the sign); float min/max propagate NaN; `cast` float->int saturates, NaN gives 0. "rarely" is a
 #: "select" whose condition hardly ever holds: what only its second operand needs is jumped over.
 #: "inverse_root" is 1/sqrt(x) to 13 binary digits at least. "scale" is x · 2^floor(y), rounded
-#: once, for targets that have it (`Target.scales`). "pair_dot"
+#: once, and "within" is x, or y with the sign of x where that is nearer to zero or x is NaN: both
+#: for targets that have them (`Target.scales`). "pair_dot"
 #: of two uint32 and a total adds to it the products of their low and of their high halves: they
 #: are bfloat16 where the total is float32 (denormal numbers may count as zero), int16 where it is
 #: int32.
@@ -185,7 +186,7 @@ BASIC = {
     "and", "or", "xor", "not", "shl", "shr_arithmetic", "shr_logical",
     "eq", "ne", "lt", "le", "gt", "ge", "select", "rarely", "cast", "bitcast",
     "floor", "ceil", "trunc", "round_even", "sqrt", "inverse_root", "copysign", "popcount", "clz",
-    "pair_dot", "scale",
+    "pair_dot", "scale", "within",
     "idiv", "imod",  # floor division and modulo of indices by a positive divisor
 }  # fmt: skip
 #: Operations that `math.expand` rewrites into basic ones (float32 and float64).

@@ -78,7 +78,7 @@ FORMATS = {
 @record(frozen=True)
 class Target:
     """Where terms go: the builder, whether `fma` is an instruction, whether tables are looked up in
-    registers, and whether multiplying by a power of two is an instruction."""
+    registers, and whether multiplying by a power of two is an instruction, and limiting is."""
 
     b: Builder
     fused: bool
@@ -298,6 +298,11 @@ def from_low_bits(t: Term) -> Term:
 def scaled(x: Term, n: Term) -> Term:
     """x · 2^floor(n), for targets that have the instruction: rounded once, also to a denormal."""
     return x.op("scale", n)
+
+
+def within(x: Term, limit: float) -> Term:
+    """x between -limit and limit, one of which NaN is, too; for targets that have it."""
+    return x.op("within", limit)
 
 
 def exponent_of(u: Term, lift: Term | None = None) -> Term:

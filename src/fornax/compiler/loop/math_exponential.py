@@ -47,9 +47,9 @@ def inverse_power(t: Term) -> Term:
 
 
 def exp(x: Term) -> Term:
-    x = clamp(x, *RANGE[x.dtype])
     if x.target.tables and x.target.fused and x.dtype == "float32":
-        return exp_by_pieces(x, math_tables.EXP)
+        return exp_by_pieces(x, math_tables.EXP, RANGE[x.dtype])
+    x = clamp(x, *RANGE[x.dtype])
     if x.target.scales and x.target.fused:
         high, low = table.LN2_PARTS[x.dtype]
         n = fma(x, LOG2_E, x.like(x.format.magic)) - x.format.magic

@@ -12,12 +12,14 @@ import math
 from fornax.compiler.loop.math_arithmetic import (
     Term,
     at_most,
+    clamp,
     copysign,
     fma,
     horner,
     quick_two_sum,
     scaled,
     two_product,
+    within,
 )
 from fornax.compiler.loop.math_coefficients import LN2_PARTS
 from fornax.record import record
@@ -96,18 +98,20 @@ def log2_parts(k: Term, bits: Term, row: Logarithm) -> tuple[Term, Term, Term]:
     return k + upper, r, rest
 
 
-def exp_by_pieces(x: Term, row: Exponential) -> Term:
+def exp_by_pieces(x: Term, row: Exponential, limits: tuple[float, float]) -> Term:
     """e^x = 2^h · 2^h · 2^(k/16) e^r, with fma; 16 x / ln 2 rounded is 32 h + k. Two exact products
-    reach infinity and the denormals. Where one instruction does, 16 x / ln 2 is 16 h + k."""
+    reach infinity and the denormals, for x in `limits`. Where one instruction does, 16 x / ln 2 is
+    16 h + k, and x any number: where h is too large to leave an r, or NaN, only h matters."""
     form, count = x.format, len(row.powers)
     if x.target.scales:
         high, low = LN2_PARTS[x.dtype]
         shift = 2 * form.magic / count
         t = fma(x, 1 / math.log(2), x.like(shift))
         h = t - shift
-        r = fma(h, -low, fma(h, -high, x))
+        r = within(fma(h, -low, fma(h, -high, x)), math.log(2) / count * 1.01)
         power = look_up(t.bits, 2 * row.powers[: count // 2])
         return scaled(grown(r, power, row), h)
+    x = clamp(x, *limits)
     shift = form.magic + count * form.bias
     high, low = (-2 * part / count for part in LN2_PARTS[x.dtype])
     t = fma(x, count / (2 * math.log(2)), x.like(shift))

@@ -202,6 +202,7 @@ OPERATIONS: dict[str, Callable] = {
     "add": add, "sub": subtract, "mul": multiply, "div": divide, "rem": remainder,
     "neg": np.negative, "abs": np.abs, "min": minimum, "max": maximum, "fma": fused,
     "pair_dot": pair_dot, "scale": scale,
+    "within": lambda x, y: np.where(np.abs(x) <= y, x, np.copysign(y, x)),
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
     "shl": shift_left, "shr_arithmetic": shift_right_arithmetic,
     "shr_logical": shift_right_logical,
