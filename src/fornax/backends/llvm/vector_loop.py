@@ -221,10 +221,12 @@ class VectorLoop:
         return min(self.e.target.vector_bits // self.widest(), most)
 
     def widest(self) -> int:
-        """Bits of the widest values of the body."""
+        """Bits of the widest values of the body, without indices and what they become where they
+        are compared: several registers of these give one of masks."""
         widest = 8
         for node in self.inside():
-            if node.kind in ("load", "carry") or (node.kind == "op" and node.dtype != "int64"):
+            index = node.dtype == "int64" or (node.data == "cast" and node.args[0].dtype == "int64")
+            if node.kind in ("load", "carry") or (node.kind == "op" and not index):
                 widest = max(widest, WIDTH[node.dtype])
         for statement in walk(self.loop.body):
             if isinstance(statement, Store):

@@ -54,6 +54,10 @@ class Flattener(Rewriter):
         if node.kind == "op" and node.data == "select":
             then = unclamped(self.b, args[0], args[1])
             return None if then is args[1] else self.b.op("select", args[0], then, args[2])
+        if node.kind == "op" and node.data == "and" and node.dtype == "bool":
+            # what a padded array of truth values has become
+            then = unclamped(self.b, args[0], args[1])
+            return None if then is args[1] else self.b.op("and", args[0], then)
         if node.kind != "load":
             return None
         buffer = node.data
