@@ -1,4 +1,4 @@
-"""Large updates of arrays that live on are selections in what reads them."""
+"""Large updates of arrays that live on, or are in no memory, are written once."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ def integers(x):
     return number.at[2:].set(number[:4] * 3) + number
 
 
+def computed(x):
+    """It need not be in memory: the rows before the update, and the update."""
+    return (x * 2).at[1:].set((x * 2)[:-1])
+
+
+def columns(x):
+    return lax.dynamic_update_slice(fnp.abs(x), x[:, 1:5], (0, 2)).T
+
+
+def inside(x):
+    return (x - 1).at[1:-1, 2:-1].set(fnp.sin(x)[:-2, 3:])
+
+
 def rows(x):
     """Small: most of the array is copied, nothing selected."""
     return x.at[1].set(0.0) * 2 + x
@@ -50,8 +63,8 @@ def only(x):
 
 
 PROGRAMS = {
-    interior: True, beyond: True, flags: True, integers: True, rows: False, result: False,
-    only: False,
+    interior: True, beyond: True, flags: True, integers: True, computed: True, columns: True,
+    inside: True, rows: False, result: False, only: False,
 }  # fmt: skip
 
 
@@ -67,6 +80,20 @@ def test_update(program, target):
         results = executable(jaxpr).call([x])
     for got, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", [slice(1, None), slice(0, -1), (slice(1, -1), slice(2, 7))])
+def test_an_update_of_an_input_takes_its_memory_only_where_that_is_given(place):
+    def program(x):
+        return x.at[place].set(x[: x[place].shape[0], : x[place].shape[1]] * 2)
+
+    jaxpr = fornax.jit(program).trace(x).jaxpr
+    expected = x.copy()
+    expected[place] = x[: x[place].shape[0], : x[place].shape[1]] * 2
+    kept, given = executable(jaxpr), executable(jaxpr, donated=(True,))
+    assert len(kept.kernels) == 1 < len(given.kernels)
+    np.testing.assert_array_equal(kept.call([x])[0], expected)
+    np.testing.assert_array_equal(given.call([fnp.array(x)], (True,))[0], expected)
 
 
 def test_gradient_of_an_update_in_a_loop():

@@ -8,21 +8,24 @@ the old array where its condition is false. Both are scatters that change a few 
     x + dynamic_update_slice(0, u)  ->  scatter-add(x, starts, u)
     select(p, x, scatter(x, i, u))  ->  scatter(x, select(p, nowhere, i), u)
 
-The other way round, an update that is large and at a known place, of an array that lives on, is no
-update in place: what reads it element by element selects between both instead.
+The other way round, an update that is large and at a known place, of an array that lives on or is
+in no memory, is no update in place: the result is written once, as the array and the update side by
+side, or what reads it element by element selects between both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from fornax.ir.jaxpr import Atom, Equation, Literal, Var
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import primitive_named
 from fornax.ir.types import ArrayType
 from fornax.primitives.windows import GatherScatterMode, ScatterDimensionNumbers
 from fornax.scalars import dtypes
+from fornax.transforms.dce import dead_code
 
 #: an update of a larger share of the array is added as an array
 SHARE = 4
@@ -32,16 +35,33 @@ SCATTERS = frozenset(
 ADDS = frozenset(("add", "add_any"))
 
 
-def in_place(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:
-    """The equations of a canonical program with such updates rewritten."""
+def in_place(
+    equations: Sequence[Equation], outputs: Sequence[Atom], lasting: Collection[Var] = ()
+) -> list[Equation]:
+    """The equations of a canonical program with such updates rewritten. The memory of `lasting`
+    variables may not be changed."""
     names = {e.primitive.name for e in equations}
     if not names & SCATTERS and "dynamic_update_slice" not in names:
         return list(equations)
-    return _Updates(equations, outputs).equations
+    return _Updates(equations, outputs, lasting).equations
+
+
+def of_lasting_inputs(jaxpr: Jaxpr, lasting: Collection[Var]) -> Jaxpr:
+    """A canonical program, knowing which of its inputs keep their memory."""
+    equations = in_place(jaxpr.equations, jaxpr.outputs, lasting)
+    if all(map(operator.is_, equations, jaxpr.equations)):
+        return jaxpr
+    outputs, name = jaxpr.outputs, jaxpr.debug_name
+    found = dead_code(Jaxpr(jaxpr.inputs, tuple(equations), outputs, jaxpr.consts, name))
+    found.memo["canonical"] = found
+    return found
 
 
 class _Updates:
-    def __init__(self, equations: Sequence[Equation], outputs: Sequence[Atom]):
+    def __init__(
+        self, equations: Sequence[Equation], outputs: Sequence[Atom], lasting: Collection[Var]
+    ):
+        self.lasting = lasting
         self.definition: dict[Var, Equation] = {}
         self.uses: dict[Var, int] = {}
         for atom in (*(a for e in equations for a in e.inputs), *outputs):
@@ -64,7 +84,7 @@ class _Updates:
             elif name == "select_n" and len(equation.inputs) == 3:
                 new = self.kept(equation)
             elif name == "dynamic_update_slice":
-                new = self.selected(equation)
+                new = self.written_once(equation)
             self.append(new or equation)
 
     def append(self, equation: Equation) -> None:
@@ -133,24 +153,71 @@ class _Updates:
             equation.outputs, equation.source,
         )  # fmt: skip
 
-    # --- updates of arrays that live on ---
-    def selected(self, equation: Equation) -> Equation | None:
-        """A large update at a known place as a selection, where it is read element by element."""
-        x, change, *places = equation.inputs
-        starts = [s for s in places if isinstance(s, Literal)]
-        if not isinstance(x, Var) or len(starts) < len(places):
+    # --- large updates ---
+    def written_once(self, equation: Equation) -> Equation | None:
+        """A large update at a known place, of an array whose memory it cannot take, as a result
+        that is written once: the array beside the update, or a selection of both."""
+        x, change, *starts = equation.inputs
+        known = [start for start in starts if isinstance(start, Literal)]
+        if not isinstance(x, Var) or len(known) < len(starts):
             return None
-        if change.type.size * SHARE <= x.type.size or x.type.dtype.kind not in "fiub":
+        if change.type.size * SHARE <= x.type.size:
             return None
+        low = [
+            min(max(int(start.value), 0), extent - size)
+            for start, size, extent in zip(known, change.type.shape, x.type.shape, strict=True)
+        ]
+        axes = [d for d, n in enumerate(x.type.shape) if n != change.type.shape[d]]
+        alone = x in self.lasting or self.is_computed(x)
+        if alone and len(axes) == 1:
+            return self.joined(equation, axes[0], low[axes[0]])
         readers = self.readers.get(equation.outputs[0], [])
-        if not readers or not all(r is not None and r.primitive.pointwise for r in readers):
+        pointwise = readers and all(r is not None and r.primitive.pointwise for r in readers)
+        # where it has no other reader it ends here: its memory is changed
+        if not alone and not (pointwise and len(self.readers[x]) > 1):
             return None
-        if len(self.readers[x]) < 2:  # it ends here: its memory is changed
+        return self.selected(equation, low)
+
+    def is_computed(self, x: Var) -> bool:
+        """Whether an array is computed where it is read, and need not be in memory."""
+        made = self.definition.get(x)
+        names = ("slice", "dynamic_update_slice")
+        return (
+            made is not None
+            and made.primitive.pointwise
+            and all(
+                r is not None and (r.primitive.pointwise or r.primitive.name in names)
+                for r in self.readers[x]
+            )
+        )
+
+    def joined(self, equation: Equation, axis: int, low: int) -> Equation:
+        """What lies before the update, the update, and what lies behind it."""
+        x, change = equation.inputs[:2]
+        high, extent = low + change.type.shape[axis], x.type.shape[axis]
+        parts = [self.rows(x, axis, 0, low), change, self.rows(x, axis, high, extent)]
+        parts = [part for part in parts if part.type.shape[axis]]
+        join = primitive_named("concatenate")
+        return Equation(join, tuple(parts), {"dimension": axis}, equation.outputs, equation.source)
+
+    def rows(self, x: Atom, axis: int, low: int, high: int) -> Atom:
+        """x from `low` to `high` along an axis."""
+        shape = x.type.shape
+        starts = tuple(low if d == axis else 0 for d in range(len(shape)))
+        ends = tuple(high if d == axis else n for d, n in enumerate(shape))
+        sizes = tuple(end - start for start, end in zip(starts, ends, strict=True))
+        params = {"start_indices": starts, "limit_indices": ends, "strides": None}
+        return self.make("slice", [x], ArrayType(sizes, x.type.dtype), **params)
+
+    def selected(self, equation: Equation, low: Sequence[int]) -> Equation | None:
+        """The update where it lies, the array elsewhere."""
+        x, change = equation.inputs[:2]
+        if x.type.dtype.kind not in "fiub":
             return None
-        config = []
-        for start, size, extent in zip(starts, change.type.shape, x.type.shape, strict=True):
-            low = min(max(int(start.value), 0), extent - size)
-            config.append((low, extent - size - low, 0))
+        config = tuple(
+            (first, extent - size - first, 0)
+            for first, size, extent in zip(low, change.type.shape, x.type.shape, strict=True)
+        )
         true, false, zero = (
             Literal(np.asarray(value, dtype)[()], ArrayType((), dtype))
             for value, dtype in ((True, dtypes.bool_), (False, dtypes.bool_), (0, x.type.dtype))
@@ -159,7 +226,7 @@ class _Updates:
         spread = {"shape": flags.shape, "broadcast_dimensions": ()}
         inside = self.make("broadcast_in_dim", [true], flags, **spread)
         where = ArrayType(x.type.shape, dtypes.bool_)
-        around = {"padding_config": tuple(config)}
+        around = {"padding_config": config}
         which = self.make("pad", [inside, false], where, **around)
         new = self.make("pad", [change, zero], x.type, **around)
         select = primitive_named("select_n")

@@ -12,6 +12,7 @@ from fornax.backends import cpu
 from fornax.compiler.buffers import Memory, Next, nbytes
 from fornax.compiler.canonical import canonicalize
 from fornax.compiler.plan import Planner
+from fornax.compiler.updates import of_lasting_inputs
 from fornax.ir import garbage
 from fornax.ir.jaxpr import Jaxpr, Literal
 from fornax.ir.types import ArrayType
@@ -81,6 +82,8 @@ def plan(
     n_consts = len(jaxpr.consts)
     arguments = canonical.inputs[n_consts:]
     flags = tuple(donated) or (False,) * len(arguments)
+    kept = {v for v, donate in zip(arguments, flags, strict=True) if not donate}
+    canonical = of_lasting_inputs(canonical, kept.union(canonical.inputs[:n_consts]))
     memories = [
         Memory(planner.slot(), nbytes(v.type), fixed=True, owned=False) for v in canonical.inputs
     ]
