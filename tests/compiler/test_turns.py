@@ -71,3 +71,32 @@ def test_values_and_transposes(name):
         np.testing.assert_allclose(
             np.asarray(a, np.float32), np.asarray(b, np.float32), rtol=2e-5, atol=1e-6
         )
+
+
+def variance(x):
+    return ((x - x.mean(1, keepdims=True)) ** 2).mean(1)
+
+
+#: functions of a large matrix and a large box, and along which dimensions they reduce afterwards
+REDUCTIONS = {
+    "largest": (lambda x, y: x.T.max(1), {(0,), (1,)}),
+    "softmax of columns": (lambda x, y: softmax(x.T).T, {(0,), (1,)}),
+    "variances": (lambda x, y: variance(x.T), {(0,), (1,)}),
+    "places": (lambda x, y: jnp.argmin(x.T * 2 + 1, 1), {(0,), (1,)}),
+    "another order": (lambda x, y: jnp.transpose(y, (2, 1, 0)).sum(1), {(1,)}),
+    "wanted turned, too": (lambda x, y: (softmax(x.T), x.T.max(1)), {(1,)}),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_of_large_arrays_go_along_dimensions_from_before(name):
+    function, along = REDUCTIONS[name]
+    x = numbers.standard_normal((2048, 520)).astype(np.float32)
+    y = numbers.standard_normal((70, 130, 120)).astype(np.float32)
+    program = canonicalize(fornax.jit(function).trace(x, y).jaxpr)
+    reductions = [e for e in program.equations if e.primitive.name.startswith(("reduce_", "arg"))]
+    assert {tuple(e.params["axes"]) for e in reductions} == along, program
+    found = fornax.jit(function)(x, y)
+    with fornax.disable_jit():
+        expected = function(x, y)
+    fornax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 2e-5, 1e-5), found, expected)

@@ -26,7 +26,7 @@ from fornax.compiler.deviations import (
 )
 from fornax.compiler.exponentials import exponentials
 from fornax.compiler.kernels import KERNELS
-from fornax.compiler.turns import without_detours
+from fornax.compiler.turns import reduced_as_they_lie, without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
 from fornax.compiler.updates import in_place
 from fornax.errors import InternalError
@@ -352,7 +352,14 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         env: dict[Var, Atom] = {v: v for v in jaxpr.inputs}
         outputs = work.run(jaxpr, env)
         equations = without_turns(work.equations, outputs)
-        equations = in_place(without_detours(equations, outputs), outputs)
+        equations = without_detours(equations, outputs)
+        turned = reduced_as_they_lie(equations, outputs)
+        if turned is not None:  # there may be another way to compute them
+            work = _Canonical()
+            program = Jaxpr(jaxpr.inputs, tuple(turned), tuple(outputs))
+            outputs = work.run(program, {v: v for v in jaxpr.inputs})
+            equations = work.equations
+        equations = in_place(equations, outputs)
         found = dead_code(
             Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)
         )

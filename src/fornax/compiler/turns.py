@@ -1,11 +1,13 @@
 """Transposes that undo one another across what lies between them.
 
     transpose(f(transpose(x), broadcast(c)))    ->  f(x), with c broadcast along other dimensions
+    sum(f(transpose(x)), along 1)               ->  sum(f(x), along 0)
 
 A softmax over columns is often written as one over rows between two transposes. Computed as
 written, what is in between would be laid out in memory the other way round; without them every
 loop runs through memory as it lies there. Values in between that others read as well are computed
-for both, so they must be cheap enough.
+for both, so they must be cheap enough. Reductions of large arrays are known for what they are then,
+and cut into parts that lie in memory one after the other.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fornax.compiler import cost
+from fornax.compiler.two_stages import STREAMED
 from fornax.ir.jaxpr import Atom, Equation, Var
 from fornax.ir.primitive import primitive_named
 from fornax.ir.types import ArrayType
+from fornax.transforms.dce import live_equations
 
 #: most operations between two transposes
 DEEPEST = 64
+#: how the names of reductions begin
+REDUCTIONS = ("reduce_", "arg")
 
 Order = tuple[int, ...]
 
@@ -28,7 +34,22 @@ def without_detours(equations: Sequence[Equation], outputs: Sequence[Atom]) -> l
     """The equations of a canonical program without transposes that undo one another."""
     if sum(e.primitive.name == "transpose" for e in equations) < 2:
         return list(equations)
-    return _Turns(equations, outputs).equations
+    turns = _Turns(equations, outputs)
+    turns.shorten_detours()
+    return turns.equations
+
+
+def reduced_as_they_lie(
+    equations: Sequence[Equation], outputs: Sequence[Atom]
+) -> list[Equation] | None:
+    """The equations with large reductions of what is turned for them only going along the
+    dimensions from before; None if there are none."""
+    names = {e.primitive.name for e in equations}
+    if "transpose" not in names or not any(name.startswith(REDUCTIONS) for name in names):
+        return None
+    turns = _Turns(live_equations(equations, outputs), outputs)
+    turns.reduce_as_they_lie()
+    return turns.equations if turns.reduced else None
 
 
 class _Turns:
@@ -43,7 +64,11 @@ class _Turns:
             self.names.setdefault(turned(turn), turn.outputs[0])
         self.equations: list[Equation] = []
         self.made: dict[tuple[Var, Order], Atom] = {}
-        for equation in equations:
+        self.reduced = False
+        self.old = equations
+
+    def shorten_detours(self) -> None:
+        for equation in self.old:
             if is_turn(equation):
                 key = turned(equation)
                 if self.made.get(key) is equation.outputs[0]:  # on the way to a later one
@@ -54,9 +79,80 @@ class _Turns:
                 self.made.setdefault(key, equation.outputs[0])
             self.equations.append(equation)
 
+    def reduce_as_they_lie(self) -> None:
+        how: dict[Equation, tuple[Var, Order]] = {}
+        cones: dict[Equation, dict[Var, Equation]] = {}
+        for equation in self.old:
+            root = large_reduction(equation)
+            order = None if root is None else self.undone(root)
+            if root is None or order is None:
+                continue
+            cone = self.cone(root, order)
+            if cone is not None:
+                how[equation], cones[equation] = (root, order), cone
+        while cones:
+            # what is turned is read by reductions that are left alone, or not at all
+            made = {e for cone in cones.values() for e in cone.values()} | cones.keys()
+            inside = Counter(a for e in made for a in e.inputs)
+            split = {v for cone in cones.values() for v in cone if self.uses[v] > inside[v]}
+            left = {e: cone for e, cone in cones.items() if split.isdisjoint(cone)}
+            if len(left) == len(cones):
+                break
+            cones = left
+        for equation in self.old:
+            if equation in cones:
+                self.reduce(equation, *how[equation])
+            else:
+                self.equations.append(equation)
+
+    def undone(self, root: Var) -> Order | None:
+        """The order that undoes some transpose that `root` is computed from elementwise."""
+        seen: set[Var] = set()
+        stack: list[Atom] = [root]
+        while stack and len(seen) < DEEPEST:
+            atom = stack.pop()
+            equation = self.definition.get(atom) if isinstance(atom, Var) else None
+            if equation is None or atom in seen:
+                continue
+            seen.update(equation.outputs)
+            if equation.primitive.name == "transpose":
+                permutation = equation.params["permutation"]
+                return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
+            if equation.primitive.pointwise:
+                stack += equation.inputs
+        return None
+
+    def reduce(self, equation: Equation, root: Var, order: Order) -> None:
+        """A reduction of what its operand would be, were it turned."""
+        axes = equation.params["axes"]
+        self.shorten(root, order)
+        along = tuple(k for k, d in enumerate(order) if d in axes)
+        left = [d for d in order if d not in axes]
+        (result,) = equation.outputs
+        places = tuple(sorted(range(len(left)), key=left.__getitem__))
+        mixed = places != tuple(range(len(left)))
+        found = Var(permuted(result.type, tuple(sorted(left).index(d) for d in left)))
+        made = equation.replace(
+            inputs=(self.made[root, order],), params={**equation.params, "axes": along},
+            outputs=(found if mixed else result,),
+        )  # fmt: skip
+        self.equations.append(made)
+        if mixed:
+            params = {"permutation": places}
+            turn = primitive_named("transpose")
+            self.equations.append(Equation(turn, (found,), params, (result,), equation.source))
+        self.reduced = True
+
     def is_detour(self, root: Var, order: Order) -> bool:
         """Whether all that `root` is computed from elementwise are transposes that `order` undoes,
         and what is computed twice without them is cheap."""
+        cone = self.cone(root, order)
+        if cone is None or not self.definition[root].primitive.pointwise:
+            return False
+        return self.again(cone, root) <= cost.RECOMPUTED
+
+    def cone(self, root: Var, order: Order) -> dict[Var, Equation] | None:
+        """What `root` is computed from elementwise, if that are transposes that `order` undoes."""
         found: dict[Var, Equation] = {}
         undone = False
         stack = [root]
@@ -66,25 +162,21 @@ class _Turns:
                 continue
             equation = self.definition.get(var)
             if equation is None or len(found) >= DEEPEST:
-                return False
+                return None
             found[var] = equation
             if equation.primitive.name == "transpose":
                 if composed(equation.params["permutation"], order) != tuple(range(len(order))):
-                    return False
+                    return None
                 undone = True
             elif equation.primitive.pointwise:
                 for atom in equation.inputs:
                     if isinstance(atom, Var) and atom.type.shape:
                         if atom.type.shape != var.type.shape:
-                            return False
+                            return None
                         stack.append(atom)
             elif not widens(equation):
-                return False
-        return (
-            undone
-            and self.definition[root].primitive.pointwise
-            and self.again(found, root) <= cost.RECOMPUTED
-        )
+                return None
+        return found if undone else None
 
     def again(self, found: dict[Var, Equation], root: Var) -> int:
         """The work of what others need as well, which is done for both then."""
@@ -154,6 +246,15 @@ class _Turns:
 def is_turn(equation: Equation) -> bool:
     """A transpose of a value."""
     return equation.primitive.name == "transpose" and isinstance(equation.inputs[0], Var)
+
+
+def large_reduction(equation: Equation) -> Var | None:
+    """What an equation reduces along some dimensions, if it may be cut into parts."""
+    if not equation.primitive.name.startswith(REDUCTIONS) or len(equation.inputs) != 1:
+        return None
+    (root,) = equation.inputs
+    large = root.type.size * root.type.dtype.itemsize >= STREAMED
+    return root if large and isinstance(root, Var) else None
 
 
 def turned(turn: Equation) -> tuple[Var, Order]:
