@@ -128,11 +128,14 @@ def test_results_do_not_depend_on_threads(threads):
 @pytest.mark.parametrize("shape", [(257, 512), (32, 33, 256), (5, 7, 9, 11, 64), (2, 4, 70000)])
 def test_parts_are_read_in_order(shape):
     """Rows are cut where there are enough of them, whether or not their number has a divisor."""
-    x = array(shape, "float32")
-    found = reductions(jnp.max, x)
-    assert found[0][-1] == shape[-1] or shape[-1] == 70000
+    x, row = array(shape, "float32"), array(shape[-1:], "float32")
+    assert len(reductions(jnp.max, x)[0]) == 2  # of one loop, cut in two
+    found = reductions(lambda x, row: jnp.max(x * row), x, row)[0]
+    assert (len(found), found[-1]) == (3, shape[-1]) or shape[-1] == 70000
     assert fornax.jit(jnp.max)(x) == x.max() and fornax.jit(jnp.argmin)(x) == x.argmin()
     np.testing.assert_allclose(fornax.jit(jnp.sum)(x), x.sum(dtype=np.float64), rtol=2e-6)
+    total = fornax.jit(lambda x, row: jnp.sum(x * row))(x, row)
+    np.testing.assert_allclose(total, (x * row).sum(dtype=np.float64), rtol=2e-6)
 
 
 @pytest.mark.parametrize("shape,axes", SHAPES + MANY_RESULTS, ids=str)

@@ -7,6 +7,8 @@ import pytest
 from agreement import agree, target
 from random_kernels import Made, buffer, data
 
+from fornax.backends import cpu
+from fornax.backends.llvm.target import find
 from fornax.compiler.loop.builder import Builder, identity
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.loop.ir import Axis, Expr, For, Kernel
@@ -49,7 +51,8 @@ def is_clipped(kernel: Kernel) -> bool:
 def test_parts_of_padded_arrays(combiner, dtype, size, count, length):
     """The last parts are short, or empty."""
     kernel = parts(combiner, dtype, size, count, length)
-    assert is_clipped(kernel) == (combiner != "add" and size < count * length)
+    in_any_order = combiner != "add" or dtype != "float32"
+    assert is_clipped(kernel) == (in_any_order and size < count * length)
     x = data(dtype, (size,), 3, whole=combiner == "add")
     if dtype == "float32" and combiner != "add":
         x[[7, 11]] = np.nan, -np.inf
@@ -67,6 +70,39 @@ def test_padding_on_both_sides(name, combiner, dtype):
     assert is_clipped(kernel)
     x, y = data(dtype, (950,), 4), np.zeros(10, kernel.buffers[1].dtype)
     agree(Made(kernel, [x, y], [1]), target(name))
+
+
+def rows(size: int, count: int, length: int, columns: int) -> Kernel:
+    """The sums of `count` parts of the rows of a matrix times a vector."""
+    b = Builder()
+    x, v = buffer("x", "float32", (size, columns)), buffer("v", "float32", (columns,))
+    y = buffer("y", "float32", (count,), "out")
+    part, row, column = Axis(count), Axis(length), Axis(columns)
+    place = b.add(b.mul(b.axis(part), b.index(length)), b.axis(row))
+    value = b.load(x, [b.clamp_index(place, 0, size - 1), b.axis(column)])
+    value = b.mul(value, b.load(v, [b.axis(column)]))
+    value = b.select(b.lt(place, b.index(size)), value, b.const(0.0, "float32"))
+    total = b.reduce("add", [row, column], value)
+    return Kernel("rows", (x, v, y), nest(b, [part], [(y, (b.axis(part),), total)]))
+
+
+@pytest.mark.parametrize("size,count,length,columns", [(37, 5, 8, 40), (60, 5, 30, 17)])
+@pytest.mark.parametrize("name", ["native", "sse2"])
+def test_sums_of_rows_end_with_the_rows(name, size, count, length, columns):
+    kernel = rows(size, count, length, columns)
+    assert is_clipped(kernel)
+    x, v = (data("float32", s, 5, whole=True) for s in ((size, columns), (columns,)))
+    agree(Made(kernel, [x, v, np.zeros(count, np.float32)], [2]), target(name))
+
+
+@pytest.mark.parametrize("size", [3 * 20000 + 7, 5 * 20000 - 4000])
+def test_what_is_left_of_sums_after_whole_blocks_ends_as_well(size):
+    kernel = parts("add", "float32", size, 5, 20000)
+    ready = cpu.prepare(kernel, find("native"))
+    loops = [s for s in walk(ready.body) if isinstance(s, For)]
+    assert any(isinstance(loop.axis.extent, Expr) for loop in loops)
+    x = data("float32", (size,), 6, whole=True)
+    agree(Made(kernel, [x, np.zeros(5, np.float32)], [1]), target("native"))
 
 
 def test_what_is_not_neutral_is_combined():

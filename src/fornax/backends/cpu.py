@@ -34,7 +34,7 @@ from fornax.errors import InternalError
 from fornax.record import field, record
 
 #: Part of every key: bump it when the same loop IR gives different machine code.
-VERSION = 15
+VERSION = 16
 
 
 @record(eq=False)

@@ -28,6 +28,7 @@ from fornax.primitives.argreduce import argmax_p
 from fornax.primitives.compare import eq_p
 from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.elementwise import add_p, mul_p
+from fornax.primitives.family import Elementwise
 from fornax.primitives.iota import iota
 from fornax.primitives.pad import pad
 from fornax.primitives.reduce import reduce_max_p, reduce_min_p
@@ -40,6 +41,8 @@ from fornax.transforms.stage import Stage
 ROUNDED = frozenset(("reduce_sum", "reduce_prod"))
 #: and those whose are not
 EXACT = frozenset(("reduce_max", "reduce_min", "reduce_and", "reduce_or"))
+#: operations whose results lie in memory as their operands do
+SAME_PLACES = frozenset(("reshape", "select_n", "convert_element_type", "copy"))
 PLACES = frozenset(("argmax", "argmin"))
 REDUCTIONS = ROUNDED | EXACT | PLACES
 #: a reduction is cut if it has at most so many results, each of `cost.LARGE` elements or more,
@@ -90,6 +93,8 @@ def in_two_stages(
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
     shape, axes, _ = merged(type.shape, axes)
+    if reduced == type.size and is_flat(x, definition):
+        shape, axes = (reduced,), (0,)
     how = tuple(sorted({**params, "axes": axes}.items()))
     return _program(primitive, type, how, *cut(shape, axes, wanted), shape, False)
 
@@ -111,6 +116,28 @@ def is_read(x: Atom, definition: Mapping[Atom, Equation]) -> bool:
         elif READ * atom.type.size >= x.type.size:
             return True
     return False
+
+
+def is_flat(x: Atom, definition: Mapping[Atom, Equation]) -> bool:
+    """Whether `x` is made of arrays of its own shape and of scalars, so that one loop can count
+    through it."""
+    pending, seen = [x], set()
+    while pending:
+        atom = pending.pop()
+        if atom in seen or not isinstance(atom, Var):
+            continue
+        seen.add(atom)
+        made = definition.get(atom)
+        if len(seen) > FAR:
+            return False
+        if made is None or not made.primitive.has_element:
+            continue
+        spreads = made.primitive.name == "broadcast_in_dim" and made.inputs[0].type.size == 1
+        if isinstance(made.primitive, Elementwise) or made.primitive.name in SAME_PLACES:
+            pending += made.inputs
+        elif not spreads:
+            return False
+    return True
 
 
 def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

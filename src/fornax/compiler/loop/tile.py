@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.builder import Builder, identity
+from fornax.compiler.loop.clip import ended, ends
 from fornax.compiler.loop.ir import (
     STORAGE,
     UNSIGNED,
@@ -23,6 +24,7 @@ from fornax.compiler.loop.ir import (
     Store,
     is_float,
 )
+from fornax.compiler.loop.nests import nest_of
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 from fornax.record import record
@@ -54,9 +56,7 @@ def collapse(kernel: Kernel) -> Kernel:
 
 def chains(loop: For) -> list[list[For]]:
     """The perfect nest that starts with `loop`, cut into groups of loops that can be one."""
-    nest = [loop]
-    while (inner := mergeable(nest[-1])) is not None:
-        nest.append(inner)
+    nest = nest_of(loop)
     if len(nest) == 1:
         return [nest]
     offsets, used = address_use(nest[-1].body, nest[-1].carries)
@@ -68,30 +68,6 @@ def chains(loop: For) -> list[list[For]]:
         else:
             groups.append([outer])
     return groups
-
-
-def mergeable(outer: For) -> For | None:
-    """The loop in a loop that holds nothing else, if it may continue its reductions."""
-    if len(outer.body) != 1 or not isinstance(outer.body[0], For):
-        return None
-    inner = outer.body[0]
-    if outer.kind != "serial" or inner.kind != "serial" or outer.reverse or inner.reverse:
-        return None
-    if isinstance(outer.axis.extent, Expr) or isinstance(inner.axis.extent, Expr):
-        return None
-    if len(outer.carries) != len(inner.carries):
-        return None
-    # what the outer loop carries stays as it is in the inner one, which must not look at it
-    steps = [*expressions(inner.body), *(c.next for c in inner.carries)]
-    before = {c.carry for c in outer.carries}
-    if before and any(n.kind == "carry" and n.data in before for n in reachable(steps)):
-        return None
-    continues = all(
-        c.start.kind == "carry" and c.start.data is o.carry
-        and o.next.kind == "final" and o.next.data is c.carry
-        for o, c in zip(outer.carries, inner.carries, strict=True)
-    )  # fmt: skip
-    return inner if continues else None
 
 
 def address_use(
@@ -191,29 +167,34 @@ STEPS = 256
 
 
 def block_sums(kernel: Kernel) -> Kernel:
-    """Cut long vector loops that sum floats into blocks with totals of their own."""
-    long = [
+    """Cut long vector loops that sum floats into blocks with totals of their own; others end where
+    padding begins."""
+    sums = [
         s for s in walk(kernel.body)
         if isinstance(s, For) and s.kind == "vector" and s.carries and not s.body
-        and isinstance(s.axis.extent, int) and s.axis.extent >= 4 * STEPS * s.lanes
+        and isinstance(s.axis.extent, int)
         and any(c.combiner == "add" and is_float(c.carry.dtype) for c in s.carries)
         and all(c.combiner in ("add", "mul", "min", "max") for c in s.carries)
     ]  # fmt: skip
-    return BlockSummer(long).kernel(kernel) if long else kernel
+    long = {s for s in sums if s.axis.length >= 4 * STEPS * s.lanes}
+    padded = {s for s in sums if s not in long and any(ends([s]))}
+    return BlockSummer(long, padded).kernel(kernel) if long or padded else kernel
 
 
 class BlockSummer(Rewriter):
-    """Cuts the loops in `long`."""
+    """Cuts the loops in `long`, ends those in `padded`."""
 
-    def __init__(self, long: list[For]):
+    def __init__(self, long: set[For], padded: set[For]):
         super().__init__(Builder())
         self.long = long
+        self.padded = padded
 
     def statement(self, old: Statement) -> Iterator[Statement]:
         if isinstance(old, For):
             self.b.axis(old.axis)
         if not isinstance(old, For) or old not in self.long:
-            yield from super().statement(old)
+            for new in super().statement(old):
+                yield ended(self.b, new) if isinstance(new, For) and old in self.padded else new
             return
         b, size = self.b, STEPS * old.lanes
         count, rest = divmod(old.axis.length, size)
@@ -233,7 +214,7 @@ class BlockSummer(Rewriter):
         if rest:
             axis = Axis(rest, old.axis.name)
             loop = self.part(old, axis, b.add(b.axis(axis), b.index(count * size)))
-            yield loop
+            yield ended(b, loop)
             values = [
                 b.op(combiner, value, b.final(part.carry))
                 for combiner, value, part in zip(combiners, values, loop.carries, strict=True)
