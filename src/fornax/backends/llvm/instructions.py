@@ -165,7 +165,19 @@ def floor_division(remainder: bool) -> Callable[..., str]:
                 return o.binary("and", x, o.constant(divisor.data - 1))
             return o.binary("ashr", x, o.constant(divisor.data.bit_length() - 1))
         if dividend.low >= 0:
-            return o.binary("urem" if remainder else "udiv", x, y)
+            instruction = "urem" if remainder else "udiv"
+            if (
+                o.lanes > 1
+                and divisor.kind == "const"
+                and max(dividend.high, divisor.high) < 1 << 32
+            ):
+                # by a constant: products of 32 bits are instructions, those of 64 are many
+                short, wide = type_of("uint32", o.lanes), o.type
+                x = o.put(f"trunc {wide} {x} to {short}")
+                narrow = splat(divisor.data, "uint32", o.lanes)
+                result = o.put(f"{instruction} {short} {x}, {narrow}")
+                return o.put(f"zext {short} {result} to {wide}")
+            return o.binary(instruction, x, y)
         rest = o.binary("srem", x, y)
         negative = o.compare("slt", rest, o.constant(0))
         if remainder:
