@@ -196,3 +196,12 @@ def test_deep_graphs_do_not_recurse():
     assert len(reachable([x])) > 40_000
     copied = Rewriter(Builder())(x)
     assert copied.number > start.number
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_worst_number_of_two(dtype):
+    b = Builder()
+    x, worst = b.carry(Carry(dtype, "x")), b.const(float("inf"), dtype)
+    assert b.min(x, worst) is b.min(worst, x) is x
+    assert b.max(x, b.neg(worst)) is b.max(b.neg(worst), x) is x
+    assert b.max(x, worst) is not x and b.min(x, b.neg(worst)) is not x

@@ -195,7 +195,7 @@ def minimum(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None
     if x is y:
         return x
     if x.dtype not in BOUNDED:
-        return None
+        return unless_infinite(x, y, math.inf)
     low, high = difference(x, y)
     return x if high <= 0 else y if low >= 0 else None
 
@@ -205,9 +205,14 @@ def maximum(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None
     if x is y:
         return x
     if x.dtype not in BOUNDED:
-        return None
+        return unless_infinite(x, y, -math.inf)
     low, high = difference(x, y)
     return x if low >= 0 else y if high <= 0 else None
+
+
+def unless_infinite(x: Expr, y: Expr, worst: float) -> Expr | None:
+    """The other one of two floats of which one is the worst there is; a NaN remains one."""
+    return y if is_constant(x, worst) else x if is_constant(y, worst) else None
 
 
 def idiv(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
