@@ -49,7 +49,7 @@ class _Canonical:
 
     def __init__(self) -> None:
         self.equations: list[Equation] = []
-        self.seen: dict[tuple, tuple[Var, ...]] = {}
+        self.seen: dict[tuple[Any, ...], tuple[Var, ...]] = {}
         self.definition: dict[Atom, Equation] = {}
         #: sums, what is known of their blocks, and maxima
         self.sums: dict[tuple[Atom, tuple[int, ...]], Var] = {}
@@ -198,7 +198,7 @@ def is_buildable(primitive: Primitive) -> bool:
     return primitive.has_element or primitive.name in KERNELS or primitive.name in CONTROL
 
 
-def _expanded(primitive: Primitive, types: Sequence[ArrayType], params: dict) -> Jaxpr:
+def _expanded(primitive: Primitive, types: Sequence[ArrayType], params: dict[str, Any]) -> Jaxpr:
     trace = Stage(purpose=f"the expansion of {primitive.name}")
     with new_trace(trace):
         outputs = primitive.expand(*map(trace.new_input, types), **params)
@@ -221,7 +221,7 @@ def _is_literal(atom: Atom, value: float) -> bool:
     return isinstance(atom, Literal) and bool(atom.value == value)
 
 
-def _times(inputs: Sequence[Atom], params: dict) -> Atom | None:
+def _times(inputs: Sequence[Atom], params: dict[str, Any]) -> Atom | None:
     x, y = inputs
     if _is_literal(y, 1) and isinstance(x, Var):
         return x
@@ -230,7 +230,7 @@ def _times(inputs: Sequence[Atom], params: dict) -> Atom | None:
     return None
 
 
-def _plus(inputs: Sequence[Atom], params: dict) -> Atom | None:
+def _plus(inputs: Sequence[Atom], params: dict[str, Any]) -> Atom | None:
     # only integers: -0.0 + 0.0 is 0.0
     x, y = inputs
     if x.type.dtype.kind not in "iu":
@@ -242,17 +242,17 @@ def _plus(inputs: Sequence[Atom], params: dict) -> Atom | None:
     return None
 
 
-def _integer_power(inputs: Sequence[Atom], params: dict) -> Atom | None:
+def _integer_power(inputs: Sequence[Atom], params: dict[str, Any]) -> Atom | None:
     return inputs[0] if params["y"] == 1 and isinstance(inputs[0], Var) else None
 
 
-def _reshape(inputs: Sequence[Atom], params: dict) -> Atom | None:
+def _reshape(inputs: Sequence[Atom], params: dict[str, Any]) -> Atom | None:
     x = inputs[0]
     same = tuple(params["new_sizes"]) == x.type.shape and isinstance(x, Var)
     return x if same and params.get("dimensions") is None else None
 
 
-_SIMPLER: dict[str, Callable[[Sequence[Atom], dict], Atom | None]] = {
+_SIMPLER: dict[str, Callable[[Sequence[Atom], dict[str, Any]], Atom | None]] = {
     "convert_element_type": lambda i, p: _same_type(i, p["new_dtype"]),
     "mul": _times,
     "add": _plus,

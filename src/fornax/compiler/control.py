@@ -103,7 +103,7 @@ class _Carries:
         return [memory.slot for memory in every]
 
     # --- as one kernel ---
-    def copies(self, ends: Sequence[Memory]) -> list[tuple]:
+    def copies(self, ends: Sequence[Memory]) -> list[tuple[Any, ...]]:
         """What a kernel does instead of exchanging pointers."""
         return [("copy", now.slot, new.slot, now.nbytes) for now, new in self.moved(ends)]
 

@@ -161,7 +161,9 @@ def blocks(type: ArrayType, axes: tuple[int, ...]) -> Blocks | None:
     return Blocks(type.shape, axes, axis, (Piece(0, whole, length), rest))
 
 
-def in_blocks(x: Any, axes: tuple[int, ...], axis: int, piece: Piece) -> tuple[Any, tuple]:
+def in_blocks(
+    x: Any, axes: tuple[int, ...], axis: int, piece: Piece
+) -> tuple[Any, tuple[int, ...]]:
     """A piece of `x` with dimension `axis` cut in two, blocks and places in these, and the
     dimensions that are added up in a block."""
     shape = typeof(x).shape
@@ -233,7 +235,11 @@ def from_near(x: Any, near: Any, inside: tuple[int, ...]) -> tuple[Any, Any]:
 
 @lru_cache(256)
 def squares_of_blocks(
-    type: ArrayType, nears: tuple, middle: ArrayType, places: tuple[int, ...], found: Blocks
+    type: ArrayType,
+    nears: tuple[ArrayType, ...],
+    middle: ArrayType,
+    places: tuple[int, ...],
+    found: Blocks,
 ) -> Jaxpr:
     """The program that adds up squared deviations, given the centre and, for each piece, what those
     in its blocks are from, of types `nears`, and their sums."""
@@ -271,7 +277,9 @@ def squares_of(x: Any, inside: tuple[int, ...], near: Any, rest: Any, off: Any) 
     return add_p(squares, mul_p(square_p(off), constant(count, type)))
 
 
-def from_centre(centre: Any, near: Any, inside: tuple, places: tuple, axis: int) -> Any:
+def from_centre(
+    centre: Any, near: Any, inside: tuple[int, ...], places: tuple[int, ...], axis: int
+) -> Any:
     """How far what is near the means of blocks is from the centre."""
     mine = [k for k, d in enumerate(places) if d + (d >= axis) not in inside]
     smaller = reshape(centre, tuple(typeof(centre).shape[k] for k in mine))

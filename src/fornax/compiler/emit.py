@@ -6,7 +6,7 @@ compiled once, wherever in the program it stands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,8 +64,8 @@ class Emitter:
         self.members = set(group.members)
         self.buffers: dict[Var, Buffer] = {}
         self.places: dict[Buffer, Place] = {}
-        self.memo: dict[tuple, Value] = {}
-        self.results: dict[tuple, list[Value]] = {}
+        self.memo: dict[tuple[Any, ...], Value] = {}
+        self.results: dict[tuple[Any, ...], list[Value]] = {}
         self.drafts: list[Draft] = []
         #: the element of a heavy operation's result that is being stored
         self.given: dict[Var, Value] = {}
@@ -187,7 +187,7 @@ class Emitter:
                     found.append((atom, self.place(atom, index if atom.type.shape else ())))
         else:
 
-            def reader(atom: Atom):
+            def reader(atom: Atom) -> Callable[[Sequence[Expr]], Any]:
                 def read(at: Sequence[Expr]) -> Any:
                     if isinstance(atom, Literal) or self.is_there(atom):
                         return self.value(atom, at)
@@ -230,14 +230,19 @@ class Emitter:
         position = next(k for k, v in enumerate(equation.outputs) if v is var)
         return results[position]
 
-    def reader(self, atom: Atom):
+    def reader(self, atom: Atom) -> Callable[[Sequence[Expr]], Value]:
         return lambda index: self.value(atom, index)
 
-    def stores(self, var: Var, index: Sequence[Expr], value: Value):
+    def stores(self, var: Var, index: Sequence[Expr], value: Value) -> tuple[Store, ...]:
         return stores(self.b, self.buffer(var, "out"), index, value)
 
     def add(
-        self, body: tuple, extent: int = 1, grain: int = 1, in_place=None, follows: bool = False
+        self,
+        body: tuple[Statement, ...],
+        extent: int = 1,
+        grain: int = 1,
+        in_place: dict[Var, list[Var]] | None = None,
+        follows: bool = False,
     ) -> None:
         buffers = buffers_of(body)
         kernel = Kernel(f"k{len(self.drafts)}", buffers, tuple(body), extent, grain)
@@ -267,7 +272,7 @@ class Signature:
     position of the input); variables: those named, in the order of their numbers in `shape`.
     """
 
-    shape: tuple
+    shape: tuple[Any, ...]
     numbers: tuple[bytes, ...]
     literals: list[tuple[Equation, int]]
     variables: list[Var]
@@ -278,7 +283,7 @@ def signature(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature:
     values: list[bytes] = []
     literals: list[tuple[Equation, int]] = []
     numbers: dict[Var, int] = {}
-    tokens: list[tuple] = []
+    tokens: list[tuple[Any, ...]] = []
     members = set(group.members)
     roots = [fusion.definition[v] for v in group.members]
     if group.equation is not None:
@@ -467,7 +472,7 @@ class GroupContext(KernelContext):
             self.emitter.results.clear()
         self.emitter.memo[(var, index)] = value
         self.emitter.given = {var: value}
-        done = []
+        done: list[Store] = []
         if var in self.emitter.in_memory or var in self.read_back:
             done.extend(self.emitter.stores(var, index, value))
         for member in reversed(self.followers):

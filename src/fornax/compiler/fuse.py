@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
@@ -84,7 +85,7 @@ class _Facts:
         for equation in jaxpr.equations:
             if equation not in self.elementwise:
                 self.stops.update(equation.outputs)
-        self._reduces: dict[tuple, bool] = {}
+        self._reduces: dict[tuple[Any, ...], bool] = {}
 
     def reduces(self, equation: Equation) -> bool:
         """Whether an element of the result is a loop over elements of an operand."""
@@ -109,7 +110,7 @@ class _Walk:
         self.jaxpr = facts.jaxpr
         self.chain = chain
         self.b = Builder()
-        self.reads: dict[Var, dict[tuple, Read]] = {}
+        self.reads: dict[Var, dict[tuple[Any, ...], Read]] = {}
         self.stored: dict[Var, Group] = {}
         self.groups: list[Group] = []
         self.order = Order()
@@ -148,7 +149,7 @@ class _Walk:
         """Distinct reads of any result of an equation."""
         if len(equation.outputs) == 1:
             return list(self.reads.get(equation.outputs[0], {}).values())
-        found: dict[tuple, Read] = {}
+        found: dict[tuple[Any, ...], Read] = {}
         for var in equation.outputs:
             found.update(self.reads.get(var, {}))
         return list(found.values())
@@ -312,7 +313,9 @@ class _Walk:
             if read.group is not group:
                 self.order.need(read.group, group)
 
-    def new_group(self, shape: tuple[int, ...], axes: tuple[Axis, ...], equation=None) -> Group:
+    def new_group(
+        self, shape: tuple[int, ...], axes: tuple[Axis, ...], equation: Equation | None = None
+    ) -> Group:
         index = tuple(self.b.axis(a) for a in axes)
         group = Group(len(self.groups), shape, axes, index, equation=equation)
         self.groups.append(group)

@@ -46,7 +46,7 @@ def hoist(planner: Any, front: int, begin: int, varying: Collection[int]) -> int
     return len(moved)
 
 
-def _memories(steps: Sequence[tuple]) -> Callable[[int], int]:
+def _memories(steps: Sequence[tuple[Any, ...]]) -> Callable[[int], int]:
     """Tells of a slot one that stands for all that may lie in the same memory: an address within
     a slot and the slot, and slots that are swapped."""
     parent: dict[int, int] = {}
@@ -64,7 +64,7 @@ def _memories(steps: Sequence[tuple]) -> Callable[[int], int]:
     return memory_of
 
 
-def _set(step: tuple) -> list[int]:
+def _set(step: tuple[Any, ...]) -> list[int]:
     """The slots that stand for another place after a step."""
     kind, *operands = step
     if kind == "swap":
@@ -72,7 +72,7 @@ def _set(step: tuple) -> list[int]:
     return [operands[0]] if kind == "address" else []
 
 
-def written(step: tuple) -> list[int]:
+def written(step: tuple[Any, ...]) -> list[int]:
     """The slots whose memory a step changes."""
     kind, *operands = step
     if kind == "kernel":
@@ -94,7 +94,7 @@ def move(planner: Any, moved: list[int], front: int, arena: dict[int, Any]) -> N
             position += 1
         return position + sum(1 for m in moved if m > position) if position >= front else position
 
-    def turned(step: tuple) -> tuple:
+    def turned(step: tuple[Any, ...]) -> tuple[Any, ...]:
         kind, *operands = step
         if kind == "jump" and operands:
             return kind, place(operands[0])

@@ -7,6 +7,7 @@ With the numbers in its code every step would be a kernel of its own to compile.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from fornax.compiler.emit import Signature
 from fornax.compiler.groups import Fusion
@@ -21,7 +22,7 @@ def lift(fusion: Fusion, signatures: Iterable[Signature]) -> dict[Var, Literal]:
 
     The definitions of `fusion` are changed; the result tells which literal each variable holds.
     """
-    alike: dict[tuple, list[Signature]] = {}
+    alike: dict[tuple[Any, ...], list[Signature]] = {}
     for signature in signatures:
         alike.setdefault(signature.shape, []).append(signature)
     changes: dict[Equation, dict[int, Var]] = {}

@@ -34,6 +34,7 @@ from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.compiler.merge import Unit
 from fornax.errors import Signal
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
+from fornax.ir.types import ArrayType
 from fornax.record import record
 
 #: most scalars carried in registers (or on the stack of the kernel)
@@ -51,7 +52,10 @@ class NotNative(Signal):
     """The loop does not qualify; the plan runs it instead."""
 
 
-def dot_element(b, types, operands, index, *, dimension_numbers, **_):
+def dot_element(
+    b: Builder, types: Sequence[ArrayType], operands: Sequence[Callable[[Sequence[Expr]], Value]],
+    index: Sequence[Expr], *, dimension_numbers: Any, **_: Any,
+) -> list[Value]:  # fmt: skip
     """An element of a small matrix product, as a sum."""
     (left_contract, right_contract), (left_batch, right_batch) = dimension_numbers
     left_rank, right_rank = len(types[0].shape), len(types[1].shape)
@@ -60,7 +64,8 @@ def dot_element(b, types, operands, index, *, dimension_numbers, **_):
     right_free = [d for d in range(right_rank) if d not in (*right_contract, *right_batch)]
     rest = list(index[len(left_batch) :])
     axes = [b.new_axis(types[0].shape[d], "k") for d in left_contract]
-    left, right = [None] * left_rank, [None] * right_rank
+    left: dict[int, Expr] = {}
+    right: dict[int, Expr] = {}
     for ld, rd, axis in zip(left_contract, right_contract, axes, strict=True):
         left[ld] = right[rd] = b.axis(axis)
     for ld, rd, at in zip(left_batch, right_batch, batch, strict=True):
@@ -69,7 +74,9 @@ def dot_element(b, types, operands, index, *, dimension_numbers, **_):
         left[d] = at
     for d, at in zip((*right_free,), rest[len(left_free) :], strict=True):
         right[d] = at
-    return [b.reduce("add", axes, b.mul(operands[0](left), operands[1](right)))]
+    x = operands[0]([left[d] for d in range(left_rank)])
+    y = operands[1]([right[d] for d in range(right_rank)])
+    return [b.reduce("add", axes, b.mul(x, y))]
 
 
 #: element rules of heavy operations, for operands small enough to be written out
@@ -82,7 +89,7 @@ class _State:
 
     var: Var
     buffer: Buffer
-    scalars: dict[tuple, Carry]
+    scalars: dict[tuple[Any, ...], Carry]
 
 
 class _Loop:
@@ -95,7 +102,7 @@ class _Loop:
         self.point = tuple(self.b.axis(a) for a in self.axes)
         self.readers: dict[Var, Callable[[Sequence[Expr]], Value]] = {}
         self.states: dict[Buffer, _State] = {}
-        self.memo: dict[tuple, list[Value]] = {}
+        self.memo: dict[tuple[Any, ...], list[Value]] = {}
         self.outside: dict[Any, Buffer] = {}
         self.places: dict[Buffer, Any] = {}
         self.definition: dict[Atom, Equation] = {}
@@ -381,7 +388,7 @@ def _outside(loop: _Loop, atom: Atom) -> Callable[[Sequence[Expr]], Value]:
     return lambda index: loop.read(atom, index)
 
 
-def _row(loop: _Loop, atom: Atom, step: Expr):
+def _row(loop: _Loop, atom: Atom, step: Expr) -> Callable[[Sequence[Expr]], Value]:
     return lambda index: loop.read(atom, (step, *index))
 
 

@@ -94,7 +94,7 @@ class Merge:
     def __init__(
         self,
         target: Any,
-        steps: Sequence[tuple],
+        steps: Sequence[tuple[Any, ...]],
         rows: dict[int, Row] | None = None,
         same: dict[int, int] | None = None,
         reads: dict[int, DtypeName] | None = None,
@@ -190,7 +190,7 @@ class Merge:
         )
 
     # --- statements ---
-    def statements(self, steps: Sequence[tuple]) -> tuple[Statement, ...]:
+    def statements(self, steps: Sequence[tuple[Any, ...]]) -> tuple[Statement, ...]:
         """The steps, one after the other."""
         return tuple(s for step in steps for s in self.step(*step))
 
@@ -268,7 +268,9 @@ class Merge:
                 result[buffer, 0] = self.b.const(value, buffer.dtype)
         return result
 
-    def branches(self, which: int, sides: Sequence[Sequence[tuple]]) -> tuple[Unit, tuple]:
+    def branches(
+        self, which: int, sides: Sequence[Sequence[tuple[Any, ...]]]
+    ) -> tuple[Unit, tuple[Any, ...]]:
         """One of several lists of steps, chosen by the int32 behind `which`, clamped."""
         b = self.b
         buffer, first = self.place(which)

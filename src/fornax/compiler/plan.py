@@ -15,10 +15,11 @@ import numpy as np
 from fornax import _native
 from fornax.compiler import blocks, control, emit, fuse, rows
 from fornax.compiler.buffers import Memory, assign, nbytes
-from fornax.compiler.canonical import canonicalize
+from fornax.compiler.canonical import CONTROL, canonicalize
 from fornax.compiler.chain import chained
 from fornax.compiler.emit import Draft, Recipe, Signature
 from fornax.compiler.groups import Fusion, Group, starts_as
+from fornax.compiler.kernels import KERNELS
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
@@ -31,10 +32,10 @@ class Plan:
     """Everything the native executor needs."""
 
     slots: int = 0
-    steps: list[tuple] = field(default_factory=list)
+    steps: list[tuple[Any, ...]] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     constants: list[tuple[int, Any]] = field(default_factory=list)
-    callables: list[Callable] = field(default_factory=list)
+    callables: list[Callable[..., Any]] = field(default_factory=list)
     counters: int = 1  # counter 0 stays 0
     kernels: list[Any] = field(default_factory=list)
 
@@ -45,7 +46,7 @@ CompileKernel = Callable[[Any], Any]
 
 
 #: recipes of groups by signature, target, threads and compiler; the oldest are dropped
-_recipes: dict[tuple, Recipe] = {}
+_recipes: dict[tuple[Any, ...], Recipe] = {}
 _RECIPES = 1024
 #: (fusion, group, in memory, target, threads, whether a loop is around) -> kernels of the group
 Drafter = Callable[[Fusion, Group, set[Var], Any, int, bool], list[Draft]]
@@ -53,7 +54,7 @@ Drafter = Callable[[Fusion, Group, set[Var], Any, int, bool], list[Draft]]
 
 def fused(group: Group) -> bool:
     """Whether a group is made of kernels (and is no control or host step)."""
-    return group.equation is None or group.equation.primitive.name in emit.KERNELS
+    return group.equation is None or group.equation.primitive.name in KERNELS
 
 
 class Planner:
@@ -67,7 +68,7 @@ class Planner:
         self.target = target
         self.threads = threads
         self.plan = Plan()
-        self.literals: dict[tuple, int] = {}
+        self.literals: dict[tuple[Any, ...], int] = {}
         self.loops = 0  # how many loops are around what is being planned
 
     # --- slots and steps ---
@@ -136,7 +137,7 @@ class Planner:
 
     def constant(self, value: Any, type: ArrayType) -> Memory:
         """Memory that holds a constant array or literal."""
-        key: tuple
+        key: tuple[Any, ...]
         if isinstance(value, _native.Array):
             key = (id(value),)
         else:
@@ -224,7 +225,7 @@ class _Body:
             equation = group.equation
             if group in made:
                 self.kernels(group, *made[group])
-            elif equation is not None and equation.primitive.name in fuse.CONTROL:
+            elif equation is not None and equation.primitive.name in CONTROL:
                 control.PLANNERS[equation.primitive.name](self, equation)
             else:
                 assert equation is not None, "what has no kernel is an equation"

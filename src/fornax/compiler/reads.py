@@ -7,7 +7,7 @@ from typing import Any
 
 from fornax.compiler.loop.builder import Builder, compute_dtype
 from fornax.compiler.loop.ir import COMPLEX, Axis, Carry, Expr, Pair
-from fornax.ir.jaxpr import Equation, Literal, Var
+from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 from fornax.ir.types import ArrayType
 
 
@@ -22,7 +22,7 @@ def operand_reads(
         ]
     found: list[tuple[Var, tuple[Expr, ...], tuple[Axis, ...]]] = []
 
-    def reader(atom) -> Callable[[Sequence[Expr]], Any]:
+    def reader(atom: Atom) -> Callable[[Sequence[Expr]], Any]:
         def read(at: Sequence[Expr]) -> Any:
             if isinstance(atom, Literal):
                 return b.const(atom.value, atom.type.dtype_name)

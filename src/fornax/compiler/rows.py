@@ -248,7 +248,7 @@ def joined(rows: Draft, made: list[Draft]) -> Draft | None:
             held[c.carry] = Buffer(name, dtype, tuple(shape), strides, "local")
     part, step = Axis(count, "part"), Axis(length, "row")
 
-    def copy_of(found: Sums, at: Sequence[Expr], stored: dict[tuple, Expr]) -> Rewriter:
+    def copy_of(found: Sums, at: Sequence[Expr], stored: dict[tuple[Any, ...], Expr]) -> Rewriter:
         """What copies the expressions of sums for the elements `at` of a row."""
         copy = Elements(b, buffers, stored)
         copy.bind("axis", found.part.axis, b.axis(part))
@@ -309,7 +309,9 @@ def joined(rows: Draft, made: list[Draft]) -> Draft | None:
 class Elements(Rewriter):
     """Copies expressions; what is `stored` at (buffer, *index) need not be loaded."""
 
-    def __init__(self, b: Builder, buffers: dict[Buffer, Buffer], stored: dict[tuple, Expr]):
+    def __init__(
+        self, b: Builder, buffers: dict[Buffer, Buffer], stored: dict[tuple[Any, ...], Expr]
+    ):
         super().__init__(b)
         self.buffers = buffers
         self.stored = stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fornax.compiler.groups import Group, Read, starts_as
 from fornax.compiler.order import Node, Order
@@ -40,7 +41,7 @@ def in_order(groups: Iterable[Group], jaxpr: Jaxpr) -> list[Group]:
 
 
 def readers_first(
-    groups: Sequence[Group], order: Order, reads: dict[Var, dict[tuple, Read]]
+    groups: Sequence[Group], order: Order, reads: dict[Var, dict[tuple[Any, ...], Read]]
 ) -> None:
     """What is updated is read by others before: then the update can be made in place.
 

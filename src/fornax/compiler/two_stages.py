@@ -149,7 +149,9 @@ def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]
     return tuple(range(first, len(shape))) if min(jumps, prod(shape[first:])) >= ALONG else ()
 
 
-def parts_of_rows(type: ArrayType, axes: tuple[int, ...]) -> tuple[tuple, tuple, int, int]:
+def parts_of_rows(
+    type: ArrayType, axes: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
     """How to cut the rows that are reduced: in which shape, along which dimensions they are
     reduced then, which one is cut, and into how many equal parts."""
     shape, first, last = type.shape, min(axes), max(axes)
@@ -173,7 +175,9 @@ def parts_of_rows(type: ArrayType, axes: tuple[int, ...]) -> tuple[tuple, tuple,
     return shape, axes, -axis, parts
 
 
-def merged(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[tuple, tuple, tuple]:
+def merged(
+    shape: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """The shape with neighbouring dimensions that are reduced as one, what is reduced then, and
     where each dimension has gone. The last of all stays as it is: its loop counts through
     neighbours in memory."""
@@ -208,7 +212,7 @@ def divisor(extent: int, least: int, most: int) -> int:
 
 @lru_cache(256)
 def _program(
-    primitive: Primitive, type: ArrayType, params: tuple, axis: int, parts: int,
+    primitive: Primitive, type: ArrayType, params: tuple[Any, ...], axis: int, parts: int,
     shape: tuple[int, ...], stored: bool,
 ) -> Jaxpr:  # fmt: skip
     """The program that cuts a dimension of the array, in a `shape`, into parts; the results of
@@ -223,7 +227,7 @@ def _program(
 
 @lru_cache(256)
 def _in_order(
-    primitive: Primitive, type: ArrayType, params: tuple, inside: tuple[int, ...]
+    primitive: Primitive, type: ArrayType, params: tuple[Any, ...], inside: tuple[int, ...]
 ) -> Jaxpr:
     """The program that reduces neighbours in memory first."""
     trace = Stage(purpose=f"the stages of {primitive.name}")
@@ -246,7 +250,9 @@ def divided(x: Any, axis: int, parts: int, neutral: Any) -> Any:
     return reshape(x, (*shape[:axis], parts, length, *shape[axis + 1 :]))
 
 
-def reduction(primitive: Any, x: Any, params: dict, axis: int, parts: int, stored: bool) -> Any:
+def reduction(
+    primitive: Any, x: Any, params: dict[str, Any], axis: int, parts: int, stored: bool
+) -> Any:
     axes = params.pop("axes")
     start = 0 if primitive.name == "reduce_sum" else primitive.start(typeof(x).dtype)
     x = divided(x, axis, parts, start)
@@ -258,7 +264,9 @@ def reduction(primitive: Any, x: Any, params: dict, axis: int, parts: int, store
     return primitive.bind(*partial, axes=(place,), **params)[0]
 
 
-def extreme(primitive: Any, x: Any, params: dict, axis: int, parts: int, stored: bool) -> Any:
+def extreme(
+    primitive: Any, x: Any, params: dict[str, Any], axis: int, parts: int, stored: bool
+) -> Any:
     """The position of the first extreme along the only axis."""
     value_of, worst = reduce_max_p, dtypes.least
     if primitive is not argmax_p:

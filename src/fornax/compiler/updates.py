@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class _Updates:
         for var in equation.outputs:
             self.definition[var] = equation
 
-    def make(self, name: str, inputs: Sequence[Atom], type: ArrayType, **params) -> Var:
+    def make(self, name: str, inputs: Sequence[Atom], type: ArrayType, **params: Any) -> Var:
         """The result of a new equation."""
         result = Var(type)
         self.append(Equation(primitive_named(name), tuple(inputs), params, (result,)))
@@ -265,7 +266,7 @@ class _Updates:
         params = {**scatter.params, "mode": GatherScatterMode.FILL_OR_DROP}
         return scatter.replace(inputs=(x, moved, change), params=params, outputs=equation.outputs)
 
-    def per_index(self, which: Atom, indices: ArrayType, numbers) -> Atom | None:
+    def per_index(self, which: Atom, indices: ArrayType, numbers: Any) -> Atom | None:
         """A condition on elements of the array as one on index vectors, if it is one."""
         if not which.type.shape:
             return which

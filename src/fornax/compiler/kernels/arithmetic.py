@@ -185,7 +185,7 @@ def room_on_the_right(target: Target) -> int:
 
 
 def choose_tile(
-    target, sums: Arithmetic, row_extents: tuple[int, ...], column_extents: tuple[int, ...],
+    target: Target, sums: Arithmetic, row_extents: tuple[int, ...], column_extents: tuple[int, ...],
     depth: int,
 ) -> Tile:  # fmt: skip
     """The register tile for a result whose rows and columns have these dimensions.

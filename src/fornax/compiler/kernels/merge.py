@@ -243,7 +243,9 @@ class Merge(Words):
         odd = b.ne(b.and_(falls, b.index(1)), b.index(0))
         return If(odd, (self.along(b.mul(b.sub(end, begin), b.index(self.block)), inverted),))
 
-    def inside(self, line: Expr, side: Expr, block: Expr, row: Expr, column: Expr):
+    def inside(
+        self, line: Expr, side: Expr, block: Expr, row: Expr, column: Expr
+    ) -> tuple[Expr, ...]:
         """The index of an element of the square that a block is."""
         b = self.b
         return self.place(line, side, block, b.add(b.mul(row, b.index(self.lanes)), column))

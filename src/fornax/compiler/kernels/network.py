@@ -10,7 +10,7 @@ What is compared are words (`words`). Rows past the end hold the largest ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fornax.compiler.kernels import keys
 from fornax.compiler.kernels.arithmetic import power_of_two
@@ -133,7 +133,14 @@ class Network(Words):
         return tuple(self.b.load(tile, (row, self.b.axis(lane))) for tile in self.tiles[side])
 
     # --- steps ---
-    def step(self, side: int, blocks: int, inside: int, places, change) -> For:
+    def step(
+        self,
+        side: int,
+        blocks: int,
+        inside: int,
+        places: Callable[[Expr, Expr], list[Expr]],
+        change: Callable[[Rows], None],
+    ) -> For:
         """Change rows that belong together, in registers, on their way to the other tile.
 
         `places(block, r)` gives the rows for r in range(inside); `change` takes them as a list.
@@ -183,11 +190,13 @@ class Network(Words):
             count = min(self.most, 2 * distance)
             span, gap = 2 * distance, 2 * distance // count
 
-            def places(block: Expr, r: Expr, span=span, gap=gap, count=count) -> list[Expr]:
+            def places(
+                block: Expr, r: Expr, span: int = span, gap: int = gap, count: int = count
+            ) -> list[Expr]:
                 start = b.mul(block, b.index(span))
                 return [b.add_index(start, r, c * gap) for c in range(count)]
 
-            def rest(rows: Rows, count=count) -> None:
+            def rest(rows: Rows, count: int = count) -> None:
                 self.halved(rows, count // 2)
 
             body.append(self.step(side, self.rows // span, gap, places, rest))

@@ -17,6 +17,7 @@ from fornax.compiler.loop.ir import (
     WIDTH,
     Axis,
     Buffer,
+    Carried,
     Carry,
     Expr,
     For,
@@ -197,11 +198,11 @@ class Checker:
         if store.mask is not None:
             self.expression(store.mask, "bool")
 
-    def starts(self, carries: tuple) -> None:
+    def starts(self, carries: tuple[Carried, ...]) -> None:
         for carried in carries:
             self.expression(carried.start, carried.carry.dtype)
 
-    def steps(self, carries: tuple) -> None:
+    def steps(self, carries: tuple[Carried, ...]) -> None:
         for carried in carries:
             self.expression(carried.next, carried.carry.dtype)
         for carried in carries:

@@ -24,13 +24,15 @@ SHIFT = 32.0
 EXTREMES = {"float32": (2.0**124, 2.0**-100, 48), "float64": (2.0**1020, 2.0**-970, 108)}
 
 
-def apply(b: Builder, name: str, args: tuple, dtype: str | None) -> Expr | Pair:
+def apply(b: Builder, name: str, args: tuple[Expr | Pair, ...], dtype: str | None) -> Expr | Pair:
     """Operation `name` where at least one operand is a `Pair`; real operands get a zero part."""
     rule = RULES.get(name)
     if rule is None:
         raise InternalError(f"the loop IR has no {name} of complex numbers")
     if name == "select":
-        return b.select(*args)
+        condition, then, otherwise = args
+        assert isinstance(condition, Expr), "conditions are not complex"
+        return b.select(condition, then, otherwise)
     return rule(b, *(a if isinstance(a, Pair) else Pair(a, b.const(0.0, a.dtype)) for a in args))
 
 

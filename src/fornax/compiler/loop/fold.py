@@ -39,7 +39,8 @@ _FLOAT32 = struct.Struct("f")
 def to_float32(value: float) -> float:
     """The nearest float32."""
     try:
-        return _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+        (nearest,) = _FLOAT32.unpack(_FLOAT32.pack(value))
+        return float(nearest)
     except OverflowError:
         return math.copysign(math.inf, value)
 
@@ -66,6 +67,8 @@ def operation(b: Builder, name: str, args: tuple[Expr, ...], dtype: DtypeName) -
     return None if rule is None else rule(b, args, dtype)
 
 
+#: (builder, operands, dtype of the result) -> a simpler expression, or None
+Rule = Callable[["Builder", tuple[Expr, ...], "DtypeName"], Expr | None]
 #: what operations of int64 constants are in Python's integers, before wrapping
 INDICES: dict[str, Callable[..., int]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
@@ -92,7 +95,7 @@ def constant(b: Builder, name: str, args: tuple[Expr, ...], dtype: DtypeName) ->
     return b.node("const", dtype, result)
 
 
-def is_constant(x: Expr, value) -> bool:
+def is_constant(x: Expr, value: float) -> bool:
     """x is the constant `value`, the sign of zero included."""
     if x.kind != "const" or x.data != value:
         return False
@@ -334,7 +337,7 @@ def shift(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
 REACHED = {("min", "eq"): "ge", ("min", "ne"): "lt", ("max", "eq"): "le", ("max", "ne"): "gt"}
 
 
-def compare(name: str) -> Callable:
+def compare(name: str) -> Rule:
     """Comparisons whose answer the intervals give."""
 
     def rule(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
@@ -511,7 +514,7 @@ def bitcast(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None
     return None
 
 
-RULES: dict[str, Callable[[Builder, tuple[Expr, ...], DtypeName], Expr | None]] = {
+RULES: dict[str, Rule] = {
     "add": add, "sub": sub, "mul": mul, "div": div, "rem": rem, "neg": neg, "abs": absolute,
     "min": minimum, "max": maximum, "idiv": idiv, "imod": imod,
     "and": and_, "or": or_, "xor": xor, "not": not_,

@@ -14,7 +14,9 @@ from fornax._native import reachable
 from fornax.compiler.loop.ir import (
     STORAGE,
     Alloc,
+    Axis,
     Buffer,
+    Carry,
     Expr,
     For,
     If,
@@ -55,7 +57,9 @@ class Interpreter:
         self.memory = memory
         self.chunk = (begin, end)
         self.params = params
-        self.bound: dict[tuple, np.ndarray] = {}  # (kind, axis or carry) -> value
+        self.bound: dict[
+            tuple[str, Axis | Carry], np.ndarray
+        ] = {}  # (kind, axis or carry) -> value
         self.memo: dict[Expr, np.ndarray] = {}
         self.dimensions = 0
 

@@ -6,7 +6,7 @@ it. `docs/accuracy.md` lists the measured errors; `math_*.py` hold the functions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import overload
 
 from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder, Value
@@ -32,17 +32,25 @@ FUNCTIONS = Table(
 )
 
 
-def expand(b: Builder, value: Value | Sequence[Value], fma: bool = True, tables: bool = False):
+@overload
+def expand(b: Builder, value: Expr, fma: bool = True, tables: bool = False) -> Expr: ...
+@overload
+def expand(b: Builder, value: Pair, fma: bool = True, tables: bool = False) -> Pair: ...
+@overload
+def expand(
+    b: Builder, value: list[Value], fma: bool = True, tables: bool = False
+) -> list[Value]: ...
+def expand(
+    b: Builder, value: Value | list[Value], fma: bool = True, tables: bool = False
+) -> Value | list[Value]:
     """`value` with every operation of `ir.MATH` rewritten into those of `ir.BASIC`.
 
-    `value` is an expression, a complex pair, or a sequence of them; the result has the same form.
+    `value` is an expression, a complex pair, or a list of them; the result has the same form.
     Operands are float32 or float64 (any integer too for "sign"). With `fma=False`, for targets
     where a fused multiply-add is a library call, products and sums are rounded separately: errors
     stay within 4 units in the last place. `tables`: for targets that look numbers up in registers.
     """
-    if isinstance(value, Pair):
-        return Pair(*expand(b, list(value), fma, tables))
-    if isinstance(value, Expr):
+    if isinstance(value, Expr | Pair):
         return expand(b, [value], fma, tables)[0]
     done: dict[Expr, Expr] = {}
     target = Target(b, fma, tables)

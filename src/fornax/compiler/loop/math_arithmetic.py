@@ -128,91 +128,96 @@ class Term:
         return self.op("bitcast", dtype="float32" if self.dtype == "uint32" else "float64")
 
     # --- operators ---
-    def __add__(self, other):
+    def __add__(self, other: Term | float) -> Term:
         return self.op("add", other)
 
-    def __radd__(self, other):
+    def __radd__(self, other: Term | float) -> Term:
         return self.like(other).op("add", self)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Term | float) -> Term:
         return self.op("sub", other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Term | float) -> Term:
         return self.like(other).op("sub", self)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Term | float) -> Term:
         return self.op("mul", other)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Term | float) -> Term:
         return self.op("div", other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Term | float) -> Term:
         return self.like(other).op("div", self)
 
-    def __neg__(self):
+    def __neg__(self) -> Term:
         return self.op("neg")
 
-    def __abs__(self):
+    def __abs__(self) -> Term:
         return self.op("abs")
 
-    def __and__(self, other):
+    def __and__(self, other: Term | float) -> Term:
         return self.op("and", other)
 
-    def __or__(self, other):
+    def __or__(self, other: Term | float) -> Term:
         return self.op("or", other)
 
-    def __xor__(self, other):
+    def __xor__(self, other: Term | float) -> Term:
         return self.op("xor", other)
 
-    def __invert__(self):
+    def __invert__(self) -> Term:
         return self.op("not")
 
-    def __lshift__(self, other):
+    def __lshift__(self, other: Term | float) -> Term:
         return self.op("shl", other)
 
-    def __rshift__(self, other):
+    def __rshift__(self, other: Term | float) -> Term:
         return self.op("shr_logical", other)
 
-    def __lt__(self, other):
+    def __lt__(self, other: Term | float) -> Term:
         return self.op("lt", other)
 
-    def __le__(self, other):
+    def __le__(self, other: Term | float) -> Term:
         return self.op("le", other)
 
-    def __gt__(self, other):
+    def __gt__(self, other: Term | float) -> Term:
         return self.op("gt", other)
 
-    def __ge__(self, other):
+    def __ge__(self, other: Term | float) -> Term:
         return self.op("ge", other)
 
-    def __eq__(self, other):
+    def __eq__(self, other: Term | float) -> Term:  # type: ignore[override]
         return self.op("eq", other)
 
-    def __ne__(self, other):
+    def __ne__(self, other: Term | float) -> Term:  # type: ignore[override]
         return self.op("ne", other)
 
 
 # --- one instruction each ---------------------------------------------------------------------
-def fma(x: Term, y, z) -> Term:
+def fma(x: Term, y: Term | float, z: Term | float) -> Term:
     """x·y + z: rounded once where `fma` is an instruction, twice where it is not."""
     if x.target.fused:
         return x.op("fma", y, z)
     return x * y + z
 
 
-def where(condition: Term, then, otherwise) -> Term:
+def where(condition: Term, then: Term | float, otherwise: Term | float) -> Term:
     """`then` where `condition` else `otherwise`; at least one of them is a term."""
-    then = then if isinstance(then, Term) else otherwise.like(then)
-    otherwise = then.like(otherwise)
-    return condition.op("select", then, otherwise)
+    return condition.op("select", *alike(then, otherwise))
 
 
-def rarely(condition: Term, then, otherwise) -> Term:
+def rarely(condition: Term, then: Term | float, otherwise: Term | float) -> Term:
     """`where`, for a condition that hardly ever holds and a costly `then`, which is jumped over."""
-    then = then if isinstance(then, Term) else otherwise.like(then)
-    return condition.op("rarely", then, then.like(otherwise))
+    return condition.op("rarely", *alike(then, otherwise))
+
+
+def alike(x: Term | float, y: Term | float) -> tuple[Term, Term]:
+    """Both as terms of one dtype."""
+    if isinstance(x, Term):
+        return x, x.like(y)
+    assert isinstance(y, Term), "one of the two is a term"
+    return y.like(x), y
 
 
 def sqrt(x: Term) -> Term:
@@ -278,7 +283,7 @@ def split(x: Term) -> tuple[Term, Term]:
     return high, x - high
 
 
-def two_product(x: Term, y) -> tuple[Term, Term]:
+def two_product(x: Term, y: Term | float) -> tuple[Term, Term]:
     """x·y rounded, and the rounding error, exactly (unless the error underflows)."""
     y = x.like(y)
     product = x * y

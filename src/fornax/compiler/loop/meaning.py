@@ -7,6 +7,7 @@ expressions. Integers wrap; the holes of C are filled as `ir.BASIC` says.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def numpy_dtype(name: str) -> np.dtype:
     return DTYPES.get(name) or np.dtype(name)
 
 
-def evaluate(name: str, args: tuple, dtype: str) -> np.ndarray:
+def evaluate(name: str, args: tuple[Any, ...], dtype: str) -> np.ndarray:
     """Apply operation `name` to NumPy values; the result has the NumPy dtype of `dtype`."""
     with np.errstate(all="ignore"):
         if name in ("cast", "bitcast"):
@@ -36,7 +37,7 @@ def unsigned(x: np.ndarray) -> np.ndarray:
     return x.view(np.dtype(f"u{x.dtype.itemsize}")) if x.dtype.kind == "i" else x
 
 
-def divide(x, y):
+def divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Float division; integer division truncating, x / 0 = -1 (all ones), MIN / -1 = MIN."""
     if x.dtype.kind == "f":
         return x / y
@@ -48,7 +49,7 @@ def divide(x, y):
     return np.where(y == 0, -1, np.where(y == -1, -x, quotient))
 
 
-def remainder(x, y):
+def remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The remainder with the sign of the dividend; the dividend itself for integers modulo 0."""
     if x.dtype.kind == "f":
         return np.fmod(x, y)
@@ -58,7 +59,7 @@ def remainder(x, y):
     return np.where(y == 0, x, np.fmod(x, safe))
 
 
-def fused(x, y, z):
+def fused(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """x * y + z, rounded once (float64: but for rare double rounding, see `exact_fma`)."""
     if x.dtype == np.float32:
         return (x.astype(np.float64) * y + z.astype(np.float64)).astype(np.float32)
@@ -73,7 +74,7 @@ def fused(x, y, z):
     return np.where(np.isfinite(rest), exact, total)
 
 
-def split(x):
+def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x as a sum of two floats of 26 bits."""
     scaled = x * 134217729.0
     high = scaled - (scaled - x)
@@ -104,49 +105,49 @@ def exact_fma(x: float, y: float, z: float, dtype: str) -> float:
         return float(np.float32(near))
 
 
-def minimum(x, y):
+def minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logical_and(x, y) if x.dtype == bool else np.minimum(x, y)
 
 
-def maximum(x, y):
+def maximum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logical_or(x, y) if x.dtype == bool else np.maximum(x, y)
 
 
-def add(x, y):
+def add(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logical_or(x, y) if x.dtype == bool else x + y
 
 
-def multiply(x, y):
+def multiply(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logical_and(x, y) if x.dtype == bool else x * y
 
 
-def subtract(x, y):
+def subtract(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.logical_xor(x, y) if x.dtype == bool else x - y
 
 
 # --- bits -------------------------------------------------------------------------------------
-def shift_left(x, y):
+def shift_left(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     width = x.dtype.itemsize * 8
     amount = unsigned(y)
     moved = np.left_shift(x, np.minimum(amount, width - 1).view(y.dtype))
     return np.where(amount < width, moved, 0)
 
 
-def shift_right_logical(x, y):
+def shift_right_logical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     width = x.dtype.itemsize * 8
     bits, amount = unsigned(x), unsigned(y)
     moved = np.right_shift(bits, np.minimum(amount, width - 1))
     return np.where(amount < width, moved, 0).astype(bits.dtype).view(x.dtype)
 
 
-def shift_right_arithmetic(x, y):
+def shift_right_arithmetic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     width = x.dtype.itemsize * 8
     amount = np.minimum(unsigned(y), width - 1)
     signed = np.dtype(f"i{x.dtype.itemsize}")
     return np.right_shift(x.view(signed), amount.view(signed)).view(x.dtype)
 
 
-def count_leading_zeros(x):
+def count_leading_zeros(x: np.ndarray) -> np.ndarray:
     width = x.dtype.itemsize * 8
     bits = unsigned(x)
     count = np.zeros(x.shape, np.int64)
@@ -155,19 +156,19 @@ def count_leading_zeros(x):
     return (width - count).astype(x.dtype)
 
 
-def pair_dot(x, y, total):
+def pair_dot(x: np.ndarray, y: np.ndarray, total: np.ndarray) -> np.ndarray:
     """total + low x * low y + high x * high y, of halves that are bfloat16 or int16."""
     if total.dtype.kind == "f":
         low = [(w << np.uint32(16)).view(np.float32) for w in (x, y)]
         high = [(w & np.uint32(0xFFFF0000)).view(np.float32) for w in (x, y)]
         return fused(high[0], high[1], fused(low[0], low[1], total))
-    low = [(w << np.uint32(16)).view(np.int32) >> 16 for w in (x, y)]
-    high = [w.view(np.int32) >> 16 for w in (x, y)]
-    return total + low[0] * low[1] + high[0] * high[1]
+    lesser = [(w << np.uint32(16)).view(np.int32) >> 16 for w in (x, y)]
+    greater = [w.view(np.int32) >> 16 for w in (x, y)]
+    return total + lesser[0] * lesser[1] + greater[0] * greater[1]
 
 
 # --- conversions ------------------------------------------------------------------------------
-def convert(x, dtype: str):
+def convert(x: np.ndarray, dtype: str) -> np.ndarray:
     """Cast: float to integer truncates, saturates and sends NaN to 0; integers wrap."""
     target = numpy_dtype(dtype)
     if x.dtype.name in FORMATS:
@@ -184,12 +185,12 @@ def convert(x, dtype: str):
     return np.where(np.isnan(wide), 0, top).astype(target)
 
 
-def reinterpret(x, dtype: str):
+def reinterpret(x: np.ndarray, dtype: str) -> np.ndarray:
     """The same bits as another dtype of the same width."""
     return x.view(numpy_dtype(dtype))
 
 
-def scale(x, y):
+def scale(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x · 2^floor(y); exponents beyond these give zero and infinity anyway."""
     most = 1 << 12
     whole = np.clip(np.floor(np.nan_to_num(y, nan=0.0)), -most, most).astype(np.int32)
@@ -198,7 +199,7 @@ def scale(x, y):
 
 CONVERSIONS = {"cast": convert, "bitcast": reinterpret}
 
-OPERATIONS: dict[str, Callable] = {
+OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": add, "sub": subtract, "mul": multiply, "div": divide, "rem": remainder,
     "neg": np.negative, "abs": np.abs, "min": minimum, "max": maximum, "fma": fused,
     "pair_dot": pair_dot, "scale": scale,
@@ -232,7 +233,7 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def special(name: str) -> Callable:
+def special(name: str) -> Callable[..., Any]:
     """A function of SciPy, computed in float64."""
     import scipy.special  # optional at run time: only the interpreter needs it
 

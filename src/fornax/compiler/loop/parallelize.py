@@ -110,7 +110,7 @@ def is_independent(loop: For) -> bool:
         return False
     inside = {s.axis for s in walk(loop.body) if isinstance(s, For)}
     local = {s.buffer for s in walk(loop.body) if isinstance(s, Alloc)}
-    written: dict = {}
+    written: dict[Buffer, set[Expr]] = {}
     for statement in walk(loop.body):
         if not isinstance(statement, Store) or statement.buffer in local:
             continue

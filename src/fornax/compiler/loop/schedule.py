@@ -9,6 +9,7 @@ extents share a loop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fornax._native import reachable
 from fornax.compiler.loop.builder import Builder, identity
@@ -20,11 +21,14 @@ UNROLL_LIMIT = 8
 #: unless the copies would have more than this many nodes.
 UNROLL_NODES = 400
 
+#: a store: buffer, index, value, mask
+Entry = tuple[Buffer, tuple[Expr, ...], Expr, Expr | None]
+
 
 def nest(
     b: Builder,
     axes: Sequence[Axis],
-    stores: Iterable[tuple],
+    stores: Iterable[tuple[Any, ...]],
     kinds: Sequence[str] | None = None,
     ranks: Sequence[int] | None = None,
 ) -> tuple[Statement, ...]:
@@ -37,23 +41,23 @@ def nest(
     """
     if any(axis.extent == 0 for axis in axes):
         return ()
-    entries = [(*store, None) if len(store) == 3 else tuple(store) for store in stores]
-    rewrite = merge_reductions(b, [e for entry in entries for e in roots_of(entry)])
-    entries = [
+    given = [(*store, None) if len(store) == 3 else store for store in stores]
+    rewrite = merge_reductions(b, [e for entry in given for e in roots_of(entry)])
+    entries: list[Entry] = [
         (
             buffer,
             tuple(map(rewrite, index)),
             rewrite(value),
             None if mask is None else rewrite(mask),
         )
-        for buffer, index, value, mask in entries
+        for buffer, index, value, mask in given
     ]
     every = zip(axes, kinds or ("serial",) * len(axes), range(len(axes)), strict=True)
     loops = [loop for loop in every if loop[0].extent != 1]
     return Scheduler(b, entries, ranks or (len(axes),) * len(entries)).level(loops)
 
 
-def roots_of(entry: tuple) -> list[Expr]:
+def roots_of(entry: tuple[Any, ...]) -> list[Expr]:
     _, index, value, mask = entry
     return [*index, value] if mask is None else [*index, value, mask]
 
@@ -62,7 +66,7 @@ def roots_of(entry: tuple) -> list[Expr]:
 def merge_reductions(b: Builder, roots: list[Expr]) -> Rewriter:
     """A rewriter that gives reductions of equal extents the same axes, so that equal ones become
     one node, turns small ones into expressions and empty ones into the identity."""
-    shared: dict[tuple, Axis] = {}
+    shared: dict[tuple[Any, ...], Axis] = {}
     height: dict[Expr, int] = {}
     rewrite = Rewriter(b)
     for node in reachable(roots):
@@ -174,7 +178,7 @@ class Scheduler:
     """Places the reductions of one nest. `free` maps a node to the set of axes it depends on, as
     bits; `done` maps reductions that already have a loop to the values after it."""
 
-    def __init__(self, b: Builder, entries: list[tuple], ranks: Sequence[int]):
+    def __init__(self, b: Builder, entries: list[Entry], ranks: Sequence[int]):
         self.b = b
         self.entries = entries
         self.ranks = ranks
@@ -233,7 +237,7 @@ class Scheduler:
     def place(self, roots: list[Expr], known: int) -> list[Statement]:
         """Loops for all reductions below `roots` that depend on known axes only."""
         stage: dict[Expr, int] = {}
-        groups: dict[tuple, dict[tuple, list[Expr]]] = {}
+        groups: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Expr]]] = {}
 
         def skip(node: Expr) -> bool:
             return node in self.done.memo or node not in self.reduces
@@ -261,7 +265,11 @@ class Scheduler:
         return statements
 
     def loops(
-        self, axes: tuple[Axis, ...], keys: list[tuple], starts: list[tuple], known: int
+        self,
+        axes: tuple[Axis, ...],
+        keys: list[tuple[Any, ...]],
+        starts: list[tuple[Expr, ...]],
+        known: int,
     ) -> tuple[list[Statement], list[tuple[Expr, ...]]]:
         """The loops of reductions `keys` over `axes`, and their values afterwards."""
         b, (axis, *rest) = self.b, axes

@@ -12,6 +12,7 @@ from fornax.compiler.loop.ir import (
     Alloc,
     Axis,
     Buffer,
+    Carried,
     Carry,
     Expr,
     For,
@@ -162,12 +163,12 @@ class Printer:
         self.body(loop.body, depth + 1)
         self.step(loop.carries, depth + 1)
 
-    def begin(self, carries: tuple, depth: int) -> None:
+    def begin(self, carries: tuple[Carried, ...], depth: int) -> None:
         for carried in carries:
             start = self.expression(carried.start, depth)
             self.line(depth, f"{self.name(carried.carry)}: {short(carried.start.dtype)} = {start}")
 
-    def step(self, carries: tuple, depth: int) -> None:
+    def step(self, carries: tuple[Carried, ...], depth: int) -> None:
         texts = [self.expression(carried.next, depth) for carried in carries]
         for carried, text in zip(carries, texts, strict=True):
             combiner = f"  # {carried.combiner}" if carried.combiner else ""

@@ -18,6 +18,7 @@ from fornax.compiler.loop.ir import (
     COMBINERS,
     MATH,
     Alloc,
+    Buffer,
     Expr,
     For,
     If,
@@ -144,7 +145,7 @@ def is_legal(estimate: Estimate, loop: For) -> bool:
         return False
     if running(loop) and not is_scan(loop):
         return False
-    written: dict = {}
+    written: dict[Buffer, list[Expr]] = {}
     for statement in walk(loop.body):
         if isinstance(statement, Alloc):
             return False
