@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_kernels import buffer
 
+from fornax.backends import cpu
+from fornax.backends.llvm.target import find
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, Store, row_major
-from fornax.compiler.loop.parallelize import distinct
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, Kernel, Store, row_major
+from fornax.compiler.loop.parallelize import distinct, parallelize
+from fornax.compiler.loop.schedule import nest
+from fornax.compiler.loop.simplify import simplify
+from fornax.compiler.loop.vectorize import vectorize
 
 axes_and_steps = st.lists(
     st.tuples(st.integers(1, 4), st.sampled_from([0, 1, 2, 3, 4, 6, 8, 12, -1, -4])),
@@ -67,3 +74,32 @@ def test_blocks_of_columns_do_not_meet():
 def test_blocks_that_reach_into_the_next_row_meet():
     loop, offset, inside = blocked(20, 8, 16)
     assert not distinct(offset, loop, inside)
+
+
+def test_what_is_computed_before_the_loop_is_computed_by_each_thread():
+    b, rows, columns, values = Builder(), Axis(3000, "row"), Axis(100, "column"), Axis(200, "value")
+    x, y = buffer("x", "float32", (3000, 100)), buffer("y", "float32", (3000, 100), "out")
+    v = buffer("v", "float32", (200,))
+    total = b.reduce("add", [values], b.load(v, (b.axis(values),)))
+    index = (b.axis(rows), b.axis(columns))
+    stores = [(y, index, b.op("tanh", b.mul(b.load(x, index), total)))]
+    made = Kernel("before", (x, v, y), nest(b, [rows, columns], stores))
+    ready = parallelize(vectorize(simplify(made), find()), find())
+    assert [s.kind for s in ready.body if isinstance(s, For)] == ["vector", "parallel"]
+    assert ready.extent > ready.grain
+    rng = np.random.default_rng(0)
+    data, weights = (rng.normal(size=n).astype(np.float32) for n in ((3000, 100), 200))
+    found = np.zeros_like(data)
+    compiled = cpu.compile_kernel(made)
+    for begin, end in ((0, 0), (0, 7), (7, ready.extent)):
+        cpu.run(compiled, [data, weights, found], begin, end)
+    np.testing.assert_allclose(found, np.tanh(data * weights.sum()), rtol=1e-5)
+
+
+def test_what_costs_more_than_the_loop_is_computed_once():
+    b, rows, values = Builder(), Axis(1 << 16, "row"), Axis(1 << 20, "value")
+    v, y = buffer("v", "float32", (1 << 20,)), buffer("y", "float32", (1 << 16,), "out")
+    total = b.reduce("add", [values], b.load(v, (b.axis(values),)))
+    made = Kernel("before", (v, y), nest(b, [rows], [(y, (b.axis(rows),), total)]))
+    ready = parallelize(vectorize(simplify(made), find()), find())
+    assert ready.extent == 1

@@ -1,7 +1,8 @@
 """The parallel loop of a kernel, and how little of it is worth a thread.
 
 The outermost loop becomes parallel when its iterations are independent. A single long vector loop
-is cut into blocks first; an outer loop of few iterations is merged with the one inside it.
+is cut into blocks first; an outer loop of few iterations is merged with the one inside it. What is
+computed before the loop, for all of its iterations, each thread computes for itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fornax.compiler.loop.ir import (
     Kernel,
     Statement,
     Store,
+    While,
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
@@ -37,20 +39,28 @@ BANDWIDTH = 25.0
 CACHED = 3 << 19
 #: an outer loop with fewer iterations than this is merged with the next
 FEW = 64
+#: how much longer a thread works on its iterations than on what it computes before them
+LONGER = 16
 
 
 def parallelize(kernel: Kernel, target: Target) -> Kernel:
     """The kernel with its outermost loop parallel, if it has one and that pays."""
     if any(isinstance(s, For) and s.kind == "parallel" for s in walk(kernel.body)):
         return kernel
-    if len(kernel.body) != 1 or not isinstance(kernel.body[0], For):
+    loop, before = kernel.body[-1] if kernel.body else None, kernel.body[:-1]
+    if not isinstance(loop, For) or any(isinstance(s, Store) for s in walk(before)):
         return kernel
-    loop = kernel.body[0]
+    written = {s.buffer for s in walk((loop,)) if isinstance(s, Store)}
+    if any(n.kind == "load" and n.data in written for n in reachable(expressions(before))):
+        return kernel
     if not isinstance(loop.axis.extent, int) or not is_independent(loop):
         return kernel
     estimate = Estimate(kernel.body, target)
     cost = max(estimate.loop_cost(loop) * UNIT, memory_time(kernel.body))
     if cost < 2 * GRAIN:
+        return kernel
+    first = sum(estimate.loop_cost(s) for s in before if isinstance(s, For | While)) * UNIT
+    if first * 2 * LONGER > cost:
         return kernel
     each = cost / max(trips(loop), 1)
     inner = nested(loop) if loop.kind != "vector" and loop.axis.length < FEW else None
@@ -67,8 +77,8 @@ def parallelize(kernel: Kernel, target: Target) -> Kernel:
     else:
         copy = Marked(loop)
     body = copy.statements(kernel.body)
-    grain = max(1, int(GRAIN / each))
-    extent = next(s.axis.length for s in body if isinstance(s, For))
+    grain = max(1, int(max(GRAIN, LONGER * first) / each))
+    extent = next(s.axis.length for s in body if isinstance(s, For) and s.kind == "parallel")
     return Kernel(kernel.name, kernel.buffers, body, extent, grain)
 
 
