@@ -30,6 +30,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.reading import in_order_of_reading
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.running import is_scan, running
+from fornax.compiler.loop.split import split
 from fornax.compiler.loop.stage import stage, staged
 from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
 from fornax.compiler.target import Target
@@ -58,7 +59,8 @@ RARE = 4096
 def vectorize(kernel: Kernel, target: Target) -> Kernel:
     """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
     if not is_marked(kernel.body):
-        kernel = in_order_of_reading(tile_transposes(collapse(kernel), target), target)
+        kernel = collapse(split(kernel))
+        kernel = in_order_of_reading(tile_transposes(kernel, target), target)
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
     pending = list(estimate.children[None])
