@@ -40,7 +40,7 @@ SHORTEST = 8192
 FAR = 16384
 #: bytes of pieces of rows between what is read and what is asked for, where sums run down them
 SOON = 65536
-#: vector operations on a cache line that take as long as it takes to arrive
+#: operations on each of the elements of a cache line that take as long as it takes to arrive
 DEAR = 11
 #: operations that are part of the instruction that uses them, or none
 FREE = {*COMPARE, "neg", "bitcast"}
@@ -242,7 +242,7 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
     alone: memory is at work meanwhile, and no other loop has to wait for it. Where there is none,
     memory is what takes longest, and every loop asks, for it must never rest. (Measured: what is
     asked for in one short loop, or a part of the row in each, is less than memory could bring.)"""
-    found: dict[tuple[Any, ...], list[tuple[float, Expr]]] = {}
+    found: dict[tuple[Any, ...], list[tuple[int, Expr]]] = {}
     for loop in loops:
         nodes = reachable(expressions((loop,)))
         work = varying(nodes, loop)
@@ -261,12 +261,11 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
             if moves.get(loop.axis) != 1 or step < extent:
                 continue
             rest = frozenset((p, c) for p, c in terms if p.data is not loop.axis)
-            registers = LINE / size / target.lanes(node.dtype)
             key = node.data, rest, constant, step * -(-FAR // (step * size))
-            found.setdefault(key, []).append((work * registers, node))
+            found.setdefault(key, []).append((work, node))
     chosen: dict[Expr, int] = {}
     for (buffer, *_, distance), places in found.items():
-        dearest = max((work for work, _ in places[1:]), default=0.0)
+        dearest = max((work for work, _ in places[1:]), default=0)
         if dearest >= DEAR:
             places = [place for place in places[1:] if place[0] == dearest][-1:]
         elif len(places) == 1 or buffer.nbytes <= target.l3 // 2:
