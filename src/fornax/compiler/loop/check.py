@@ -118,6 +118,8 @@ class Checker:
                 return "the mask is not bool"
             if node.masked and node.args[rank + 1].dtype != node.dtype:
                 return "dtype of `other`"
+            if (node.dtype, node.data.dtype) == ("uint8", "bool"):
+                return None  # its byte
             return self.memory_dtype(node.dtype, node.data)
         if kind == "table":
             good = node.args[0].dtype == "uint32" and (node.dtype, len(node.data)) == (

@@ -337,6 +337,8 @@ class Transposer(Rewriter):
         for number, load in enumerate(found.loads):
             size = found.block[0] * found.block[1]
             dtype = load.data.dtype
+            # squares of truth values are squares of bytes: masks would be turned bit by bit
+            dtype = "uint8" if dtype == "bool" else dtype
             local = Buffer(f"tile{number}", dtype, (size,), (1,), "local")
             staged[load] = local
             body += (Alloc(local), *self.fill(load, local, across, along, rows, columns))
@@ -344,7 +346,10 @@ class Transposer(Rewriter):
         place = b.add(b.mul(b.axis(row), b.index(found.block[1])), b.axis(column))
         copy = self.at(across, b.axis(row), along, b.axis(column))
         for load, local in staged.items():
-            copy.memo[load] = b.node("load", load.dtype, local, (place,))
+            if load.dtype == "bool":
+                copy.memo[load] = b.ne(b.load(local, (place,)), b.const(0, "uint8"))
+            else:
+                copy.memo[load] = b.node("load", load.dtype, local, (place,))
         inner = For(column, copy.statements(found.nest[-1].body))
         body += (For(row, (inner,)),)
         # the next block that is read lies beside this one, in the same pages
@@ -381,14 +386,15 @@ class Transposer(Rewriter):
         read over its whole length: large powers of two as strides put them all in one cache set."""
         b = self.b
         lanes = self.target.lanes(local.dtype)
-        dtype = UNSIGNED[WIDTH[local.dtype]] if local.dtype in STORAGE else load.dtype
+        raw = local.dtype in STORAGE or load.dtype == "bool"
+        dtype = UNSIGNED[WIDTH[local.dtype]] if raw else load.dtype
 
         def along_rows(column: Expr, *unrolled: Axis) -> For:
             row = Axis(rows, "row")
             place = b.add(b.mul(b.axis(row), b.index(self.found.block[1])), column)
             offset = self.at(across, b.axis(row), along, column)(load.args[0])
-            store = Store(local, (place,), b.node("load", dtype, load.data, (offset,)))
-            body: Statement = store
+            value = b.node("load", dtype, load.data, (offset,))
+            body: Statement = Store(local, (place,), value)
             for axis in unrolled:
                 body = For(axis, (body,), kind="unroll")
             return For(row, (body,), kind="vector", lanes=lanes)
