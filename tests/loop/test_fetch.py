@@ -33,7 +33,7 @@ def fetches(function, *shape: int, name: str = "avx2", others: tuple = ()) -> li
     for lines in texts:
         asked = re.findall(r"prefetch\.p0\(ptr (%\w+), i32 0", lines)
         for pointer in asked:
-            found += map(int, re.findall(rf"{pointer} = getelementptr i8, .*, i64 (\d+)", lines))
+            found += map(int, re.findall(rf"{pointer} = getelementptr i8, .*, i64 (-?\d+)", lines))
     return sorted({bytes_ // 64 * 64 for bytes_ in found})  # they ask for the ends of lines
 
 
@@ -115,11 +115,19 @@ def test_the_rows_after_those_that_are_added_up_are_asked_for(function, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_page_down_is_asked_for_where_memory_is_read_from_its_end(name):
+    assert fetches(lambda x: x[::-1] + 1, 1 << 20, name=name)[0] == -4096
+    assert not fetches(lambda x: x[::-1] + 1, 1 << 16, name=name)  # all of it stays in the caches
+    assert loads(lambda x: fornax.lax.cumsum(x, 1, True), 1 << 10, 2048, name=name) == [-1024]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_further_on_are_asked_for_where_sums_run_down_them(name):
     down, up = lambda x: fornax.lax.cumsum(x, 0), lambda x: fornax.lax.cumsum(x, 0, reverse=True)
     rows = 65536 // (1024 * 4)  # each of two threads has half of the columns
     assert loads(down, 1 << 10, 2048, name=name) == [rows * 2048]
     assert loads(up, 1 << 10, 2048, name=name) == [-rows * 2048]
+    assert loads(up, 1 << 15, 512, name=name)  # downwards, it does not foresee a page
     assert not loads(down, 1 << 6, 2048, name=name)  # all of it stays in the caches
     assert not loads(down, 1 << 15, 512, name=name)  # the processor foresees a page
 

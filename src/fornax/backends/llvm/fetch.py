@@ -13,6 +13,9 @@ from page to page as well, rows somewhat further on are.
 
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 
+Processors foresee less of what is read from its end to its start: what lies a page further down is
+asked for.
+
 Blocks of which threads take turns ask for what the same thread reads next.
 
 Where rows are read beside others that are the same for all of them, the latter leave the first
@@ -67,6 +70,7 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
             for loop in loops:
+                found.update(downwards(outer, loop, target))
                 found.update(told(loop))
             if len(loops) == 1:
                 rows = added_up(outer, loops[0], target)
@@ -176,6 +180,20 @@ def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     return found
 
 
+def downwards(outer: For, loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` that go from the end of a large array to its start, row by row."""
+    found: dict[Expr, int] = {}
+    for node in reachable(expressions((loop,))):
+        if node.kind != "load" or node.data.role not in ("in", "inout"):
+            continue
+        size = WIDTH[node.data.dtype] // 8
+        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+        down = moves.get(loop.axis) == -1 and moves.get(outer.axis, 0) < 0
+        if down and node.data.size * size > target.l2:
+            found[node] = -PAGE // size
+    return found
+
+
 def told(loop: For) -> dict[Expr, int]:
     """The loads of `fetched` that a store names: `Store.ahead`."""
     found: dict[Expr, int] = {}
@@ -206,7 +224,7 @@ def running_down(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         size = WIDTH[node.data.dtype] // 8
         moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
         step, extent = moves.get(outer.axis, 0), loop.axis.extent
-        far = abs(step) * size >= PAGE and node.data.size * size > target.l2
+        far = (step < 0 or step * size >= PAGE) and node.data.size * size > target.l2
         if far and moves.get(loop.axis) == 1:
             long = extent if isinstance(extent, int) else extent.high
             found[node] = step * -(-SOON // (long * size))

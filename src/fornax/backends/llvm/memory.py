@@ -160,7 +160,7 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
         pointer = address(e, buffer, found.scalar, constant - lanes + 1)
         depth = e.load_depth(pointer.depth, buffer, False)
         if node in e.fetches:
-            fetch(e, pointer, e.fetches[node], lanes, WIDTH[buffer.dtype] // 8, depth)
+            fetch(e, pointer, e.fetches[node], lanes, WIDTH[buffer.dtype] // 8, depth, down=True)
         name = plain_load(e, pointer, node, lanes, depth)
         order = range(lanes - 1, -1, -1)
         return Value(shuffle(e, name, node.dtype, lanes, order, depth), lanes, depth)

@@ -23,7 +23,7 @@ from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
 from fornax.compiler.loop.ir import WIDTH, Axis, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
-COLUMNS = 2048
+COLUMNS = 1024
 #: Bytes of a block of a line that threads share, of which the second cache holds two;
 BLOCK = 1 << 18
 #: elements that one has at least, and how many such blocks are worth cutting a line for;
@@ -80,6 +80,8 @@ def across(scan: Scan) -> None:
     pieces = -(-width // chunk)
     task, step = Axis(lines * pieces, "task"), Axis(scan.length, "step")
     line = b.idiv(b.axis(task), b.index(pieces))
+    if scan.reverse and prod(shape[scan.axis + 1 : last]) == 1:  # as in `whole`
+        line = b.sub(b.index(lines - 1), line)
     base = b.mul(b.imod(b.axis(task), b.index(pieces)), b.index(chunk))
     left = b.min(b.index(chunk), b.sub(b.index(width), base))
     extent = left if width % chunk else chunk
