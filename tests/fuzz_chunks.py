@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from fornax import _native
 from fornax.backends.llvm import edges, generate
-from fornax.compiler import cost
+from fornax.compiler import cost, exponentials, factors, turns, two_stages
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
-from fornax.compiler.loop import keep, parallelize, reading, stage, tile
+from fornax.compiler.loop import columns, keep, parallelize, reading, stage, tile
 from fornax.compiler.target import Target
 from fornax.runtime import eager
 
@@ -35,6 +35,10 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
     ((eager, "PROMOTE_AFTER", -1.0),),
     ((stage, "WORTH", 0), (stage, "REUSED", 1), (stage, "CHEAPER", 2.0), (cost, "ROWS", 2),
      (cost, "LARGE", 32), (cost, "SPREAD", 2)),
+    ((two_stages, "STREAMED", 64), (two_stages, "FEW_RESULTS", 1), (two_stages, "ROWS", 2),
+     (turns, "STREAMED", 64), (factors, "STREAMED", 64), (exponentials, "LARGE", 64),
+     (exponentials, "FEW_RESULTS", 1), (columns, "LARGE", 0), (columns, "FAR", 0),
+     (columns, "MANY", 2)),
     ((Target, "streamed", 1), (edges, "ENOUGH", 2), (reading, "PIECE", 4)),
 )  # fmt: skip
 

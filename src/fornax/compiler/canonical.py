@@ -25,6 +25,7 @@ from fornax.compiler.deviations import (
     sums_of_blocks,
 )
 from fornax.compiler.exponentials import exponentials
+from fornax.compiler.factors import without_factors
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.turns import reduced_as_they_lie, without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
@@ -54,6 +55,7 @@ class _Canonical:
         #: sums, what is known of their blocks, and maxima
         self.sums: dict[tuple[Atom, tuple[int, ...]], Var] = {}
         self.partial: dict[Sum, tuple[Atom, ...]] = {}
+        self.order: dict[Atom, int] = {}
         self.largest: dict[tuple[Atom, tuple[int, ...]], Var] = {}
         self.region = 0  # equations of different regions are never merged
         #: whether doing it again to what has been made would change nothing
@@ -98,7 +100,11 @@ class _Canonical:
             return self.deviating(found, primitive)
         if adds and (online := exponentials(x, axes, self.definition, self.largest)):
             return self.call(online[-1], online[:-1], primitive)
-        program = in_two_stages(primitive, x, equation.params, self.definition)
+        shorter = without_factors(x, axes, self.definition, self.order) if adds else None
+        if shorter is None:
+            program = in_two_stages(primitive, x, equation.params, self.definition)
+        else:
+            inputs, program = shorter
         if program is None:
             outputs = self.append(equation, inputs)
         else:

@@ -1,0 +1,110 @@
+"""Factors that all terms of a sum have in common are multiplied afterwards.
+
+    sum(x · broadcast(c))    ->  c · sum(x)
+
+The gradient of a batch normalization adds up columns of g, of g s and of g s / d, and those of x g
+and of x g s, with s and d the same for a whole column. As written, each is a sum of its own, for
+which large arrays come from memory again, because d is known only when others have been added up.
+Without the factors they are two sums, and made together. The result is rounded less often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fornax.compiler.two_stages import STREAMED, is_read
+from fornax.ir.basis import broadcast_in_dim, reduce_sum
+from fornax.ir.jaxpr import Atom, Equation, Jaxpr
+from fornax.ir.trace import new_trace
+from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.elementwise import div_p, mul_p, neg_p
+from fornax.primitives.shape import reshape
+from fornax.transforms.stage import Stage
+
+#: most factors of a term
+MOST = 8
+
+
+class Product:
+    """A term as a product: `leaves` differ from term to term, what is in `factors` (with whether it
+    divides, and along which dimensions it lies) does not."""
+
+    def __init__(self, axes: tuple[int, ...], definition: Mapping[Atom, Equation]):
+        self.axes = axes
+        self.definition = definition
+        self.leaves: list[Atom] = []
+        self.factors: list[tuple[Atom, bool, tuple[int, ...]]] = []
+        self.negative = False
+
+    def take(self, atom: Atom) -> None:
+        made = self.definition.get(atom)
+        if not atom.type.shape:
+            self.factors.append((atom, False, ()))
+        elif made is None or len(self.leaves) + len(self.factors) >= MOST:
+            self.leaves.append(atom)
+        elif made.primitive is mul_p:
+            for part in made.inputs:
+                self.take(part)
+        elif made.primitive is neg_p:
+            self.negative = not self.negative
+            self.take(made.inputs[0])
+        elif made.primitive is div_p and (divisor := self.common(made.inputs[1])) is not None:
+            self.take(made.inputs[0])
+            self.factors.append((divisor[0], True, divisor[1]))
+        elif (factor := self.common(atom)) is not None:
+            self.factors.append((factor[0], False, factor[1]))
+        else:
+            self.leaves.append(atom)
+
+    def common(self, atom: Atom) -> tuple[Atom, tuple[int, ...]] | None:
+        """What fills an array that is the same along the axes, and along which dimensions."""
+        if not atom.type.shape:
+            return atom, ()
+        made = self.definition.get(atom)
+        if made is None or made.primitive.name != "broadcast_in_dim":
+            return None
+        (small,), places = made.inputs, tuple(made.params["broadcast_dimensions"])
+        pairs = zip(places, small.type.shape, strict=True)
+        return (small, places) if all(n == 1 for d, n in pairs if d in self.axes) else None
+
+
+def without_factors(
+    terms: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation],
+    order: dict[Atom, int],
+) -> tuple[tuple[Atom, ...], Jaxpr] | None:  # fmt: skip
+    """What a sum of columns of a large array is made of, and the program that computes it with
+    common factors last; None if there are none. `order`: that of the leaves."""
+    type = terms.type
+    if type.dtype.kind != "f" or type.size * type.dtype.itemsize < STREAMED:
+        return None
+    if len(type.shape) - 1 in axes or type.dtype.itemsize < 4:
+        return None
+    product = Product(axes, definition)
+    product.take(terms)
+    if not product.leaves or not product.factors:
+        return None
+    if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
+        return None
+    leaves = sorted(product.leaves, key=lambda leaf: order.setdefault(leaf, len(order)))
+    smalls = [small for small, _, _ in product.factors]
+    return (*leaves, *smalls), program(product, leaves, type)
+
+
+def program(product: Product, leaves: list[Atom], type: ArrayType) -> Jaxpr:
+    trace = Stage(purpose="a sum with common factors")
+    with new_trace(trace):
+        values = [trace.new_input(leaf.type) for leaf in leaves]
+        smalls = [trace.new_input(small.type) for small, _, _ in product.factors]
+        terms = values[0]
+        for value in values[1:]:
+            terms = mul_p(terms, value)
+        total: Any = reduce_sum(terms, product.axes)
+        kept = [d for d in range(len(type.shape)) if d not in product.axes]
+        for small, (_, divides, places) in zip(smalls, product.factors, strict=True):
+            mine = [k for k, d in enumerate(places) if d not in product.axes]
+            small = reshape(small, tuple(typeof(small).shape[k] for k in mine))
+            at = [kept.index(places[k]) for k in mine]
+            filled = broadcast_in_dim(small, typeof(total).shape, at)
+            total = div_p(total, filled) if divides else mul_p(total, filled)
+        return trace.finish([neg_p(total) if product.negative else total], "factors")

@@ -1,0 +1,90 @@
+"""Factors that all terms of a column's sum have in common are multiplied afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fornax
+import fornax.numpy as jnp
+from fornax import lax
+from fornax.backends import reference
+from fornax.backends.llvm.target import find
+from fornax.compiler.canonical import canonicalize
+from fornax.runtime.compile import plan
+
+numbers = np.random.default_rng(31)
+x, y = (numbers.standard_normal((2048, 520)).astype(np.float32) for _ in range(2))
+row, other = (numbers.uniform(1, 2, 520).astype(np.float32) for _ in range(2))
+column = numbers.uniform(1, 2, (2048, 1)).astype(np.float32)
+
+#: functions of x, y, a row, another one, and a column; and how many large sums they are
+CASES = {
+    "a factor": (lambda x, y, r, s, c: (x * r).sum(0), 1),
+    "a divisor": (lambda x, y, r, s, c: (x / r).sum(0), 1),
+    "a number": (lambda x, y, r, s, c: (-3 * x).sum(0), 1),
+    "several": (lambda x, y, r, s, c: ((x * r) * (-y / s) * 2).sum(0), 1),
+    "the same without them": (
+        lambda x, y, r, s, c: ((x * r).sum(0), (s * x).sum(0), (-x / s * r).sum(0), x.sum(0)), 1,
+    ),
+    "the same products": (lambda x, y, r, s, c: ((x * r * y).sum(0), (y * (x / s)).sum(0)), 1),
+    "one for each row": (lambda x, y, r, s, c: ((x * c * r).sum(0), x.sum(0)), 2),
+    "keepdims": (lambda x, y, r, s, c: (x * r[None]).sum(0, keepdims=True), 1),
+    "three dimensions": (
+        lambda x, y, r, s, c: (x.reshape(32, 64, 520) * r * x[:1].reshape(1, 1, 520)).sum((0, 1)),
+        1,
+    ),
+    "a plane": (
+        lambda x, y, r, s, c: (x.reshape(32, 64, 520) * y[:64]).sum(0), 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_sums(name):
+    function, count = CASES[name]
+    arguments = x, y, row, other, column
+    program = canonicalize(fornax.jit(function).trace(*arguments).jaxpr)
+    sums = [
+        e for e in program.equations
+        if e.primitive.name == "reduce_sum" and e.inputs[0].type.size == x.size
+    ]  # fmt: skip
+    assert len(sums) == count, program
+    found = fornax.jit(function)(*arguments)
+    with fornax.enable_x64(True), fornax.disable_jit():
+        expected = function(*(jnp.asarray(a, "float64") for a in arguments))
+    fornax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 2e-3), found, expected)
+
+
+def test_sums_of_the_gradient_of_a_normalization_are_made_together():
+    def normalized(x, scale, shift):
+        mean = x.mean(0)
+        variance = ((x - mean) ** 2).mean(0)
+        return (x - mean) * lax.rsqrt(variance + 1e-5) * scale + shift
+
+    def gradient(x, scale, shift, g):
+        return fornax.vjp(normalized, x, scale, shift)[1](g)
+
+    planner, _ = plan(
+        fornax.jit(gradient).trace(x, row, other, y).jaxpr, find("avx2"), 2,
+        reference.compile_kernel,
+    )  # fmt: skip
+    read = [
+        b.size
+        for made in planner.plan.kernels
+        for b in made.kernel.buffers
+        if b.role == "in" and b.size == x.size
+    ]
+    assert len(read) == 5  # for its moments x, for the sums and in the end x and g
+    found = fornax.jit(gradient)(x, row, other, y)
+    with fornax.enable_x64(True), fornax.disable_jit():
+        expected = gradient(*(jnp.asarray(a, "float64") for a in (x, row, other, y)))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+
+
+def test_variances_of_what_is_scaled_take_one_pass():
+    found = fornax.jit(lambda x, r: ((x * r).mean(0), (x * r).var(0)))(x, row)
+    wide = x.astype(np.float64) * row
+    np.testing.assert_allclose(found[0], wide.mean(0), 1e-5, 1e-6)
+    np.testing.assert_allclose(found[1], wide.var(0), 1e-5)
