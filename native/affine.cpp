@@ -262,6 +262,23 @@ bool divides_by_constant(const Expr* node, PyObject* name) {
   return is_op(node, name) && is_const(node->operand(1));
 }
 
+// The largest divisor of `size` below it that coefficients have, but not all: terms with it come to
+// `high`, divided by it, the others are left in `low`. 1 where there is none.
+int64_t split(const Form& form, int64_t size, Form& high, Form& low) {
+  int64_t scale = 1;
+  for (auto [part, coefficient] : form.terms) {
+    uint64_t distance = coefficient < 0 ? -static_cast<uint64_t>(coefficient)
+                                        : static_cast<uint64_t>(coefficient);
+    scale = std::max(scale, static_cast<int64_t>(std::gcd(static_cast<uint64_t>(size), distance)));
+  }
+  for (auto [part, coefficient] : form.terms)
+    if (coefficient % scale == 0) high.terms.emplace_back(part, coefficient / scale);
+    else low.terms.emplace_back(part, coefficient);
+  high.constant = floor_div(form.constant, scale);
+  low.constant = floor_mod(form.constant, scale);
+  return low.terms.empty() ? 1 : scale;
+}
+
 // Floor division of an index by a positive constant, simplified.
 Expr* quotient(Nodes* nodes, Expr* x, int64_t size) {
   if (size == 1) return x;
@@ -274,6 +291,13 @@ Expr* quotient(Nodes* nodes, Expr* x, int64_t size) {
   if (auto one = one_quotient(rest, size)) {
     whole.constant = plus(whole.constant, *one);
     return build(nodes, whole);
+  }
+  Form high, low;  // (g A + B) idiv g k is (A + B idiv g) idiv k: equal numbers get equal forms
+  if (int64_t scale = split(rest, size, high, low); scale > 1) {
+    Expr* carried = build(nodes, low);
+    if (carried) carried = quotient(nodes, carried, scale);
+    if (carried) carried = sum_with(nodes, std::move(high), carried);
+    return carried ? sum_with(nodes, whole, quotient(nodes, carried, size / scale)) : nullptr;
   }
   Expr* inner = reduced(nodes, rest, size);
   if (!inner) return nullptr;
@@ -301,6 +325,18 @@ Expr* modulo(Nodes* nodes, Expr* x, int64_t size) {
   if (auto one = one_quotient(rest, size)) {
     rest.constant = plus(rest.constant, -times(size, *one));
     return build(nodes, rest);
+  }
+  Form high, low;
+  if (int64_t scale = split(rest, size, high, low); scale > 1) {
+    if (auto one = one_quotient(low, scale)) {  // g A + B is A imod k, times g, and B
+      high.constant = plus(high.constant, *one);
+      low.constant = plus(low.constant, -times(scale, *one));
+      Expr* carried = build(nodes, high);
+      if (carried) carried = modulo(nodes, carried, size / scale);
+      if (!carried) return nullptr;
+      add(low, carried, scale);
+      return sum_of(nodes, std::move(low));
+    }
   }
   int64_t small = size;
   Expr* inner = reduced(nodes, rest, small);

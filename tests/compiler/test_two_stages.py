@@ -13,6 +13,8 @@ from fornax.backends.cpu import prepare
 from fornax.backends.llvm import target as targets
 from fornax.compiler import cost
 from fornax.compiler.canonical import canonicalize
+from fornax.compiler.loop.show import show
+from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.two_stages import STREAMED
 from fornax.runtime.compile import plan
 
@@ -136,6 +138,24 @@ def test_parts_are_read_in_order(shape):
     np.testing.assert_allclose(fornax.jit(jnp.sum)(x), x.sum(dtype=np.float64), rtol=2e-6)
     total = fornax.jit(lambda x, row: jnp.sum(x * row))(x, row)
     np.testing.assert_allclose(total, (x * row).sum(dtype=np.float64), rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(64, 64, 1024), (61, 67, 101), (8, 3, 41, 419), (5, 7, 9, 11, 64)]
+)
+def test_one_loop_counts_through_all_dimensions(shape):
+    """Divisions and remainders of the flat index cancel, in whatever parts it is cut."""
+    x = np.ones(shape, np.float32)
+    for function in (
+        jnp.max,
+        lambda x: jnp.sum(x.reshape(-1)),
+        lambda x: jnp.any(x.reshape(-1, 1)),
+    ):
+        planner, _ = plan(
+            fornax.jit(function).trace(x).jaxpr, targets.find(), 2, reference.compile_kernel
+        )
+        text = "".join(show(simplify(made.kernel)) for made in planner.plan.kernels)
+        assert "idiv" not in text and "imod" not in text
 
 
 @pytest.mark.parametrize("shape,axes", SHAPES + MANY_RESULTS, ids=str)
