@@ -54,7 +54,7 @@ class Literal:
 
 
 Atom = Var | Literal
-_NONE: frozenset = frozenset()
+_NONE: frozenset[Any] = frozenset()
 
 
 class Equation:
@@ -85,7 +85,7 @@ class Equation:
         return self.outputs
 
     @property
-    def effects(self) -> frozenset:
+    def effects(self) -> frozenset[Any]:
         """What it does besides computing its outputs."""
         return _NONE if self.primitive.pure else self.primitive.effects(**self.params)
 
@@ -161,7 +161,7 @@ class Jaxpr:
         return self.consts
 
     @property
-    def effects(self) -> frozenset:
+    def effects(self) -> frozenset[Any]:
         """The union of the effects of the equations."""
         found = self.memo.get("effects")
         if found is None:

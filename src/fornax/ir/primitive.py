@@ -107,7 +107,7 @@ class Primitive(_native.Operation):
     def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return primitive_named, (self.name,)
 
     # --- rules ---
@@ -230,7 +230,7 @@ class Primitive(_native.Operation):
         """The program that one application is, if the compiler may put it in its place."""
         return None
 
-    def in_the_open(self, error: RefsFromOutside, params: dict) -> Jaxpr:
+    def in_the_open(self, error: RefsFromOutside, params: dict[str, Any]) -> Jaxpr:
         """The program that it holds, to be applied operation by operation.
 
         Raises `error`, which its rule met, if that would be something else, here or in it.
@@ -241,12 +241,12 @@ class Primitive(_native.Operation):
             raise error
         return program
 
-    def hands_on(self, position: int, params: dict) -> int | None:
+    def hands_on(self, position: int, params: dict[str, Any]) -> int | None:
         """The operand that a result is, unless a user's rule writes to the reference whose value
         it is: see `transforms.handed`. None for what is computed."""
         return None
 
-    def effects(self, **params: Any) -> frozenset:
+    def effects(self, **params: Any) -> frozenset[Any]:
         """Effects of one application; most operations have none."""
         return frozenset()
 

@@ -12,7 +12,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy
 
@@ -49,7 +49,9 @@ class Trace:
     #: references whose values the function got as arguments: whether it used them from outside too
     taken: dict[Any, bool] | None = None
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         """Perform one operation. The slot is empty during the call."""
         raise InternalError(f"{type(self).__name__} does not say how it processes operations")
 
@@ -158,7 +160,7 @@ class Tracer:
         return self.type.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> Any:
         return self.type.dtype
 
     @property
@@ -210,8 +212,12 @@ class Tracer:
         )
 
     def _scalar(
-        self, convert: Callable, error: Callable[[str], Exception], what: str, attempt: str
-    ):
+        self,
+        convert: Callable[[Any], Any],
+        error: Callable[[str], Exception],
+        what: str,
+        attempt: str,
+    ) -> Any:
         value = self.concrete()
         if value is None:
             raise self._refuse(error, what, attempt)
@@ -244,7 +250,7 @@ class Tracer:
             "use lax.dynamic_slice or array indexing, or mark the argument static",
         )
 
-    def _number(self, kind: Any):
+    def _number(self, kind: Any) -> Any:
         return self._scalar(
             kind,
             ConcretizationTypeError,
@@ -262,7 +268,7 @@ class Tracer:
     def __complex__(self) -> complex:
         return self._number(complex)
 
-    def __array__(self, *_: Any, **__: Any):
+    def __array__(self, *_: Any, **__: Any) -> Any:
         value = self.concrete()
         if value is None:
             raise self._refuse(
@@ -272,7 +278,7 @@ class Tracer:
             )
         return numpy.asarray(value)
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise self._refuse(
             ConcretizationTypeError,
             "Attempted to pickle: abstract tracer value encountered where concrete value is "
@@ -286,7 +292,7 @@ class Tracer:
     def __deepcopy__(self, memo: Any) -> Tracer:
         return self
 
-    def item(self, *args: Any):
+    def item(self, *args: Any) -> Any:
         value = self.concrete()
         if value is None:
             raise self._refuse(
@@ -297,7 +303,7 @@ class Tracer:
             )
         return value.item(*args)
 
-    def tolist(self):
+    def tolist(self) -> Any:
         value = self.concrete()
         if value is None:
             raise self._refuse(
@@ -307,7 +313,7 @@ class Tracer:
             )
         return value.tolist()
 
-    def tobytes(self, order="C"):
+    def tobytes(self, order: Any = "C") -> bytes:
         value = self.concrete()
         if value is None:
             raise self._refuse(

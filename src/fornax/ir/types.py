@@ -102,11 +102,11 @@ class ArrayType:
         weak = ", weak_type=True" if self.weak_type else ""
         return f"ShapedArray({self.dtype_name}[{dims}]{weak})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return ArrayType, (self.shape, self.dtype, self.weak_type)
 
 
-_interned: dict[tuple, ArrayType] = {}
+_interned: dict[tuple[Any, ...], ArrayType] = {}
 
 
 def _dimension(n: Any) -> int:

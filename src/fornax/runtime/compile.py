@@ -92,7 +92,7 @@ def plan(
     const_position = {v: k for k, v in enumerate(canonical.inputs[:n_consts])}
 
     wanted: list[Next | None] = []
-    outputs: list[tuple | None] = []
+    outputs: list[tuple[Any, ...] | None] = []
     free = [k for k, donate in enumerate(flags) if donate]
     entries: dict[int, tuple[int, int]] = {}  # donated input -> (first step, slot given to it)
     for atom, original in zip(canonical.outputs, jaxpr.outputs, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fornax import _native
 from fornax.source import located
 
@@ -25,7 +27,7 @@ class Device:
     def __str__(self) -> str:
         return "cpu:0"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _the_processor, ()
 
     def memory_stats(self) -> dict[str, int]:

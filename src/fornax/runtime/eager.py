@@ -53,7 +53,7 @@ class _Entry:
         self.executable: Any = None
 
 
-_entries: OrderedDict[tuple, _Entry] = OrderedDict()
+_entries: OrderedDict[tuple[Any, ...], _Entry] = OrderedDict()
 
 
 def clear() -> None:
@@ -61,7 +61,7 @@ def clear() -> None:
     _entries.clear()
 
 
-def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """The results of an operation on concrete values."""
     types = [typeof(x) for x in operands]
     current = settings.current()
@@ -96,8 +96,8 @@ def evaluate(primitive: Primitive, operands: Sequence[Any], params: dict) -> lis
 
 
 def _look(
-    current: settings.Settings, primitive: Primitive, operands: Sequence[Any], params: dict,
-    results: Sequence[Any],
+    current: settings.Settings, primitive: Primitive, operands: Sequence[Any],
+    params: dict[str, Any], results: Sequence[Any],
 ) -> None:  # fmt: skip
     """What settings ask about every operation."""
     if current.debug_key_reuse:
@@ -107,7 +107,7 @@ def _look(
 
 
 def _on_keys(
-    primitive: Primitive, operands: Sequence[Any], types: list[ArrayType], params: dict
+    primitive: Primitive, operands: Sequence[Any], types: list[ArrayType], params: dict[str, Any]
 ) -> list[Any]:
     """An operation that knows nothing of keys, on the words of keys."""
     words = [stored(x) if isinstance(x, KeyArray) else x for x in operands]
@@ -122,7 +122,9 @@ def _on_keys(
     return outs
 
 
-def _new_entry(primitive: Primitive, types: list[ArrayType], params: dict, key: tuple) -> _Entry:
+def _new_entry(
+    primitive: Primitive, types: list[ArrayType], params: dict[str, Any], key: tuple[Any, ...]
+) -> _Entry:
     out_types = primitive.type(*types, **params)
     effectful = bool(primitive.effects(**params))
     holds_program = next(iter(subprograms(params)), None) is not None
@@ -151,7 +153,7 @@ _ALWAYS_REFERENCE = frozenset(("reshape", "squeeze", "copy", "sort", "pure_callb
 
 
 def _compile(
-    primitive: Primitive, types: list[ArrayType], params: dict, out_types: list[ArrayType]
+    primitive: Primitive, types: list[ArrayType], params: dict[str, Any], out_types: list[ArrayType]
 ) -> Any:
     from fornax.runtime.compile import executable  # loads llvmlite
 

@@ -139,7 +139,7 @@ class KeyArray:
     def __deepcopy__(self, memo: Any) -> KeyArray:
         return self.copy()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return KeyArray, (self.words, self.dtype)
 
 

@@ -255,13 +255,13 @@ def complex_dtype(dtype: Dtype) -> Dtype:
     return complex128 if dtype in (float64, complex128) else complex64
 
 
-def finfo(dtype: Any):
+def finfo(dtype: Any) -> Any:
     """Limits of a floating or complex dtype, as `numpy.finfo` gives."""
     dtype = real_dtype(as_dtype(dtype))
     return ml_dtypes.finfo(dtype) if dtype in _SPECIAL_FLOATS else np.finfo(dtype)
 
 
-def iinfo(dtype: Any):
+def iinfo(dtype: Any) -> Any:
     """Limits of an integer dtype, as `numpy.iinfo` gives."""
     dtype = as_dtype(dtype)
     return ml_dtypes.iinfo(dtype) if dtype in _SPECIAL_INTS else np.iinfo(dtype)

@@ -21,7 +21,7 @@ from fornax.source import located
 #: A lattice node: a dtype, or the name of a weak type.
 WEAK = {d.bool_: d.bool_}
 #: node -> the nodes directly above it.
-EDGES: dict[Any, tuple] = {
+EDGES: dict[Any, tuple[Any, ...]] = {
     d.bool_: ("int",),
     "int": (d.uint8, d.int8, *d.ALONE["int"]),
     d.uint8: (d.int16, d.uint16),
@@ -47,10 +47,10 @@ _KINDS = {"int": 1, "float": 2, "complex": 3}
 _WEAK_DTYPE = {"int": d.int64, "float": d.float64, "complex": d.complex128}
 
 
-def _closure() -> dict[Any, frozenset]:
-    above: dict[Any, frozenset] = {}
+def _closure() -> dict[Any, frozenset[Any]]:
+    above: dict[Any, frozenset[Any]] = {}
 
-    def reach(node) -> frozenset:
+    def reach(node: Any) -> frozenset[Any]:
         if node not in above:
             above[node] = frozenset((node,)).union(*(reach(up) for up in EDGES[node]))
         return above[node]
@@ -63,7 +63,7 @@ def _closure() -> dict[Any, frozenset]:
 ABOVE = _closure()
 
 
-def node(dtype: Dtype, weak: bool):
+def node(dtype: Dtype, weak: bool) -> Any:
     """The lattice node of a dtype."""
     if not weak or dtype == d.bool_:
         found = d.computable(dtype)
@@ -82,7 +82,7 @@ def node(dtype: Dtype, weak: bool):
 
 
 @functools.cache
-def _join(nodes: frozenset):
+def _join(nodes: frozenset[Any]) -> Any:
     common = frozenset.intersection(*(ABOVE[n] for n in nodes))
     least = [n for n in common if common == ABOVE[n] & common and common <= ABOVE[n]]
     if len(least) != 1:

@@ -80,7 +80,9 @@ class Batch(Trace):
             )
         write_in(self.parent, ref, value)
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         pairs = [self.pair(x) for x in operands]
         values = [v for v, _ in pairs]
         dims = [d for _, d in pairs]
@@ -120,13 +122,17 @@ class Batch(Trace):
         ]
 
 
-def axis_names(names: Any) -> tuple:
+def axis_names(names: Any) -> tuple[Any, ...]:
     """The named axes of a collective as a tuple."""
     return tuple(names) if isinstance(names, tuple | list) else (names,)
 
 
 def apply_batch(
-    primitive: Primitive, size: int, values: Sequence[Any], dims: Sequence[int | None], params: dict
+    primitive: Primitive,
+    size: int,
+    values: Sequence[Any],
+    dims: Sequence[int | None],
+    params: dict[str, Any],
 ) -> tuple[list[Any], list[int | None]]:
     """A primitive's batching rule, derived from `leading` where it has none of its own."""
     if primitive.has_batch or not primitive.has_leading:

@@ -20,7 +20,9 @@ class Fold(Trace):
     def __init__(self, parent: Trace | None):
         self.parent = parent
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         traced = any(isinstance(x, Tracer) for x in operands)
         with running(self.parent if traced else None):
             return primitive.bind(*operands, **params)

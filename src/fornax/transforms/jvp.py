@@ -56,7 +56,9 @@ class JVP(Trace):
             raise differentiated(ref)
         write_in(self.parent, ref, primal)
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         pairs = [self.pair(x) for x in operands]
         primals = [p for p, _ in pairs]
         tangents = [t for _, t in pairs]
@@ -80,7 +82,7 @@ class JVP(Trace):
 
 
 def apply_jvp(
-    primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any], params: dict
+    primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any], params: dict[str, Any]
 ) -> tuple[list[Any], list[Any]]:
     """A primitive's derivative, derived where it is linear."""
     if primitive.has_jvp or not primitive.linear:

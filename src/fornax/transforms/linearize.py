@@ -96,7 +96,9 @@ class Linearize(Trace):
             raise differentiated(ref)
         write_in(self.parent, ref, primal)
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         primals, tangents, constant = [], [], True
         for x in operands:
             if x.__class__ is LinearizeTracer and x._trace is self:

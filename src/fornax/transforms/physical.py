@@ -54,7 +54,10 @@ def has_keys(jaxpr: Jaxpr) -> bool:
 
 
 def bind_on_words(
-    primitive: Primitive, operands: Sequence[Any], types: Sequence[ArrayType], params: dict
+    primitive: Primitive,
+    operands: Sequence[Any],
+    types: Sequence[ArrayType],
+    params: dict[str, Any],
 ) -> list[Any]:
     """An operation on operands of `types`, where `operands` has words in the place of keys."""
     rule = getattr(primitive, "words", None)

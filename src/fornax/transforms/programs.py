@@ -25,7 +25,7 @@ from fornax.transforms.stage import stage
 from fornax.transforms.transpose import transpose_program
 
 
-def remembered(jaxpr: Jaxpr, key: tuple, make: Callable[[], Any]) -> Any:
+def remembered(jaxpr: Jaxpr, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """`make()`, done once per program, key and named axes in scope."""
     key = (*key, axis_environment())
     found = jaxpr.memo.get(key)
@@ -56,7 +56,9 @@ def closed(jaxpr: Jaxpr) -> tuple[Jaxpr, list[Any]]:
     return jaxpr.without_consts(), list(jaxpr.consts)
 
 
-def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], all_outputs: bool | Sequence[bool] = False):
+def jvp_jaxpr(
+    jaxpr: Jaxpr, nonzero: Sequence[bool], all_outputs: bool | Sequence[bool] = False
+) -> tuple[Jaxpr, list[bool]]:
     """(program, which outputs have tangents).
 
     The program takes the primals, then the tangents of the `nonzero` ones; it gives the outputs,
@@ -70,12 +72,12 @@ def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], all_outputs: bool | Sequenc
         else tuple(all_outputs)
     )
 
-    def make():
+    def make() -> tuple[Jaxpr, list[bool]]:
         types = jaxpr.in_types
         tangent_types = [t.tangent() for t, nz in zip(types, nonzero, strict=True) if nz]
         has_tangent: list[bool] = []
 
-        def function(*args):
+        def function(*args: Any) -> list[Any]:
             primals, given = args[: len(types)], iter(args[len(types) :])
             tangents = [
                 next(given) if nz else Zero(t.tangent())
@@ -94,7 +96,13 @@ def jvp_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], all_outputs: bool | Sequenc
     return remembered(jaxpr, ("jvp", nonzero, wanted), make)
 
 
-def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool] | None = None):
+#: where a residual comes from: its kind and position
+Source = tuple[str, int]
+
+
+def linearize_jaxpr(
+    jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool] | None = None
+) -> tuple[Jaxpr, Jaxpr, list[Source], list[bool]]:
     """(forward, linear, residuals, has_tangent): split a program into primal and linear parts.
 
     forward: inputs -> outputs, then new residuals. linear: residuals, tangents of the `nonzero`
@@ -106,11 +114,11 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
     nonzero = tuple(nonzero)
     wanted = tuple(wanted) if wanted is not None else (False,) * len(jaxpr.outputs)
 
-    def make():
+    def make() -> tuple[Jaxpr, Jaxpr, list[Source], list[bool]]:
         types = jaxpr.in_types
         linear_parts: list[Any] = []
 
-        def function(*primals):
+        def function(*primals: Any) -> list[Any]:
             outs, linear, has_tangent = linearize_flat(
                 lambda *xs: evaluate(jaxpr, *xs), primals, nonzero
             )
@@ -151,12 +159,17 @@ def linearize_jaxpr(jaxpr: Jaxpr, nonzero: Sequence[bool], wanted: Sequence[bool
     return remembered(jaxpr, ("linearize", nonzero, wanted), make)
 
 
-def _with_wanted(linear: Jaxpr, has_tangent, wanted, out_types: Sequence[ArrayType]):
+def _with_wanted(
+    linear: Jaxpr,
+    has_tangent: Sequence[bool],
+    wanted: Sequence[bool],
+    out_types: Sequence[ArrayType],
+) -> tuple[Jaxpr, list[bool]]:
     """Add zero outputs to a linear program where a tangent is wanted but there is none."""
     if all(h or not w for h, w in zip(has_tangent, wanted, strict=True)):
         return linear, list(has_tangent)
 
-    def function(*args):
+    def function(*args: Any) -> list[Any]:
         outs = iter(evaluate(linear, *args))
         results = []
         for h, w, t in zip(has_tangent, wanted, out_types, strict=True):
@@ -181,11 +194,11 @@ def transpose_jaxpr(
     linear = tuple(linear)
     given = tuple(nonzero_out) if nonzero_out is not None else (True,) * len(jaxpr.outputs)
 
-    def make():
+    def make() -> Jaxpr:
         known = [t for t, is_linear in zip(jaxpr.in_types, linear, strict=True) if not is_linear]
         out_types = [t.tangent() for t in jaxpr.out_types]
 
-        def function(*args):
+        def function(*args: Any) -> list[Any]:
             values, cts = iter(args[: len(known)]), iter(args[len(known) :])
             operands = [
                 Linear(t) if is_linear else next(values)
@@ -209,7 +222,7 @@ def batch_jaxpr(
     mapped: Sequence[bool],
     axis_name: Any = None,
     wanted: Sequence[bool] | bool = False,
-):
+) -> tuple[Jaxpr, list[bool]]:
     """(program, which outputs are mapped): the mapped axis is in front everywhere.
 
     `wanted` asks for outputs to be mapped even where they are not (all of them if True).
@@ -217,14 +230,14 @@ def batch_jaxpr(
     mapped = tuple(mapped)
     ask = (wanted,) * len(jaxpr.outputs) if isinstance(wanted, bool) else tuple(wanted)
 
-    def make():
+    def make() -> tuple[Jaxpr, list[bool]]:
         types = [
             t.update(shape=(size, *t.shape)) if m else t
             for t, m in zip(jaxpr.in_types, mapped, strict=True)
         ]
         out_mapped: list[bool] = []
 
-        def function(*args):
+        def function(*args: Any) -> list[Any]:
             dims = [0 if m else None for m in mapped]
             outs, out_dims = batch_flat(
                 lambda *xs: evaluate(jaxpr, *xs), size, args, dims, axis_name

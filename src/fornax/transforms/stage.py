@@ -137,7 +137,9 @@ class Stage(Trace):
             return ref.of._place
         return ref
 
-    def process(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def process(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         if self.partial:
             for x in operands:
                 if x.__class__ is StageTracer and x._trace is self:
@@ -154,7 +156,7 @@ class Stage(Trace):
         return _native.record(self, primitive, operands, params)
 
     def process_parts(
-        self, primitive: Primitive, operands: Sequence[Any], params: dict
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
     ) -> list[Any]:
         """Record what depends on operands that this trace knows; the rest runs in the parent."""
         flags = [self.knows(x) for x in operands]
@@ -172,7 +174,9 @@ class Stage(Trace):
             env.update(zip(rest.outputs, values, strict=True))
         return [env[v] for v in outputs]
 
-    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict) -> list[Any]:
+    def record(
+        self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
         """One more equation."""
         return _native.record(self, primitive, operands, params)
 

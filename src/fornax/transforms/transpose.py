@@ -7,7 +7,7 @@ from typing import Any
 
 from fornax.ir.basis import add
 from fornax.ir.evaluate import literal
-from fornax.ir.jaxpr import Jaxpr, Literal, Var
+from fornax.ir.jaxpr import Atom, Jaxpr, Literal, Var
 from fornax.ir.late import RefsFromOutside
 from fornax.ir.primitive import Linear, Zero
 from fornax.source import stand_for
@@ -25,7 +25,7 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
     env: dict[Var, Any] = dict(zip(jaxpr.inputs, (*jaxpr.consts, *args), strict=True))
     grads: dict[Var, Any] = {}
 
-    def read(atom):
+    def read(atom: Atom) -> Any:
         return literal(atom) if isinstance(atom, Literal) else env[atom]
 
     linear_equations = []
@@ -41,7 +41,7 @@ def transpose_program(jaxpr: Jaxpr, args: Sequence[Any], cotangents: Sequence[An
             for var in linear.outputs:
                 env[var] = Linear(var.type)
 
-    def accumulate(atom, cotangent):
+    def accumulate(atom: Atom, cotangent: Any) -> None:
         if cotangent is None or isinstance(cotangent, Zero) or isinstance(atom, Literal):
             return
         if isinstance(env[atom], Linear):
