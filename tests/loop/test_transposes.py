@@ -13,12 +13,13 @@ from fornax.compiler.loop.schedule import nest
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
 @pytest.mark.parametrize("dtype", ["bool", "int8", "float32"])
-def test_transposes(name, dtype):
+@pytest.mark.parametrize("rows,columns", [(67, 133), (67, 16)])
+def test_transposes(name, dtype, rows, columns):
     b = Builder()
-    x, y = buffer("x", dtype, (67, 133)), buffer("y", dtype, (133, 67), "out")
-    axes = Axis(133), Axis(67)
+    x, y = buffer("x", dtype, (rows, columns)), buffer("y", dtype, (columns, rows), "out")
+    axes = Axis(columns), Axis(rows)
     first, second = map(b.axis, axes)
     value = b.op("not" if dtype == "bool" else "neg", b.load(x, (second, first)))
     kernel = Kernel("transpose", (x, y), nest(b, axes, [(y, (first, second), value)]))
-    arrays = [data(dtype, (67, 133), 1), data(dtype, (133, 67), 2)]
+    arrays = [data(dtype, (rows, columns), 1), data(dtype, (columns, rows), 2)]
     agree(Made(kernel, arrays, [1]), target(name))

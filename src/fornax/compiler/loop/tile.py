@@ -33,7 +33,7 @@ from fornax.record import record
 #: once. What lies there beside them is asked for meanwhile, and 64 rows with a large power of two
 #: between them are what the second cache holds of them
 RUN, ROWS = 128, 64
-#: the least extents that are worth blocks
+#: the least extents that are worth blocks, unless what is read is a whole cache line
 LEAST = 32
 #: strides, in bytes per step, from which neighbours are in different cache lines
 FAR = 64
@@ -290,10 +290,13 @@ def transposed(statement: Statement) -> Transpose | None:
     by_loop: dict[For, list[Expr]] = {}
     for load in loads:
         offset = load.args[0]
-        step = coefficient(offset, along.axis) * WIDTH[load.data.dtype] // 8
+        size = WIDTH[load.data.dtype] // 8
+        step = coefficient(offset, along.axis) * size
         across = next((loop for loop in nest if coefficient(offset, loop.axis) == 1), None)
-        if across is None or across is along or across.axis.length < LEAST:
+        if across is None or across is along:
             continue
+        if across.axis.length < LEAST and across.axis.length * size < FAR:
+            continue  # less than a cache line
         if not load.masked and abs(step) >= FAR and not linear_parts([offset]):
             by_loop.setdefault(across, []).append(load)
     if not by_loop:
