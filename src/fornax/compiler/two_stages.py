@@ -92,7 +92,9 @@ def in_two_stages(
     if reduced < cost.LARGE:
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
-    shape, axes, _ = merged(type.shape, axes)
+    shape = type.shape
+    if shape[min(axes)] < wanted:
+        shape, axes, _ = merged(shape, axes)
     if reduced == type.size and is_flat(x, definition):
         shape, axes = (reduced,), (0,)
     how = tuple(sorted({**params, "axes": axes}.items()))
@@ -196,12 +198,17 @@ def merged(
 
 def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int, int]:
     """Which dimension to cut and into how many parts, `wanted` or some more: the first that is long
-    enough for parts of about equal length, so that each is read in order; else the first that
-    divides, or the longest, which is made longer."""
-    fitting = {axis: divisor(shape[axis], wanted, MANY * wanted) for axis in sorted(axes)}
-    for axis, parts in fitting.items():
-        if parts or shape[axis] >= MANY * wanted:
-            return axis, parts or wanted
+    enough, so that each is read in order; else the longest, which is made longer.
+
+    Few rows are cut into single ones, pairs …, of which the last may be short: 255 and 256 alike,
+    so that reductions of shifted slices of an array become one loop over it.
+    """
+    for axis in sorted(axes):
+        rows = shape[axis]
+        if rows >= MANY * wanted:
+            return axis, divisor(rows, wanted, MANY * wanted) or wanted
+        if rows >= wanted:
+            return axis, ceil(rows / (1 << (rows // wanted).bit_length() - 1))
     return max(axes, key=lambda a: shape[a]), wanted
 
 
