@@ -428,6 +428,33 @@ class _Walk:
                     if self.mergeable(group, other, mine, theirs):
                         self.merge(group, other)
                         mine |= theirs
+        for (_, reduces), candidates in by_shape.items():
+            if not reduces:
+                self.merge_followers([g for g in candidates if g.members])
+
+    def merge_followers(self, candidates: list[Group]) -> None:
+        """Join groups over the same domain of which one reads what the other stores, only element
+        by element: that stays in registers."""
+        some = set(candidates)
+        for group in candidates:
+            users = [g for g in group.users if g in some and self.follows(g, group)]
+            for user in sorted(users, key=lambda g: g.number):
+                if group.work + user.work <= cost.LARGEST // 4:
+                    user.needs.discard(group)
+                    group.users.discard(user)
+                    self.merge(user, group)
+                    break
+
+    def follows(self, group: Group, first: Group) -> bool:
+        """Whether a group can be computed where `first` is: what it reads of that, it reads in its
+        own place, and it needs nothing else that is made of it."""
+        for var in first.members:
+            for read in self.reads.get(var, {}).values():
+                if self.alive(read.group) is group:
+                    own = self.at(read.group, var.type.shape)
+                    if read.at is None or not same_place(read.at, own, var.type.shape):
+                        return False
+        return not any(self.order.depends(n, first) for n in group.needs if n is not first)
 
     def mergeable(self, group: Group, other: Group, mine: set[Var], theirs: set[Var]) -> bool:
         """Whether groups, which read these values, share one and do not depend on another."""
