@@ -79,6 +79,20 @@ def rows_beside_a_product(h, w, y):
     return h.T @ g[:, None], g.sum(), (g[:, None] @ w.T) * (1 - h * h)
 
 
+def sharing(x, y):
+    """Results that need dear values of one another, which are not wanted themselves."""
+    first = jnp.exp(jnp.sin(x)) * y
+    second = jnp.tanh(first) + jnp.cos(y)
+    third = jnp.log1p(second * second) * x
+    return first * second - x, third / (1 + first * first), jnp.sin(third) + second * y
+
+
+def sharing_elsewhere(x, y):
+    """As `sharing`, but one value is read in another place as well."""
+    first, second, third = sharing(x, y)
+    return first, second, third + jnp.exp(jnp.sin(x))[::-1] * y
+
+
 def forces(places, masses):
     """What is dear belongs to pairs, and each coordinate of the result reads it."""
     between = places[None, :, :] - places[:, None, :]
@@ -126,6 +140,8 @@ places = numbers.integers(-90, 90, 70).astype(np.int32)
 many = numbers.standard_normal((300, 3)).astype(np.float32)
 
 CASES = {
+    "sharing": (sharing, (rows, rows[::-1] + 1), 1),
+    "sharing elsewhere": (sharing_elsewhere, (rows, rows[::-1] + 1), 2),
     "forces": (forces, (many, np.abs(many[:, 0])), 1),
     "gradient of forces": (forces_gradient, (many, np.abs(many[:, 0])), 4),
     "gradient of distances": (distances_gradient, (many, many[:200] + 9, many @ many[:200].T), 3),
