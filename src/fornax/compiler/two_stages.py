@@ -93,7 +93,7 @@ def in_two_stages(
         return None
     wanted = min(ceil((FEW_RESULTS + 1) * reduced / type.size), 2 * reduced // cost.LARGE)
     shape = type.shape
-    if shape[min(axes)] < wanted:
+    if shape[min(axes)] <= FEW_RESULTS:
         shape, axes, _ = merged(shape, axes)
     if reduced == type.size and is_flat(x, definition):
         shape, axes = (reduced,), (0,)
