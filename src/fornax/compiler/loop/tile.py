@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
@@ -28,6 +29,9 @@ from fornax.compiler.loop.nests import nest_of
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.target import Target
 from fornax.record import record
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: blocks in which a transposed array is read: bytes of each of its rows, and how many of these at
 #: once. What lies there beside them is asked for meanwhile, and 64 rows with a large power of two
@@ -339,7 +343,7 @@ class Transposer(Rewriter):
         staged = {}
         for number, load in enumerate(found.loads):
             size = found.block[0] * found.block[1]
-            dtype = load.data.dtype
+            dtype: DtypeName = load.data.dtype
             # squares of truth values are squares of bytes: masks would be turned bit by bit
             dtype = "uint8" if dtype == "bool" else dtype
             local = Buffer(f"tile{number}", dtype, (size,), (1,), "local")
