@@ -279,6 +279,24 @@ def test_groups_of_lines(size, threads, dtype, how, monkeypatch):
     check((3, rows, depth), (3, columns, depth), batched, how, dtype, threads=threads)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(3, 3), (4, 2), (1, 3), (4, 4)], ids=str)
+def test_narrow_products_of_long_columns(size, layout, how, monkeypatch, eager_threads):
+    """Lanes along the depth by steps of the rows and columns, in shares."""
+    for name, value in {"DEEP": 32, "LONG": 64}.items():
+        monkeypatch.setattr(dot, name, value)
+    only_sample(how, layout == "tn" and size == (4, 2))
+    called = []
+
+    def spy(p, sums):
+        called.append(p)
+        lines.lines(p, sums)
+
+    monkeypatch.setattr(dot, "lines", spy)
+    check(*shapes_of(layout, *size, 77), LAYOUTS[layout], how, threads=2)
+    assert called
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("case", GENERAL, ids=str)
 def test_general(case, threads, how, eager_threads):

@@ -24,13 +24,17 @@ from fornax.compiler.kernels.lines import (
 )
 from fornax.compiler.kernels.product import Product, product
 from fornax.compiler.kernels.update import around
-from fornax.compiler.loop.ir import Axis
+from fornax.compiler.loop.ir import Axis, is_float
 
 #: Depth below which lanes along the depth do not pay.
 SHALLOW = 32
 #: Depth from which on lanes along the depth beat packing a matrix for few rows; four times as much
 #: beat vectors of columns that are half empty.
 DEEP = 256
+#: Rows and columns that may lie between lanes along the depth: what they jump over is read, too.
+NARROW = 4
+#: Depth from which on even full vectors of so few columns are slower than all threads.
+LONG = 1 << 16
 #: Bytes of a row that have to follow one another for more than FEW rows to be streamed.
 PAGE = 4096
 
@@ -66,6 +70,9 @@ def prefers_lines(p: Product, sums: Arithmetic) -> bool:
     if sums.parts == 2 or sums.logical or p.depth < SHALLOW:
         return False
     along = p.left.runs_along, p.right.runs_along
+    if max(p.rows, p.columns) <= NARROW and p.depth >= DEEP and is_float(sums.dtype):
+        # vectors of columns that are nearly empty wait for their own additions, on one thread
+        return p.rows * p.columns < NARROW**2 or (p.batch == 1 and p.depth >= LONG)
     if p.columns == 1 or p.rows == 1:
         # one element of the matrix per multiplication: read it in the order of memory
         matrix = along[0] if p.columns == 1 else along[1]
