@@ -16,13 +16,13 @@ from fornax.backends.llvm import addresses, compaction, masks, memory
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
+from fornax.backends.llvm.streams import PARAMETERS, dispatch, streamed
 from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.compaction import chosen
 from fornax.compiler.loop.estimate import trips
 from fornax.compiler.loop.ir import (
-    WIDTH,
     Alloc,
     Axis,
     Buffer,
@@ -74,18 +74,6 @@ def text(kernel: Kernel, target: Target, symbol: str = "kernel") -> str:
     return "\n".join([*functions, f"attributes #0 = {{ {attributes} }}"]) + "\n"
 
 
-def streamed(kernel: Kernel, target: Target) -> frozenset[Buffer]:
-    """The results that are too large for the caches, if this processor can write past them."""
-    large = {
-        b for b in kernel.buffers
-        if b.role == "out" and b.size * WIDTH[b.dtype] // 8 >= target.streamed
-    }  # fmt: skip
-    if not large or not target.streams:
-        return frozenset()
-    nodes = reachable(expressions(kernel.body))
-    return frozenset(large.difference(n.data for n in nodes if n.kind == "load"))
-
-
 #: addresses in a loop from which on it is hidden from LLVM's strength reduction, if those inside of
 #: it are, too: inner loops are reduced badly where the outer ones cannot be seen
 ADDRESSES = 8
@@ -93,37 +81,6 @@ ADDRESSES = 8
 #: computes which of its lanes are active
 Lanes = Callable[[str, int], Vector]
 Mask = Callable[[str, int], Value]
-PARAMETERS = "ptr %buffers, i64 %begin, i64 %end, i64 %worker"
-
-
-def dispatch(kernel: Kernel, streams: Iterable[Buffer], symbol: str) -> list[str]:
-    """A function that calls the streaming one if all those buffers are aligned to cache lines."""
-    lines = [f"define void @{symbol}({PARAMETERS}) #0 {{"]
-    bits = []
-    for k, buffer in enumerate(kernel.buffers):
-        if buffer in streams:
-            lines.append(f"  %s{k} = getelementptr ptr, ptr %buffers, i64 {k}")
-            lines.append(f"  %p{k} = load ptr, ptr %s{k}, align 8")
-            lines.append(f"  %i{k} = ptrtoint ptr %p{k} to i64")
-            bits.append(f"%i{k}")
-            if len(bits) > 1:
-                lines.append(f"  %o{k} = or i64 {bits[-2]}, {bits[-1]}")
-                bits[-1] = f"%o{k}"
-    return [
-        *lines,
-        f"  %low = and i64 {bits[-1]}, {addresses.LINE - 1}",
-        "  %aligned = icmp eq i64 %low, 0",
-        "  br i1 %aligned, label %streams, label %plain",
-        "streams:",
-        f"  call void @{symbol}_streams({PARAMETERS})",
-        # these stores are ordered before later ones only by a fence
-        "  call void @llvm.x86.sse.sfence()",
-        "  ret void",
-        "plain:",
-        f"  call void @{symbol}_plain({PARAMETERS})",
-        "  ret void",
-        "}",
-    ]
 
 
 class Emitter(Values):
