@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 #: once. What lies there beside them is asked for meanwhile, and 64 rows with a large power of two
 #: between them are what the second cache holds of them
 RUN, ROWS = 128, 64
-#: the least extents that are worth blocks, unless what is read is a whole cache line
+#: the least extents that are worth blocks, unless what is read is FAR bytes
 LEAST = 32
-#: strides, in bytes per step, from which neighbours are in different cache lines
-FAR = 64
+#: strides, in bytes per step, from which few neighbours are in one cache line
+FAR = 32
 #: reads that are transposed into local memory; more would not fit the first cache
 MOST_STAGED = 3
 
@@ -300,7 +300,7 @@ def transposed(statement: Statement) -> Transpose | None:
         if across is None or across is along:
             continue
         if across.axis.length < LEAST and across.axis.length * size < FAR:
-            continue  # less than a cache line
+            continue
         if not load.masked and abs(step) >= FAR and not linear_parts([offset]):
             by_loop.setdefault(across, []).append(load)
     if not by_loop:
@@ -393,6 +393,8 @@ class Transposer(Rewriter):
         read over its whole length: large powers of two as strides put them all in one cache set."""
         b = self.b
         lanes = self.target.lanes(local.dtype)
+        while lanes > self.found.block[0]:  # squares of narrow rows are smaller
+            lanes //= 2
         raw = local.dtype in STORAGE or load.dtype == "bool"
         dtype = UNSIGNED[WIDTH[local.dtype]] if raw else load.dtype
 
