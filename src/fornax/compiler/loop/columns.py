@@ -41,8 +41,9 @@ PIECE = 16 << 10
 ROOM = 16 << 10
 #: as few bytes as LEAST where threads would share less than so many pieces otherwise
 PIECES, LEAST = 4, 512
-#: rows at least so many bytes apart, and at least so many of them
-FAR = 640
+#: rows at least so many bytes apart, or further where a vector holds so much of one, and at least
+#: so many of them
+FAR, FURTHER, HELD = 640, 2048, 0.75
 MANY = 64
 #: arrays of so many times the second cache
 LARGE = 4
@@ -95,7 +96,7 @@ def walks_down(loop: For, target: Target) -> bool:
             return False
         jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
         if steps.get(loop.axis) == 1 and jump:
-            if jump < FAR:
+            if jump < (FURTHER if loop.lanes >= HELD * loop.axis.extent else FAR):
                 return False
             far |= node.data.size * size >= LARGE * target.l2
     return far
