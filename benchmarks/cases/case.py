@@ -95,17 +95,18 @@ def inexact(argument) -> bool:
 
 
 def normal(*shape, seed=0, dtype="float32"):
-    """Normal numbers, the same on both sides."""
+    """Normal numbers, the same on both sides; as the other inputs they lie in the library's own
+    memory, as what it has computed does."""
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    return jnp.asarray(values).astype(dtype)
+    return jnp.array(values).astype(dtype)
 
 
 def uniform(*shape, seed=0, low=0.0, high=1.0, dtype="float32"):
     """Numbers in an interval, the same on both sides."""
     values = np.random.default_rng(seed).uniform(low, high, shape).astype(np.float32)
-    return jnp.asarray(values).astype(dtype)
+    return jnp.array(values).astype(dtype)
 
 
 def integers(high: int, *shape, seed=0, dtype="int32"):
     """Integers from 0 to below `high`, the same on both sides."""
-    return jnp.asarray(np.random.default_rng(seed).integers(0, high, shape).astype(dtype))
+    return jnp.array(np.random.default_rng(seed).integers(0, high, shape).astype(dtype))
