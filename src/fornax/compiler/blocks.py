@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.chain import View, operand_index, product_of, summed
@@ -43,6 +43,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.schedule import nest
+from fornax.compiler.target import Target
 from fornax.ir.jaxpr import Equation, Var
 from fornax.ir.types import ArrayType
 from fornax.record import replace
@@ -60,7 +61,7 @@ def drafts(
     fusion: Fusion,
     group: Group,
     in_memory: set[Var],
-    target: Any,
+    target: Target,
     threads: int,
     repeated: bool = False,
 ) -> list[Draft]:
@@ -78,7 +79,7 @@ class BlockEmitter(Emitter):
     """
 
     def __init__(
-        self, fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int
+        self, fusion: Fusion, group: Group, in_memory: set[Var], target: Target, threads: int
     ):
         chain = group.chain
         assert chain is not None, "the kernels of other groups are made by `emit`"

@@ -4,7 +4,7 @@ expressions, with the carry in registers, `merge` of the kernels of the body."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fornax.compiler import loops
 from fornax.compiler.buffers import Memory, Next, nbytes
@@ -13,8 +13,11 @@ from fornax.compiler.loop.estimate import UNKNOWN_EXTENT
 from fornax.compiler.merge import Merge, NotMergeable, Row
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 
+if TYPE_CHECKING:
+    from fornax.compiler.plan import _Body
 
-def run_branches(body: Any, equation: Equation) -> None:
+
+def run_branches(body: _Body, equation: Equation) -> None:
     """Plan a cond: a switch to the steps of one branch; inside of a loop one kernel, if it can."""
     planner = body.planner
     branches = equation.params["branches"]
@@ -51,7 +54,7 @@ def _borrowed(memory: Memory) -> Memory:
 class _Carries:
     """The carries of a loop: current memory, and where the next values go."""
 
-    def __init__(self, body: Any, atoms: Sequence[Atom], results: Sequence[Var]):
+    def __init__(self, body: _Body, atoms: Sequence[Atom], results: Sequence[Var]):
         """Copy the initial values to where the results will be, with a second place for each."""
         planner = body.planner
         self.planner = planner
@@ -130,7 +133,9 @@ FASTER = 0.7
 class _Choice:
     """A loop as a kernel of scalars, where it can be one, against the kernels of its body."""
 
-    def __init__(self, body: Any, equation: Equation, found: loops.Native | None, iterations: int):
+    def __init__(
+        self, body: _Body, equation: Equation, found: loops.Native | None, iterations: int
+    ):
         self.body = body
         self.found = found
         self.cost = 0.0
@@ -161,7 +166,7 @@ class _Choice:
         return True
 
 
-def run_while(body: Any, equation: Equation) -> None:
+def run_while(body: _Body, equation: Equation) -> None:
     """Plan a while: one kernel if it can be, else steps that are jumped back to."""
     choice = _Choice(body, equation, loops.while_kernel(equation), UNKNOWN_EXTENT)
     if choice.decided():
@@ -207,7 +212,7 @@ def run_while(body: Any, equation: Equation) -> None:
     planner.settle(choice.begin[0])
 
 
-def run_scan(body: Any, equation: Equation) -> None:
+def run_scan(body: _Body, equation: Equation) -> None:
     """Plan a scan: one kernel if it can be, else steps that are jumped back to."""
     choice = _Choice(body, equation, loops.scan_kernel(equation), equation.params["length"])
     if choice.decided():

@@ -18,6 +18,7 @@ from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import Axis, Buffer, Expr, Kernel, Statement, Store, row_major
 from fornax.compiler.loop.schedule import nest
 from fornax.compiler.reads import axes_of, opaque
+from fornax.compiler.target import Target
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
 from fornax.record import record
 from fornax.transforms.hash import exact
@@ -368,7 +369,7 @@ def drafts(
     fusion: Fusion,
     group: Group,
     in_memory: set[Var],
-    target: Any,
+    target: Target,
     threads: int,
     repeated: bool = False,
 ) -> list[Draft]:
@@ -441,7 +442,7 @@ def overwritable(
 class GroupContext(KernelContext):
     """A heavy operation inside the program: prologues are expressions, epilogues members."""
 
-    def __init__(self, emitter: Emitter, equation: Equation, target: Any):
+    def __init__(self, emitter: Emitter, equation: Equation, target: Target):
         self.emitter = emitter
         self.equation = equation
         self.b = emitter.b

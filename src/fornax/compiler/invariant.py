@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fornax.compiler.loop.forward import written as stores_of
 from fornax.compiler.merge import Unit
 
+if TYPE_CHECKING:
+    from fornax.compiler.plan import Planner
 
-def hoist(planner: Any, front: int, begin: int, varying: Collection[int]) -> int:
+
+def hoist(planner: Planner, front: int, begin: int, varying: Collection[int]) -> int:
     """Move invariant kernels among the steps from `begin` on to step `front`; how many there were.
 
     `varying` are slots whose memory changes from iteration to iteration by other steps than those.
@@ -82,7 +85,7 @@ def written(step: tuple[Any, ...]) -> list[int]:
     return [operands[0]] if kind in ("copy", "store_counter") else []
 
 
-def move(planner: Any, moved: list[int], front: int, arena: dict[int, Any]) -> None:
+def move(planner: Planner, moved: list[int], front: int, arena: dict[int, Any]) -> None:
     """Put the steps at positions `moved` in front of step `front`; what they write then lives to
     the end of what is planned."""
     steps = planner.plan.steps

@@ -32,6 +32,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter
 from fornax.compiler.loop.schedule import start_values, unrolled
 from fornax.compiler.merge import Unit
+from fornax.compiler.target import Target
 from fornax.errors import Signal
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
@@ -278,7 +279,7 @@ class Native:
         slots = tuple(body.of(atom).slot for atom in self.atoms)
         body.planner.call(self.unit, slots)
 
-    def cost(self, target: Any, iterations: int) -> float:
+    def cost(self, target: Target, iterations: int) -> float:
         """Nanoseconds of one iteration."""
         self.unit.vectorized(target)
         return self.unit.cost / iterations

@@ -32,6 +32,7 @@ from fornax.compiler.loop.ir import (
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.loop.simplify import simplify
 from fornax.compiler.loop.vectorize import vectorize
+from fornax.compiler.target import Target
 from fornax.errors import Signal
 from fornax.record import record
 
@@ -64,7 +65,7 @@ class Unit:
     nest: Kernel | None = None
     cost: float = 0.0  #: nanoseconds, once there is a `nest`
 
-    def vectorized(self, target: Any) -> Kernel:
+    def vectorized(self, target: Target) -> Kernel:
         """The kernel with flat buffers and vector loops."""
         if self.nest is None:
             self.nest = vectorize(simplify(self.kernel), target)
@@ -72,7 +73,7 @@ class Unit:
         return self.nest
 
 
-def cost_of(body: Sequence[Statement], target: Any) -> float:
+def cost_of(body: Sequence[Statement], target: Target) -> float:
     """Nanoseconds of one run of statements."""
     return Estimate(body, target).iteration_cost(None) * UNIT
 
@@ -93,7 +94,7 @@ class Merge:
 
     def __init__(
         self,
-        target: Any,
+        target: Target,
         steps: Sequence[tuple[Any, ...]],
         rows: dict[int, Row] | None = None,
         same: dict[int, int] | None = None,

@@ -22,6 +22,7 @@ from fornax.compiler.groups import Fusion, Group, starts_as
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
+from fornax.compiler.target import Target
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
 from fornax.record import field, record
@@ -49,7 +50,7 @@ CompileKernel = Callable[[Any], Any]
 _recipes: dict[tuple[Any, ...], Recipe] = {}
 _RECIPES = 1024
 #: (fusion, group, in memory, target, threads, whether a loop is around) -> kernels of the group
-Drafter = Callable[[Fusion, Group, set[Var], Any, int, bool], list[Draft]]
+Drafter = Callable[[Fusion, Group, set[Var], Target, int, bool], list[Draft]]
 
 
 def fused(group: Group) -> bool:
@@ -61,7 +62,7 @@ class Planner:
     """Builds one plan."""
 
     def __init__(
-        self, compile_kernel: CompileKernel, target: Any, threads: int, compiler: str = ""
+        self, compile_kernel: CompileKernel, target: Target, threads: int, compiler: str = ""
     ):
         self.compile_kernel = compile_kernel
         self.compile_kernel_key = compiler  # recipes of different compilers do not mix

@@ -41,6 +41,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.order import Node
+from fornax.compiler.target import Target
 from fornax.compiler.two_stages import FEW_PIECES, STREAMED
 from fornax.ir.jaxpr import Var
 
@@ -129,7 +130,7 @@ def together(parts: tuple[Group, ...]) -> Group:
 
 # --- their kernel -----------------------------------------------------------------------------
 def drafts(
-    fusion: Fusion, group: Group, in_memory: set[Var], target: Any, threads: int, repeated: bool
+    fusion: Fusion, group: Group, in_memory: set[Var], target: Target, threads: int, repeated: bool
 ) -> list[Draft]:
     """The kernel of a group made of others; where they do not fit together, theirs."""
     first, *others = group.together
