@@ -437,9 +437,9 @@ class _Walk:
         by element: that stays in registers."""
         some = set(candidates)
         for group in candidates:
-            users = [g for g in group.users if g in some and self.follows(g, group)]
-            for user in sorted(users, key=lambda g: g.number):
-                if group.work + user.work <= cost.LARGEST // 4:
+            for user in sorted(some & group.users, key=lambda g: g.number):
+                small = group.work + user.work <= cost.LARGEST // 4
+                if small and self.follows(user, group):
                     user.needs.discard(group)
                     group.users.discard(user)
                     self.merge(user, group)
