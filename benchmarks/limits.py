@@ -88,65 +88,69 @@ class Buffer:
         ctypes.memset(self.address, 1, size)
 
 
-def copy_text(nontemporal: bool) -> str:
-    """Copies the third argument's number of bytes, four vectors at a time."""
-    kind, size = f"<{width() // 4} x float>", width()
+#: how memory is gone through: so many places at a time, with what lies so many bytes further on
+#: asked for (0: nothing is), and whether what is written goes past the caches
+WAYS = {
+    "copy": [(1, 0, False), (1, 0, True), (4, 4096, True), (8, 4096, True)],
+    "read": [(1, 0, False), (4, 4096, False), (8, 4096, False)],
+}
+VECTORS = 8  #: of an iteration
+
+
+def memory_text(kind: str, streams: int, ahead: int, nontemporal: bool) -> str:
+    """Copies the third argument's number of bytes, or sums the numbers there into the first
+    argument, which keeps reading from being left out."""
+    vector, size = f"<{width() // 4} x float>", width()
+    each = VECTORS // streams
     hint = ", !nontemporal !0" if nontemporal else ""
-    moves = "\n".join(
-        f"  %a{k} = getelementptr i8, ptr %from, i64 %i{k}\n"
-        f"  %b{k} = getelementptr i8, ptr %to, i64 %i{k}\n"
-        f"  %v{k} = load {kind}, ptr %a{k}, align {size}\n"
-        f"  store {kind} %v{k}, ptr %b{k}, align {size}{hint}"
-        for k in range(4)
-    )
-    places = "\n".join(f"  %i{k} = add i64 %i, {k * size}" for k in range(4))
+    before, starts, work, after = [], [], [], []
+    for stream in range(streams):
+        before.append(
+            f"  %o{stream} = mul i64 %part, {stream}\n"
+            f"  %from{stream} = getelementptr i8, ptr %from, i64 %o{stream}\n"
+            f"  %to{stream} = getelementptr i8, ptr %to, i64 %o{stream}"
+        )
+    for k in range(VECTORS):
+        stream = k // each
+        work.append(
+            f"  %i{k} = add i64 %i, {k % each * size}\n"
+            f"  %a{k} = getelementptr i8, ptr %from{stream}, i64 %i{k}\n"
+            f"  %v{k} = load {vector}, ptr %a{k}, align {size}"
+        )
+        if ahead:
+            work.append(
+                f"  %f{k} = getelementptr i8, ptr %a{k}, i64 {ahead}\n"
+                f"  call void @llvm.prefetch.p0(ptr %f{k}, i32 0, i32 2, i32 1)"
+            )
+        if kind == "copy":
+            work.append(
+                f"  %b{k} = getelementptr i8, ptr %to{stream}, i64 %i{k}\n"
+                f"  store {vector} %v{k}, ptr %b{k}, align {size}{hint}"
+            )
+        else:
+            starts.append(f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %t{k}, %loop ]")
+            work.append(f"  %t{k} = fadd {vector} %s{k}, %v{k}")
+            after.append(f"  store volatile {vector} %t{k}, ptr %to, align 4")
+    lines = "\n".join
     return f"""
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 define void @work(ptr %to, ptr %from, i64 %count) {{
 entry:
+  %part = sdiv i64 %count, {streams}
+{lines(before)}
   br label %loop
 loop:
   %i = phi i64 [ 0, %entry ], [ %n, %loop ]
-{places}
-{moves}
-  %n = add i64 %i, {4 * size}
-  %more = icmp slt i64 %n, %count
+{lines(starts)}
+{lines(work)}
+  %n = add i64 %i, {each * size}
+  %more = icmp slt i64 %n, %part
   br i1 %more, label %loop, label %end
 end:
+{lines(after)}
   ret void
 }}
 !0 = !{{i32 1}}
-"""
-
-
-def read_text() -> str:
-    """Sums the numbers of the third argument's number of bytes into the first argument."""
-    kind, size = f"<{width() // 4} x float>", width()
-    starts = "\n".join(
-        f"  %s{k} = phi {kind} [ zeroinitializer, %entry ], [ %t{k}, %loop ]" for k in range(8)
-    )
-    reads = "\n".join(
-        f"  %i{k} = add i64 %i, {k * size}\n"
-        f"  %a{k} = getelementptr i8, ptr %from, i64 %i{k}\n"
-        f"  %v{k} = load {kind}, ptr %a{k}, align {size}\n"
-        f"  %t{k} = fadd {kind} %s{k}, %v{k}"
-        for k in range(8)
-    )
-    stores = "\n".join(f"  store volatile {kind} %t{k}, ptr %to, align 4" for k in range(8))
-    return f"""
-define void @work(ptr %to, ptr %from, i64 %count) {{
-entry:
-  br label %loop
-loop:
-  %i = phi i64 [ 0, %entry ], [ %n, %loop ]
-{starts}
-{reads}
-  %n = add i64 %i, {8 * size}
-  %more = icmp slt i64 %n, %count
-  br i1 %more, label %loop, label %end
-end:
-{stores}
-  ret void
-}}
 """
 
 
@@ -155,8 +159,10 @@ class Bandwidth:
 
     def __init__(self):
         self.source, self.target = Buffer(), Buffer()
-        ways = {"copy": [copy_text(False), copy_text(True)], "read": [read_text()]}
-        self.ways = {kind: [machine_code(text) for text in texts] for kind, texts in ways.items()}
+        self.ways = {
+            kind: [machine_code(memory_text(kind, *way)) for way in ways]
+            for kind, ways in WAYS.items()
+        }
         self.moved = {"copy": 2 * SIZE, "read": SIZE}
 
     def passes(self, work, threads: int, count: int) -> list[float]:
