@@ -11,7 +11,7 @@ what comes out: there are either many results then or few elements of each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any
@@ -104,42 +104,50 @@ def in_two_stages(
 def is_read(x: Atom, definition: Mapping[Atom, Equation]) -> bool:
     """Whether about as much as `x` is read from memory to make it: not where few elements meet each
     other, as the pairs of some points do."""
-    pending, seen = [x], set()
-    while pending:
-        atom = pending.pop()
-        if atom in seen or not isinstance(atom, Var):
-            continue
-        seen.add(atom)
-        made = definition.get(atom)
-        if len(seen) > FAR:
-            return True
-        if made is not None and made.primitive.has_element:
-            pending += made.inputs
-        elif READ * atom.type.size >= x.type.size:
-            return True
-    return False
+    found = made_of(x, definition, lambda made: made.primitive.has_element)
+    return found is None or any(READ * var.type.size >= x.type.size for var in found)
 
 
 def is_flat(x: Atom, definition: Mapping[Atom, Equation]) -> bool:
     """Whether `x` is made of arrays of its own shape and of scalars, so that one loop can count
     through it."""
-    pending, seen = [x], set()
+
+    def stays_in_place(made: Equation) -> bool:
+        primitive = made.primitive
+        return primitive.has_element and (
+            isinstance(primitive, Elementwise) or primitive.name in SAME_PLACES
+        )
+
+    def is_array(var: Var) -> bool:
+        made = definition.get(var)
+        if made is None or not made.primitive.has_element:
+            return True
+        return made.primitive.name == "broadcast_in_dim" and made.inputs[0].type.size == 1
+
+    found = made_of(x, definition, stays_in_place)
+    return found is not None and all(map(is_array, found))
+
+
+def made_of(
+    x: Atom, definition: Mapping[Atom, Equation], through: Callable[[Equation], bool]
+) -> list[Var] | None:
+    """What `x` is made of by equations that `through` holds for; None where these are many."""
+    pending: list[Atom] = [x]
+    seen: set[Atom] = set()
+    found: list[Var] = []
     while pending:
         atom = pending.pop()
         if atom in seen or not isinstance(atom, Var):
             continue
         seen.add(atom)
-        made = definition.get(atom)
         if len(seen) > FAR:
-            return False
-        if made is None or not made.primitive.has_element:
-            continue
-        spreads = made.primitive.name == "broadcast_in_dim" and made.inputs[0].type.size == 1
-        if isinstance(made.primitive, Elementwise) or made.primitive.name in SAME_PLACES:
+            return None
+        made = definition.get(atom)
+        if made is not None and through(made):
             pending += made.inputs
-        elif not spreads:
-            return False
-    return True
+        else:
+            found.append(atom)
+    return found
 
 
 def neighbours(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ next is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fornax._native import reachable
@@ -125,17 +126,21 @@ def counts(part: Expr, axis: Axis) -> bool:
     return part.kind == "axis" and part.data is axis
 
 
+def reads(nodes: Iterable[Expr]) -> Iterator[tuple[Expr, int, dict[Axis, int]]]:
+    """Loads from arrays, bytes of their elements, and how many of these a step of each loop is."""
+    for node in nodes:
+        if node.kind == "load" and node.data.role in ("in", "inout"):
+            terms, _ = affine.linear(node.args[0])
+            moves = {part.data: by for part, by in terms if part.kind == "axis"}
+            yield node, WIDTH[node.data.dtype] // 8, moves
+
+
 def to_and_fro(lanes: For, rows: For, target: Target) -> dict[Expr, int]:
     """The loads of `fetched` that read no more than a cache line of each row before the next."""
     found: dict[Expr, int] = {}
-    for node in reachable(expressions((rows,))):
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size = WIDTH[node.data.dtype] // 8
+    for node, size, moves in reads(reachable(expressions((rows,)))):
         if node.data.size * size <= target.l2 or lanes.lanes * size > LINE:
             continue
-        terms, _ = affine.linear(node.args[0])
-        moves = {p.data: c for p, c in terms if p.kind == "axis"}
         if moves.get(lanes.axis) == 1 and moves.get(rows.axis, 0) * size >= PAGE:
             found[node] = AHEAD * LINE // size
     return found
@@ -144,15 +149,11 @@ def to_and_fro(lanes: For, rows: For, target: Target) -> dict[Expr, int]:
 def anywhere(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     """The loads of `fetched` at computed places in a row that is no longer than the loop."""
     found: dict[Expr, int] = {}
-    for node in reachable(expressions((loop,))):
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size, extent = WIDTH[node.data.dtype] // 8, loop.axis.extent
+    extent = loop.axis.extent
+    for node, size, moves in reads(reachable(expressions((loop,)))):
         if not isinstance(extent, int) or node.data.size * size <= target.l2:
             continue
-        terms, _ = affine.linear(node.args[0])
-        moves = {p.data: c for p, c in terms if p.kind == "axis"}
-        computed = [(p, c) for p, c in terms if p.kind != "axis"]
+        computed = [(p, c) for p, c in affine.linear(node.args[0])[0] if p.kind != "axis"]
         if not computed or loop.axis in moves or moves.get(outer.axis, 0) * size < LINE:
             continue
         reach = sum(abs(c) * (p.high - p.low) for p, c in computed)
@@ -168,11 +169,7 @@ def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     if not loop.body or not all(isinstance(s, Store) and s.buffer in sums for s in loop.body):
         return {}
     found: dict[Expr, int] = {}
-    for node in nodes:
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size = WIDTH[node.data.dtype] // 8
-        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+    for node, size, moves in reads(nodes):
         step = moves.get(outer.axis, 0)
         far = step * size >= PAGE and node.data.size * size > target.l2
         if far and moves.get(loop.axis) == 1:
@@ -183,11 +180,7 @@ def added_up(outer: For, loop: For, target: Target) -> dict[Expr, int]:
 def downwards(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     """The loads of `fetched` that go from the end of a large array to its start, row by row."""
     found: dict[Expr, int] = {}
-    for node in reachable(expressions((loop,))):
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size = WIDTH[node.data.dtype] // 8
-        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+    for node, size, moves in reads(reachable(expressions((loop,)))):
         down = moves.get(loop.axis) == -1 and moves.get(outer.axis, 0) < 0
         if down and node.data.size * size > target.l2:
             found[node] = -PAGE // size
@@ -218,11 +211,7 @@ def running_down(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     if not kept & written or not all(b in kept or b.role == "out" for b in written):
         return {}
     found: dict[Expr, int] = {}
-    for node in nodes:
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size = WIDTH[node.data.dtype] // 8
-        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+    for node, size, moves in reads(nodes):
         step, extent = moves.get(outer.axis, 0), loop.axis.extent
         far = (step < 0 or step * size >= PAGE) and node.data.size * size > target.l2
         if far and moves.get(loop.axis) == 1:
@@ -240,11 +229,7 @@ def beside(outer: For, loop: For, target: Target) -> dict[Expr, int]:
         return {}
     found: dict[Expr, int] = {}
     same = 0
-    for node in reachable(expressions((loop,))):
-        if node.kind != "load" or node.data.role not in ("in", "inout"):
-            continue
-        size = WIDTH[node.data.dtype] // 8
-        moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
+    for node, size, moves in reads(reachable(expressions((loop,)))):
         if moves.get(loop.axis) != 1:
             continue
         if outer.axis not in moves:
