@@ -54,14 +54,14 @@ def group_table(record: dict) -> str:
     """The cases of a group."""
     rows = []
     for name, row in record["cases"].items():
-        ratio, share = summary.ratio(row), summary.share(row, record["limits"])
+        ratio, limits = summary.ratio(row), record["limits"]
         others = [
             f"{side} {spread(row, side)}" for side in row["sides"] if side not in ("fornax", "jax")
         ]
         rows.append([
             name.replace("|", "\\|"), spread(row, "fornax"), spread(row, "jax"),
-            f"{ratio:.3g}" if ratio else "–", f"{share:.0%} of {row['bound']}" if share else "",
-            "; ".join([*others, *summary.missed(row, record["limits"])]),
+            f"{ratio:.3g}" if ratio else "–", summary.reached(row, limits),
+            "; ".join([*others, *summary.missed(row, limits)]),
         ])  # fmt: skip
     head = [
         "case",
@@ -154,6 +154,10 @@ def tables() -> str:
                     "×",
                 )
             )
+        if tails := summary.tails(record["cases"]):
+            text = "Single calls until their results are there: the slowest of 1000, in medians."
+            head = ["case", "median", "Fornax", "a loop as long that does nothing", "JAX"]
+            parts.append(f"{text}\n\n{table(head, tails)}\n")
         if group == "compile":
             found = summary.slopes(record["cases"])
             parts.append(ratios("Log-log slope from 500 to 10 000 equations:", found, "slope"))

@@ -7,7 +7,6 @@ import json
 import os
 import selectors
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -113,17 +112,23 @@ class Pool:
         self.workers.clear()
 
 
-def process_seconds(code: str, environment: dict[str, str]) -> float:
-    """Wall seconds of a Python process that runs `code`."""
+def process_seconds(code: str, environment: dict[str, str]) -> tuple[float, float]:
+    """Wall seconds of a Python process that runs `code`, and of the code in it."""
+    timed = (
+        "import time\n_began = time.perf_counter()\n"
+        f"{code}\n"
+        "import sys\nprint(time.perf_counter() - _began, file=sys.stderr)"
+    )
     began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=environment,
+    done = subprocess.run(
+        [sys.executable, "-c", timed],
+        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
+        text=True,
     )  # fmt: skip
-    return time.perf_counter() - began
+    return time.perf_counter() - began, float(done.stderr.splitlines()[-1])
 
 
-#: what a user waits for, from the start of the process, and how long at most
+#: what a user waits for, of the import alone or from the start of the process, and how long at most
 STARTS = {
     "import": ("import {0}, {0}.numpy", 0.15),
     "start to first array": ("import {0}.numpy as n\nprint(n.arange(8.0) * 2 + 1)", None),
@@ -134,16 +139,13 @@ STARTS = {
 
 
 def starts(sides: list[str], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds of whole processes by case and side: `import`, less an empty process, and first
+    """Seconds by case and side: of `import` in a fresh process, of whole processes to their first
     results."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in STARTS}
     for measured in (False, *(True,) * rounds):
         for side in sides:
-            where = environment(side)
-            empty = statistics.median(process_seconds("pass", where) for _ in range(3))
             for name, (code, _) in STARTS.items():
-                seconds = process_seconds(code.format(side), where)
-                seconds -= empty if name == "import" else 0
+                whole, inside = process_seconds(code.format(side), environment(side))
                 if measured:
-                    found[name].setdefault(side, []).append(max(seconds, 0.0))
+                    found[name].setdefault(side, []).append(inside if name == "import" else whole)
     return found

@@ -21,6 +21,7 @@ import pickle
 import platform
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,15 +78,21 @@ class Runner:
         self.compare(case, row)
         samples: dict[str, list[list[float]]] = {side: [] for side in working}
         passes: list[float] = []
+        part: list[list[float]] = []
         rounds = self.options.rounds if case.unit == "time" else self.options.first_rounds
         for _ in range(rounds):
             if case.bound in self.bandwidth.ways:
                 passes += self.bandwidth.seconds(case.bound, self.options.seconds)
             for side in working:
                 self.attempt(row, side, lambda s=side: samples[s].extend(self.samples(case, s)))
+            if case.part > 1 and "fornax" in working:
+                ask = partial(self.samples, case, "fornax", parts=case.part)
+                self.attempt(row, "fornax", lambda ask=ask: part.extend(ask()))
         if passes:
             moved = self.bandwidth.moved[case.bound]
             row["beside"] = {"bytes": moved, **summary.spread(passes)}
+        if part:
+            row["in_cache"] = summary.spread([wall * case.part for wall, _ in part])
         for side in working:
             if samples[side]:
                 walls, busy = zip(*samples[side], strict=True)
@@ -99,8 +106,7 @@ class Runner:
     def beside(self, case: Case, side: str, found: dict) -> None:
         """What is measured beside the time of many calls."""
         if case.tail:
-            count = 2000 if self.options.quick else 20_000
-            found["tail"] = self.ask(case, side, do="tail", count=count)
+            found["tail"] = self.ask(case, side, do="tail", count=20_000)
         if case.memory and case.unit == "time" and not self.options.smoke:
             if side in ("fornax", "jax"):
                 found["memory"] = self.alone(case, side, do="memory")
@@ -130,12 +136,12 @@ class Runner:
         finally:
             worker.close()
 
-    def samples(self, case: Case, side: str) -> list[list[float]]:
+    def samples(self, case: Case, side: str, **request) -> list[list[float]]:
         """Pairs of seconds that passed and seconds of all processors."""
         if case.unit == "first":
             return self.alone(case, side, do="first")["samples"]
         ask = self.alone if case.fresh else self.ask
-        return ask(case, side, do="time", seconds=self.options.seconds)["samples"]
+        return ask(case, side, do="time", seconds=self.options.seconds, **request)["samples"]
 
     def values(self, case: Case, side: str, row: dict) -> None:
         """Leaves the results of a case in a file."""
@@ -180,8 +186,7 @@ def line(name: str, row: dict, found: dict[str, float]) -> str:
         text += f" {side} {shown:>8}"
     if (ratio := summary.ratio(row)) is not None:
         text += f"  x {ratio:<6.3g}"
-    if (share := summary.share(row, found)) is not None:
-        text += f" {share:>4.0%} of {row['bound']}"
+    text += f" {summary.reached(row, found)}"
     if reasons := summary.missed(row, found):
         text += "  | " + "; ".join(reasons)
     return text

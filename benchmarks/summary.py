@@ -62,17 +62,48 @@ def busy(row: dict) -> str:
     return f"{theirs / ours:.3g}" if ours and theirs else "–"
 
 
-def share(row: dict, limits: dict[str, float]) -> float | None:
-    """The part of the machine's limit that is reached."""
-    ours, bound = seconds(row, "fornax"), row.get("bound")
-    if not bound or not ours:
-        return None
+def at_least(row: dict, limits: dict[str, float]) -> tuple[float, str]:
+    """Seconds that the machine takes at least, and what it takes them for; 0 where unknown."""
+    bound = row.get("bound", "")
     if bound in PEAKS:
         peak = limits.get(PEAKS[bound])
-        return row["flops"] / ours / 1e9 / peak if row.get("flops") and peak else None
-    beside = row.get("beside")
-    at_least = typical(row, beside) * row["bytes"] / beside["bytes"] if beside else None
-    return at_least / ours if at_least else None
+        return (row["flops"] / 1e9 / peak if peak else 0.0), bound
+    found = [(0.0, bound)]
+    if beside := row.get("beside"):
+        found.append((typical(row, beside) * row["bytes"] / beside["bytes"], bound))
+    if part := row.get("in_cache"):
+        found.append((typical(row, part), "its speed in cache"))
+    return max(found)
+
+
+def share(row: dict, limits: dict[str, float]) -> float | None:
+    """The part of the machine's limit that is reached."""
+    ours, least = seconds(row, "fornax"), at_least(row, limits)[0]
+    return least / ours if ours and least else None
+
+
+def reached(row: dict, limits: dict[str, float]) -> str:
+    """The share in words."""
+    found = share(row, limits)
+    return f"{found:.0%} of {at_least(row, limits)[1]}" if found else ""
+
+
+def slowest(tail: dict[str, float]) -> float:
+    """How many times the median the slowest of 1000 calls took."""
+    return tail["p999"] / tail["median"]
+
+
+def tails(rows: dict[str, dict]) -> list[list[str]]:
+    """Of cases with single calls: the median of Fornax, how many medians the slowest of 1000 took
+    on both sides, and of a loop that does nothing for as long as a call of Fornax takes."""
+    found = []
+    for name, row in rows.items():
+        of = {side: times["tail"] for side, times in row["sides"].items() if "tail" in times}
+        if len(of) == 2:
+            ours, theirs = of["fornax"], of["jax"]
+            ratios = (slowest(ours), ours["nothing"], slowest(theirs))
+            found.append([name, show(ours["median"]), *(f"{r:.2g}" for r in ratios)])
+    return found
 
 
 def missed(row: dict, limits: dict[str, float]) -> list[str]:
@@ -83,18 +114,17 @@ def missed(row: dict, limits: dict[str, float]) -> list[str]:
     against = ratio(row)
     if against is not None and against < 1:
         found.append("slower than JAX")
-    reached = share(row, limits)
-    if row.get("share") and reached is not None and reached < row["share"]:
-        found.append(f"{reached:.0%} of the limit instead of {row['share']:.0%}")
+    part = share(row, limits)
+    if row.get("share") and part is not None and part < row["share"]:
+        found.append(f"{part:.0%} of the limit instead of {row['share']:.0%}")
     if row.get("limit") and ours > row["limit"]:
         found.append(f"more than {show(row['limit'])}")
     for side, times in row.get("times", {}).items():
         other = seconds(row, side)
         if other and ours > times * other:
             found.append(f"{ours / other:.2g} times {side}'s time instead of {times:g}")
-    tail = row["sides"]["fornax"].get("tail")
-    if tail and tail["p999"] > 10 * tail["median"]:
-        found.append(f"slowest of 1000 {tail['p999'] / tail['median']:.2g} medians")
+    if (tail := row["sides"]["fornax"].get("tail")) and slowest(tail) > max(10, tail["nothing"]):
+        found.append(f"slowest of 1000: {slowest(tail):.2g} medians")
     if row.get("difference") is not None and not row["difference"] <= row["tolerance"]:
         found.append(f"results differ by {row['difference']:.1g}")
     memory = {k: v["memory"] for k, v in row["sides"].items() if "memory" in v}

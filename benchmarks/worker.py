@@ -60,9 +60,12 @@ def nbytes(tree) -> int:
 class Prepared:
     """A case ready to be called on this side."""
 
-    def __init__(self, case: Case, side: str):
+    def __init__(self, case: Case, side: str, parts: int = 1):
         third = case.sides.get(side)
-        function, self.arguments = third[0]() if third else case.make()
+        function, arguments = third[0]() if third else case.make()
+        if parts > 1:
+            arguments = tuple(leaf[: len(leaf) // parts] for leaf in arguments)
+        self.arguments = arguments
         if not (third or case.eager):
             function = library.jax.jit(function)
         self.function = function
@@ -94,24 +97,43 @@ def samples(run, seconds: float) -> list[tuple[float, float]]:
     return found
 
 
-def tail(run, count: int) -> dict[str, float]:
-    """Single calls: their median and the one that 999 of 1000 are faster than.
+def spin(steps: int) -> None:
+    """Work of Python alone."""
+    for _ in range(steps):
+        pass
 
-    Our own walk over the results is taken off: the least time that it took beside any of the
-    calls, so that a machine that was busy for a moment cannot take off more than a call's time.
-    """
-    found: list[float] = []
-    waiting, stop = float("inf"), time.perf_counter() + 10
-    while len(found) < count and time.perf_counter() < stop:
+
+def first(result) -> None:
+    """Until one array of a tree is computed: what one program computes is ready at once."""
+    while isinstance(result, dict | tuple | list):
+        result = next(iter(result.values() if isinstance(result, dict) else result))
+    result.block_until_ready()
+
+
+def tail(run, count: int) -> dict[str, float]:
+    """Single calls: their median and the one that 999 of 1000 are faster than; the same of a loop
+    that does nothing for as long as a call takes, in turn with the calls, which tells what the
+    machine adds."""
+    single = min(once(run) for _ in range(100))
+    step = min(once(lambda: spin(1000)) for _ in range(10)) / 1000
+    steps = int(single / step)
+    calls: list[float] = []
+    nothing: list[float] = []
+    stop = time.perf_counter() + 5
+    while len(calls) < count and time.perf_counter() < stop:
         began = time.perf_counter()
-        result = run()
-        wait(result)
+        first(run())
         ended = time.perf_counter()
-        wait(result)
-        waiting = min(waiting, time.perf_counter() - ended)
-        found.append(ended - began)
-    found = sorted(call - waiting for call in found[len(found) // 10 :])  # without the warm-up
-    return {"calls": len(found), "median": median(found), "p999": found[int(len(found) * 0.999)]}
+        spin(steps)
+        nothing.append(time.perf_counter() - ended)
+        calls.append(ended - began)
+    calls = sorted(calls[len(calls) // 10 :])  # without the warm-up
+    nothing = sorted(nothing[len(nothing) // 10 :])
+    slowest = int(len(calls) * 0.999)
+    return {
+        "calls": len(calls), "median": median(calls), "p999": calls[slowest],
+        "nothing": nothing[slowest] / median(nothing),
+    }  # fmt: skip
 
 
 def array(leaf) -> np.ndarray:
@@ -123,30 +145,32 @@ def array(leaf) -> np.ndarray:
 class Worker:
     def __init__(self, side: str, x64: bool):
         self.side = side
-        self.prepared: dict[str, Prepared] = {}
+        self.prepared: dict[tuple[str, int], Prepared] = {}
         if side in ("fornax", "jax"):
             library.load(side)
             if x64:
                 library.jax.config.update("jax_enable_x64", True)
 
-    def ready(self, case: Case) -> Prepared:
-        if case.name not in self.prepared:
-            self.prepared[case.name] = Prepared(case, self.side)
-        return self.prepared[case.name]
+    def ready(self, case: Case, parts: int = 1) -> Prepared:
+        key = case.name, parts
+        if key not in self.prepared:
+            self.prepared[key] = Prepared(case, self.side, parts)
+        return self.prepared[key]
 
     def answer(self, request: dict) -> dict:
         if request["do"] == "resident":
             return resident.ANSWERS[request["what"]](request["count"])
         case = CASES[request["case"]]
         if request["do"] == "drop":
-            self.prepared.pop(case.name, None)
+            for parts in {1, case.part}:
+                self.prepared.pop((case.name, parts), None)
             return {}
         if request["do"] == "first":
             # an operation of its own first: start-up costs of the library are not the case's
             wait(library.jax.jit(lambda x: x * 3)(library.jnp.float32(1)))
             run, busy = Prepared(case, self.side), time.process_time()
             return {"samples": [(once(run), time.process_time() - busy)]}
-        run = self.ready(case)
+        run = self.ready(case, request.get("parts", 1))
         if request["do"] == "values":
             result = run()
             found = [array(leaf) for leaf in leaves(result)]

@@ -18,6 +18,8 @@ class Case:
     unit: "time", of many calls, or "first", of the first call in a fresh process.
     flops: of one call; bound: the limit that the case is held against ("copy" and "read": bytes of
     arguments and results, which the worker counts, unless `bytes` says it; "f32", "f64", "bf16").
+    part: where arithmetic may take longer than memory, one of so many parts along the leading axes
+    of all arguments, which fits the caches, is timed too: the longer of both is the limit then.
     share: the part of that limit that is the goal; limit: seconds, at most.
     tolerance: how far the results of both sides may differ, relative to the largest value.
     sides: functions like `make` for a third side ("numpy", "numba"), and how many times its time
@@ -33,6 +35,7 @@ class Case:
     flops: float = 0.0
     bytes: float = 0.0
     bound: str = ""
+    part: int = 1
     share: float | None = None
     limit: float | None = None
     tolerance: float = 1e-4

@@ -29,7 +29,7 @@ def two_matrices():
 
 
 stream("2x+1, 16 M", lambda x: 2 * x + 1)
-stream("gelu, 16 M", gelu, gradient={})
+stream("gelu, 16 M", gelu, gradient={}, part=16)
 stream("exp, 16 M", lambda x: jnp.exp(x))
 stream("log1p, 16 M", lambda x: jnp.log1p(x), lambda: (uniform(N, high=4.0),))
 stream("sin, 16 M", lambda x: jnp.sin(x))
@@ -39,13 +39,14 @@ stream(
     "pow, 16 M",
     lambda x, y: x**y,
     lambda: (uniform(N, low=0.1, high=3.0), uniform(N, seed=1, low=-2.0, high=2.0)),
+    part=32,
 )
 stream(
     "mixed dtypes: f32 * i8 + bf16, 16 M",
     lambda x, n, y: x * n + y,
     lambda: (normal(N), integers(100, N, dtype="int8"), normal(N, seed=1, dtype="bfloat16")),
 )
-stream("gelu of bf16, 16 M", gelu, lambda: (normal(N, dtype="bfloat16"),), tolerance=2e-2)
+stream("gelu of bf16, 16 M", gelu, lambda: (normal(N, dtype="bfloat16"),), tolerance=2e-2, part=8)
 stream("2x+1 of bf16, 16 M", lambda x: 2 * x + 1, lambda: (normal(N, dtype="bfloat16"),))
 stream(
     "2x+1 of f64, 8 M", lambda x: 2 * x + 1, lambda: (normal(N // 2, dtype="float64"),), x64=True
@@ -95,7 +96,7 @@ def options():
     )
 
 
-stream("Black-Scholes, 1 M", black_scholes, options)
-case("Black-Scholes, five greeks by vmap(grad), 1 M", "stream", bound="copy", tolerance=1e-3)(
-    lambda: (jax.vmap(jax.grad(black_scholes, argnums=(0, 1, 2, 3, 4))), options())
-)
+stream("Black-Scholes, 1 M", black_scholes, options, part=4)
+case(
+    "Black-Scholes, five greeks by vmap(grad), 1 M", "stream", bound="copy", part=4, tolerance=1e-3
+)(lambda: (jax.vmap(jax.grad(black_scholes, argnums=(0, 1, 2, 3, 4))), options()))

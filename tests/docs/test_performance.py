@@ -33,6 +33,10 @@ def test_ratios_shares_and_goals():
     assert summary.share(row | {"beside": None}, limits) is None
     assert summary.share(row | {"bound": "f32"}, limits) == 0.5
     assert summary.missed(row, limits) == ["30% of the limit instead of 50%", "more than 1.5 s"]
+    assert summary.reached(row, limits) == "30% of copy"
+    part = row | {"in_cache": summary.spread([1.8])}
+    assert summary.reached(part, limits) == "90% of its speed in cache"
+    assert summary.missed(part, limits) == ["more than 1.5 s"]
     failed = row | {"sides": {"fornax": {"error": "no"}, "jax": sides["jax"]}}
     assert summary.missed(failed, limits) == ["no"] and summary.shown(failed, "fornax") == "failed"
     late = row | {"sides": {"fornax": sides["fornax"], "jax": {"error": "late", "beyond": 20.0}}}
@@ -40,6 +44,18 @@ def test_ratios_shares_and_goals():
     group = summary.group({"a": row, "b": row | {"quick": True}, "c": failed})
     assert group["cases"] == 3 and group["compared"] == 2 and group["worst"] == "a"
     assert abs(group["mean"] - 10**0.5) < 1e-12
+
+
+def test_slow_calls_count_where_the_machine_has_none():
+    def row(medians, nothing):
+        tail = {"calls": 9, "median": 1.0, "p999": medians, "nothing": nothing}
+        sides = {side: {**summary.spread([1.0]), "tail": tail} for side in ("fornax", "jax")}
+        return {"sides": sides}
+
+    assert summary.missed(row(9.0, 1.0), {}) == []
+    assert summary.missed(row(12.0, 13.0), {}) == []
+    assert summary.missed(row(12.0, 5.0), {}) == ["slowest of 1000: 12 medians"]
+    assert summary.tails({"f": row(9.0, 2.0)}) == [["f", "1 s", "9", "2", "9"]]
 
 
 def test_slopes_and_gradients():
@@ -68,15 +84,22 @@ def test_cases_are_held_against_limits_that_are_measured():
         assert case.bound or not case.share, case.name
 
 
-def test_a_busy_moment_takes_no_more_than_a_call_off_the_tail(monkeypatch):
-    """Calls take 3 ms, the walk over their results 1 ms, and twice 100 ms."""
-    now, walks = 0.0, iter([0.001, 0.1, 0.001, 0.1])
+def test_slow_calls_are_told_beside_a_loop_that_does_nothing(monkeypatch):
+    """Calls take 3 ms, and in the end 2 of 1000 of them 100 ms; the loop 1 ms."""
+    now, calls = 0.0, iter([0.003] * 1098 + [0.1] * 2)  # 100 of them to prepare
 
     def advance(seconds: float) -> None:
         nonlocal now
         now += seconds
 
     monkeypatch.setattr(worker.time, "perf_counter", lambda: now)
-    monkeypatch.setattr(worker, "wait", lambda _: advance(next(walks, 0.001)))
-    found = worker.tail(lambda: advance(0.003), 1000)
-    assert found == {"calls": 900, "median": pytest.approx(0.003), "p999": pytest.approx(0.003)}
+    monkeypatch.setattr(worker, "first", lambda _: None)
+    monkeypatch.setattr(worker, "spin", lambda _: advance(0.001))
+    monkeypatch.setattr(worker, "wait", lambda _: None)
+    found = worker.tail(lambda: advance(next(calls)), 1000)
+    assert found == {
+        "calls": 900,
+        "median": pytest.approx(0.003),
+        "p999": pytest.approx(0.1),
+        "nothing": pytest.approx(1),
+    }
