@@ -74,6 +74,20 @@ def group_table(record: dict) -> str:
     return table(head, rows)
 
 
+def sweep(record: dict, shown: int = 25) -> str:
+    """A group of many cases: how its ratios are spread, and the worst of them."""
+    rows = record["cases"]
+    found, spread = summary.group(rows), summary.distribution(rows)
+    spread = {**spread, "mean": found["mean"]}
+    head = ["", *spread, "slower than JAX"]
+    figures = ["ratio", *(f"{v:.3g}" for v in spread.values()), f"{found['slower']} cases"]
+    worst = group_table({**record, "cases": summary.worst(rows, shown)})
+    return (
+        f"{found['cases']} cases; their ratios, and the {shown} worst:\n\n"
+        f"{table(head, [figures])}\n\n{worst}"
+    )
+
+
 def ratios(title: str, found: dict[str, float], head: str) -> str:
     """A list of figures, the largest first."""
     if not found:
@@ -142,6 +156,9 @@ def tables() -> str:
             continue
         record = records[group]
         parts += [f"### {group.capitalize()}", ""]
+        if group in summary.SWEEPS:
+            parts += [sweep(record), "", machine(record), ""]
+            continue
         if group in compared:
             parts += [f"![{group}]({PLOTS.name}/{group}.svg)", ""]
         parts += [group_table(record), "", machine(record), ""]
@@ -189,6 +206,11 @@ def digest(record: dict) -> str:
     return "figures " + hashlib.sha256(json.dumps(points(record)).encode()).hexdigest()[:16]
 
 
+def plotted(records: dict[str, dict]) -> list[str]:
+    """The groups that have a plot."""
+    return [g for g in summary.GOALS if g in records and g not in summary.SWEEPS]
+
+
 def plot(group: str, record: dict) -> None:
     """Both sides of a group on a logarithmic axis, as docs/performance/<group>.svg."""
     import matplotlib
@@ -230,8 +252,8 @@ def short(svg: str) -> str:
 def write() -> None:
     """The page and the plots."""
     records = recorded()
-    for group in summary.GOALS:
-        if group in records and points(records[group]):
+    for group in plotted(records):
+        if points(records[group]):
             plot(group, records[group])
     PAGE.write_text(page(), encoding="utf-8")
 

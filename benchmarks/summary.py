@@ -9,8 +9,11 @@ from collections.abc import Sequence
 #: at least so many times as fast as JAX, as geometric mean of a group
 GOALS = {
     "stream": 5.0, "reduce": 4.0, "dense": 1.6, "irregular": 3.0, "random": 10.0, "loop": 2.0,
-    "model": 1.8, "dispatch": 3.0, "compile": 8.0,
+    "model": 1.8, "dispatch": 3.0, "compile": 8.0, "shapes": 3.0,
 }  # fmt: skip
+
+#: groups of so many cases that the page has the worst only
+SWEEPS = ("shapes",)
 
 #: names of the peaks that cases are held against; "copy" and "read" are measured beside each case
 PEAKS = {
@@ -146,6 +149,24 @@ def group(rows: dict[str, dict]) -> dict:
         "worst": worst, "worst_ratio": ratios.get(worst),
         "slower": sum(r < 1 for r in ratios.values()),
     }  # fmt: skip
+
+
+def worst(rows: dict[str, dict], count: int) -> dict[str, dict]:
+    """The cases of the least ratios; those without one, or with other results, before them."""
+
+    def order(item: tuple[str, dict]) -> float:
+        row = item[1]
+        right = row.get("difference") is None or row["difference"] <= row["tolerance"]
+        return (ratio(row) or 0.0) if right else 0.0
+
+    return dict(sorted(rows.items(), key=order)[:count])
+
+
+def distribution(rows: dict[str, dict]) -> dict[str, float]:
+    """The ratios that these parts of the cases are below."""
+    ratios = sorted(r for row in rows.values() if (r := ratio(row)) is not None)
+    parts = {"least": 0.0, "1 %": 0.01, "10 %": 0.1, "median": 0.5, "90 %": 0.9}
+    return {name: ratios[int(part * (len(ratios) - 1))] for name, part in parts.items()}
 
 
 def gradients(rows: dict[str, dict]) -> dict[str, float]:

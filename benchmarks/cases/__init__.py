@@ -10,7 +10,7 @@ from benchmarks.cases.case import CASES, Case
 
 FILES = (
     *("stream", "reduce", "dense", "fused", "irregular", "random_numbers"),
-    *("loop", "recurrence", "regressions", "model", "dispatch", "compile"),
+    *("loop", "recurrence", "regressions", "model", "dispatch", "compile", "shapes"),
 )
 for name in FILES:
     import_module(f"{__name__}.{name}")

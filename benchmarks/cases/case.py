@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ class Case:
     sides: functions like `make` for a third side ("numpy", "numba"), and how many times its time
     is the goal. fresh: a process of its own, because state matters; x64: 64-bit types are on.
     memory: peak memory is compared; tail: single calls are timed too, for the slowest in 1000.
+    seconds: of a round, at most.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Case:
     x64: bool = False
     memory: bool = False
     tail: bool = False
+    seconds: float = math.inf
     smoke: bool = False
 
 

@@ -14,7 +14,7 @@ def test_the_tables_are_those_of_the_results():
 def test_the_plots_are_those_of_the_results():
     records = table.recorded()
     assert records
-    for group in set(summary.GOALS) & set(records):
+    for group in page.plotted(records):
         text = (page.PLOTS / f"{group}.svg").read_text(encoding="utf-8")
         assert page.digest(records[group]) in text, f"{group}: run python -m benchmarks.page"
 
@@ -44,6 +44,11 @@ def test_ratios_shares_and_goals():
     group = summary.group({"a": row, "b": row | {"quick": True}, "c": failed})
     assert group["cases"] == 3 and group["compared"] == 2 and group["worst"] == "a"
     assert abs(group["mean"] - 10**0.5) < 1e-12
+    wrong = row | {"difference": 1.0}
+    rows = {"right": row, "quick": row | {"quick": True}, "wrong": wrong, "failed": failed}
+    assert [*summary.worst(rows, 3)] == ["wrong", "failed", "right"]
+    spread = summary.distribution(rows)
+    assert spread["least"] == spread["median"] == 2.5
 
 
 def test_slow_calls_count_where_the_machine_has_none():
