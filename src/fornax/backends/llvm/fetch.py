@@ -22,6 +22,10 @@ Where rows are read beside others that are the same for all of them, the latter 
 cache between two rows, and their way back into it hides the order of what comes from memory. What
 lies a page further on is asked for.
 
+Where a loop reads an array in several rows at once, a page or more apart, as stencils do, all but
+one of them are in the caches, and what these answer hides the order of what comes from memory. What
+lies two pages further on in the row that comes first is asked for.
+
 Blocks of a matrix are a few lines of many rows, far from one another. While one is worked on, the
 next is asked for.
 """
@@ -34,7 +38,7 @@ from typing import Any
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.estimate import trips
-from fornax.compiler.loop.ir import COMPARE, WIDTH, Alloc, Axis, Buffer, Expr, For, Kernel, Store
+from fornax.compiler.loop.ir import COMPARE, WIDTH, Alloc, Axis, Buffer, Expr, For, If, Kernel, Store
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -50,6 +54,8 @@ DEAR = 11
 FREE = {*COMPARE, "neg", "bitcast"}
 #: bytes of a cache line, and of the rows of which one line is read at a time
 LINE, PAGE = 64, 4096
+#: bytes between what the first of several rows reads and what is asked for
+STENCIL = 8192
 #: cache lines of a row between what is read and what is asked for
 AHEAD = 2
 #: share of the first cache that rows take which are the same for all, where others are asked for
@@ -73,6 +79,8 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             for loop in loops:
                 found.update(downwards(outer, loop, target))
                 found.update(told(loop))
+            for loop in inner_vectors(outer):
+                found.update(rows_at_once(loop, target))
             if len(loops) == 1:
                 rows = added_up(outer, loops[0], target)
                 for buffer in {node.data for node in rows}:
@@ -199,6 +207,32 @@ def told(loop: For) -> dict[Expr, int]:
             moves = {p.data: c for p, c in affine.linear(node.args[0])[0] if p.kind == "axis"}
             if abs(moves.get(loop.axis, 0)) == 1:
                 found[node] = store.ahead
+    return found
+
+
+def inner_vectors(outer: For) -> Iterator[For]:
+    """The vector loops of a body, those in its branches too."""
+    for statement in outer.body:
+        if isinstance(statement, If):
+            yield from inner_vectors(For(outer.axis, (*statement.body, *statement.orelse)))
+        elif isinstance(statement, For) and statement.kind == "vector":
+            yield statement
+
+
+def rows_at_once(loop: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` of the rows that come first, of several rows of a large array."""
+    rows: dict[tuple[Any, ...], list[tuple[int, Expr]]] = {}
+    for node, size, moves in reads(reachable(expressions((loop,)))):
+        if moves.get(loop.axis) == 1 and node.data.size * size > target.l2:
+            terms, first = affine.linear(node.args[0])
+            rows.setdefault((node.data, frozenset(terms)), []).append((first, node))
+    found: dict[Expr, int] = {}
+    for (buffer, _), places in rows.items():
+        size = WIDTH[buffer.dtype] // 8
+        last, leading = max(places, key=lambda place: place[0])
+        between = (last - min(first for first, _ in places)) * size
+        if PAGE <= between <= target.l3 // 2:
+            found[leading] = STENCIL // size
     return found
 
 
