@@ -171,3 +171,21 @@ def test_small_matrices_and_thin_ones_ask_for_nothing(shape):
 def test_rows_in_the_caches_and_rows_of_which_little_is_read_are_not_asked_for(shape, picked):
     indices = fornax.ShapeDtypeStruct((shape[0], picked), "int32")
     assert not fetches(along, *shape, others=(indices,))
+
+
+def padded(x):
+    around = fnp.pad(x, 1)
+    return around[2:, 1:-1] - around[:-2, 1:-1]
+
+
+def differences(x):
+    return x[1:, 1:] - x[:-1, 1:] - x[1:, :-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_of_several_rows_asks(name):
+    assert loads(differences, 2048, 2049, name=name) == [2048]
+    assert loads(differences, 128, 129, name=name) == []
+    # its rows are as far apart as all of the third cache: neither comes from there
+    assert loads(lambda x: x[1:] - x[:-1], 2, 1 << 24, name=name) == []
+    assert {*loads(padded, 2048, 2048, name=name)} == {2048}

@@ -38,7 +38,18 @@ from typing import Any
 from fornax._native import reachable
 from fornax.compiler.loop import affine
 from fornax.compiler.loop.estimate import trips
-from fornax.compiler.loop.ir import COMPARE, WIDTH, Alloc, Axis, Buffer, Expr, For, If, Kernel, Store
+from fornax.compiler.loop.ir import (
+    COMPARE,
+    WIDTH,
+    Alloc,
+    Axis,
+    Buffer,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Store,
+)
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
 
@@ -221,6 +232,8 @@ def inner_vectors(outer: For) -> Iterator[For]:
 
 def rows_at_once(loop: For, target: Target) -> dict[Expr, int]:
     """The loads of `fetched` of the rows that come first, of several rows of a large array."""
+    if any(isinstance(s, Store) and s.buffer.role == "local" for s in loop.body):
+        return {}  # a block that is laid out otherwise: see `next_block`
     rows: dict[tuple[Any, ...], list[tuple[int, Expr]]] = {}
     for node, size, moves in reads(reachable(expressions((loop,)))):
         if moves.get(loop.axis) == 1 and node.data.size * size > target.l2:

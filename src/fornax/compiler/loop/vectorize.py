@@ -14,6 +14,7 @@ from fornax._native import reachable
 from fornax.compiler.loop import affine, compaction
 from fornax.compiler.loop.columns import along_rows
 from fornax.compiler.loop.estimate import Estimate, trips
+from fornax.compiler.loop.interior import interior
 from fornax.compiler.loop.ir import (
     COMBINERS,
     MATH,
@@ -59,7 +60,7 @@ RARE = 4096
 def vectorize(kernel: Kernel, target: Target) -> Kernel:
     """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
     if not is_marked(kernel.body):
-        kernel = collapse(split(kernel))
+        kernel = collapse(interior(split(kernel)))
         kernel = in_order_of_reading(tile_transposes(kernel, target), target)
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
