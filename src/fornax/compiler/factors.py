@@ -6,6 +6,12 @@ The gradient of a batch normalization adds up columns of g, of g s and of g s / 
 and of x g s, with s and d the same for a whole column. As written, each is a sum of its own, for
 which large arrays come from memory again, because d is known only when others have been added up.
 Without the factors they are two sums, and made together. The result is rounded less often.
+
+The gradient of x / s by s, which a softmax needs, adds up rows of -g (x / s / s): two divisions of
+each element, and a loop over the row of its own, as s is a sum of the same row. That is
+-sum(g x) / s / s, and sum(g x) is made together with s. Rows lose their divisors only where what
+they divide is one part of the terms, once: x / m times x / m, or y / n, may be divided so that
+their products stay finite.
 """
 
 from __future__ import annotations
@@ -35,9 +41,29 @@ class Product:
         self.definition = definition
         self.leaves: list[Atom] = []
         self.factors: list[tuple[Atom, bool, tuple[int, ...]]] = []
+        self.scaled: list[range | None] = []  # which leaves each factor multiplies
         self.negative = False
 
     def take(self, atom: Atom) -> None:
+        first, known = len(self.leaves), len(self.factors)
+        self.parts(atom)
+        self.scaled += [None] * (len(self.factors) - len(self.scaled))
+        if len(self.leaves) > first:
+            here = range(first, len(self.leaves))
+            self.scaled[known:] = [scaled or here for scaled in self.scaled[known:]]
+
+    @property
+    def is_quotient(self) -> bool:
+        """Whether terms are divided by what differs from row to row, and what is multiplied or
+        divided is one part of them."""
+        if not any(divides and atom.type.shape for atom, divides, _ in self.factors):
+            return False
+        ranges = [scaled or range(len(self.leaves)) for scaled in self.scaled]
+        largest = max(ranges, key=len)
+        inside = all(set(r) <= set(largest) for r in ranges)
+        return inside and len(set(self.leaves)) == len(self.leaves)
+
+    def parts(self, atom: Atom) -> None:
         made = self.definition.get(atom)
         if not atom.type.shape:
             self.factors.append((atom, False, ()))
@@ -73,16 +99,18 @@ def without_factors(
     terms: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation],
     order: dict[Atom, int],
 ) -> tuple[tuple[Atom, ...], Jaxpr] | None:  # fmt: skip
-    """What a sum of columns of a large array is made of, and the program that computes it with
-    common factors last; None if there are none. `order`: that of the leaves."""
+    """What a sum of columns or rows of a large array is made of, and the program that computes it
+    with common factors last; None if there are none. `order`: that of the leaves."""
     type = terms.type
-    if type.dtype.kind != "f" or type.size * type.dtype.itemsize < STREAMED:
+    if type.dtype.kind != "f" or type.dtype.itemsize < 4:
         return None
-    if len(type.shape) - 1 in axes or type.dtype.itemsize < 4:
+    if type.size * type.dtype.itemsize < STREAMED:
         return None
     product = Product(axes, definition)
     product.take(terms)
     if not product.leaves or not product.factors:
+        return None
+    if len(type.shape) - 1 in axes and not product.is_quotient:
         return None
     if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
         return None
