@@ -1,4 +1,4 @@
-"""Factors that all terms of a column's sum have in common are multiplied afterwards."""
+"""Factors that all terms of a sum have in common are multiplied afterwards."""
 
 from __future__ import annotations
 
@@ -38,6 +38,44 @@ CASES = {
         lambda x, y, r, s, c: (x.reshape(32, 64, 520) * y[:64]).sum(0), 1,
     ),
 }  # fmt: skip
+
+
+#: functions of x, y and a column, the sums of rows that are left, and whether rows are divided
+ROWS = {
+    "a divisor": (lambda x, y, c: (x / c).sum(1), False),
+    "of one part": (lambda x, y, c: (x * -(y / c / c)).sum(1), False),
+    "of the product": (lambda x, y, c: (x * y / c).sum(1), False),
+    "a factor beside it": (lambda x, y, c: (x * (y / c * c)).sum(1, keepdims=True), False),
+    "no divisor": (lambda x, y, c: (x * c * y).sum(1), False),
+    "of both parts": (lambda x, y, c: (x / c * (y / (c + 1))).sum(1), True),
+    "of a square": (lambda x, y, c: ((x / c) * (x / c)).sum(1), True),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_divisors_of_rows(name):
+    function, divided = ROWS[name]
+    program = canonicalize(fornax.jit(function).trace(x, y, column).jaxpr)
+    quotients = [
+        e for e in program.equations
+        if e.primitive.name == "div" and e.outputs[0].type.size == x.size
+    ]  # fmt: skip
+    assert bool(quotients) == divided, program
+    found = fornax.jit(function)(x, y, column)
+    with fornax.enable_x64(True), fornax.disable_jit():
+        expected = function(*(jnp.asarray(a, "float64") for a in (x, y, column)))
+    np.testing.assert_allclose(found, expected, 1e-5, 2e-4)
+
+
+def test_rows_that_are_scaled_to_stay_finite():
+    large = x * np.float32(1e30)
+
+    def norm(x):
+        most = jnp.max(jnp.abs(x), 1, keepdims=True)
+        return most[:, 0] * jnp.sqrt(jnp.sum((x / most) ** 2, 1))
+
+    expected = np.linalg.norm(large.astype(np.float64), axis=1)
+    np.testing.assert_allclose(fornax.jit(norm)(large), expected, 1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)

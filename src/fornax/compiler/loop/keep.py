@@ -2,7 +2,8 @@
 
 A softmax takes the exponentials of a row for their sum, and again for the quotients. The first of
 two such loops stores what both compute, if that is dear, a row of it is small, and both go through
-memory one element after the other; the second loop reads it.
+memory one element after the other; the second loop reads it. What a loop keeps takes the place of
+what it reads last: a row less is in the first cache.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fornax.compiler.loop.ir import (
     Alloc,
     Axis,
     Buffer,
+    Carried,
     Expr,
     For,
     Kernel,
@@ -45,6 +47,7 @@ class Keeper:
     def __init__(self, b: Builder):
         self.b = b
         self.count = self.bytes = 0
+        self.kept: set[Buffer] = set()
 
     def statements(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
         """The statements with their own loops kept from computing twice, and those inside."""
@@ -60,7 +63,48 @@ class Keeper:
                 elif is_plain(statement):
                     statement = self.reuse(found, statement)
             found.append(statement)
-        return tuple(found)
+        return self.in_place(found)
+
+    def in_place(self, body: list[Statement]) -> tuple[Statement, ...]:
+        """The statements with what a loop keeps in place of what it is the last to read."""
+        uses: dict[Buffer, list[int]] = {}
+        for place, statement in enumerate(body):
+            for buffer in self.kept & touched(statement):
+                uses.setdefault(buffer, []).append(place)
+        taken: dict[Buffer, Buffer] = {}
+        for new, (first, *_, last) in ((b, at) for b, at in uses.items() if len(at) > 1):
+            for old, at in uses.items():
+                if at[-1] != first or at[0] == first or (old.dtype, old.shape) != (
+                    new.dtype, new.shape,
+                ):  # fmt: skip
+                    continue
+                loop = self.from_kept(body[first], new, old)
+                if loop is not None:
+                    body[first] = loop
+                    taken[new] = taken.get(old, old)
+                    at[-1] = last
+                    break
+        if not taken:
+            return tuple(body)
+        copy = Rewriter(self.b)
+        copy.buffers.update(taken)
+        kept = [s for s in body if not isinstance(s, Alloc) or s.buffer not in taken]
+        return copy.statements(kept)
+
+    def from_kept(self, loop: Statement, new: Buffer, old: Buffer) -> For | None:
+        """The loop with carries that read what it keeps last, where nothing else that comes after
+        that reads `old`."""
+        if not isinstance(loop, For) or not isinstance(loop.body[-1], Store):
+            return None
+        store = loop.body[-1]
+        if store.buffer is not new:
+            return None
+        value = self.b.node("load", store.value.dtype, new, store.index)
+        copy = Rewriter(self.b, {store.value: value})
+        carries = tuple(Carried(c.carry, c.start, copy(c.next), c.combiner) for c in loop.carries)
+        if any(n.kind == "load" and n.data is old for n in reachable([c.next for c in carries])):
+            return None
+        return For(loop.axis, loop.body, carries, loop.kind, loop.lanes, loop.reverse)
 
     def reuse(self, before: list[Statement], loop: For) -> For:
         """`loop` reading what an earlier loop computes; that loop is made to keep it."""
@@ -87,6 +131,7 @@ class Keeper:
                 self.bytes += size
                 self.count += 1
                 local = Buffer(f"kept{self.count}", same.dtype, (loop.axis.length,), (1,), "local")
+                self.kept.add(local)
                 allocs.append(Alloc(local))
                 stores.append(Store(local, (self.b.axis(first.axis),), same))
                 memo[node] = self.b.node("load", node.dtype, local, (self.b.axis(loop.axis),))
@@ -127,6 +172,13 @@ class Keeper:
                     continue
             stack.extend(node.args)
         return found
+
+
+def touched(statement: Statement) -> set[Buffer]:
+    """The buffers that a statement reads or writes."""
+    nodes = reachable(expressions((statement,)))
+    stores = {s.buffer for s in walk((statement,)) if isinstance(s, Store)}
+    return stores | {node.data for node in nodes if node.kind == "load"}
 
 
 def is_plain(loop: For) -> bool:
