@@ -62,9 +62,24 @@ def only(x):
     return y.at[1:].set(1.0) * 2
 
 
+def added(x):
+    """A block is added to where it is read; nothing is written twice."""
+    return (x * 2).at[1:-1, 2:].add(x[2:, :-2]) - x
+
+
+def scaled(x):
+    return fnp.abs(x).at[1:].multiply(x[:-1]) + x
+
+
+def stencil(x):
+    """It is made of other elements of an array that ends here."""
+    y = fnp.sort(x, 1)
+    return y.at[1:-1].add(y[2:] - y[:-2])
+
+
 PROGRAMS = {
     interior: True, beyond: True, flags: True, integers: True, computed: True, columns: True,
-    inside: True, rows: False, result: False, only: False,
+    inside: True, added: True, scaled: True, stencil: True, rows: False, result: False, only: False,
 }  # fmt: skip
 
 
@@ -94,6 +109,29 @@ def test_an_update_of_an_input_takes_its_memory_only_where_that_is_given(place):
     assert len(kept.kernels) == 1 < len(given.kernels)
     np.testing.assert_array_equal(kept.call([x])[0], expected)
     np.testing.assert_array_equal(given.call([fnp.array(x)], (True,))[0], expected)
+
+
+def test_a_step_of_a_loop_is_written_beside_what_it_is_made_of():
+    def program(x):
+        step = lambda _, s: s.at[1:-1, 1:-1].add(0.25 * (s[:-2, 1:-1] - s[1:-1, 2:]))  # noqa: E731
+        return lax.fori_loop(0, 5, step, x)
+
+    made = executable(fornax.jit(program).trace(x).jaxpr)
+    assert len(made.kernels) == 1
+    with fornax.disable_jit():
+        wanted = program(fnp.asarray(x))
+    np.testing.assert_allclose(made.call([x])[0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "min", "max"])
+@pytest.mark.parametrize("place", [slice(1, None), (slice(4, 0, -1), slice(1, 7)), (..., 3), 2])
+def test_blocks_are_combined_with_values(name, place):
+    values = (x[place][::-1] / 3).astype(np.float32)
+    got = fornax.jit(lambda x: getattr(x.at[place], name)(values))(x)
+    expected = x.copy()
+    combine = {"min": np.minimum, "max": np.maximum}.get(name) or getattr(np, name)
+    expected[place] = combine(expected[place], values)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_gradient_of_an_update_in_a_loop():

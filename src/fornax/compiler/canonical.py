@@ -29,7 +29,7 @@ from fornax.compiler.factors import without_factors
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.turns import reduced_as_they_lie, without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
-from fornax.compiler.updates import in_place
+from fornax.compiler.updates import in_place, of_lasting_inputs
 from fornax.errors import InternalError
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.primitive import Primitive, primitive_named
@@ -147,6 +147,10 @@ class _Canonical:
             first, count = params["cond_nconsts"], params["body_nconsts"]
             key, number = "body_jaxpr", "body_nconsts"
         body, given = canonicalize(params[key]), inputs[first : first + count]
+        settled = of_lasting_inputs(body, (), body.inputs)
+        if settled is not body:
+            params = {**params, key: settled}
+            body, equation = settled, equation.replace(params=params)
         found = None if body.consts else hoist.hoisted(body, count, given, self.append)
         if found is not None:
             made, more = found

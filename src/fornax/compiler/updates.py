@@ -30,6 +30,8 @@ from fornax.transforms.dce import dead_code
 
 #: an update of a larger share of the array is added as an array
 SHARE = 4
+#: values that are looked at to find what an update is made of
+FAR = 200
 SCATTERS = frozenset(
     ("scatter", "scatter-add", "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")
 )
@@ -37,19 +39,25 @@ ADDS = frozenset(("add", "add_any"))
 
 
 def in_place(
-    equations: Sequence[Equation], outputs: Sequence[Atom], lasting: Collection[Var] = ()
+    equations: Sequence[Equation],
+    outputs: Sequence[Atom],
+    lasting: Collection[Var] = (),
+    moving: Collection[Var] = (),
 ) -> list[Equation]:
     """The equations of a canonical program with such updates rewritten. The memory of `lasting`
-    variables may not be changed."""
+    variables may not be changed; what follows `moving` ones may lie elsewhere at no cost."""
     names = {e.primitive.name for e in equations}
     if not names & SCATTERS and "dynamic_update_slice" not in names:
         return list(equations)
-    return _Updates(equations, outputs, lasting).equations
+    return _Updates(equations, outputs, lasting, moving).equations
 
 
-def of_lasting_inputs(jaxpr: Jaxpr, lasting: Collection[Var]) -> Jaxpr:
-    """A canonical program, knowing which of its inputs keep their memory."""
-    equations = in_place(jaxpr.equations, jaxpr.outputs, lasting)
+def of_lasting_inputs(
+    jaxpr: Jaxpr, lasting: Collection[Var], moving: Collection[Var] = ()
+) -> Jaxpr:
+    """A canonical program, knowing which of its inputs keep their memory, and which are carried by
+    a loop, whose next values come to lie beside them."""
+    equations = in_place(jaxpr.equations, jaxpr.outputs, lasting, moving)
     if all(map(operator.is_, equations, jaxpr.equations)):
         return jaxpr
     outputs, name = jaxpr.outputs, jaxpr.debug_name
@@ -60,9 +68,14 @@ def of_lasting_inputs(jaxpr: Jaxpr, lasting: Collection[Var]) -> Jaxpr:
 
 class _Updates:
     def __init__(
-        self, equations: Sequence[Equation], outputs: Sequence[Atom], lasting: Collection[Var]
+        self,
+        equations: Sequence[Equation],
+        outputs: Sequence[Atom],
+        lasting: Collection[Var],
+        moving: Collection[Var],
     ):
         self.lasting = lasting
+        self.moving = moving
         self.definition: dict[Var, Equation] = {}
         self.uses: dict[Var, int] = {}
         for atom in (*(a for e in equations for a in e.inputs), *outputs):
@@ -175,9 +188,25 @@ class _Updates:
         readers = self.readers.get(equation.outputs[0], [])
         pointwise = readers and all(r is not None and r.primitive.pointwise for r in readers)
         # where it has no other reader it ends here: its memory is changed
-        if not alone and not (pointwise and len(self.readers[x]) > 1):
+        alone = alone or (pointwise and len(self.readers[x]) > 1)
+        moves = x in self.moving or x in self.definition
+        if not alone and not (moves and self.is_made_of(change, x)):
             return None
         return self.selected(equation, low)
+
+    def is_made_of(self, change: Atom, x: Var) -> bool:
+        """Whether an update is computed from other elements of the array, as stencils are: it would
+        have to be in memory by itself before the array may change."""
+        pending, seen = [change], set()
+        while pending and len(seen) < FAR:
+            atom = pending.pop()
+            if atom is x:
+                return True
+            made = self.definition.get(atom) if isinstance(atom, Var) else None
+            if made is not None and atom not in seen and made.primitive.has_element:
+                seen.add(atom)
+                pending += made.inputs
+        return False
 
     def is_computed(self, x: Var) -> bool:
         """Whether an array is computed where it is read, and need not be in memory."""

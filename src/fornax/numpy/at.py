@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fornax import _native, settings
+from fornax.ir.primitive import Primitive
 from fornax.ir.trace import Tracer, current
 from fornax.ir.types import typeof
 from fornax.lax.gathering import scatter_apply
@@ -33,6 +34,7 @@ from fornax.numpy.promotion import (
 )
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.dynamic_slice import dynamic_update_slice
+from fornax.primitives.elementwise import add_p, max_p, min_p, mul_p, sub_p
 from fornax.primitives.scatter import (
     scatter,
     scatter_add_p,
@@ -43,6 +45,7 @@ from fornax.primitives.scatter import (
     scatter_sub_p,
 )
 from fornax.primitives.shape import expand_dims, reshape, rev
+from fornax.primitives.slice import slice_
 from fornax.primitives.windows import CLIP, GatherScatterMode, ScatterDimensionNumbers
 from fornax.runtime.transfers import check_callers
 from fornax.scalars import dtypes
@@ -328,8 +331,8 @@ def _updated(
         )
     values = broadcast_to(values, shape)
     operand = x if dtype == x_type.dtype else convert_element_type(x, dtype, False)
-    if primitive is scatter_p:
-        result = _set_block(operand, plan, values, parsed, wrap)
+    if primitive is scatter_p or _is_large(operand, values):
+        result = _set_block(operand, plan, values, parsed, wrap, _COMBINED[primitive])
         if result is not None:
             return _as_before(result, x_type)
     place = _Place(operand, plan, wrap)
@@ -345,6 +348,13 @@ _NUMPY = {
     scatter_p: None, scatter_add_p: np.add, scatter_sub_p: np.subtract,
     scatter_mul_p: np.multiply, scatter_min_p: np.minimum, scatter_max_p: np.maximum,
 }  # fmt: skip
+#: and what combines a block with values
+_COMBINED = {
+    scatter_p: None, scatter_add_p: add_p, scatter_sub_p: sub_p, scatter_mul_p: mul_p,
+    scatter_min_p: min_p, scatter_max_p: max_p,
+}  # fmt: skip
+#: of a larger share of the array, a block is combined with values and written
+_SHARE = 4
 #: arrays larger than this are left to operations, which may be compiled
 _SMALL = 1 << 18
 
@@ -380,7 +390,21 @@ def _as_before(result: Any, type: Any) -> Any:
     return convert_element_type(result, type.dtype, type.weak_type)
 
 
-def _set_block(x: Any, plan: Plan, values: Any, mode: GatherScatterMode, wrap: bool) -> Any:
+def _is_large(x: Any, values: Any) -> bool:
+    """Whether an update of an array of numbers touches so much of it that the result is rather a
+    new array than the old one changed in a few places."""
+    shapes = typeof(x).shape, typeof(values).shape
+    return typeof(x).dtype != np.bool_ and _SHARE * math.prod(shapes[1]) > math.prod(shapes[0])
+
+
+def _set_block(
+    x: Any,
+    plan: Plan,
+    values: Any,
+    mode: GatherScatterMode,
+    wrap: bool,
+    combined: Primitive | None,
+) -> Any:
     """Writing to static positions that form a block, as a dynamic_update_slice; else None."""
     shape = typeof(x).shape
     starts, lengths, backwards = [], [], []
@@ -403,6 +427,9 @@ def _set_block(x: Any, plan: Plan, values: Any, mode: GatherScatterMode, wrap: b
     if 0 in lengths:
         return x
     block = rev(reshape(values, lengths), backwards)
+    if combined is not None:
+        ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+        (block,) = combined.bind(slice_(x, starts, ends), block)
     if tuple(lengths) == shape:
         return block if isinstance(block, _native.Array | Tracer) else creation.asarray(block)
     return dynamic_update_slice(x, block, [np.int32(s) for s in starts])

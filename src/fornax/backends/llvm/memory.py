@@ -186,6 +186,8 @@ def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], l
     pointer = address(e, node.data, found.scalar, found.constant)
     condition = masks.both(e, conditions, lanes)
     depth = e.load_depth(max(pointer.depth, condition.depth), node.data, False)
+    if node in e.fetches:
+        fetch(e, pointer, e.fetches[node], lanes, WIDTH[node.data.dtype] // 8, depth)
     kind = loaded_type(node.dtype, lanes)
     align = max(WIDTH[node.data.dtype] // 8, 1)
     name = e.put(
