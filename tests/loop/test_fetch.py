@@ -157,8 +157,8 @@ def test_the_next_block_is_asked_for_where_matrices_are_read_in_blocks(name):
     other = fornax.ShapeDtypeStruct((2048, 4096), "float32")
     found = fetches(lambda x, y: x.T * y, 4096, 2048, name=name, others=(other,))
     beside = [bytes_ for bytes_ in found if bytes_ < 4096]
-    below = [bytes_ - 32 * 4 * 4096 for bytes_ in found if bytes_ >= 4096]
-    assert beside and all(128 <= bytes_ < 256 for bytes_ in beside)
+    below = [bytes_ - 16 * 4 * 4096 for bytes_ in found if bytes_ >= 4096]
+    assert beside and all(256 <= bytes_ < 512 for bytes_ in beside)
     assert below and all(0 <= bytes_ < 256 for bytes_ in below)
 
 

@@ -12,7 +12,7 @@ from fornax.compiler.loop.schedule import nest
 
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2"])
-@pytest.mark.parametrize("dtype", ["bool", "int8", "float32"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32", "float64"])
 @pytest.mark.parametrize("rows,columns", [(67, 133), (67, 37), (67, 12)])
 def test_transposes(name, dtype, rows, columns):
     b = Builder()

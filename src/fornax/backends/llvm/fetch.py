@@ -69,6 +69,8 @@ LINE, PAGE = 64, 4096
 STENCIL = 8192
 #: cache lines of a row between what is read and what is asked for
 AHEAD = 2
+#: bytes at least between a block of a few lines of many rows and the one asked for
+SHORT = 256
 #: share of the first cache that rows take which are the same for all, where others are asked for
 BESIDE = 0.5
 
@@ -133,7 +135,7 @@ def next_block(blocks: For, target: Target) -> dict[Expr, int]:
         if row is not None and inside[row].kind == "vector":
             length = affine.last_value(row) + 1
             if length <= step and length * size < PAGE:
-                steps[node] = step
+                steps[node] = step * -(-SHORT // (step * size))
     far = {b for b, at in ends.items() if (max(at) - min(at)) * WIDTH[b.dtype] // 8 >= PAGE}
     return {node: step for node, step in steps.items() if node.data in far}
 

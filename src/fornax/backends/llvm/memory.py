@@ -29,7 +29,7 @@ from fornax.backends.llvm.addresses import (
 )
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Value
-from fornax.backends.llvm.squares import square_steps
+from fornax.backends.llvm.squares import ASIDE, exchanged, read_in_pieces, square_steps
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
 from fornax.errors import InternalError
 
@@ -249,11 +249,13 @@ def stored(e: Values, value: Value, dtype: str, lanes: int) -> tuple[str, str]:
 def perform(e: Values, pending: list[Pending]) -> None:
     """Store, several interleaved stores together."""
     rest = list(pending)
+    aside = all(one.store.buffer.role in ASIDE for one in pending)
     while rest:
         if group := interleaved(e, rest):
             store_window(e, group)
         elif group := square(e, rest):
-            store_square(e, group)
+            if not (aside and read_in_pieces(e, group)):
+                store_square(e, group)
         else:
             group = [rest[0]]
             store_one(e, rest[0])
@@ -302,19 +304,9 @@ def store_square(e: Values, group: list[Pending]) -> None:
     names = [stored(e, p.value, p.store.value.dtype, lanes) for p in group]
     kind = names[0][0]
     rows = [name for _, name in names]
-    for bit, orders in square_steps(lanes, WIDTH[buffer.dtype]):
-        moved = list(rows)
-        for k in range(lanes):
-            if not k & bit:
-                for target, order in zip((k, k | bit), orders, strict=True):
-                    picked = ", ".join(f"i32 {n}" for n in order)
-                    moved[target] = e.put(
-                        depth,
-                        f"shufflevector {kind} {rows[k]}, {kind} {rows[k | bit]}, "
-                        f"<{lanes} x i32> <{picked}>",
-                    )
-        rows = moved
-        if bit == 1:
+    for step in square_steps(lanes, WIDTH[buffer.dtype]):
+        rows = exchanged(e, rows, kind, lanes, [step])
+        if step[0] == 1:
             rows = [fenced(e, depth, kind, lanes * WIDTH[buffer.dtype], row) for row in rows]
     align = max(WIDTH[buffer.dtype] // 8, 1)
     for lane, name in enumerate(rows):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: blocks in which a transposed array is read: bytes of each of its rows, and how many of these at
 #: once. What lies there beside them is asked for meanwhile, and 64 rows with a large power of two
 #: between them are what the second cache holds of them
-RUN, ROWS = 128, 64
+RUN, ROWS = 64, 64
 #: the least extents that are worth blocks, unless what is read is FAR bytes
 LEAST = 32
 #: strides, in bytes per step, from which few neighbours are in one cache line
