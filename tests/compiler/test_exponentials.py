@@ -11,6 +11,7 @@ from fornax import settings
 from fornax.backends import reference
 from fornax.backends.llvm.target import find
 from fornax.compiler import exponentials
+from fornax.compiler.loop import columns
 from fornax.runtime.compile import plan
 
 numbers = np.random.default_rng(8)
@@ -80,14 +81,19 @@ def test_the_maximum_and_the_sum_take_one_pass():
 
 
 @pytest.mark.parametrize("rows", [[0], [5, 900], [4, 5, 6, 7, 1023]])
-def test_infinite_elements(rows):
-    x = numbers.standard_normal((1024, 100)).astype(np.float32)
+@pytest.mark.parametrize("along", [False, True])
+def test_infinite_elements(rows, along, monkeypatch):
+    """One by one, and several rows at once."""
+    if along:
+        monkeypatch.setattr(columns, "LARGE", 0)
+        monkeypatch.setattr(columns, "FAR", 400)
+    x = numbers.standard_normal((1024, 100 + along)).astype(np.float32)
     x[rows, 0], x[rows, 1], x[rows, 2] = np.inf, -np.inf, np.nan
     x[:, 3], x[:, 4], x[:, 5], x[:, 6] = -np.inf, np.inf, -3.4e38, 3.4e38
     x[:512, 7], x[512:, 8] = -np.inf, -3.4e38
     found = np.asarray(fornax.jit(logsumexp)(x))
     assert np.isposinf(found[[0, 4]]).all() and np.isneginf(found[3]) and np.isnan(found[2])
-    others = [1, *range(5, 100)]
+    others = [1, *range(5, 100 + along)]
     np.testing.assert_allclose(found[others], expected(x[:, others]), rtol=1e-6)
     plain = np.asarray(fornax.jit(lambda x: jnp.exp(x - x.max(0)).sum(0))(x))
     assert np.isnan(plain[[0, 2, 3, 4]]).all() and np.isfinite(plain[others]).all()

@@ -44,6 +44,18 @@ def extremes(rows: int, count: int, dtype: str = "float32") -> Made:
     return made(Kernel("extremes", (x, *outs), nest(b, [j], stores)))
 
 
+def largest(rows: int, count: int) -> Made:
+    """The largest of each column and where it is."""
+    b = Builder()
+    x, y = buffer("x", "float32", (rows, count)), buffer("y", "float32", (count,), "out")
+    place = buffer("place", "int64", (count,), "out")
+    j, i = Axis(count), Axis(rows)
+    value = b.load(x, (b.axis(i), b.axis(j)))
+    where = b.reduce_component("argmax", [i], 1, value, b.axis(i))
+    stores = [(y, (b.axis(j),), b.reduce("max", [i], value)), (place, (b.axis(j),), where)]
+    return made(Kernel("largest", (x, y, place), nest(b, [j], stores)))
+
+
 def made(kernel: Kernel) -> Made:
     arrays = [
         data(k.dtype, k.shape, seed, whole=True).astype(numpy_dtype(k.dtype))
@@ -61,6 +73,7 @@ CASES = {
     "extremes": lambda: extremes(40, 256),
     "extremes, odd sizes": lambda: extremes(21, 199),
     "extremes of float64": lambda: extremes(21, 100, "float64"),
+    "largest and places": lambda: largest(40, 256),
 }
 
 
@@ -95,6 +108,7 @@ def sums(rows: int, count: int) -> Kernel:
 
 def test_results_lie_in_local_memory_where_arrays_are_large():
     assert pieces(extremes(4096, 4096).kernel) == 4
+    assert pieces(largest(4096, 4096).kernel) == 2  # its place is found with the largest
     assert pieces(sums(4096, 4096)) == 1
     assert pieces(sums(4096, 64)) == 0  # neighbouring rows are near
     assert pieces(sums(256, 1024)) == 0  # it stays in the caches

@@ -114,6 +114,11 @@ def test_the_rows_after_those_that_are_added_up_are_asked_for(function, name):
     assert all(rows <= bytes_ < rows + 512 for bytes_ in found)
 
 
+def test_loops_before_the_longest_ask_for_rows_too():
+    asked = loads(lambda x: x.var(0), 1 << 12, 2048, name="avx2")
+    assert len(asked) == 16 and set(asked) == {8 * 2048}  # of two loops, eight rows at once each
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_down_is_asked_for_where_memory_is_read_from_its_end(name):
     assert fetches(lambda x: x[::-1] + 1, 1 << 20, name=name)[0] == -4096

@@ -79,7 +79,7 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     """Loads beside which memory is asked for something, and how many elements further on that is
     than what they read."""
     found: dict[Expr, int] = {}
-    sums: dict[Buffer, tuple[For, dict[Expr, int]]] = {}
+    sums: dict[Buffer, list[tuple[int, dict[Expr, int]]]] = {}
     for outer in walk(kernel.body):
         if isinstance(outer, For) and any(isinstance(s, Alloc) for s in outer.body):
             found.update(next_block(outer, target))
@@ -97,17 +97,22 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             if len(loops) == 1:
                 rows = added_up(outer, loops[0], target)
                 for buffer in {node.data for node in rows}:
-                    if buffer not in sums or trips(sums[buffer][0]) < trips(outer):
-                        sums[buffer] = outer, {n: k for n, k in rows.items() if n.data is buffer}
+                    asked = {n: k for n, k in rows.items() if n.data is buffer}
+                    sums.setdefault(buffer, []).append((trips(outer), asked))
                 found.update(beside(outer, loops[0], target))
                 found.update(running_down(outer, loops[0], target))
         if isinstance(outer, For) and outer.kind == "vector":
             for inner in outer.body:
                 if isinstance(inner, For) and inner.kind == "serial":
                     found.update(to_and_fro(outer, inner, target))
-    # of several loops over the same rows the longest asks: others find them in the second cache
-    for _, rows in sums.values():
-        found.update(rows)
+    # of several loops over the same rows the longest asks, and those before it, which are the first
+    # to read some of them: others find them in the second cache
+    for places in sums.values():
+        longest = max(count for count, _ in places)
+        for count, rows in places:
+            found.update(rows)
+            if count == longest:
+                break
     return found
 
 

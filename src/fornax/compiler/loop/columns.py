@@ -33,12 +33,13 @@ from fornax.compiler.loop.ir import (
     Store,
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
+from fornax.compiler.loop.schedule import exponent, exponentials
 from fornax.compiler.target import Target
 
 #: most bytes of a row that are read before going on to the next, and of results meanwhile in the
 #: first cache
 PIECE = 16 << 10
-ROOM = 16 << 10
+ROOM = 32 << 10
 #: as few bytes as LEAST where threads would share less than so many pieces otherwise
 PIECES, LEAST = 4, 512
 #: rows at least so many bytes apart, or further where a vector holds so much of one, and at least
@@ -215,13 +216,27 @@ class Along(Rewriter):
                 self.bind("carry", old.carry, b.carry(carry))
             body = self.statements(loop.body)
             nexts = [self(c.next) for c in loop.carries]
-            carried = tuple(map(Carried, carries, starts, nexts))
-            # the place of an extreme is stored before the extreme that decides about it
-            stores = (
-                Store(mine[old.carry], (column,), b.final(carry))
-                for old, carry in zip(reversed(loop.carries), reversed(carries), strict=True)
+            values = list(map(b.final, carries))
+            for k, old in enumerate(loop.carries):
+                if old.combiner == "exponentials" and k + 1 < len(nexts):
+                    inside = tuple(map(b.carry, carries[k : k + 2]))
+                    term = exponent(b, inside, tuple(nexts[k : k + 2]))
+                    if term is not None:
+                        at = [Rewriter(b, {b.axis(step): b.index(r)})(term) for r in range(count)]
+                        values[k : k + 2] = exponentials(b, tuple(starts[k : k + 2]), at)
+            carried = tuple(
+                Carried(carry, start, following)
+                for carry, start, following, value in zip(
+                    carries, starts, nexts, values, strict=True
+                )
+                if value.kind == "final"
             )
-            return (For(step, body, carried, "unroll"), *stores)
+            # the place of an extreme is stored before the extreme that decides about it
+            stores = [
+                Store(mine[old.carry], (column,), value)
+                for old, value in zip(loop.carries, values, strict=True)
+            ]
+            return (For(step, body, carried, "unroll"), *reversed(stores))
 
         inner = self.across(row)
         return [inner] if blocks.extent == 1 else [For(blocks, (inner,))]

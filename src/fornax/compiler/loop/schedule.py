@@ -158,6 +158,31 @@ def combine(
     return (b.op(combiner, total[0], terms[0]),)
 
 
+def exponent(b: Builder, total: tuple[Expr, ...], step: tuple[Expr, ...]) -> Expr | None:
+    """What the exponential of is added in a `step` from `total`; None if it is no such step."""
+    grows = step[0].args[0] if step[0].kind == "op" and step[0].data == "select" else None
+    if grows is None or grows.args[0].kind != "op" or grows.args[0].data != "sub":
+        return None
+    value = grows.args[0].args[0]
+    same = combine(b, "exponentials", total, (value, b.const(1.0, value.dtype)))
+    return value if same == step else None
+
+
+def exponentials(b: Builder, total: tuple[Expr, ...], values: Sequence[Expr]) -> tuple[Expr, ...]:
+    """Several steps at once: their largest is known before the exponentials are taken, and what was
+    added up before counts by what it is of that once rather than each time."""
+    before, found = total
+    most = b.const(-identity("exponentials", before.dtype), before.dtype)
+    finite = [b.select(b.gt(value, most), most, value) for value in values]
+    largest = before
+    for value in finite:
+        largest = b.select(b.gt(value, largest), value, largest)
+    found = b.mul(found, b.exp(b.sub(before, largest)))
+    for value in finite:
+        found = b.add(found, b.exp(b.sub(value, largest)))
+    return largest, found
+
+
 def merge(
     b: Builder, combiner: str, total: tuple[Expr, ...], terms: tuple[Expr, ...]
 ) -> tuple[Expr, ...]:
@@ -255,6 +280,9 @@ class Scheduler:
             stage[node] = level
         statements: list[Statement] = []
         for (_, axes), group in sorted(groups.items(), key=lambda item: item[0][0]):
+            for combiner, args in list(group):
+                if combiner in ("argmax", "argmin"):  # the first component is the extreme itself
+                    group[combiner, args] += group.pop((combiner[3:], args[:1]), [])
             keys = list(group)
             starts = [start_values(self.b, combiner, args) for combiner, args in keys]
             loop, finals = self.loops(axes, keys, starts, known)
