@@ -8,6 +8,9 @@ several rows pass at once:
     vector j: for i: c <- max(c, x[i, j])      becomes
     for piece of j:  for i in steps of 2:
         vector j in the piece:  c[j] = max(max(c[j], x[i, j]), x[i + 1, j])
+
+Sums of exponentials take the largest of the rows that pass at once first, and then what is added up
+is made smaller once for all of them.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.loop.schedule import exponent, exponentials
 from fornax.compiler.target import Target
 
-#: most bytes of a row that are read before going on to the next, and of results meanwhile in the
-#: first cache
+#: most bytes of a row that are read before going on to the next, and of results meanwhile: shorter
+#: pieces would leave the first cache less often, but of longer ones the processor foresees more
 PIECE = 16 << 10
 ROOM = 32 << 10
 #: as few bytes as LEAST where threads would share less than so many pieces otherwise
