@@ -101,7 +101,9 @@ def test_the_interior_has_no_conditions():
     assert middle(halves(200, 256)) == (128, {"add", "mul", "neg"}, False)
 
 
-def test_what_is_small_or_reads_what_it_writes_is_left():
+def test_what_is_small_or_a_single_loop_is_left():
+    extent, _, masks = middle(neighbours((1 << 16,)))
+    assert extent == 1 << 16 and masks
     extent, _, masks = middle(neighbours((16, 128)))
     assert extent == 128 and masks
     extent, _, masks = middle(neighbours((500, 143)))

@@ -57,8 +57,8 @@ def below(body: tuple[Statement, ...], outer: list[Axis], found: dict[For, list[
 
 def chooses(loop: For, outer: list[Axis]) -> bool:
     """Whether a loop is one of those, and large enough."""
-    if prod(axis.length for axis in (*outer, loop.axis)) < RARE:
-        return False
+    if not outer or prod(axis.length for axis in (*outer, loop.axis)) < RARE:
+        return False  # a single loop is shared by threads as it is
     if loop.axis.length < SHORTEST * line(loop):
         return False
     nodes = reachable(expressions(loop.body))
