@@ -35,7 +35,7 @@ LARGEST = 1200
 #: operations that only move data: they cost nothing where they are read
 MOVES = frozenset(
     ("broadcast_in_dim", "transpose", "reshape", "squeeze", "rev", "slice", "copy", "expand_dims",
-     "iota", "real", "imag", "split", "stack", "unstack", "tile", "full")
+     "concatenate", "iota", "real", "imag", "split", "stack", "unstack", "tile", "full")
 )  # fmt: skip
 
 

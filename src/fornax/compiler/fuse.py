@@ -20,7 +20,7 @@ from fornax.compiler import cost
 from fornax.compiler.canonical import CONTROL
 from fornax.compiler.groups import Fusion, Group, Read, starts_as
 from fornax.compiler.kernels import KERNELS
-from fornax.compiler.loop import keep
+from fornax.compiler.loop import interior, keep
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Expr
 from fornax.compiler.order import Order
@@ -67,12 +67,52 @@ def is_elementwise_step(equation: Equation) -> bool:
     return equation.primitive.has_element and not equation.primitive.effects(**equation.params)
 
 
+def in_passing(jaxpr: Jaxpr) -> set[Equation]:
+    """The concatenations of a few long pieces that are only read element by element: loops over
+    them are cut where the pieces meet (`loop.interior`), and what is joined is never stored."""
+    joins = [e for e in jaxpr.equations if e.primitive.name == "concatenate" and joins_rows(e)]
+    if not joins:
+        return set()
+    readers: dict[Atom, list[Equation]] = {}
+    for reader in jaxpr.equations:
+        for atom in reader.inputs:
+            readers.setdefault(atom, []).append(reader)
+    found: set[Equation] = set()
+    for equation in reversed(joins):
+        result = equation.outputs[0]
+        reads = readers.get(result, [])
+        if reads and result not in jaxpr.outputs and all(r in found or passes(r) for r in reads):
+            found.add(equation)
+    return found
+
+
+def passes(reader: Equation) -> bool:
+    """Whether an operation reads a value element by element, perhaps some of them only."""
+    return reader.primitive.pointwise or reader.primitive.name == "slice"
+
+
+def joins_rows(equation: Equation) -> bool:
+    """Whether pieces of long rows are joined, or next to all rows are those of one piece."""
+    type, axis = equation.outputs[0].type, equation.params["dimension"]
+    sizes = [a.type.shape[axis] for a in equation.inputs if a.type.shape[axis]]
+    row = type.shape[-1] * type.dtype.itemsize
+    last = axis == len(type.shape) - 1
+    return (
+        len(type.shape) > 1
+        and len(sizes) <= interior.JOINED
+        and type.size >= interior.RARE
+        and row >= interior.LINE * (interior.LONG if row % interior.LINE else interior.SHORTEST)
+        and (last or min(sizes) * interior.USUAL <= max(sizes))
+    )
+
+
 class _Facts:
     """What holds for a program in every walk."""
 
     def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
         self.elementwise = {e for e in jaxpr.equations if is_elementwise_step(e)}
+        self.elementwise |= in_passing(jaxpr)
         self.definition: dict[Atom, Equation] = {v: e for e in jaxpr.equations for v in e.outputs}
         self.outputs: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
         #: values that have to be in memory because nothing is fused across them
@@ -209,6 +249,10 @@ class _Walk:
         group = read.group
         if group.work + cost.own_cost(equation) > cost.LARGEST:
             return False
+        if equation.primitive.name == "concatenate":
+            used = () if read.at is None else self.axes_of(read.at)
+            if group.equation is not None or not set(used) <= set(group.axes):
+                return False  # only loops over elements are cut where pieces meet
         moves = chain.work == 0 and not reduces
         if read.at is not None and (expands(equation) or chain.spread):
             return group.equation is None or group.equation.primitive.name in EPILOGUE

@@ -239,9 +239,30 @@ def _repeated(x: Any, widths: list, mode: str, kind: str) -> Any:
         if kind == "odd" and mode != "wrap" and n > 1:
             x = _turned(x, axis, low, high, int(mode == "reflect"))
         else:
-            places = np.pad(np.arange(n), (low, high), mode=mode)
-            x = take(x, places, axis, mode="clip")
+            before, after = _border(x, axis, low, high, mode)
+            x = _join(before, x, after, axis)
     return x
+
+
+def _border(x: Any, axis: int, low: int, high: int, mode: str) -> tuple[Any, Any]:
+    """What lies before and after an array along an axis."""
+    n = typeof(x).shape[axis]
+    places = np.pad(np.arange(n), (low, high), mode=mode)
+    return _taken(x, axis, places[:low]), _taken(x, axis, places[low + n :])
+
+
+def _taken(x: Any, axis: int, places: np.ndarray) -> Any:
+    """The elements at some places along an axis: as a slice, where they lie side by side."""
+    if not len(places):
+        return _part(x, axis, 0, 0)
+    steps, first, last = set(np.diff(places).tolist()), int(places[0]), int(places[-1])
+    if steps <= {1}:
+        return _part(x, axis, first, last + 1)
+    if steps == {-1}:
+        return _reversed(_part(x, axis, last, first + 1), axis)
+    if steps == {0}:
+        return _wide(_part(x, axis, first, first + 1), axis, len(places))
+    return take(x, places, axis, mode="clip")
 
 
 def _turned(x: Any, axis: int, low: int, high: int, skipped: int) -> Any:

@@ -31,7 +31,9 @@ USUAL = 8
 #: bytes of a cache line
 LINE = 64
 #: most pieces of a row, and most nodes of a body, which is there once for each
-PIECES, NODES = 6, 300
+PIECES, NODES = 6, 1000
+#: most pieces that are joined where they are read
+JOINED = 3
 
 
 def interior(kernel: Kernel) -> Kernel:

@@ -17,6 +17,9 @@ from fornax.compiler.loop.ir import Alloc, Buffer, Expr, For, Kernel, Statement,
 from fornax.compiler.loop.keep import keep
 from fornax.compiler.loop.rewrite import Rewriter, walk
 
+#: the comparison that holds where another one does not
+OPPOSITE = {"lt": "ge", "ge": "lt"}
+
 
 def simplify(kernel: Kernel) -> Kernel:
     """The kernel with flat buffers, folded again, without loops that do nothing or do it twice."""
@@ -52,8 +55,12 @@ class Flattener(Rewriter):
 
     def rule(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         if node.kind == "op" and node.data == "select":
-            then = unclamped(self.b, args[0], args[1])
-            return None if then is args[1] else self.b.op("select", args[0], then, args[2])
+            then, other = unclamped(self.b, args[0], args[1]), args[2]
+            if (opposite := OPPOSITE.get(args[0].data)) and args[0].args[0].dtype == "int64":
+                other = unclamped(self.b, self.b.op(opposite, *args[0].args), other)
+            if then is args[1] and other is args[2]:
+                return None
+            return self.b.op("select", args[0], then, other)
         if node.kind == "op" and node.data == "and" and node.dtype == "bool":
             # what a padded array of truth values has become
             then = unclamped(self.b, args[0], args[1])
@@ -127,8 +134,8 @@ def unclamped(b: Builder, condition: Expr, value: Expr) -> Expr:
     """`value`, which is wanted where `condition` holds, with loads at the indices themselves that
     the condition says are in bounds, not at clamped ones: under the condition as their mask. So
     padded arrays are read as rows."""
-    low: dict[Expr, int] = {}
-    high: dict[Expr, int] = {}
+    low: dict[object, int] = {}  # of sums, without their constants
+    high: dict[object, int] = {}
     pending = [condition]
     while pending:
         node = pending.pop()
@@ -137,10 +144,11 @@ def unclamped(b: Builder, condition: Expr, value: Expr) -> Expr:
         if node.data == "and":
             pending.extend(node.args)
         elif node.args[0].dtype == "int64" and node.args[1].kind == "const":
+            terms, constant = affine.linear(node.args[0])
             if node.data == "ge":
-                low[node.args[0]] = node.args[1].data
+                low[tuple(terms)] = node.args[1].data - constant
             else:
-                high[node.args[0]] = node.args[1].data - 1
+                high[tuple(terms)] = node.args[1].data - 1 - constant
     if not low and not high:
         return value
 
@@ -159,10 +167,14 @@ def unclamped(b: Builder, condition: Expr, value: Expr) -> Expr:
         index = inner if below is None else below[0]
         if above is None and below is None:
             continue
-        if any(part.kind != "axis" for part, _ in affine.linear(index)[0]):
+        terms, constant = affine.linear(index)
+        if any(part.kind != "axis" for part, _ in terms):
             continue  # it comes from memory: clamped, it needs no mask
-        fine = above is None or low.get(index, index.low) >= above[1]
-        if fine and (below is None or high.get(index, index.high) <= below[1]):
+        least, most = (
+            known[tuple(terms)] + constant if tuple(terms) in known else bound
+            for known, bound in ((low, index.low), (high, index.high))
+        )
+        if (above is None or least >= above[1]) and (below is None or most <= below[1]):
             memo[node] = index
     if not memo:
         return value
