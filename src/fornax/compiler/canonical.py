@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fornax.compiler import hoist
+from fornax.compiler.apart import reads_concatenation, taken_apart
 from fornax.compiler.counted import counted
 from fornax.compiler.deviations import (
     Deviations,
@@ -48,7 +49,10 @@ NEIGHBOURS = 64
 class _Canonical:
     """Rebuilds a program equation by equation, with a table of what was computed already."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: bool = False) -> None:
+        self.again = again  # whether it is done to what has been made
+        #: whether a reduction is left as it is, because it may be taken apart
+        self.waits = False
         self.equations: list[Equation] = []
         self.seen: dict[tuple[Any, ...], tuple[Var, ...]] = {}
         self.definition: dict[Atom, Equation] = {}
@@ -94,6 +98,9 @@ class _Canonical:
     def reduction(self, equation: Equation, inputs: tuple[Atom, ...]) -> Sequence[Atom]:
         primitive, (x,) = equation.primitive, inputs
         axes = tuple(sorted(equation.params["axes"]))
+        if not self.again and reads_concatenation(equation, x, self.definition):
+            self.waits = True
+            return self.append(equation, inputs)
         adds = primitive.name == "reduce_sum"
         found = deviations(x, axes, self.definition, self.sums) if adds else None
         if found is not None:
@@ -363,12 +370,13 @@ def canonicalize(jaxpr: Jaxpr) -> Jaxpr:
         outputs = work.run(jaxpr, env)
         equations = without_turns(work.equations, outputs)
         equations = without_detours(equations, outputs)
-        turned = reduced_as_they_lie(equations, outputs)
-        if turned is not None:  # there may be another way to compute them
-            work = _Canonical()
-            program = Jaxpr(jaxpr.inputs, tuple(turned), tuple(outputs))
-            outputs = work.run(program, {v: v for v in jaxpr.inputs})
-            equations = work.equations
+        for rewritten in (taken_apart, reduced_as_they_lie):
+            made = rewritten(equations, outputs)
+            if made is not None or work.waits:  # there may be another way to compute it
+                work = _Canonical(again=True)
+                program = Jaxpr(jaxpr.inputs, tuple(made or equations), tuple(outputs))
+                outputs = work.run(program, {v: v for v in jaxpr.inputs})
+                equations = work.equations
         equations = in_place(equations, outputs)
         found = dead_code(
             Jaxpr(jaxpr.inputs, tuple(equations), tuple(outputs), jaxpr.consts, jaxpr.debug_name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fornax.api.jit import jit
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
@@ -22,6 +24,7 @@ from fornax.numpy.selection import diff, searchsorted, where
 from fornax.numpy.shaping import moveaxis, ravel
 from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives import special  # noqa: F401  (fill the registry)
+from fornax.primitives.composite import optimization_barrier_p
 from fornax.primitives.iota import iota
 from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes
@@ -42,15 +45,24 @@ def _slide(name: str, a: Any, v: Any, mode: str, precision: Any, preferred: Any)
                 f"{name} expects one-dimensional arrays", attempt="x.ravel(), or vmap over the rows"
             )
         )
-    n, m = typeof(a).shape[0], typeof(v).shape[0]
+    m = typeof(v).shape[0]
     low, high = {
         "full": (m - 1, m - 1), "valid": (0, 0), "same": (m // 2, m - m // 2 - 1),
     }[mode]  # fmt: skip
     config = ((low, high, 0),)
     wide = REGISTRY["pad"].bind(a, scalar(0, typeof(a).dtype), padding_config=config)[0]
-    length = n + low + high - m + 1
-    places = np.arange(length)[:, None] + np.arange(m)[None, :]
-    return dot(wide[places], v, precision=precision, preferred_element_type=preferred)
+    return _of_windows(wide, v, precision, preferred)
+
+
+@partial(jit, static_argnums=(2, 3))
+def _of_windows(wide: Any, v: Any, precision: Any, preferred: Any) -> Any:
+    """The products of v with all windows of `wide`: a program, in which no window is stored."""
+    wide = optimization_barrier_p.bind(wide)[0]  # every element is read by many windows
+    m = typeof(v).shape[0]
+    shape = (typeof(wide).shape[0] - m + 1, m)
+    places = iota(np.int32, shape, 0) + iota(np.int32, shape, 1)
+    windows = wide.at[places].get(mode="promise_in_bounds")
+    return dot(windows, v, precision=precision, preferred_element_type=preferred)
 
 
 def _signals(name: str, a: Any, v: Any, mode: str) -> list[Any]:
