@@ -14,12 +14,12 @@ from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
 
 
-def registers(functions: int, count: int, name: str, at_once: bool = False) -> int:
+def registers(functions: int, count: int, name: str, at_once: bool = False, apart: int = 1) -> int:
     """Registers' worth of lanes of a loop with so many exponentials, one of the other or, with all
-    their values needed at once, of products."""
+    their values needed at once, of products, of elements that lie `apart`."""
     b, i = Builder(), Axis(count)
-    x, y = buffer("x", "float32", (count,)), buffer("y", "float32", (count,), "out")
-    value = b.load(x, (b.axis(i),))
+    x, y = buffer("x", "float32", (apart * count,)), buffer("y", "float32", (count,), "out")
+    value = b.load(x, (b.mul(b.axis(i), b.index(apart)),))
     powers = [b.op("exp", b.mul(value, b.const(float(k), "float32"))) for k in range(functions)]
     for power in powers if at_once else ():
         value = b.sub(power, value)
@@ -87,3 +87,8 @@ def test_loops_that_would_run_one_by_one_are_no_lanes():
     )
     body = cpu.prepare(kernel, TARGETS["avx512"]).body
     assert [s.kind for s in walk(body) if isinstance(s, For)] == ["serial", "vector"]
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(1, 4), (2, 4), (3, 1), (4, 2)])
+def test_registers_of_a_loop_that_reads_elements_apart(apart, expected):
+    assert registers(0, 1 << 20, "avx512", apart=apart) == expected

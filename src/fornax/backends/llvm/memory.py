@@ -30,14 +30,12 @@ from fornax.backends.llvm.addresses import (
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Value
 from fornax.backends.llvm.squares import ASIDE, exchanged, read_in_pieces, square_steps
+from fornax.compiler.loop.estimate import MOST_INTERLEAVED
 from fornax.compiler.loop.ir import WIDTH, Buffer, Expr, Store
 from fornax.errors import InternalError
 
 if TYPE_CHECKING:
     from fornax.backends.llvm.values import Values
-
-#: strides up to this are loaded as one piece and shuffled
-MOST_INTERLEAVED = 4
 
 
 class Guard(NamedTuple):

@@ -41,6 +41,8 @@ GATHER, SCATTER = 1.6, 2.0
 STEPS = 10.0
 #: per vector: loads and stores that need shuffles
 SHUFFLED = 3.0
+#: elements between what neighbouring lanes read up to which they pick it from whole registers
+MOST_INTERLEAVED = 4
 #: iterations assumed of loops whose extent is not known
 UNKNOWN_EXTENT = 64
 
@@ -199,7 +201,7 @@ class Estimate:
         stride = self.stride(offset, vector)
         if stride in (0, 1):
             return 1.0
-        if stride is not None and abs(stride) <= 4:
+        if stride is not None and abs(stride) <= MOST_INTERLEAVED:
             return SHUFFLED
         if stride is None and scattered == SCATTER and not self.target.gathers:
             scattered = STEPS

@@ -13,7 +13,7 @@ from collections import Counter
 from fornax._native import reachable
 from fornax.compiler.loop import affine, compaction
 from fornax.compiler.loop.columns import along_rows
-from fornax.compiler.loop.estimate import Estimate, trips
+from fornax.compiler.loop.estimate import MOST_INTERLEAVED, Estimate, trips
 from fornax.compiler.loop.interior import interior
 from fornax.compiler.loop.ir import (
     COMBINERS,
@@ -51,6 +51,10 @@ OFTEN, WIDE = 1 << 20, 120
 #: loops that need few values at once, as random numbers do, find room for several registers of them
 #: up to so many instructions
 LONG = 400
+#: a vector of elements that lie a few apart is picked from as many registers. More than so many of
+#: them in an iteration, or those of two vectors from three, are read in no order that the processor
+#: foresees
+PICKED = 8
 #: values that a mathematical function keeps at once
 OWN = 4
 #: loops that run so rarely in all use one register: more code would cost more than it saves
@@ -219,6 +223,15 @@ def alive(computed: list[Expr]) -> int:
     return most
 
 
+def furthest(estimate: Estimate, computed: list[Expr], loop: For) -> int:
+    """How far apart, in elements, neighbouring lanes read at most, where they pick that from whole
+    registers; 0 where they read nothing so, or write so, too: then there is enough between."""
+    if any(estimate.stride(s.index[0], loop) not in (0, 1) for s in estimate.stores[loop]):
+        return 0
+    strides = [estimate.stride(n.args[0], loop) for n in computed if n.kind == "load"]
+    return max((by for by in strides if by is not None and by <= MOST_INTERLEAVED), default=0)
+
+
 def lanes_of(estimate: Estimate, loop: For) -> int:
     """Lanes for a vector loop: whole registers, several for short bodies, a divisor if possible."""
     if compaction.chosen(loop) is not None:
@@ -248,6 +261,8 @@ def lanes_of(estimate: Estimate, loop: For) -> int:
         vectors = 1  # it runs until the last lane is done
     if often <= RARE or running(loop):  # the steps of several registers overlap by themselves
         vectors = 1
+    if (apart := furthest(estimate, computed, loop)) > 1:
+        vectors = min(vectors, 1 if apart & 1 else PICKED // apart)
     extent = loop.axis.extent
     if isinstance(extent, int):
         while vectors > 1 and native * vectors > extent:
