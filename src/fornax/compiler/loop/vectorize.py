@@ -226,7 +226,8 @@ def alive(computed: list[Expr]) -> int:
 def furthest(estimate: Estimate, computed: list[Expr], loop: For) -> int:
     """How far apart, in elements, neighbouring lanes read at most, where they pick that from whole
     registers; 0 where they read nothing so, or write so, too: then there is enough between."""
-    if any(estimate.stride(s.index[0], loop) not in (0, 1) for s in estimate.stores[loop]):
+    stores = [s for s in walk(loop.body) if isinstance(s, Store)]
+    if any(estimate.stride(s.index[0], loop) not in (0, 1) for s in stores):
         return 0
     strides = [estimate.stride(n.args[0], loop) for n in computed if n.kind == "load"]
     return max((by for by in strides if by is not None and by <= MOST_INTERLEAVED), default=0)
