@@ -92,14 +92,18 @@ class VectorLoop:
     def between_lines(self, row: edges.Row, width: int) -> None:
         """Whole vectors from the first cache line of a row on, and masked ones at its ends.
 
-        Those before the first line end there: what only touches a line fetches it."""
+        Those before the first line end there, and there are none where the row begins with one:
+        what only touches a line fetches it."""
         e, loop = self.e, self.loop
         lanes, masks, native = loop.lanes, self.masks(), self.native(width)
         at, depth = edges.first_line(e, row), e.scopes[-1].depth
         if masks:
-            begin = e.put(depth, f"sub nsw i64 {at}, {addresses.LINE // row.size}")
+            line = addresses.LINE // row.size
+            some = e.put(depth, f"add nsw i64 {at}, {line - 1}")
+            before = e.put(depth, f"and i64 {some}, {-line}")
+            begin = e.put(depth, f"sub nsw i64 {at}, {before}")
             e.counted(
-                loop.axis, loop.body, (), begin, at, native, [], True,
+                loop.axis, loop.body, (), begin, at, native, [], False,
                 vector=self.vector(native, True), mask=self.from_begin(native),
             )  # fmt: skip
         else:
