@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from fornax import _native
 from fornax.backends.llvm import edges, generate
-from fornax.compiler import cost, exponentials, factors, turns, two_stages
+from fornax.compiler import cost, exponentials, factors, row_blocks, rows, turns, two_stages
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
 from fornax.compiler.loop import columns, keep, parallelize, reading, stage, tile
 from fornax.compiler.target import Target
@@ -38,7 +38,8 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
     ((two_stages, "STREAMED", 64), (two_stages, "FEW_RESULTS", 1), (two_stages, "ROWS", 2),
      (turns, "STREAMED", 64), (factors, "STREAMED", 64), (exponentials, "LARGE", 64),
      (exponentials, "FEW_RESULTS", 1), (columns, "LARGE", 0), (columns, "FAR", 0),
-     (columns, "MANY", 2)),
+     (columns, "MANY", 2), (rows, "STREAMED", 64), (rows, "FEW_PIECES", 2),
+     (row_blocks, "SHARE", 2**-9), (row_blocks, "NARROW", 2)),
     ((Target, "streamed", 1), (edges, "ENOUGH", 2), (reading, "PIECE", 4)),
 )  # fmt: skip
 

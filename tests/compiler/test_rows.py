@@ -12,7 +12,9 @@ import fornax.numpy as jnp
 from fornax import lax, settings
 from fornax.backends import reference
 from fornax.backends.llvm.target import find
-from fornax.compiler import rows, two_stages
+from fornax.compiler import row_blocks, rows, two_stages
+from fornax.compiler.loop.ir import Alloc
+from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.two_stages import STREAMED
 from fornax.runtime.compile import plan
 
@@ -109,6 +111,30 @@ def test_memory_is_read_once(shape):
         assert kernels(lambda x, d, f=function: f(x, d, axes), array(*shape), array(*shape)) == 1
 
 
+def norms(x, scale, shift):
+    root = lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-5)
+    return x * root * scale + shift
+
+
+@pytest.mark.parametrize("shape,blocks", [((1024, 2600), 4), ((1032, 2600), 3), ((1048, 2600), 1)])
+@pytest.mark.parametrize("normalized", [layernorm, norms])
+def test_long_rows_are_worked_on_in_blocks(normalized, shape, blocks):
+    def gradients(x, d, scale):
+        return fornax.vjp(normalized, x, scale, scale)[1](d)
+
+    x, d, scale = array(*shape), array(*shape), array(shape[-1])
+    traced = fornax.jit(gradients).trace(x, d, scale)
+    planner, _ = plan(traced.jaxpr, find("avx2"), 2, reference.compile_kernel)
+    made = [k.kernel for k in planner.plan.kernels if k.kernel.buffers[0].size >= shape[-1]]
+    kept = {s.buffer.size for k in made for s in walk(k.body) if isinstance(s, Alloc)}
+    assert (blocks in kept) == (blocks > 1), made
+    found = fornax.jit(gradients)(x, d, scale)
+    with fornax.enable_x64(True), fornax.disable_jit():
+        expected = gradients(*(jnp.asarray(a, "float64") for a in (x, d, scale)))
+    for got, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-3, atol=1e-4)
+
+
 def test_an_operand_is_not_overwritten_before_its_sums_are_made():
     x, d = array(4096, 256), array(4096, 256)
 
@@ -177,6 +203,8 @@ def test_small_arrays(monkeypatch, seed):
     monkeypatch.setattr(rows, "FEW_PIECES", 2)
     for name, value in {"PIECES": 4, "ROWS": 2, "ALONG": 2, "FEW_RESULTS": 1}.items():
         monkeypatch.setattr(two_stages, name, value)
+    for name, value in {"SHARE": 2**-9, "NARROW": 2}.items():
+        monkeypatch.setattr(row_blocks, name, value)
     choose = random.Random(seed)
     shape = choose.choice([(72, 17), (24, 40, 5), (4, 36, 33), (2, 3, 44, 16), (67, 9)])
     x, d = array(*shape), array(*shape)

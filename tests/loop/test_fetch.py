@@ -9,6 +9,7 @@ import pytest
 
 import fornax
 import fornax.numpy as fnp
+from fornax import lax
 from fornax.backends import cpu
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.target import TARGETS, find
@@ -70,6 +71,20 @@ def test_the_loop_that_computes_longest_asks_for_the_next_row(name):
 def test_every_loop_asks_for_the_next_row_where_none_computes_for_long(name):
     assert loads(spread, 4096, 4096, name=name) == [4096, 4096]
     assert not loads(spread, 256, 4096, name=name)  # it lies in the third cache
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_of_the_next_block_are_asked_for(name):
+    def gradients(x, d, scale):
+        def scaled(x, scale):
+            return x * lax.rsqrt(fnp.mean(x * x, -1, keepdims=True)) * scale
+
+        return fornax.vjp(scaled, x, scale)[1](d)
+
+    like = fornax.ShapeDtypeStruct((2048, 3072), "float32")
+    scale = fornax.ShapeDtypeStruct((3072,), "float32")
+    asked = fetches(gradients, 2048, 3072, name=name, others=(like, scale))
+    assert {distance // 1024 for distance in asked} == {4 * 3072 * 4 // 1024}
 
 
 def test_rows_are_asked_for_from_afar():

@@ -41,6 +41,7 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.order import Node
+from fornax.compiler.row_blocks import in_blocks
 from fornax.compiler.target import Target
 from fornax.compiler.two_stages import FEW_PIECES, STREAMED
 from fornax.ir.jaxpr import Var
@@ -147,7 +148,7 @@ def drafts(
         rows.places,
         {v: [o for o in operands if o not in read] for v, operands in rows.in_place.items()},
     )
-    found = joined(rows, made)
+    found = joined(rows, made, target)
     return [found] if found else [rows, *(Draft(d.kernel, d.places, {}) for d in made)]
 
 
@@ -223,7 +224,7 @@ def elements_of(body: tuple[Statement, ...], shape: list[int]) -> list[For] | No
     return loops if all(map(is_store, body)) else None
 
 
-def joined(rows: Draft, made: list[Draft]) -> Draft | None:
+def joined(rows: Draft, made: list[Draft], target: Target) -> Draft | None:
     """One kernel of one over rows and of others that add them up; None where they do not fit."""
     sums = [found for draft in made if (found := sums_of(draft.kernel)) is not None]
     domains = {found.domain for found in sums}
@@ -298,7 +299,7 @@ def joined(rows: Draft, made: list[Draft]) -> Draft | None:
             over(lambda copy, found, at: (
                 Store(held[c.carry], at, copy(c.start)) for c in found.rows.carries
             )),
-            For(step, inside),
+            in_blocks(b, For(step, inside), target),
             over(lambda copy, found, _: copy.statements(found.stores)),
         )),
     )  # fmt: skip

@@ -11,6 +11,9 @@ A loop that adds up rows of a large array goes from page to page, several rows a
 of its next iteration are asked for. Where running sums of pieces of rows are written, which goes
 from page to page as well, rows somewhat further on are.
 
+Where rows are worked on a few at a time, as `compiler/row_blocks.py` does, those that follow these
+are asked for.
+
 Lanes that read anywhere in one row, and then in the next, ask for that from end to end.
 
 Processors foresee less of what is read from its end to its start: what lies a page further down is
@@ -80,9 +83,12 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
     than what they read."""
     found: dict[Expr, int] = {}
     sums: dict[Buffer, list[tuple[int, dict[Expr, int]]]] = {}
+    blocks: dict[Expr, int] = {}  # of rows that are worked on a few at a time
     for outer in walk(kernel.body):
         if isinstance(outer, For) and any(isinstance(s, Alloc) for s in outer.body):
             found.update(next_block(outer, target))
+            if outer.kind == "serial":
+                blocks.update(next_rows(outer, target))
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
             if len(loops) > 1:
@@ -113,7 +119,30 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
             found.update(rows)
             if count == longest:
                 break
-    return found
+    found.update(blocks)
+    return {node: step for node, step in found.items() if step}
+
+
+def next_rows(blocks: For, target: Target) -> dict[Expr, int]:
+    """The loads of `fetched` of rows of which a few are gone through again and again. All but the
+    first ask for those of the next block, for memory must not rest; it asks for 0."""
+    found: dict[Expr, int] = {}
+    seen: set[Buffer] = set()
+    for rows in walk(blocks.body):
+        extent = rows.axis.extent if isinstance(rows, For) and rows.kind == "serial" else None
+        if not isinstance(rows, For) or not isinstance(extent, int):
+            continue
+        for loop in (s for s in rows.body if isinstance(s, For) and s.kind == "vector"):
+            large: set[Buffer] = set()
+            for node, size, moves in reads(reachable(expressions((loop,)))):
+                step = moves.get(blocks.axis, 0)
+                fits = step == moves.get(rows.axis, 0) * extent and moves.get(loop.axis) == 1
+                if step * size >= extent * SHORTEST and fits and node.data.size * size > target.l2:
+                    found[node] = step if node.data in seen else 0
+                    large.add(node.data)
+            seen |= large
+    again = {node.data for node, step in found.items() if step}
+    return {node: step for node, step in found.items() if node.data in again}
 
 
 def next_block(blocks: For, target: Target) -> dict[Expr, int]:
