@@ -22,11 +22,11 @@ from fornax.runtime.values import wrap
 #: operations whose results are rounded; the others move numbers or are exact
 ROUNDED = frozenset((
     "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e",
-    "bessel_i1e", "cbrt", "cos", "cosh", "cumlogsumexp", "cumprod", "cumsum", "digamma", "div",
-    "dot_general", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "igamma", "igammac",
-    "integer_pow", "lgamma", "log", "log1p", "logistic", "mul", "polygamma", "pow", "psum",
-    "reduce_prod", "reduce_sum", "rsqrt", "scatter-add", "scatter-mul", "scatter-sub", "sin",
-    "sinh", "sqrt", "square", "sub", "tan", "tanh", "zeta",
+    "bessel_i1e", "cbrt", "cos", "cosh", "cumlogsumexp", "cumprod", "cumsum", "cumsumexp",
+    "digamma", "div", "dot_general", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "igamma",
+    "igammac", "integer_pow", "lgamma", "log", "log1p", "logistic", "mul", "polygamma", "pow",
+    "psum", "reduce_prod", "reduce_sum", "rsqrt", "scatter-add", "scatter-mul", "scatter-sub",
+    "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "zeta",
 ))  # fmt: skip
 
 

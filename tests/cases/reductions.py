@@ -6,6 +6,7 @@ from cases.row import Span, Variant, row
 from fornax.primitives import (  # noqa: F401  (registers the primitives)
     argreduce,
     cumulative,
+    cumulative_exponentials,
     dot,
     exponentials,
     reduce,
@@ -50,6 +51,9 @@ for name in ("cummax", "cummin"):
     row(name, [DISTINCT], "iuf", ALONG)
 row("cumlogsumexp", [ANY], "f", ALONG, loose=30, special=False)
 row("cumlogsumexp", [Span(0.1, 2.0)], "c", ALONG, loose=30, special=False)
+row("cumsumexp", [ANY, ANY, Span(1.0, 6.0)], "f", [
+    Variant(along.shapes * 3, **along.params) for along in ALONG
+], loose=30, special=False)  # fmt: skip
 
 
 def product(left, right, contract, batch=((), ()), **params):

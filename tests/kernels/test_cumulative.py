@@ -9,7 +9,7 @@ import fornax
 from fornax import _native
 from fornax.backends import cpu
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import cumulative
+from fornax.compiler.kernels import cumulative, cumulative_lines
 from fornax.runtime.compile import plan
 
 FUNCTIONS = {
@@ -54,11 +54,16 @@ def test_shapes(name, shape, reverse, how):
         check(name, shape, axis, reverse, how)
 
 
+def short_segments(monkeypatch):
+    for name, value in {"SEGMENT": 8, "SHORTEST": 2, "EVEN": 2, "CHUNK": 4}.items():
+        monkeypatch.setattr(cumulative_lines, name, value)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", [(75,), (3, 130), (160,)], ids=str)
 def test_segments(name, shape, threads, how, monkeypatch):
-    monkeypatch.setattr(cumulative, "SEGMENT", 8)
+    short_segments(monkeypatch)
     for reverse in (False, True):
         check(name, shape, len(shape) - 1, reverse, how, threads=threads)
 
@@ -102,8 +107,9 @@ def test_dtypes(name, dtype, how):
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex(name, dtype, how, monkeypatch):
     check(name, (5, 6), 0, False, how, dtype)
-    monkeypatch.setattr(cumulative, "SEGMENT", 4)
+    short_segments(monkeypatch)
     check(name, (35,), 0, True, how, dtype)
+    check(name, (3, 130), 1, False, how, dtype)
 
 
 @pytest.mark.parametrize("name,expected", [("cummax", [0, 1, 1, 1]), ("cummin", [0, 0, 0, 0])])
@@ -121,6 +127,76 @@ def test_infinities_and_nan(how):
     np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=1e-6)
     (found,) = running.apply("cummax", params, [x], [((8,), "float32")], how)
     np.testing.assert_array_equal(found, np.maximum.accumulate(x))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_infinities_in_segments(reverse, monkeypatch, how):
+    """What is infinite or not a number reaches all segments after it, and none before."""
+    short_segments(monkeypatch)
+    params = {"axis": 0, "reverse": reverse}
+    for values in ({}, {40: np.inf, 90: np.inf}, {60: np.nan}):
+        x = np.zeros(150, np.float32)
+        x[:30] = x[120:] = -np.inf
+        for place, value in values.items():
+            x[place] = value
+        turned = x[::-1] if reverse else x
+        with np.errstate(invalid="ignore"):
+            expected = np.logaddexp.accumulate(turned.astype(np.float64))
+        (found,) = running.apply("cumlogsumexp", params, [x], [((150,), "float32")], how)
+        np.testing.assert_allclose(found[::-1] if reverse else found, expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_logarithms_of_long_sums_are_exact_to_a_unit_or_two(reverse):
+    random = np.random.default_rng(5)
+    before, length = _native.thread_count(), 100_003
+    rising = np.linspace(-50, 50, length)
+    for x in (random.standard_normal(length), rising, np.zeros(length), 900 + rising[::-1]):
+        x = x.astype(np.float32)
+        turned = x[::-1] if reverse else x
+        expected = np.logaddexp.accumulate(turned.astype(np.float64))
+        expected = expected[::-1] if reverse else expected
+        results = []
+        try:
+            for threads in (1, 2, 3):
+                _native.set_thread_count(threads)
+                total = fornax.jit(lambda x: fornax.lax.cumlogsumexp(x, reverse=reverse))
+                results.append(np.asarray(total(x)))
+        finally:
+            _native.set_thread_count(before)
+        # the logarithm of the sum counts from the largest number so far
+        largest = np.abs(np.maximum.accumulate(turned))[:: -1 if reverse else 1]
+        unit = np.spacing(np.maximum(np.abs(expected), largest + 1).astype(np.float32))
+        assert (np.abs(results[0] - expected) <= 1.5 * unit).all()
+        for result in results[1:]:
+            np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("shape,axis", [((70,), 0), ((20, 33), 1), ((33, 20), 0)], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_weighted_exponentials(shape, axis, reverse, how, monkeypatch):
+    short_segments(monkeypatch)
+    random = np.random.default_rng(6)
+    weights, inner = random.standard_normal((2, *shape))
+    outer = np.full(shape, 4.0)
+    turned = np.flip(weights * np.exp(inner - outer), axis if reverse else ())
+    expected = np.flip(np.cumsum(turned, axis), axis if reverse else ())
+    arrays = [x.astype(np.float32) for x in (weights, inner, outer)]
+    params = {"axis": axis, "reverse": reverse}
+    (found,) = running.apply("cumsumexp", params, arrays, [(shape, "float32")], how)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_derivative_of_long_logarithms_of_sums():
+    """Weights that add up to 1 keep a tangent of ones, whatever their number."""
+    x = np.random.default_rng(7).standard_normal(1 << 16).astype(np.float32)
+    ones = np.ones_like(x)
+    _, tangent = fornax.jit(lambda x, t: fornax.jvp(fornax.lax.cumlogsumexp, (x,), (t,)))(x, ones)
+    np.testing.assert_allclose(tangent, ones, rtol=3e-6)
+    share = np.exp(x.astype(np.float64))
+    expected = share * np.cumsum(1 / np.cumsum(share)[::-1])[::-1]
+    _, pull = fornax.vjp(fornax.lax.cumlogsumexp, x)
+    np.testing.assert_allclose(fornax.jit(pull)(ones)[0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 31, 33, 100])

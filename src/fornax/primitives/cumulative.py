@@ -12,8 +12,10 @@ from fornax.ir.basis import move_axis
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives import cumulative_exponentials
 from fornax.primitives.compare import eq_p
 from fornax.primitives.concatenate import concatenate
+from fornax.primitives.cumulative_exponentials import check_axis, wider
 from fornax.primitives.elementwise import add_p, exp_p, mul_p, sub_p
 from fornax.primitives.family import INEXACT, NUMBER, category, constant, narrowed, widened
 from fornax.primitives.scan import scan_p
@@ -33,14 +35,7 @@ class Cumulative(Primitive):
         self.accepts = accepts
 
     def type(self, x, *, axis, reverse):
-        if not 0 <= axis < x.ndim:
-            raise ValueError(
-                located(
-                    f"axis {axis} is out of bounds for array of shape {x.shape}",
-                    "operations of lax count axes from 0, without negative ones",
-                    "axis + x.ndim for a negative one, or the function in fornax.numpy",
-                )
-            )
+        check_axis(x, axis)
         letter = category(x.dtype)
         if not letter or letter not in self.accepts:
             raise TypeError(
@@ -155,6 +150,23 @@ def _log_sum_shares(before: Any, x: Any, out: Any) -> tuple[Any, Any]:
     return share(before), share(x)
 
 
+class CumulativeLogSum(CumulativeCombination):
+    """The running logarithm of a sum of exponentials. Its tangent is a running weighted mean."""
+
+    def jvp(self, primals, tangents, *, axis, reverse):
+        (x,), (tangent,) = primals, tangents
+        if category(typeof(x).dtype) != "f" or isinstance(tangent, Zero):
+            return super().jvp(primals, tangents, axis=axis, reverse=reverse)
+        out = self.bind(x, axis=axis, reverse=reverse)[0]
+        return [out], cumulative_exponentials.cumsumexp_p.bind(
+            tangent, x, out, axis=axis, reverse=reverse
+        )
+
+
+def _sums(x, axis, dtype):
+    return np.add.accumulate(wider(x), axis=axis)
+
+
 def _extreme(ufunc):
     def accumulate(x, axis, dtype):
         return ufunc.accumulate(x, axis=axis)
@@ -163,6 +175,7 @@ def _extreme(ufunc):
 
 
 def _log_sums(x, axis, dtype):
+    x = wider(x)
     if x.dtype.kind != "c":
         return np.logaddexp.accumulate(x, axis=axis)
 
@@ -180,8 +193,8 @@ def _log_sums(x, axis, dtype):
     return result
 
 
-cumsum_p = CumulativeSum("cumsum", np.add.accumulate, NUMBER)
+cumsum_p = CumulativeSum("cumsum", _sums, NUMBER)
 cumprod_p = CumulativeCombination("cumprod", np.multiply.accumulate, NUMBER, _product_shares)
 cummax_p = CumulativeCombination("cummax", _extreme(np.maximum), NUMBER, _extreme_shares)
 cummin_p = CumulativeCombination("cummin", _extreme(np.minimum), NUMBER, _extreme_shares)
-cumlogsumexp_p = CumulativeCombination("cumlogsumexp", _log_sums, INEXACT, _log_sum_shares)
+cumlogsumexp_p = CumulativeLogSum("cumlogsumexp", _log_sums, INEXACT, _log_sum_shares)

@@ -14,7 +14,7 @@ KERNELS = Table(
     __name__,
     {
         "concatenate": ("concatenate",),
-        "cumulative": ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"),
+        "cumulative": ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "cumsumexp"),
         "dot": ("dot_general",),
         "scatter": {
             "scatter": "scatter_set", "scatter-add": "scatter_add", "scatter-sub": "scatter_sub",

@@ -17,9 +17,9 @@ from math import prod
 
 from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.context import KernelContext, weight
-from fornax.compiler.kernels.cumulative_lines import ABREAST, in_blocks, in_segments, whole
+from fornax.compiler.kernels.cumulative_lines import in_blocks, in_segments, segments_of, whole
 from fornax.compiler.kernels.product import Index, split
-from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan
+from fornax.compiler.kernels.scan import WORTH_A_THREAD, Exponentials, Scan
 from fornax.compiler.loop.ir import WIDTH, Axis, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
@@ -30,16 +30,13 @@ BLOCK = 1 << 18
 LEAST, WORTH = 1 << 13, 8
 #: how many there are of smaller ones, and at most: each adds up what those before it hold.
 SOME, MANY = 64, 1 << 10
-#: Shortest segment worth cutting a line for.
-SEGMENT = 1 << 9
-#: Most segments of a line, of which `ABREAST` are one task. The number of threads has no say: it
-#: must not change the order of additions.
-SEGMENTS = 8 * ABREAST
+#: So many lines are as good as blocks.
+FEW = 8
 
 
 def cumulative(k: KernelContext, combiner: str) -> None:
     """Emit the nests of a cumulative operation. Parameters: `axis`, `reverse`."""
-    scan = Scan(k, combiner)
+    scan = (Exponentials if combiner == "exponentials" else Scan)(k, combiner)
     if 0 in scan.shape:
         return
     inner = prod(scan.shape[scan.axis + 1 :])
@@ -47,14 +44,13 @@ def cumulative(k: KernelContext, combiner: str) -> None:
         across(scan)
         return
     lines = prod(scan.shape[: scan.axis])
-    segments = min(SEGMENTS, scan.length // SEGMENT)
-    segments -= segments % ABREAST if segments > ABREAST else 0
-    scalar = scan.complex and scan.combiner == "logaddexp"
-    few = lines < ABREAST and is_cheap(scan)
-    if few and scan.in_lanes and scan.length >= WORTH * LEAST:
-        size = scan.length * WIDTH[scan.part] // 8
+    segments = 0 if scan.in_lanes else segments_of(scan, lines)
+    if not is_cheap(scan):
+        whole(scan, lines)
+    elif scan.in_lanes and lines < FEW and scan.length >= WORTH * LEAST:
+        size = scan.length * scan.numbers * WIDTH[scan.part] // 8
         in_blocks(scan, lines, min(MANY, max(size // BLOCK, min(SOME, scan.length // LEAST))))
-    elif few and not scan.in_lanes and segments > 1 and not scalar:
+    elif segments:
         in_segments(scan, lines, segments)
     else:
         whole(scan, lines)
@@ -94,17 +90,19 @@ def across(scan: Scan) -> None:
         return tuple(at)
 
     lane = Axis(extent, "lane")
+    here = index(lane)
+    items = scan.read(here)
     if chunk <= lanes:
         carries = scan.carries("total")
-        old = scan.value(tuple(b.carry(c) for c in carries))
-        new = scan.combine(old, scan.read(index(lane)))
-        loop = For(step, scan.write(index(lane), new), scan.carried(carries, scan.start(), new))
+        new = scan.step(tuple(map(b.carry, carries)), items)
+        write = scan.write(here, scan.result(new, items))
+        loop = For(step, write, scan.carried(carries, scan.start(), new))
         body: tuple[Statement, ...] = (For(lane, (loop,), kind="vector", lanes=wide),)
     else:
-        totals = k.scratch("totals", scan.part, (scan.parts, chunk))
+        totals = k.scratch("totals", scan.part, (scan.states, chunk))
         clear = Axis(chunk, "lane")
-        new = scan.combine(scan.load(totals, b.axis(lane)), scan.read(index(lane)))
-        write = scan.write(index(lane), new) + scan.save(totals, new, b.axis(lane))
+        new = scan.step(scan.load(totals, b.axis(lane)), items)
+        write = scan.write(here, scan.result(new, items)) + scan.save(totals, new, b.axis(lane))
         start = scan.save(totals, scan.start(), b.axis(clear))
         clears = For(clear, start, kind="vector", lanes=wide)
         body = (clears, For(step, (For(lane, write, kind="vector", lanes=wide),)))
@@ -116,4 +114,5 @@ cumsum = partial(cumulative, combiner="add")
 cumprod = partial(cumulative, combiner="mul")
 cummax = partial(cumulative, combiner="max")
 cummin = partial(cumulative, combiner="min")
-cumlogsumexp = partial(cumulative, combiner="logaddexp")
+cumlogsumexp = partial(cumulative, combiner="exponentials")
+cumsumexp = partial(cumulative, combiner="exponentials")
