@@ -110,6 +110,15 @@ def test_complex(name, dtype, how, monkeypatch):
     short_segments(monkeypatch)
     check(name, (35,), 0, True, how, dtype)
     check(name, (3, 130), 1, False, how, dtype)
+    if how == "compile":
+        check(name, (9, 131), 0, False, how, dtype)
+
+
+@pytest.mark.parametrize("width", [19, 67, 131])
+def test_many_columns(width):
+    """Parts of a state all come from the one before, in lanes and where lanes are left over."""
+    for reverse in (False, True):
+        check("cumlogsumexp", (9, width), 0, reverse, "compile")
 
 
 @pytest.mark.parametrize("name,expected", [("cummax", [0, 1, 1, 1]), ("cummin", [0, 0, 0, 0])])

@@ -19,11 +19,13 @@ from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.context import KernelContext, weight
 from fornax.compiler.kernels.cumulative_lines import in_blocks, in_segments, segments_of, whole
 from fornax.compiler.kernels.product import Index, split
-from fornax.compiler.kernels.scan import WORTH_A_THREAD, Exponentials, Scan
-from fornax.compiler.loop.ir import WIDTH, Axis, For, Statement
+from fornax.compiler.kernels.scan import WORTH_A_THREAD, Exponentials, Scan, State
+from fornax.compiler.loop.ir import WIDTH, Axis, Expr, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
 COLUMNS = 1024
+#: So many rows at once where a running value has several parts: they stay in registers meanwhile.
+TOGETHER = 4
 #: Bytes of a block of a line that threads share, of which the second cache holds two;
 BLOCK = 1 << 18
 #: elements that one has at least, and how many such blocks are worth cutting a line for;
@@ -70,11 +72,12 @@ def across(scan: Scan) -> None:
     last = max(d for d, n in enumerate(shape) if n > 1)
     outer = tuple(1 if d == last else n for d, n in enumerate(shape) if d != scan.axis)
     width, lines = shape[last], prod(outer)
+    together = TOGETHER if scan.states > 1 else 1
     lanes = 4 * k.target.lanes(scan.part)
     share = -(-width // max(1, k.threads // lines))
     chunk = min(width, max(lanes, min(COLUMNS, -(-share // lanes) * lanes)))
     pieces = -(-width // chunk)
-    task, step = Axis(lines * pieces, "task"), Axis(scan.length, "step")
+    task = Axis(lines * pieces, "task")
     line = b.idiv(b.axis(task), b.index(pieces))
     if scan.reverse and prod(shape[scan.axis + 1 : last]) == 1:  # as in `whole`
         line = b.sub(b.index(lines - 1), line)
@@ -83,29 +86,50 @@ def across(scan: Scan) -> None:
     extent = left if width % chunk else chunk
     wide = min(lanes, power_of_two(chunk))
 
-    def index(lane: Axis) -> Index:
+    def index(lane: Axis, step: Expr) -> Index:
         at = list(split(b, line, outer))
-        at.insert(scan.axis, scan.along(b.axis(step)))
+        at.insert(scan.axis, scan.along(step))
         at[last] = b.add(base, b.axis(lane))
         return tuple(at)
 
-    lane = Axis(extent, "lane")
-    here = index(lane)
-    items = scan.read(here)
-    if chunk <= lanes:
-        carries = scan.carries("total")
+    def run(lane: Axis, first: Expr, count: int, start: State) -> tuple[For, State]:
+        """The loop over `count` rows, and the state of a lane after them."""
+        step, carries = Axis(count, "step"), scan.carries("total")
+        here = index(lane, b.add(first, b.axis(step)))
+        items = scan.read(here)
         new = scan.step(tuple(map(b.carry, carries)), items)
         write = scan.write(here, scan.result(new, items))
-        loop = For(step, write, scan.carried(carries, scan.start(), new))
+        return For(step, write, scan.carried(carries, start, new)), tuple(map(b.final, carries))
+
+    if chunk <= lanes:
+        lane = Axis(extent, "lane")
+        loop, _ = run(lane, b.index(0), scan.length, scan.start())
         body: tuple[Statement, ...] = (For(lane, (loop,), kind="vector", lanes=wide),)
     else:
         totals = k.scratch("totals", scan.part, (scan.states, chunk))
-        clear = Axis(chunk, "lane")
-        new = scan.step(scan.load(totals, b.axis(lane)), items)
-        write = scan.write(here, scan.result(new, items)) + scan.save(totals, new, b.axis(lane))
+
+        def rows(first: Expr, count: int) -> For:
+            lane = Axis(extent, "lane")
+            before = scan.load(totals, b.axis(lane))
+            if count == 1 == scan.states:
+                here = index(lane, first)
+                items = scan.read(here)
+                after = scan.step(before, items)
+                body = scan.write(here, scan.result(after, items))
+            else:
+                loop, after = run(lane, first, count, before)
+                body = (loop,)
+            body += scan.save(totals, after, b.axis(lane))
+            return For(lane, body, kind="vector", lanes=wide)
+
+        clear, group = Axis(chunk, "lane"), Axis(scan.length // together, "group")
         start = scan.save(totals, scan.start(), b.axis(clear))
+        first = b.mul(b.axis(group), b.index(together))
         clears = For(clear, start, kind="vector", lanes=wide)
-        body = (clears, For(step, (For(lane, write, kind="vector", lanes=wide),)))
+        body = (clears, For(group, (rows(first, together),)))
+        rest = scan.length % together
+        if rest:
+            body += (rows(b.index(scan.length - rest), rest),)
     grain = max(1, WORTH_A_THREAD // (scan.length * chunk))
     k.emit((For(task, body, kind="parallel"),), task.length, grain)
 
