@@ -58,6 +58,8 @@ FEW_PIECES, PIECE = 8, 16 << 10
 ALONG = 64
 #: and elsewhere there are parts of so many rows or more, until there are about so many pieces
 ROWS, PIECES = 128, 32
+#: elements of rows of which each is a loop of its own
+LONG = 1024
 #: an array of so few times the elements of one in memory is read rather than computed, and so many
 #: values are looked at to find that
 READ, FAR = 8, 200
@@ -208,15 +210,17 @@ def cut(shape: tuple[int, ...], axes: tuple[int, ...], wanted: int) -> tuple[int
     """Which dimension to cut and into how many parts, `wanted` or some more: the first that is long
     enough, so that each is read in order; else the longest, which is made longer.
 
-    Few rows are cut into single ones, pairs …, of which the last may be short: 255 and 256 alike,
-    so that reductions of shifted slices of an array become one loop over it.
+    Rows that are few or long are cut into single ones, pairs, fours …, of which the last may be
+    short, and into an even number of these: 254, 255 and 256 alike, so that reductions of shifted
+    slices of an array become one loop over it.
     """
     for axis in sorted(axes):
         rows = shape[axis]
-        if rows >= MANY * wanted:
+        if rows >= MANY * wanted and prod(shape[axis + 1 :]) < LONG:
             return axis, divisor(rows, wanted, MANY * wanted) or wanted
         if rows >= wanted:
-            return axis, ceil(rows / (1 << (rows // wanted).bit_length() - 1))
+            parts = ceil(rows / (1 << (rows // wanted).bit_length() - 1))
+            return axis, parts + parts % 2
     return max(axes, key=lambda a: shape[a]), wanted
 
 

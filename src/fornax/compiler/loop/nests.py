@@ -7,22 +7,23 @@ from fornax.compiler.loop.ir import Expr, For
 from fornax.compiler.loop.rewrite import expressions
 
 
-def nest_of(loop: For) -> list[For]:
-    """The loops of the perfect nest that starts with `loop`, the outermost first."""
+def nest_of(loop: For, known: bool = True) -> list[For]:
+    """The loops of the perfect nest that starts with `loop`, the outermost first; with `known`,
+    those whose extents are numbers."""
     nest = [loop]
-    while (inner := mergeable(nest[-1])) is not None:
+    while (inner := mergeable(nest[-1], known)) is not None:
         nest.append(inner)
     return nest
 
 
-def mergeable(outer: For) -> For | None:
+def mergeable(outer: For, known: bool = True) -> For | None:
     """The loop in a loop that holds nothing else, if it may continue its reductions."""
     if len(outer.body) != 1 or not isinstance(outer.body[0], For):
         return None
     inner = outer.body[0]
     if outer.kind != "serial" or inner.kind != "serial" or outer.reverse or inner.reverse:
         return None
-    if isinstance(outer.axis.extent, Expr) or isinstance(inner.axis.extent, Expr):
+    if known and (isinstance(outer.axis.extent, Expr) or isinstance(inner.axis.extent, Expr)):
         return None
     if len(outer.carries) != len(inner.carries):
         return None
