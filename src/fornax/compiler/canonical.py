@@ -28,6 +28,7 @@ from fornax.compiler.deviations import (
 from fornax.compiler.exponentials import exponentials
 from fornax.compiler.factors import without_factors
 from fornax.compiler.kernels import KERNELS
+from fornax.compiler.thin import multiplied
 from fornax.compiler.turns import reduced_as_they_lie, without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
 from fornax.compiler.updates import in_place, of_lasting_inputs
@@ -87,6 +88,10 @@ class _Canonical:
                 return [atom]
         if primitive.name in REDUCTIONS:
             return self.reduction(equation, inputs)
+        if primitive.name == "dot_general":
+            program = multiplied(inputs, params, equation.outputs[0].type)
+            if program is not None:
+                return self.call(program, inputs, primitive)
         if primitive.name == "while":
             scan = counted(equation, inputs)
             if scan is not None:
