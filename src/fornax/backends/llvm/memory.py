@@ -9,6 +9,7 @@ on (load all and shuffle), or anything else (gather).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fornax.backends.llvm import compaction, edges, lanewise, masks
@@ -25,7 +26,6 @@ from fornax.backends.llvm.addresses import (
     overload,
     parts,
     scalar_sum,
-    shuffle,
 )
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Value
@@ -79,10 +79,28 @@ def load(e: Values, node: Expr) -> None:
 
 
 def plain_load(e: Values, pointer: Value, node: Expr, lanes: int, depth: int) -> str:
-    kind = loaded_type(node.dtype, lanes)
+    return finish(e, raw_load(e, pointer, node, lanes, depth), node.dtype, lanes, depth)
+
+
+def raw_load(e: Values, pointer: Value, node: Expr, lanes: int, depth: int) -> str:
+    """What is in memory: of a bool its byte."""
     align = max(WIDTH[node.data.dtype] // 8, 1)
-    name = e.put(depth, f"load {kind}, ptr {pointer.name}, align {align}")
-    return finish(e, name, node.dtype, lanes, depth)
+    return e.put(depth, f"load {loaded_type(node.dtype, lanes)}, ptr {pointer.name}, align {align}")
+
+
+def picked(
+    e: Values, node: Expr, names: Sequence[str], lanes: int, order: Sequence[int], depth: int
+) -> Value:
+    """Lanes out of one or two raw vectors of `lanes`. Of bools bytes are moved: to move bits takes
+    several instructions for each."""
+    kind = loaded_type(node.dtype, lanes)
+    second = names[1] if len(names) > 1 else "poison"
+    listed = ", ".join(f"i32 {k}" for k in order)
+    name = e.put(
+        depth,
+        f"shufflevector {kind} {names[0]}, {kind} {second}, <{len(order)} x i32> <{listed}>",
+    )
+    return Value(finish(e, name, node.dtype, len(order), depth), len(order), depth)
 
 
 def uniform_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe: bool) -> Value:
@@ -159,25 +177,50 @@ def strided_load(e: Values, node: Expr, found: Access, lanes: int) -> Value | No
         depth = e.load_depth(pointer.depth, buffer, False)
         if node in e.fetches:
             fetch(e, pointer, e.fetches[node], lanes, WIDTH[buffer.dtype] // 8, depth, down=True)
-        name = plain_load(e, pointer, node, lanes, depth)
-        order = range(lanes - 1, -1, -1)
-        return Value(shuffle(e, name, node.dtype, lanes, order, depth), lanes, depth)
+        name = raw_load(e, pointer, node, lanes, depth)
+        return picked(e, node, [name], lanes, range(lanes - 1, -1, -1), depth)
     if not 2 <= stride <= MOST_INTERLEAVED:
         return None
     shift = constant % stride
     offset = node.args[0]
-    if offset.low - shift < 0 or offset.high - shift + stride > buffer.size:
+    beyond = offset.high - shift + stride - buffer.size
+    if offset.low - shift < 0 or shift + beyond >= stride:
         return None
     pointer = address(e, buffer, found.scalar, constant - shift)
     depth = e.load_depth(pointer.depth, buffer, False)
+    if beyond > 0:
+        return ending_window(e, node, pointer, Window(stride, shift, beyond), depth)
     key = ("window", pointer.name, stride, node.dtype)
     wide = e.known.get(key)
     if wide is None or buffer in e.written:
-        name = plain_load(e, pointer, node, lanes * stride, depth)
+        name = raw_load(e, pointer, node, lanes * stride, depth)
         wide = e.remember(key, Value(name, lanes * stride, depth))
-    picked = range(shift, lanes * stride, stride)
-    name = shuffle(e, wide.name, node.dtype, lanes * stride, picked, depth)
-    return Value(name, lanes, depth)
+    order = range(shift, lanes * stride, stride)
+    return picked(e, node, [wide.name], lanes * stride, order, depth)
+
+
+class Window(NamedTuple):
+    """What lanes at a distance of `stride` are picked from: the element `shift` of as many for
+    each. The last of these may lie `beyond` the end of the buffer, by so many elements."""
+
+    stride: int
+    shift: int
+    beyond: int
+
+
+def ending_window(e: Values, node: Expr, pointer: Value, window: Window, depth: int) -> Value:
+    """The lanes of a window of which the last elements may not be read: its second half is read
+    from somewhat before, to where the buffer ends."""
+    stride, shift, beyond = window
+    half = e.vector_loop.lanes // 2
+    size = half * stride
+    at = (size - beyond) * WIDTH[node.data.dtype] // 8
+    later = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {at}")
+    pointers = pointer, Value(later, 1, depth)
+    halves = [raw_load(e, one, node, size, depth) for one in pointers]
+    order = [k * stride + shift for k in range(half)]
+    order += [size + beyond + k for k in order]
+    return picked(e, node, halves, size, order, depth)
 
 
 def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], lanes: int) -> Value:

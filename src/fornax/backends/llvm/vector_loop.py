@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import addresses, edges, masks
+from fornax.backends.llvm import addresses, edges, masks, memory
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
@@ -75,9 +75,15 @@ class VectorLoop:
         partial = self.joined(partial)
         rest = extent % lanes if isinstance(extent, int) else lanes  # at most
         masks, native = self.masks(), self.native(width)
-        if native < width and rest >= native and (not masks or rest % native == 0):
+        again = rest > 0 and isinstance(extent, int) and extent >= native and self.repeatable()
+        whole = native < width and (not masks or rest % native == 0)
+        if rest >= native and (whole or again):
             at, partial = self.whole(at, native, native, self.halve(partial, native))
             rest = native if dynamic else rest % native
+        if rest and again:
+            streams, e.streams = e.streams, frozenset()  # it begins anywhere in a cache line
+            self.once(int(self.count) - native, native, 1, partial)
+            e.streams, rest = streams, 0
         if rest and masks:
             if not dynamic:
                 native = min(native, e.target.holding(rest, self.widest()))
@@ -238,6 +244,31 @@ class VectorLoop:
         return widest
 
     # --- the rest ---
+    def repeatable(self) -> bool:
+        """True where the rest is done in a whole vector that ends with the loop: where some
+        elements may be computed twice, and masks would make gathers of what else is loaded and
+        shuffled. A result may have taken the memory of an operand that is read where it is written:
+        such an operand must not be read twice."""
+        e, loop = self.e, self.loop
+        stores = [s for s in loop.body if isinstance(s, Store) and s.mask is None]
+        if loop.carries or len(stores) < len(loop.body):
+            return False
+        written, strides = {s.buffer for s in stores}, set()
+        e.vector, e.varies = Vector(loop.axis, loop.lanes, "0", len(e.scopes)), {}
+        try:
+            for offset, buffer, is_store in accesses(loop.body, ()):
+                found = addresses.access(e, offset)
+                if is_store:
+                    if found.lanes or found.stride != 1:
+                        return False
+                elif found.lanes or buffer in written:
+                    return False
+                else:
+                    strides.add(found.stride)
+        finally:
+            e.vector, e.varies = None, {}
+        return bool(strides - {0}) and strides <= {0, *range(2, memory.MOST_INTERLEAVED + 1)}
+
     def masks(self) -> bool:
         """True when all memory accesses of the body can be masked."""
         e, loop = self.e, self.loop
