@@ -67,6 +67,14 @@ def test_divisors_of_rows(name):
     np.testing.assert_allclose(found, expected, 1e-5, 2e-4)
 
 
+def test_divisors_of_a_few_short_rows():
+    found = fornax.jit(ROWS["of one part"][0])(x[:3, :20], y[:3, :20], column[:3])
+    expected = ROWS["of one part"][0](
+        *(a.astype(float) for a in (x[:3, :20], y[:3, :20], column[:3]))
+    )
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
+
+
 def test_rows_that_are_scaled_to_stay_finite():
     large = x * np.float32(1e30)
 

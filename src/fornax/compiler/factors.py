@@ -99,18 +99,19 @@ def without_factors(
     terms: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation],
     order: dict[Atom, int],
 ) -> tuple[tuple[Atom, ...], Jaxpr] | None:  # fmt: skip
-    """What a sum of columns or rows of a large array is made of, and the program that computes it
-    with common factors last; None if there are none. `order`: that of the leaves."""
+    """What a sum of columns of a large array, or of rows, is made of, and the program that computes
+    it with common factors last; None if there are none. `order`: that of the leaves."""
     type = terms.type
     if type.dtype.kind != "f" or type.dtype.itemsize < 4:
         return None
-    if type.size * type.dtype.itemsize < STREAMED:
+    along = len(type.shape) - 1 in axes
+    if not along and type.size * type.dtype.itemsize < STREAMED:
         return None
     product = Product(axes, definition)
     product.take(terms)
     if not product.leaves or not product.factors:
         return None
-    if len(type.shape) - 1 in axes and not product.is_quotient:
+    if along and not product.is_quotient:
         return None
     if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
         return None

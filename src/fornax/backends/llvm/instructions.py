@@ -393,6 +393,9 @@ def cast(o: Operation, x: str) -> str:
                 fence = f"@llvm.arithmetic.fence.{suffix(o.source, o.lanes)}"
                 x = o.put(f"call {o.type} {fence}({o.type} {x})")
             return o.put(f"{'fpext' if wider else 'fptrunc'} {o.type} {x} to {result}")
+        if source == "bool":  # one instruction rather than a conversion to integers and another
+            one, zero = splat(1.0, to, o.lanes), splat(0.0, to, o.lanes)
+            return o.put(f"select {o.type} {x}, {result} {one}, {result} {zero}")
         return o.put(f"{'sitofp' if o.signed else 'uitofp'} {o.type} {x} to {result}")
     if o.float:
         return saturated(o, x)
