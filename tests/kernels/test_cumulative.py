@@ -80,6 +80,24 @@ def test_blocks(name, shape, how, monkeypatch):
         check(name, shape, len(shape) - 1, reverse, how, "int16")
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "shape", [(900, 3), (731, 1, 2), (2, 150, 8), (99, 21), (300, 2, 3)], ids=str
+)
+def test_tall(name, shape, how, monkeypatch):
+    if how == "interpret" and (name != "cumlogsumexp" or shape[0] > 100):
+        pytest.skip("compiled only")
+    monkeypatch.setattr(cumulative, "LEAST", 512)
+    monkeypatch.setattr(cumulative, "WORTH", 2)
+    axis = int(shape[0] == 2)
+    for reverse in (False, True):
+        check(name, shape, axis, reverse, how)
+    if name == "cummax" and shape[-1] < 20:
+        check(name, shape, axis, False, how, "uint8")
+    if name == "cumsum":
+        check(name, shape, axis, True, how, "complex64")
+
+
 @pytest.mark.parametrize(
     "dtype",
     [
@@ -239,10 +257,11 @@ def test_the_second_pass_over_large_lines_follows_the_first(length, follows):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_large_lines_are_the_same_for_every_number_of_threads(reverse):
+@pytest.mark.parametrize("shape", [((1 << 22) + 77,), ((1 << 20) + 77, 3)], ids=str)
+def test_large_lines_are_the_same_for_every_number_of_threads(shape, reverse):
     """So large that the second pass follows the first one block by block."""
-    x = np.random.default_rng(4).random((1 << 22) + 77, np.float32)
-    whole = np.cumsum(x[::-1] if reverse else x, dtype=np.float64)
+    x = np.random.default_rng(4).random(shape, np.float32)
+    whole = np.cumsum(x[::-1] if reverse else x, axis=0, dtype=np.float64)
     expected = whole[::-1] if reverse else whole
     before, results = _native.thread_count(), []
     try:
