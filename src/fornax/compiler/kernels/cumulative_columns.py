@@ -9,7 +9,7 @@ from math import gcd, prod
 from fornax.compiler.kernels.arithmetic import power_of_two
 from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.kernels.scan import WORTH_A_THREAD, Scan, State
-from fornax.compiler.loop.ir import WIDTH, Alloc, Axis, Buffer, Expr, For, Statement
+from fornax.compiler.loop.ir import WIDTH, Alloc, Axis, Buffer, Carried, Expr, For, Statement
 
 #: Most columns whose running values are kept in L1 when the axis is not innermost.
 COLUMNS = 1024
@@ -117,7 +117,8 @@ def tall(scan: Scan, lines: int, width: int, blocks: int) -> None:
     partial = Buffer(
         "partial", scan.part, (scan.states, period * width), (period * width, 1), "local"
     )
-    each_loops, saves = [], ()
+    each_loops: list[tuple[For, ...]] = []
+    saves: tuple[Statement, ...] = ()
     for first in vectors:
         element = b.add(b.axis(lane), b.index(first))
         row = b.add(b.mul(b.axis(step), b.index(period)), b.idiv(element, b.index(width)))
@@ -147,7 +148,7 @@ def tall(scan: Scan, lines: int, width: int, blocks: int) -> None:
         held = scan.load(totals, line, b.axis(each), b.axis(column))
         before, start = merged(scan, each, held)
         stores: tuple[Statement, ...] = ()
-        steps = []
+        steps: list[Carried] = []
         for n in range(side):
             here = b.add(b.index(first), b.index(n))
             if n:

@@ -89,7 +89,7 @@ class Scan:
         """The result at the element that was added last."""
         return state
 
-    def combined(self, axis: Axis, items: State) -> tuple[tuple[Statement, ...], State]:
+    def combined(self, axis: Axis, items: State) -> tuple[tuple[For, ...], State]:
         """Loops over `axis` that combine all `items`, and the state after them."""
         carries = self.carries("total")
         after = self.step(tuple(map(self.b.carry, carries)), items)
@@ -187,7 +187,7 @@ class Exponentials(Scan):
         logarithm = parts(b.log1p(Pair(real, *imag) if imag else real))
         return (b.add(state[0], logarithm[0]), *logarithm[1:])
 
-    def combined(self, axis: Axis, items: State) -> tuple[tuple[Statement, ...], State]:
+    def combined(self, axis: Axis, items: State) -> tuple[tuple[For, ...], State]:
         """The largest exponent first, then the sum of what is left."""
         b = self.b
         exponent, *weights = items[: 1 + self.numbers]
