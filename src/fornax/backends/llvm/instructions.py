@@ -216,6 +216,8 @@ def extreme(name: str) -> Callable[..., str]:
         first, second = o.node.args
         if first.kind == "carry" or (second.kind == "const" and second.data == second.data):
             x, y, first = y, x, second
+        if y == o.constant(math.inf if name == "min" else -math.inf):
+            return x  # what the first lanes are compared with
         result = o.select(o.compare(ordered, x, y), x, y)
         if first.kind == "const" and first.data == first.data:
             return result

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import addresses, edges, masks, memory
+from fornax.backends.llvm import addresses, edges, masks
 from fornax.backends.llvm.instructions import splat, steps, type_of
 from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.builder import Builder
+from fornax.compiler.loop.estimate import MOST_INTERLEAVED
 from fornax.compiler.loop.ir import (
     COMBINERS,
     WIDTH,
@@ -20,6 +22,7 @@ from fornax.compiler.loop.ir import (
     For,
     Statement,
     Store,
+    is_float,
 )
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.running import running
@@ -267,7 +270,7 @@ class VectorLoop:
                     strides.add(found.stride)
         finally:
             e.vector, e.varies = None, {}
-        return bool(strides - {0}) and strides <= {0, *range(2, memory.MOST_INTERLEAVED + 1)}
+        return bool(strides - {0}) and strides <= {0, *range(2, MOST_INTERLEAVED + 1)}
 
     def masks(self) -> bool:
         """True when all memory accesses of the body can be masked."""
@@ -340,10 +343,21 @@ class VectorLoop:
                 values.append(Value(splat(node.data, node.dtype, lanes), lanes))
         return values
 
-    def merged(self, first: list[Value], second: list[Value]) -> list[Value]:
-        """Two sets of partial results as one. Later running values hold the earlier ones."""
+    def merged(
+        self, first: list[Value], second: list[Value], numbers: Container[int] = ()
+    ) -> list[Value]:
+        """Two sets of partial results as one. Later running values hold the earlier ones. The
+        carries `numbers` are extremes that need not ask whether they are numbers."""
         e, results = self.e, []
         for combiner, members in self.groups():
+            if members[0] in numbers:
+                x, y = first[members[0]], second[members[0]]
+                dtype, depth = self.loop.carries[members[0]].carry.dtype, max(x.depth, y.depth)
+                kind, order = type_of(dtype, x.lanes), "olt" if combiner == "min" else "ogt"
+                mask = e.put(depth, f"fcmp {order} {kind} {x.name}, {y.name}")
+                chosen = f"{type_of('bool', x.lanes)} {mask}, {kind} {x.name}, {kind} {y.name}"
+                results.append(Value(e.put(depth, f"select {chosen}"), x.lanes, depth))
+                continue
             if self.is_running(members):
                 results.append(second[members[0]])
                 continue
@@ -367,6 +381,7 @@ class VectorLoop:
         if not values:
             return values
         depth = e.scopes[-1].depth
+        missing = self.missing(values, depth) if lanes == 1 and values[0].lanes > 2 else {}
         while values[0].lanes > lanes:
             width = values[0].lanes
             halves: list[list[Value]] = [[], []]
@@ -380,8 +395,26 @@ class VectorLoop:
                         order = range(begin, begin + width // 2)
                         name = addresses.shuffle(e, value.name, dtype, width, order, depth)
                     side.append(Value(name, width // 2, depth))
-            values = self.merged(*halves)
+            values = self.merged(halves[0], halves[1], missing)
+        for k, mask in missing.items():
+            dtype = self.loop.carries[k].carry.dtype
+            kind, nan = type_of(dtype, 1), splat(math.nan, dtype, 1)
+            name = e.put(depth, f"select i1 {mask}, {kind} {nan}, {kind} {values[k].name}")
+            values[k] = Value(name, 1, depth)
         return values
+
+    def missing(self, values: list[Value], depth: int) -> dict[int, str]:
+        """Of carries that are extremes of floats, whether any lane is not a number: asked once,
+        not for every half that is combined."""
+        e, found = self.e, {}
+        for combiner, members in self.groups():
+            value, dtype = values[members[0]], self.loop.carries[members[0]].carry.dtype
+            if combiner in ("min", "max") and is_float(dtype) and not self.is_running(members):
+                kind, lanes = type_of(dtype, value.lanes), value.lanes
+                mask = e.put(depth, f"fcmp uno {kind} {value.name}, {value.name}")
+                bits = e.put(depth, f"bitcast <{lanes} x i1> {mask} to i{lanes}")
+                found[members[0]] = e.put(depth, f"icmp ne i{lanes} {bits}, 0")
+        return found
 
     def include(self, values: list[Value], starts: list[Value]) -> list[Value]:
         """Combine what the lanes found with what the carries started from."""
