@@ -46,7 +46,7 @@ class Target:
         """Bytes from which on a result is written past the caches: it would push out everything
         else and be gone itself when somebody reads it. Measured: between 2 and 8 times l2 it does
         not matter, above that it takes half of the time."""
-        return max(8 * self.l2, 16 << 20)
+        return max(8 * self.l2, 12 << 20)
 
     @property
     def merges(self) -> bool:
