@@ -114,12 +114,20 @@ def add(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:
             return y
         if y.kind == "op" and y.data == "neg":
             return b.op("sub", x, y.args[0])
-        return None
+        if x.kind == "op" and x.data == "neg":
+            return b.op("sub", y, x.args[0])
+        return b.op("mul", x, b.const(2.0, dtype)) if is_same(x, y) else None
     if is_constant(y, 0):
         return x
     if dtype == "int64":
         return affine.sum_of(b, (x, 1), (y, 1))
     return y if is_constant(x, 0) else None
+
+
+def is_same(x: Expr, y: Expr) -> bool:
+    """Whether two expressions are equal, perhaps products of the same factors."""
+    products = x.kind == y.kind == "op" and x.data == y.data == "mul"
+    return x is y or (products and x.args == y.args[::-1])
 
 
 def sub(b: Builder, args: tuple[Expr, ...], dtype: DtypeName) -> Expr | None:

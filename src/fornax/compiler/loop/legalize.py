@@ -8,13 +8,15 @@ spends its time on.
 
 Contraction is a function of the expression alone, so that a value computed twice is the same twice:
 a sum of exactly one product and something else becomes an `fma`. Differences are left alone: in
-exp(x - max(x)) an x kept to more digits than the maximum it is compared with can overflow.
+exp(x - max(x)) an x kept to more digits than the maximum it is compared with can overflow. Only
+products with powers of two, which are exact, are part of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import frexp, isfinite
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
@@ -109,6 +111,8 @@ class Legalizer(Rewriter):
             return self.convert(node, args[0])
         if name == "add" and is_float(node.dtype) and self.target.fma:
             return contract(self.b, *args)
+        if name == "sub" and is_float(node.dtype) and self.target.fma:
+            return contract_exact(self.b, *args)
         if name == "div" and node in self.shared:
             return quotient(self.b, *args)
         if name == "fma" and not self.target.fma and node.dtype == "float32":
@@ -295,12 +299,36 @@ def is_widened(x: Expr) -> bool:
 
 
 def contract(b: Builder, x: Expr, y: Expr) -> Expr | None:
-    """fma for a sum of one product and something that is none."""
+    """fma for a sum of one product and something that is none, or is exact."""
     products = [a.kind == "op" and a.data == "mul" for a in (x, y)]
+    if all(products):
+        products = [exact(a) is None for a in (x, y)]
+        products[0] = products[0] or not products[1]  # of two that are exact, either
     if products == [True, False]:
         return b.op("fma", *x.args, y)
     if products == [False, True]:
         return b.op("fma", *y.args, x)
+    return None
+
+
+def contract_exact(b: Builder, x: Expr, y: Expr) -> Expr | None:
+    """fma for a difference of an exact product and something: it is rounded once in any case."""
+    for product, other, sign in ((y, x, -1.0), (x, b.neg(y), 1.0)):
+        found = exact(product)
+        if found is not None:
+            factor, power = found
+            return b.op("fma", factor, b.const(sign * power, x.dtype), other)
+    return None
+
+
+def exact(x: Expr) -> tuple[Expr, float] | None:
+    """A value as a factor and a power of two, if it is their product: only the smallest numbers are
+    rounded by that."""
+    if x.kind != "op" or x.data != "mul":
+        return None
+    for factor, power in (x.args, x.args[::-1]):
+        if power.kind == "const" and isfinite(power.data) and abs(frexp(power.data)[0]) == 0.5:
+            return factor, power.data
     return None
 
 
