@@ -13,7 +13,7 @@ from fornax._native import reachable
 from fornax.compiler.loop import affine, meaning
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Carry, Expr
-from fornax.compiler.loop.legalize import from_zero
+from fornax.compiler.loop.legalize import contract, contract_exact, from_zero
 from fornax.compiler.loop.rewrite import Rewriter
 
 INTEGERS = ("int8", "uint8", "int32", "int64", "uint64")
@@ -205,3 +205,21 @@ def test_the_worst_number_of_two(dtype):
     assert b.min(x, worst) is b.min(worst, x) is x
     assert b.max(x, b.neg(worst)) is b.max(b.neg(worst), x) is x
     assert b.max(x, worst) is not x and b.min(x, b.neg(worst)) is not x
+
+
+def test_exact_products_are_part_of_sums_and_differences():
+    b = Builder()
+    x, y, z = (b.carry(Carry("float32")) for _ in range(3))
+    two, half = (b.const(k, "float32") for k in (2.0, -0.5))
+    product = b.mul(x, y)
+    assert b.add(x, x) is b.mul(x, two)
+    assert b.add(product, b.mul(y, x)) is b.mul(product, two)
+    assert b.add(b.neg(x), y) is b.sub(y, x)
+    assert contract(b, product, z) is b.op("fma", x, y, z)
+    assert contract(b, product, b.mul(z, y)) is None  # either could be the exact one
+    assert contract(b, b.mul(z, two), product) is b.op("fma", x, y, b.mul(z, two))
+    assert contract(b, b.mul(x, two), b.mul(z, half)) is not None
+    assert contract_exact(b, z, b.mul(half, x)) is b.op("fma", x, b.const(0.5, "float32"), z)
+    assert contract_exact(b, b.mul(x, two), z) is b.op("fma", x, two, b.neg(z))
+    assert contract_exact(b, z, product) is None
+    assert contract_exact(b, z, b.mul(x, b.const(3.0, "float32"))) is None
