@@ -67,25 +67,34 @@ def with_sums(fusion: Fusion) -> Fusion:
     places: dict[Node, int] = dict(groups.items())
     for group, place in groups.items():
         places |= dict.fromkeys(group.parts, place)
+
+    def is_ready(group: Group, place: int, made: Group) -> bool:
+        """Whether what a group needs is there at a place, or made with it."""
+        return all(places.get(g, len(groups)) < place or g is made for g in group.needs)
+
     found: dict[Group, list[Group]] = {}
     for other, (count, length) in sums.items():
-        # what it needs is there when the rows are worked on, or made with them
-        earliest = max([places.get(g, len(groups)) for g in other.needs], default=0)
         fitting = [
             (groups[group], group) for group in near.get(other, ())
             if group is not None and group in groups and is_plain(group) and group not in sums
-            and earliest <= groups[group] < groups[other]
+            and is_ready(other, first := min(groups[group], groups[other]), group)
+            and is_ready(group, first, group)
             and count * length in accumulate(group.shape[:-1], mul)
         ]  # fmt: skip
         if fitting:
             found.setdefault(min(fitting)[1], []).append(other)
     if not found:
         return fusion
-    joined = {first: together((first, *others)) for first, others in found.items()}
-    taken = {other for others in found.values() for other in others}
-    kept = [joined.get(g, g) for g in groups if g not in taken]
-    stored = fusion.stored | {v: g for g in joined.values() for v in g.members}
-    return Fusion(kept, stored, fusion.definition, fusion.readers)
+    kept = dict(groups)
+    for rows, others in found.items():
+        place = min(groups[group] for group in (rows, *others))
+        others = [other for other in others if is_ready(other, place, rows)]
+        joined = together((rows, *others))
+        for group in (rows, *others):
+            del kept[group]
+        kept[joined] = min(groups[group] for group in (rows, *others))
+    stored = fusion.stored | {v: g for g in kept if g.together for v in g.members}
+    return Fusion(sorted(kept, key=kept.__getitem__), stored, fusion.definition, fusion.readers)
 
 
 def is_plain(group: Group) -> bool:
