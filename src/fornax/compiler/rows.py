@@ -11,6 +11,9 @@ one kernel does both: it takes a part's rows one after the other and keeps the p
     for part:
         for r:            y[part · R + r, j] = f(…);  c[j] += g(…)
         for j:            s[part, j] = c[j]
+
+Where little is done to a row, several are worked on in one loop, which then reads and writes at
+several places at a time and takes each sum from the cache once for all of them.
 """
 
 from __future__ import annotations
@@ -48,6 +51,8 @@ from fornax.ir.jaxpr import Var
 
 #: bytes of sums that stay in the caches while rows pass
 MOST = 64 << 10
+#: rows worked on side by side where that takes at most so many operations an element
+ABREAST, LIGHT = 4, 4
 #: combiners of one value whose order is that of the rows
 COMBINERS = ("add", "mul", "min", "max", "and", "or")
 
@@ -233,6 +238,14 @@ def elements_of(body: tuple[Statement, ...], shape: list[int]) -> list[For] | No
     return loops if all(map(is_store, body)) else None
 
 
+def is_light(row: For, elements: For, sums: Sequence[Sums]) -> bool:
+    """Whether so little is done to the elements of a row, and nothing else, that sums and what all
+    rows have in common would come and go more often than arrays."""
+    roots = [*expressions(elements.body), *(c.next for s in sums for c in s.rows.carries)]
+    work = sum(n.kind == "op" and n.dtype != "int64" for n in reachable(roots))
+    return len(row.body) == 1 and work <= LIGHT
+
+
 def joined(rows: Draft, made: list[Draft], target: Target) -> Draft | None:
     """One kernel of one over rows and of others that add them up; None where they do not fit."""
     sums = [found for draft in made if (found := sums_of(draft.kernel)) is not None]
@@ -257,13 +270,16 @@ def joined(rows: Draft, made: list[Draft], target: Target) -> Draft | None:
             strides = row_major(tuple(shape))
             name, dtype = f"sum{len(held)}", c.carry.dtype
             held[c.carry] = Buffer(name, dtype, tuple(shape), strides, "local")
-    part, step = Axis(count, "part"), Axis(length, "row")
+    several = ABREAST if is_light(outer[-1], loops[-1], sums) and not length % ABREAST else 1
+    part, step = Axis(count, "part"), Axis(length // several, "row")
 
-    def copy_of(found: Sums, at: Sequence[Expr], stored: dict[tuple[Any, ...], Expr]) -> Rewriter:
+    def copy_of(
+        found: Sums, at: Sequence[Expr], stored: dict[tuple[Any, ...], Expr], row: Expr
+    ) -> Rewriter:
         """What copies the expressions of sums for the elements `at` of a row."""
         copy = Elements(b, buffers, stored)
         copy.bind("axis", found.part.axis, b.axis(part))
-        copy.bind("axis", found.rows.axis, b.axis(step))
+        copy.bind("axis", found.rows.axis, row)
         for loop, place in zip(found.inside, at, strict=True):
             copy.bind("axis", loop.axis, place)
         for c in found.rows.carries:
@@ -276,7 +292,9 @@ def joined(rows: Draft, made: list[Draft], target: Target) -> Draft | None:
         """A nest over the elements of sums."""
         axes = [Axis(n) for n in shape]
         at = tuple(map(b.axis, axes))
-        body = tuple(s for found in sums for s in make(copy_of(found, at, {}), found, at))
+        body = tuple(
+            s for found in sums for s in make(copy_of(found, at, {}, b.axis(step)), found, at)
+        )
         for axis in reversed(axes):
             body = (For(axis, body),)
         return body[0]
@@ -286,17 +304,45 @@ def joined(rows: Draft, made: list[Draft], target: Target) -> Draft | None:
         stored = {(s.buffer, *s.index): s.value for s in stores}
         at = tuple(b.axis(loop.axis) for loop in loops)
         for found in sums:
-            copy = copy_of(found, at, stored)
+            copy = copy_of(found, at, stored, b.axis(step))
             for c in found.rows.carries:
                 yield Store(held[c.carry], at, copy(c.next))
 
-    copy = Rows(b, buffers, loops[-1], added)
-    position = b.add(b.mul(b.axis(part), b.index(length)), b.axis(step))
-    for loop in reversed(outer):
-        extent = b.index(loop.axis.extent)
-        copy.bind("axis", loop.axis, position if loop is outer[0] else b.imod(position, extent))
-        position = b.idiv(position, extent)
-    inside = copy.statements(outer[-1].body)
+    def of_row(row: Expr) -> Rows:
+        """What copies the work on a row."""
+        copy = Rows(b, buffers, loops[-1], added)
+        position = b.add(b.mul(b.axis(part), b.index(length)), row)
+        for loop in reversed(outer):
+            extent = b.index(loop.axis.extent)
+            copy.bind("axis", loop.axis, position if loop is outer[0] else b.imod(position, extent))
+            position = b.idiv(position, extent)
+        return copy
+
+    def abreast() -> tuple[Statement, ...]:
+        """One loop over the elements of several rows, each some way after the one before."""
+        axes = [Axis(n) for n in shape]
+        at = tuple(map(b.axis, axes))
+        body: tuple[Statement, ...] = ()
+        totals: dict[Carry, Expr] = {}
+        for k in range(several):
+            row = b.add(b.axis(step), b.index(k * (length // several)))
+            work = of_row(row)
+            for loop, place in zip(loops, at, strict=True):
+                work.bind("axis", loop.axis, place)
+            stores = tuple(s for s in work.statements(loops[-1].body) if isinstance(s, Store))
+            body += stores
+            stored = {(s.buffer, *s.index): s.value for s in stores}
+            for found in sums:
+                copy = copy_of(found, at, stored, row)
+                for carry, total in totals.items():
+                    copy.bind("carry", carry, total)
+                totals |= {c.carry: copy(c.next) for c in found.rows.carries}
+        body += tuple(Store(held[carry], at, total) for carry, total in totals.items())
+        for axis in reversed(axes):
+            body = (For(axis, body),)
+        return body
+
+    inside = abreast() if several > 1 else of_row(b.axis(step)).statements(outer[-1].body)
     written = {(s.buffer, *s.index) for s in walk(inside) if isinstance(s, Store)}
     results = {s.buffer for s in walk(inside) if isinstance(s, Store)} - {*held.values()}
     for node in reachable(expressions(inside)):
