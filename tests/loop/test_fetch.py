@@ -68,6 +68,16 @@ def test_the_loop_that_computes_longest_asks_for_the_next_row(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_all_loops_but_the_first_ask_where_one_computes_for_long(name):
+    def marked(x):
+        largest = x.max(-1, keepdims=True)
+        shares = fnp.exp(x - largest)
+        return fnp.where(x == largest, shares / shares.sum(-1, keepdims=True), shares)
+
+    assert loads(marked, 4096, 4096, name=name) == [4096, 4096]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_loop_asks_for_the_next_row_where_none_computes_for_long(name):
     assert loads(spread, 4096, 4096, name=name) == [4096, 4096]
     assert not loads(spread, 256, 4096, name=name)  # it lies in the third cache

@@ -324,10 +324,11 @@ def beside(outer: For, loop: For, target: Target) -> dict[Expr, int]:
 
 def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
     """The loads of `fetched` in the loops that follow one another in `outer`, of rows that several
-    of them read. A loop over a row again that computes for as long as a row takes to arrive asks
-    alone: memory is at work meanwhile, and no other loop has to wait for it. Where there is none,
-    memory is what takes longest, and every loop asks, for it must never rest. (Measured: what is
-    asked for in one short loop, or a part of the row in each, is less than memory could bring.)"""
+    of them read. Where a loop over a row again computes for as long as a row takes to arrive, those
+    over it again ask, not the first, which waits for memory anyway. Where there is none, memory is
+    what takes longest, and every loop asks, for it must never rest. (Measured: what is asked for in
+    one short loop, or a part of the row in each, is less than memory could bring; a loop after the
+    one that computes longest asks for what that has not got.)"""
     found: dict[tuple[Any, ...], list[tuple[int, Expr]]] = {}
     for loop in loops:
         nodes = reachable(expressions((loop,)))
@@ -353,7 +354,7 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
     for (buffer, *_, distance), places in found.items():
         dearest = max((work for work, _ in places[1:]), default=0)
         if dearest >= DEAR:
-            places = [place for place in places[1:] if place[0] == dearest][-1:]
+            places = places[1:]
         elif len(places) == 1 or buffer.nbytes <= target.l3 // 2:
             continue  # what lies in the third cache comes soon enough
         chosen.update((node, distance) for _, node in places)
