@@ -16,7 +16,7 @@ from fornax import _native
 from fornax.backends.llvm import edges, generate
 from fornax.compiler import cost, exponentials, factors, row_blocks, rows, turns, two_stages
 from fornax.compiler.kernels import concatenate, lines, scan, scatter
-from fornax.compiler.loop import columns, keep, parallelize, reading, stage, tile
+from fornax.compiler.loop import columns, keep, parallelize, reading, stage, sums, tile
 from fornax.compiler.target import Target
 from fornax.runtime import eager
 
@@ -29,7 +29,7 @@ THRESHOLDS: tuple[tuple[tuple, ...], ...] = (
      (scatter, "WORTH_A_THREAD", 16), (lines, "WORTH_A_THREAD", 64), (lines, "WORTH_A_SPLIT", 16),
      (lines, "SHARE", 256)),
     ((generate, "HUGE", 0),),
-    ((tile, "RUN", 16), (tile, "ROWS", 8), (tile, "LEAST", 4), (tile, "STEPS", 1),
+    ((tile, "RUN", 16), (tile, "ROWS", 8), (tile, "LEAST", 4), (sums, "STEPS", 1),
      (tile, "FAR", 4), (keep, "SHORTEST", 4), (concatenate, "SMALL", 0)),
     ((generate, "HUGE", 0), (parallelize, "GRAIN", 20.0), (parallelize, "BLOCK", 60.0)),
     ((eager, "PROMOTE_AFTER", -1.0),),

@@ -14,7 +14,7 @@ from written_kernels import CASES
 
 from fornax.backends import cpu
 from fornax.backends.llvm.target import find
-from fornax.compiler.loop import parallelize, tile
+from fornax.compiler.loop import parallelize, sums, tile
 from fornax.compiler.loop.interpret import interpret
 from fornax.compiler.target import Target
 
@@ -28,7 +28,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(parallelize, "BLOCK", 30.0)
     for name, small in (("RUN", 32), ("ROWS", 8), ("LEAST", 4)):
         monkeypatch.setattr(tile, name, small)
-    monkeypatch.setattr(tile, "STEPS", 1)
+    monkeypatch.setattr(sums, "STEPS", 1)
 
 
 @pytest.mark.parametrize("name", ["avx512", "avx2", "sse2", "wide"])

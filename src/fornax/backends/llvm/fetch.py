@@ -91,8 +91,9 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
                 blocks.update(next_rows(outer, target))
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
-            if len(loops) > 1:
-                found.update(again(outer, loops, target))
+            rows = list(along_rows(outer))
+            if len(rows) > 1:
+                found.update(again(outer, rows, target))
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
             for loop in loops:
@@ -322,7 +323,22 @@ def beside(outer: For, loop: For, target: Target) -> dict[Expr, int]:
     return found if same >= BESIDE * target.l1 else {}
 
 
-def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
+def along_rows(outer: For) -> Iterator[tuple[For, int, set[Axis]]]:
+    """The vector loops in `outer`, and those in blocks of a row, with the elements of the row and
+    the axes along it."""
+    for loop in outer.body:
+        if not isinstance(loop, For) or not isinstance(loop.axis.extent, int):
+            continue
+        if loop.kind == "vector":
+            yield loop, loop.axis.extent, {loop.axis}
+        elif loop.kind == "serial" and len(loop.body) == 1:
+            (block,) = loop.body
+            if isinstance(block, For) and block.kind == "vector":
+                if isinstance(block.axis.extent, int):
+                    yield block, loop.axis.extent * block.axis.extent, {loop.axis, block.axis}
+
+
+def again(outer: For, rows: list[tuple[For, int, set[Axis]]], target: Target) -> dict[Expr, int]:
     """The loads of `fetched` in the loops that follow one another in `outer`, of rows that several
     of them read. Where a loop over a row again computes for as long as a row takes to arrive, those
     over it again ask, not the first, which waits for memory anyway. Where there is none, memory is
@@ -330,15 +346,14 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
     one short loop, or a part of the row in each, is less than memory could bring; a loop after the
     one that computes longest asks for what that has not got.)"""
     found: dict[tuple[Any, ...], list[tuple[int, Expr]]] = {}
-    for loop in loops:
+    for loop, extent, along in rows:
         nodes = reachable(expressions((loop,)))
         work = varying(nodes, loop)
         for node in nodes:
             if node.kind != "load" or node.data.role not in ("in", "inout", "out"):
                 continue
             size = WIDTH[node.data.dtype] // 8
-            extent = loop.axis.extent
-            if not isinstance(extent, int) or node.data.size * size <= target.l2:
+            if node.data.size * size <= target.l2:
                 continue
             if not SHORTEST <= extent * size <= target.l2 // 4:
                 continue
@@ -347,7 +362,7 @@ def again(outer: For, loops: list[For], target: Target) -> dict[Expr, int]:
             step = moves.get(outer.axis, 0)
             if moves.get(loop.axis) != 1 or step < extent:
                 continue
-            rest = frozenset((p, c) for p, c in terms if p.data is not loop.axis)
+            rest = frozenset((p, c) for p, c in terms if p.data not in along)
             key = node.data, rest, constant, step * -(-FAR // (step * size))
             found.setdefault(key, []).append((work, node))
     chosen: dict[Expr, int] = {}

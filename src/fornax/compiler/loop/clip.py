@@ -8,7 +8,7 @@ neutral element. Its loop ends earlier then, and needs no mask for each element:
 
 Loops over rows of which each is reduced end with the rows. Single sums of floats are left as they
 are at first: the order of their additions comes from the extent. They end there as well once that
-is settled (`tile.block_sums`).
+is settled (`sums`).
 """
 
 from __future__ import annotations

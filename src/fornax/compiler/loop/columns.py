@@ -34,6 +34,7 @@ from fornax.compiler.loop.ir import (
     Kernel,
     Statement,
     Store,
+    is_float,
 )
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
 from fornax.compiler.loop.schedule import exponent, exponentials
@@ -227,12 +228,16 @@ class Along(Rewriter):
                     if term is not None:
                         at = [Rewriter(b, {b.axis(step): b.index(r)})(term) for r in range(count)]
                         values[k : k + 2] = exponentials(b, tuple(starts[k : k + 2]), at)
+            for k, old in enumerate(loop.carries):
+                if old.combiner == "add" and is_float(old.carry.dtype):  # rounded less often
+                    values[k] = b.op("add", starts[k], values[k])
+                    starts[k] = b.const(0.0, old.carry.dtype)
             carried = tuple(
                 Carried(carry, start, following)
-                for carry, start, following, value in zip(
-                    carries, starts, nexts, values, strict=True
+                for old, carry, start, following, value in zip(
+                    loop.carries, carries, starts, nexts, values, strict=True
                 )
-                if value.kind == "final"
+                if old.combiner != "exponentials" or value.kind == "final"
             )
             # the place of an extreme is stored before the extreme that decides about it
             stores = [

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from fornax._native import reachable
 from fornax.compiler.loop import affine
-from fornax.compiler.loop.builder import Builder, identity
-from fornax.compiler.loop.clip import ended, ends
+from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import (
     STORAGE,
     UNSIGNED,
@@ -17,13 +16,11 @@ from fornax.compiler.loop.ir import (
     Axis,
     Buffer,
     Carried,
-    Carry,
     Expr,
     For,
     Kernel,
     Statement,
     Store,
-    is_float,
 )
 from fornax.compiler.loop.nests import nest_of
 from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
@@ -162,86 +159,6 @@ class Collapser(Rewriter):
             del self.bound["axis", loop.axis]
         self.memo = before
         yield For(axis, body, carries)
-
-
-# --- long sums --------------------------------------------------------------------------------
-#: steps of a vector loop after which a float sum is added to the total and starts again, so that
-#: rounding errors grow with the square root of the length rather than with the length
-STEPS = 256
-
-
-def block_sums(kernel: Kernel) -> Kernel:
-    """Cut long vector loops that sum floats into blocks with totals of their own; others end where
-    padding begins."""
-    sums = [
-        s for s in walk(kernel.body)
-        if isinstance(s, For) and s.kind == "vector" and s.carries and not s.body
-        and isinstance(s.axis.extent, int)
-        and any(c.combiner == "add" and is_float(c.carry.dtype) for c in s.carries)
-        and all(c.combiner in ("add", "mul", "min", "max") for c in s.carries)
-    ]  # fmt: skip
-    long = {s for s in sums if s.axis.length >= 4 * STEPS * s.lanes}
-    padded = {s for s in sums if s not in long and any(ends([s]))}
-    return BlockSummer(long, padded).kernel(kernel) if long or padded else kernel
-
-
-class BlockSummer(Rewriter):
-    """Cuts the loops in `long`, ends those in `padded`."""
-
-    def __init__(self, long: set[For], padded: set[For]):
-        super().__init__(Builder())
-        self.long = long
-        self.padded = padded
-
-    def statement(self, old: Statement) -> Iterator[Statement]:
-        if isinstance(old, For):
-            self.b.axis(old.axis)
-        if not isinstance(old, For) or old not in self.long:
-            for new in super().statement(old):
-                yield ended(self.b, new) if isinstance(new, For) and old in self.padded else new
-            return
-        b, size = self.b, STEPS * old.lanes
-        count, rest = divmod(old.axis.length, size)
-        blocks, inner = Axis(count, old.axis.name + "_block"), Axis(size, old.axis.name)
-        first = b.mul(b.axis(blocks), b.index(size))
-        totals = [Carry(c.carry.dtype, "total") for c in old.carries]
-        loop = self.part(old, inner, b.add(first, b.axis(inner)))
-        combiners = [c.combiner for c in old.carries if c.combiner]  # all are sums, or the like
-        nexts = [
-            b.op(combiner, b.carry(total), b.final(part.carry))
-            for combiner, total, part in zip(combiners, totals, loop.carries, strict=True)
-        ]
-        starts = [self(c.start) for c in old.carries]
-        carries = map(Carried, totals, starts, nexts)
-        yield For(blocks, (loop,), tuple(carries))
-        values = [b.final(total) for total in totals]
-        if rest:
-            axis = Axis(rest, old.axis.name)
-            loop = self.part(old, axis, b.add(b.axis(axis), b.index(count * size)))
-            yield ended(b, loop)
-            values = [
-                b.op(combiner, value, b.final(part.carry))
-                for combiner, value, part in zip(combiners, values, loop.carries, strict=True)
-            ]
-        for carried, value in zip(old.carries, values, strict=True):
-            self.bound["final", carried.carry] = value
-
-    def part(self, old: For, axis: Axis, position: Expr) -> For:
-        """The loop over a part of its range, with sums that start from nothing."""
-        copy = Rewriter(self.b)
-        copy.bound = {**self.bound, ("axis", old.axis): position}
-        carries = []
-        for c in old.carries:
-            carry = Carry(c.carry.dtype, c.carry.name)
-            copy.bound["carry", c.carry] = self.b.carry(carry)
-            assert c.combiner is not None, "only sums and the like are cut"
-            start = self.b.const(identity(c.combiner, carry.dtype), carry.dtype)
-            carries.append((carry, start, c))
-        steps = tuple(Carried(k, start, copy(c.next), c.combiner) for k, start, c in carries)
-        lanes = old.lanes
-        while lanes > 1 and lanes > axis.length:
-            lanes //= 2
-        return For(axis, (), steps, "vector" if lanes > 1 else "serial", lanes)
 
 
 # --- transposes -------------------------------------------------------------------------------

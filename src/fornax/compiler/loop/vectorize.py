@@ -34,7 +34,8 @@ from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.loop.running import is_scan, running
 from fornax.compiler.loop.split import split
 from fornax.compiler.loop.stage import stage, staged
-from fornax.compiler.loop.tile import block_sums, collapse, tile_transposes
+from fornax.compiler.loop.sums import block_sums
+from fornax.compiler.loop.tile import collapse, tile_transposes
 from fornax.compiler.target import Target
 
 #: registers' worth of lanes per iteration for loops of few instructions
@@ -84,7 +85,7 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
     lanes = {loop: lanes_of(estimate, loop) for loop in chosen}
     body = marked(kernel.body, lanes)
     kernel = Kernel(kernel.name, kernel.buffers, body, kernel.extent, kernel.grain)
-    return along_rows(block_sums(kernel), target)
+    return block_sums(along_rows(kernel, target), target)
 
 
 def is_marked(body: tuple[Statement, ...]) -> bool:
