@@ -63,6 +63,7 @@ CASES = {
     "one row": lambda: neighbours((300,)),
     "far neighbours": lambda: neighbours((40, 200), 3),
     "neighbours in other cache lines": lambda: neighbours((20, 260), 70),
+    "short rows": lambda: neighbours((7, 9, 40)),
     "columns": lambda: neighbours((500, 3)),
     "bytes": lambda: neighbours((10, 600), dtype="int8"),
     "halves": lambda: halves(20, 256),
@@ -99,6 +100,14 @@ def test_the_interior_has_no_conditions():
     assert middle(neighbours((64, 64, 256))) == (224, {"add", "mul"}, False)
     assert middle(neighbours((50, 2053))) == (2016, {"add", "mul"}, False)
     assert middle(halves(200, 256)) == (128, {"add", "mul", "neg"}, False)
+
+
+def test_short_rows_of_the_interior_have_conditions_along_themselves_alone():
+    ready = vectorize.vectorize(simplify(neighbours((40, 40, 40)).kernel), find("avx512"))
+    (branch,) = [s for s in walk(ready.body) if isinstance(s, If)]
+    for body, many in ((branch.body, False), (branch.orelse, True)):
+        nodes = [n for n in reachable(expressions(body)) if n.kind == "load" and n.masked]
+        assert (len(nodes) > 2) == many
 
 
 def test_what_is_small_or_a_single_loop_is_left():

@@ -21,7 +21,7 @@ from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import WIDTH, Axis, Expr, For, If, Kernel, Statement, Store
 from fornax.compiler.loop.rewrite import Rewriter, expressions
 
-#: nests of fewer iterations, and rows of fewer cache lines, are left as they are
+#: nests of fewer iterations are left as they are, and rows of fewer cache lines in one piece
 RARE, SHORTEST = 1 << 14, 8
 #: cache lines of rows that are cut although they may begin in the middle of one: several more lines
 #: of each are written in parts
@@ -61,7 +61,7 @@ def chooses(loop: For, outer: list[Axis]) -> bool:
     """Whether a loop is one of those, and large enough."""
     if not outer or prod(axis.length for axis in (*outer, loop.axis)) < RARE:
         return False  # a single loop is shared by threads as it is
-    if loop.axis.length < SHORTEST * line(loop):
+    if loop.axis.length < line(loop):
         return False
     nodes = reachable(expressions(loop.body))
     written = {s.buffer for s in loop.body if isinstance(s, Store)}
@@ -106,7 +106,8 @@ def pieces(loop: For) -> list[int]:
     """Where the pieces of a loop begin."""
     extent, step = loop.axis.length, line(loop)
     starts = {0}
-    if extent < LONG * step and not all(even(s, loop, step) for s in loop.body):
+    begin_even = all(even(s, loop, step) for s in loop.body)
+    if extent < SHORTEST * step or (extent < LONG * step and not begin_even):
         return [0]
     for node in reachable(expressions(loop.body)):
         place = boundary(node)
