@@ -154,3 +154,10 @@ def smoothness(x):
 
 
 reduction("squared differences along three axes, 256³", smoothness, box, gradient={"bound": "copy"})
+
+
+def total_variation(x):
+    return sum(jnp.sum(jnp.abs(jnp.diff(x, axis=axis))) for axis in range(x.ndim))
+
+
+reduction("total variation, 4096²", total_variation, gradient={"bound": "copy"})

@@ -64,6 +64,32 @@ stream(
 stream("concatenate rows, 2 x 4096²", lambda x, y: jnp.concatenate([x, y]), two_matrices)
 stream("concatenate columns, 2 x 4096²", lambda x, y: jnp.concatenate([x, y], 1), two_matrices)
 stream("pad by 1, 4096²", lambda x: jnp.pad(x, 1), matrix)
+
+
+def laplacian(x):
+    here = 4 * x[1:-1, 1:-1]
+    return here - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]
+
+
+def periodic_laplacian(x):
+    neighbours = [jnp.roll(x, step, axis) for axis in (0, 1) for step in (1, -1)]
+    return 4 * x - sum(neighbours)
+
+
+def heat_step(x):
+    """One explicit step of the heat equation, with fixed values at the boundary."""
+    middle = slice(1, -1)
+    flow = -6 * x[middle, middle, middle]
+    for axis in range(3):
+        for there in (slice(None, -2), slice(2, None)):
+            flow += x[tuple(there if d == axis else middle for d in range(3))]
+    return x.at[middle, middle, middle].add(0.1 * flow)
+
+
+stream("Laplacian of slices, 4096²", laplacian, matrix)
+stream("Laplacian of slices, 2039x2053", laplacian, lambda: (normal(2039, 2053),))
+stream("periodic Laplacian by roll, 4096²", periodic_laplacian, matrix)
+stream("heat step: x.at[interior].add, 256³", heat_step, lambda: (normal(256, 256, 256),))
 stream("where, 16 M", lambda x, y: jnp.where(x > 0, x, y), lambda: (normal(N), normal(N, seed=1)))
 stream(
     "broadcast: x * row + column, 4096²",
