@@ -23,6 +23,7 @@ numbers = np.random.default_rng(8)
 SHAPES = [
     ((1 << 16,), (0,)), ((65537,), (0,)), ((3, 40009), (0, 1)), ((5, 1 << 14), (1,)),
     ((2, 33000), (1,)), ((255, 256, 2), (0, 1)), ((7, 70003), (1,)),
+    ((1, 2, 40001), (1, 2)),
 ]  # fmt: skip
 #: shapes and dimensions: long columns, with dimensions around them, neighbours beside others
 MANY_RESULTS = [
@@ -241,3 +242,9 @@ def test_what_is_not_read_is_not_cut():
     assert len(reductions(lambda x: jnp.sum(jnp.exp(x), axis=0), matrix)) == 2
     centred = reductions(lambda x: jnp.sum(jnp.exp(x - jnp.mean(x, 1)[:, None]), axis=0), matrix)
     assert len(centred) == 3
+
+
+def test_dimensions_of_one_that_are_not_reduced_stay():
+    x = numbers.standard_normal((1, 2, 40001)).astype(np.float32)
+    found = fornax.jit(fornax.grad(jnp.var))(x)
+    np.testing.assert_allclose(found, 2 * (x - x.mean()) / x.size, atol=1e-9)

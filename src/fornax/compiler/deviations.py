@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fornax.compiler.two_stages import merged
+from fornax.compiler.two_stages import is_flat, merged
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 from fornax.ir.trace import new_trace
@@ -107,6 +107,9 @@ def deviations(
         if not isinstance(x, Var) or not isinstance(centre, Var):
             continue
         shape, reduced, moved = merged(x.type.shape, axes)
+        if x.type.size > shape[-1] > LONG * BLOCK and len(reduced) == len(shape):
+            if is_flat(x, definition):  # or else a block would be a piece of each of the rows
+                shape, reduced, moved = (x.type.size,), (0,), (0,) * len(moved)
         found = blocks(x.type.update(shape=shape), reduced)
         if found is not None:
             return Deviations((x, axes), centre, tuple([moved[d] for d in places]), found)

@@ -98,7 +98,8 @@ def in_two_stages(
     if shape[min(axes)] <= FEW_RESULTS:
         shape, axes, _ = merged(shape, axes)
     if reduced == type.size and is_flat(x, definition):
-        shape, axes = (reduced,), (0,)
+        kept = (1,) * (len(shape) - len(axes))
+        shape, axes = (*kept, reduced), (len(kept),)
     how = tuple(sorted({**params, "axes": axes}.items()))
     return _program(primitive, type, how, *cut(shape, axes, wanted), shape, False)
 
