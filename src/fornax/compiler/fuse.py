@@ -253,6 +253,8 @@ class _Walk:
             used = () if read.at is None else self.axes_of(read.at)
             if group.equation is not None or not set(used) <= set(group.axes):
                 return False  # only loops over elements are cut where pieces meet
+            if chain.work > cost.CHEAP:
+                return False  # where they are not, all pieces are computed everywhere
         moves = chain.work == 0 and not reduces
         if read.at is not None and (expands(equation) or chain.spread):
             return group.equation is None or group.equation.primitive.name in EPILOGUE
