@@ -1,4 +1,4 @@
-"""Measures the mathematical functions and writes `docs/accuracy.md`.
+"""Measures the mathematical functions and sums, and writes `docs/accuracy.md`.
 
     PYTHONPATH=src:tests/loop python tools/accuracy.py          # some minutes
 
@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from accuracy_of_sums import section as sums
 from elementwise import Elementwise
 from math_truth import ONE, errors, pairs, ranges, samples
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/accuracy.md"
 SLOW = {"lgamma", "digamma", "erf_inv", "bessel_i0e", "bessel_i1e", "erfc"}
 TWO = ("pow", "atan2", "hypot")
-HEADER = """# Accuracy of the mathematical functions
+HEADER = """# Accuracy of mathematical functions and sums
 
 Written by `tools/accuracy.py`; do not edit. The functions are those of
 `src/fornax/compiler/loop/math_*.py`: expressions without branches, the same for every lane and,
@@ -104,7 +105,7 @@ def main(count: int, slow: int) -> None:
             lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
             print(lines[-1], flush=True)
         lines.append("")
-    lines += by_pieces(count)
+    lines += [*by_pieces(count), sums().rstrip(), ""]
     lines += ["## Operations per element (with fma)\n", "| function | float32 | float64 |"]
     lines.append("|---|---|---|")
     for name in sorted([*names, "sign", "round_away", "is_finite", "nextafter"]):

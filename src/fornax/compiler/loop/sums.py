@@ -76,7 +76,7 @@ def size_of_blocks(loop: For) -> int:
     length = loop.axis.length
     if loop.kind == "vector":
         size = STEPS * loop.lanes
-        return size if length >= 4 * size else 0
+        return size if length >= 2 * size else 0
     inner = nest_of(loop)[1:]
     if not all(isinstance(s.axis.extent, int) for s in inner):
         return 0
