@@ -131,7 +131,7 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
         if dtype is not None and (dtype != type.dtype or type.weak_type):
             return convert_element_type(x, dtype)
         if copy and isinstance(x, Array):
-            return to_array(np.array(x.numpy_view())) if not type.weak_type else x
+            return _native.from_numpy(x.numpy_view(), False, True) if not type.weak_type else x
         return x
     if isinstance(x, bool | int | float | complex | np.generic):
         type = typeof(x)
@@ -147,6 +147,8 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Any:
             return x
         target = dtypes.canonical(x.dtype) if dtype is None else dtype
         with np.errstate(all="ignore"):
+            if x.dtype == target:
+                return _native.from_numpy(np.asarray(x), False, True)
             return _native.from_numpy(np.array(x, target, order="C"), False, False)
     if isinstance(x, Sequence) and not isinstance(x, str | bytes):
         x = list(x) if isinstance(x, range) else x

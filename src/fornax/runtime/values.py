@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def to_array(x: Any) -> Any:
     type = typeof(x)
     if type.dtype == dtypes.float0:
         return np.zeros(type.shape, dtypes.float0)
+    if builtins.type(x) is np.ndarray and x.dtype == type.dtype:  # to where a cache line begins
+        return _native.from_numpy(x, type.weak_type, True)
     return _native.from_numpy(np.array(x, dtype=type.dtype, order="C"), type.weak_type, False)
 
 
