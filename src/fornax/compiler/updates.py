@@ -186,9 +186,9 @@ class _Updates:
         if alone and len(axes) == 1:
             return self.joined(equation, axes[0], low[axes[0]])
         readers = self.readers.get(equation.outputs[0], [])
-        pointwise = readers and all(r is not None and r.primitive.pointwise for r in readers)
+        pointwise = all(r is not None and r.primitive.pointwise for r in readers)
         # where it has no other reader it ends here: its memory is changed
-        alone = alone or (pointwise and len(self.readers[x]) > 1)
+        alone = alone or (bool(readers) and pointwise and len(self.readers[x]) > 1)
         moves = x in self.moving or x in self.definition
         if not alone and not (moves and self.is_made_of(change, x)):
             return None
@@ -197,7 +197,7 @@ class _Updates:
     def is_made_of(self, change: Atom, x: Var) -> bool:
         """Whether an update is computed from other elements of the array, as stencils are: it would
         have to be in memory by itself before the array may change."""
-        pending, seen = [change], set()
+        pending, seen = [change], set[Atom]()
         while pending and len(seen) < FAR:
             atom = pending.pop()
             if atom is x:

@@ -91,9 +91,9 @@ def fetched(kernel: Kernel, target: Target) -> dict[Expr, int]:
                 blocks.update(next_rows(outer, target))
         if isinstance(outer, For) and outer.kind in ("serial", "parallel") and not outer.reverse:
             loops = [s for s in outer.body if isinstance(s, For) and s.kind == "vector"]
-            rows = list(along_rows(outer))
-            if len(rows) > 1:
-                found.update(again(outer, rows, target))
+            along = list(along_rows(outer))
+            if len(along) > 1:
+                found.update(again(outer, along, target))
             for loop in loops:
                 found.update(anywhere(outer, loop, target))
             for loop in loops:

@@ -133,6 +133,7 @@ class Joiner(Rewriter):
         copy.rule = masked
         steps = []
         for carried in nest[-1].carries:
+            assert carried.combiner is not None, "only reductions are joined"
             step = copy(carried.next)
             if here.kind != "const" and not is_neutral(b, carried, Rewriter(b, rule=nothing)(step)):
                 carry, neutral = b.carry(carried.carry), identity(carried.combiner, step.dtype)
