@@ -256,6 +256,30 @@ def test_the_second_pass_over_large_lines_follows_the_first(length, follows):
     assert second[5:] == ((True,) if follows else ())
 
 
+@pytest.mark.parametrize("shape,axis", [((1000,), 0), ((7, 100), 1), ((7, 100), 0)], ids=str)
+def test_what_is_made_of_results_is_part_of_the_kernel(shape, axis):
+    """A product and a sum after it become one operation, but not where lanes share the product."""
+    random = np.random.default_rng(8)
+    x, y = (1 + random.random((2, *shape)) / 100).astype(np.float32)
+
+    def function(x, y):
+        product = fornax.lax.cumprod(x, axis=axis)
+        return product + 1, fornax.lax.cumsum(y, axis=axis, reverse=True) * x - y
+
+    target = targets.find("avx512")
+    _, description = plan(
+        fornax.jit(function).trace(x, y).jaxpr,
+        target,
+        2,
+        lambda kernel: cpu.compile_kernel(kernel, target, load_code=False),
+    )
+    assert [step[0] for step in description["steps"]] == ["kernel"] * 2
+    product, total = fornax.jit(function)(x, y)
+    np.testing.assert_allclose(product, np.cumprod(x.astype(float), axis) + 1, rtol=1e-4)
+    sums = np.flip(np.cumsum(np.flip(y.astype(float), axis), axis), axis)
+    np.testing.assert_allclose(total, sums * x - y, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("shape", [((1 << 22) + 77,), ((1 << 20) + 77, 3)], ids=str)
 def test_large_lines_are_the_same_for_every_number_of_threads(shape, reverse):

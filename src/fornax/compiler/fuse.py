@@ -29,7 +29,7 @@ from fornax.compiler.sequence import in_order, readers_first
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
 
 #: heavy operations whose kernels can compute more from each result element before storing it
-EPILOGUE = frozenset(("dot_general",))
+EPILOGUE = frozenset(("dot_general", *(name for name in KERNELS if name.startswith("cum"))))
 #: heavy operations that read each element of an operand once, others about once
 READ_ONCE = frozenset(("concatenate", *(name for name in KERNELS if name.startswith("scatter"))))
 PROLOGUE = READ_ONCE | {"dot_general", "sort"}

@@ -38,7 +38,8 @@ from fornax.compiler.loop.ir import (
 )
 from fornax.compiler.loop.math_power import root
 from fornax.compiler.loop.quotients import quotient, shared_divisors
-from fornax.compiler.loop.rewrite import Rewriter, expressions
+from fornax.compiler.loop.rewrite import Rewriter, expressions, walk
+from fornax.compiler.loop.running import running
 from fornax.compiler.target import Target
 from fornax.scalars.formats import FORMATS
 
@@ -64,6 +65,8 @@ def legalize(kernel: Kernel, target: Target) -> Kernel:
     legalizer = Legalizer(Builder(), target)
     legalizer.called = frequent(kernel)
     legalizer.shared = shared_divisors(kernel, target)
+    loops = (s for s in walk(kernel.body) if isinstance(s, For) and s.kind == "vector")
+    legalizer.running = frozenset(c.next for s in loops for c in running(s).values())
     return legalizer.kernel(kernel)
 
 
@@ -90,6 +93,8 @@ class Legalizer(Rewriter):
     called: frozenset[tuple[str, str]] = frozenset()
     #: divisions of many by one number
     shared: frozenset[Expr] = frozenset()
+    #: what lanes get by combining those before them (`running`): no part of another operation
+    running: frozenset[Expr] = frozenset()
     #: whether square roots of float32 are computed by products and sums
     roots = False
 
@@ -110,6 +115,8 @@ class Legalizer(Rewriter):
         if name in ("cast", "bitcast"):
             return self.convert(node, args[0])
         if name == "add" and is_float(node.dtype) and self.target.fma:
+            if self.running and not self.running.isdisjoint((node, *node.args)):
+                return None
             return contract(self.b, *args)
         if name == "sub" and is_float(node.dtype) and self.target.fma:
             return contract_exact(self.b, *args)
@@ -236,6 +243,7 @@ class Legalizer(Rewriter):
         for position in reversed(steps) if loop.reverse else steps:
             copy = Legalizer(b, self.target, dict(self.memo))
             copy.called, copy.shared, copy.roots = self.called, self.shared, self.roots
+            copy.running = self.running
             copy.fresh = True  # loops in the body get axes and carries of their own each time
             copy.buffers = dict(self.buffers)
             copy.bound, copy.copied = dict(self.bound), set(self.copied)
