@@ -67,6 +67,17 @@ def test_divisors_of_rows(name):
     np.testing.assert_allclose(found, expected, 1e-5, 2e-4)
 
 
+def test_what_a_row_has_given_multiplies_the_sum_of_its_terms():
+    def gradient(x, y):
+        total = jnp.sum(jnp.exp(x), 1, keepdims=True)
+        return jnp.sum(jnp.exp(x) * (y[:, :1] / total), 1)
+
+    program = canonicalize(fornax.jit(gradient).trace(x, y).jaxpr)
+    sums = [e for e in program.equations if e.primitive.name == "reduce_sum"]
+    assert sum(e.inputs[0].type.size == x.size for e in sums) == 1, program
+    np.testing.assert_allclose(fornax.jit(gradient)(x, y), y[:, 0], 1e-5)
+
+
 def test_divisors_of_a_few_short_rows():
     found = fornax.jit(ROWS["of one part"][0])(x[:3, :20], y[:3, :20], column[:3])
     expected = ROWS["of one part"][0](

@@ -11,7 +11,8 @@ The gradient of x / s by s, which a softmax needs, adds up rows of -g (x / s / s
 each element, and a loop over the row of its own, as s is a sum of the same row. That is
 -sum(g x) / s / s, and sum(g x) is made together with s. Rows lose their divisors only where what
 they divide is one part of the terms, once: x / m times x / m, or y / n, may be divided so that
-their products stay finite.
+their products stay finite. The same holds for what multiplies them where that comes from
+a reduction, as in the gradient of a logsumexp.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fornax.compiler.deviations import FAR
 from fornax.compiler.two_stages import STREAMED, is_read
 from fornax.ir.basis import broadcast_in_dim, reduce_sum
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr
@@ -53,15 +55,29 @@ class Product:
             self.scaled[known:] = [scaled or here for scaled in self.scaled[known:]]
 
     @property
-    def is_quotient(self) -> bool:
-        """Whether terms are divided by what differs from row to row, and what is multiplied or
-        divided is one part of them."""
-        if not any(divides and atom.type.shape for atom, divides, _ in self.factors):
+    def is_of_rows(self) -> bool:
+        """Whether terms are divided by what differs from row to row, or multiplied by what is known
+        when a row has been gone through, and what is multiplied or divided is one part of them."""
+        if not any(
+            atom.type.shape and (divides or self.waits(atom)) for atom, divides, _ in self.factors
+        ):
             return False
         ranges = [scaled or range(len(self.leaves)) for scaled in self.scaled]
         largest = max(ranges, key=len)
         inside = all(set(r) <= set(largest) for r in ranges)
         return inside and len(set(self.leaves)) == len(self.leaves)
+
+    def waits(self, factor: Atom) -> bool:
+        """Whether a factor is made of a reduction."""
+        pending, steps = [factor], 0
+        while pending and steps < FAR:
+            steps += 1
+            made = self.definition.get(pending.pop())
+            if made is not None:
+                if made.primitive.name.startswith("reduce_"):
+                    return True
+                pending += made.inputs
+        return False
 
     def parts(self, atom: Atom) -> None:
         made = self.definition.get(atom)
@@ -111,7 +127,7 @@ def without_factors(
     product.take(terms)
     if not product.leaves or not product.factors:
         return None
-    if along and not product.is_quotient:
+    if along and not product.is_of_rows:
         return None
     if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
         return None
