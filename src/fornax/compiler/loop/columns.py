@@ -50,6 +50,8 @@ PIECES, LEAST = 4, 512
 #: so many of them
 FAR, FURTHER, HELD = 640, 2048, 0.75
 MANY = 64
+#: registers of which results keep the processor busy while they wait for one another
+FEW = 4
 #: arrays of so many times the second cache
 LARGE = 4
 #: rows that are read at once, and operations in one iteration for which they become fewer
@@ -89,6 +91,7 @@ def walks_down(loop: For, target: Target) -> bool:
     if rows < MANY:
         return False
     loops = [s.axis for s in loop.body if isinstance(s, For)]
+    near = waits(loop, target)
     far = False
     for node in reachable(expressions(loop.body)):
         if node.kind != "load":
@@ -101,10 +104,19 @@ def walks_down(loop: For, target: Target) -> bool:
             return False
         jump = max((abs(steps.get(axis, 0)) for axis in loops), default=0) * size
         if steps.get(loop.axis) == 1 and jump:
-            if jump < (FURTHER if loop.lanes >= HELD * loop.axis.extent else FAR):
+            least = FURTHER if loop.lanes >= HELD * loop.axis.extent else FAR
+            if jump < least and not near:
                 return False
             far |= node.data.size * size >= LARGE * target.l2
     return far
+
+
+def waits(loop: For, target: Target) -> bool:
+    """Whether several results of few registers wait for one another in every row, and rows are gone
+    through more than once."""
+    extent, at_once = loop.axis.length, FEW * target.vector_bits // 32
+    several = any(isinstance(s, For) and len(s.carries) > 1 for s in loop.body)
+    return several and extent > loop.lanes and (loop.lanes < at_once or extent % loop.lanes > 0)
 
 
 def rows_at_once(loop: For) -> int:
