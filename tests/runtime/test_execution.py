@@ -156,3 +156,13 @@ def test_machine_code_lives_as_long_as_its_programs():
     del function
     gc.collect()
     assert library() is None
+
+
+@pytest.mark.parametrize("make", [fnp.array, fnp.asarray, fx.device_put])
+def test_arrays_made_of_numpys_begin_at_a_cache_line_and_are_their_own(make):
+    whole = np.arange(64, dtype=np.float32)
+    for x in (whole[1:33], whole[::2], whole.reshape(8, 8).T):
+        expected, made = x.copy(), make(x)
+        whole += 1
+        np.testing.assert_array_equal(made, expected)
+        assert made.unsafe_buffer_pointer() % 64 == 0
