@@ -398,9 +398,12 @@ class VectorLoop:
             values = self.merged(halves[0], halves[1], missing)
         for k, mask in missing.items():
             dtype = self.loop.carries[k].carry.dtype
-            kind, nan = type_of(dtype, 1), splat(math.nan, dtype, 1)
-            name = e.put(depth, f"select i1 {mask}, {kind} {nan}, {kind} {values[k].name}")
-            values[k] = Value(name, 1, depth)
+            kind, bits = type_of(dtype, 1), f"i{WIDTH[dtype]}"
+            # as integers: by masks, processors would wait for an iteration before this one
+            name = e.put(depth, f"bitcast {kind} {values[k].name} to {bits}")
+            nan = f"bitcast ({kind} {splat(math.nan, dtype, 1)} to {bits})"
+            name = e.put(depth, f"select i1 {mask}, {bits} {nan}, {bits} {name}")
+            values[k] = Value(e.put(depth, f"bitcast {bits} {name} to {kind}"), 1, depth)
         return values
 
     def missing(self, values: list[Value], depth: int) -> dict[int, str]:
