@@ -67,7 +67,11 @@ def chooses(loop: For, outer: list[Axis]) -> bool:
     written = {s.buffer for s in loop.body if isinstance(s, Store)}
     if len(nodes) > NODES or any(n.kind == "load" and n.data in written for n in nodes):
         return False
-    return bool(usual(nodes, outer)) or len(pieces(loop)) > 1
+    known = usual(nodes, outer)
+    changing = [n for n in nodes if (at := boundary(n)) and at[0] in outer and n not in known]
+    if any(0 < at[1] < at[0].length for at in map(boundary, changing) if at):
+        return False  # there is no interior to speak of
+    return bool(known) or len(pieces(loop)) > 1
 
 
 def line(loop: For) -> int:
