@@ -112,11 +112,13 @@ def walks_down(loop: For, target: Target) -> bool:
 
 
 def waits(loop: For, target: Target) -> bool:
-    """Whether several results of few registers wait for one another in every row, and rows are gone
-    through more than once."""
-    extent, at_once = loop.axis.length, FEW * target.vector_bits // 32
-    several = any(isinstance(s, For) and len(s.carries) > 1 for s in loop.body)
-    return several and extent > loop.lanes and (loop.lanes < at_once or extent % loop.lanes > 0)
+    """Whether results of few registers, of one where there is only one result, wait for one another
+    in every row, and rows are gone through more than once."""
+    extent, register = loop.axis.length, target.vector_bits // 32
+    if not any(isinstance(s, For) and len(s.carries) > 1 for s in loop.body):
+        return loop.lanes <= register < extent
+    few = loop.lanes < FEW * register or extent % loop.lanes > 0
+    return few and extent > loop.lanes
 
 
 def rows_at_once(loop: For) -> int:
