@@ -146,7 +146,7 @@ def vector_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe:
     elif not found.lanes and found.stride == 1 and WIDTH[buffer.dtype] in e.target.masked_bits:
         conditions = [e.mask] if e.mask is not None else []
         if guard is not None and not safe:
-            conditions.append(e.value(guard.mask))
+            conditions += [e.value(part) for part in conjuncts(guard.mask)]
         result = masked_load(e, node, found, conditions, lanes)
         if guard is not None and not safe and is_zero(guard.other):
             return result  # as masked loads are where they read nothing
@@ -157,6 +157,19 @@ def vector_load(e: Values, node: Expr, found: Access, guard: Guard | None, safe:
         condition = masks.both(e, conditions, lanes) if conditions else None
         result = lanewise.gather(e, node, found, condition, safe)
     return result if guard is None else choose(e, node, guard, result)
+
+
+def conjuncts(mask: Expr) -> list[Expr]:
+    """Conditions that a mask is the conjunction of."""
+    found: dict[Expr, None] = {}
+    pending = [mask]
+    while pending:
+        node = pending.pop()
+        if node.kind == "op" and node.data == "and":
+            pending += node.args
+        else:
+            found.setdefault(node)
+    return list(found)
 
 
 def is_zero(x: Expr) -> bool:
@@ -225,6 +238,17 @@ def ending_window(e: Values, node: Expr, pointer: Value, window: Window, depth: 
 
 def masked_load(e: Values, node: Expr, found: Access, conditions: list[Value], lanes: int) -> Value:
     pointer = address(e, node.data, found.scalar, found.constant)
+    whole = [c for c in conditions if c.lanes == 1]
+    if whole:
+        first, *others = whole
+        for other in others:
+            depth = max(first.depth, other.depth)
+            first = Value(e.put(depth, f"and i1 {first.name}, {other.name}"), 1, depth)
+        conditions = [first, *(c for c in conditions if c.lanes > 1)]
+        # where nothing is read the address is one that exists: others cost hundreds of cycles
+        depth = max(pointer.depth, first.depth)
+        text = f"select i1 {first.name}, ptr {pointer.name}, ptr {e.base[node.data]}"
+        pointer = Value(e.put(depth, text), 1, depth)
     condition = masks.both(e, conditions, lanes)
     depth = e.load_depth(max(pointer.depth, condition.depth), node.data, False)
     if node in e.fetches:
