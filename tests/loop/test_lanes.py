@@ -3,8 +3,10 @@ runs, and the target."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from random_kernels import buffer
+from agreement import agree, target
+from random_kernels import Made, buffer
 
 from fornax.backends import cpu
 from fornax.backends.llvm.target import TARGETS
@@ -12,6 +14,8 @@ from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, For, Kernel
 from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.loop.schedule import nest
+from fornax.compiler.loop.simplify import simplify
+from fornax.compiler.loop.vectorize import vectorize
 
 
 def registers(functions: int, count: int, name: str, at_once: bool = False, apart: int = 1) -> int:
@@ -92,3 +96,21 @@ def test_loops_that_would_run_one_by_one_are_no_lanes():
 @pytest.mark.parametrize(("apart", "expected"), [(1, 4), (2, 4), (3, 1), (4, 2)])
 def test_registers_of_a_loop_that_reads_elements_apart(apart, expected):
     assert registers(0, 1 << 20, "avx512", apart=apart) == expected
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("name", ["sse2", "avx2", "avx512"])
+def test_elements_between_those_of_lanes_are_written_together(count, name):
+    """What lies one row after the other in `x` is written element beside element: where lanes go
+    along rows, all results of a lane are made at once."""
+    b, i, j = Builder(), Axis(100), Axis(count)
+    x, y = buffer("x", "float32", (count, 100)), buffer("y", "float32", (100, count), "out")
+    place = b.axis(i), b.axis(j)
+    value = b.mul(b.load(x, place[::-1]), b.const(2.0, "float32"))
+    kernel = Kernel("beside", (x, y), nest(b, [i, j], [(y, place, value)]))
+    numbers = np.arange(100 * count, dtype=np.float32).reshape(count, 100)
+    agree(Made(kernel, [numbers, np.zeros((100, count), np.float32)], [1]), target(name))
+    kinds = [
+        s.kind for s in walk(vectorize(simplify(kernel), TARGETS[name]).body) if isinstance(s, For)
+    ]
+    assert kinds == ["vector", "unroll"]

@@ -19,6 +19,7 @@ from fornax.compiler.loop.ir import (
     COMBINERS,
     MATH,
     Alloc,
+    Axis,
     Buffer,
     Expr,
     For,
@@ -101,6 +102,8 @@ def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statemen
             inner = marked(statement.body, lanes)
             width = lanes.get(statement, statement.lanes)
             kind = "vector" if statement in lanes else statement.kind
+            if kind == "vector":
+                inner = tuple(side_by_side(s, statement.axis) for s in inner)
             return For(statement.axis, inner, statement.carries, kind, width, statement.reverse)
         if isinstance(statement, While):
             inner = marked(statement.body, lanes)
@@ -111,6 +114,24 @@ def marked(body: tuple[Statement, ...], lanes: dict[For, int]) -> tuple[Statemen
         return statement
 
     return tuple(map(mark, body))
+
+
+def side_by_side(statement: Statement, lane: Axis) -> Statement:
+    """A loop in a vector loop that writes the few elements between those of neighbouring lanes is
+    unrolled: they are written together then."""
+    if not isinstance(statement, For) or statement.kind != "serial" or statement.carries:
+        return statement
+    extent, stores = statement.axis.extent, statement.body
+    if not isinstance(extent, int) or not 1 < extent <= MOST_INTERLEAVED:
+        return statement
+    for store in stores:
+        if not isinstance(store, Store) or len(store.index) != 1 or store.mask is not None:
+            return statement
+        terms = affine.linear(store.index[0])[0]
+        steps = {part.data: by for part, by in terms if part.kind == "axis"}
+        if steps.get(statement.axis) != 1 or steps.get(lane) != extent:
+            return statement
+    return For(statement.axis, stores, kind="unroll", reverse=statement.reverse)
 
 
 def choose(estimate: Estimate, loop: For | While, chosen: set[For]) -> float:
