@@ -7,7 +7,7 @@
 
 so that rounding errors grow with the square root of the length rather than with the length, or less
 where there are more blocks than an inner one has numbers and they are cut again (N. Higham, The
-accuracy of floating point summation, SIAM J. Sci. Comput. 14, 1993). Where few registers hold what
+accuracy of floating point summation, SIAM J. Sci. Comput. 14, 1993). Where one register holds what
 is summed an addition would wait for the one before it: several numbers are added up first.
 
 Where the sums of a loop are cut by nothing else, padding is (`clip`).
@@ -41,9 +41,9 @@ from fornax.compiler.target import Target
 STEPS = 64
 #: and those of a loop whose lanes, if any, have sums of their own
 BLOCK = 64
-#: registers of sums that hide how long an addition takes, and operations in what is added up for
-#: which fewer numbers are added up first
-BUSY, BODY = 8, 64
+#: most numbers that are added up first, and operations in them for which it is fewer. (Only where
+#: one register holds the sums: rows of several are read one after the other as processors foresee)
+FIRST, BODY = 8, 64
 
 
 def block_sums(kernel: Kernel, target: Target) -> Kernel:
@@ -207,12 +207,12 @@ def at_once(loop: For, lanes: int, target: Target) -> int:
     """How many numbers are added up before they are added to a sum."""
     if loop.body or loop.kind == "vector" or not addends(loop):
         return 1
-    bits = sum(WIDTH[c.carry.dtype] for c in loop.carries)
-    registers = -(-lanes * bits // target.vector_bits)
+    if lanes * sum(WIDTH[c.carry.dtype] for c in loop.carries) > target.vector_bits:
+        return 1
     nodes = reachable(c.next for c in loop.carries)
     work = sum(20 if n.data in MATH else 1 for n in nodes if n.kind in ("op", "load"))
     several = 1
-    while 2 * several * registers <= BUSY and 2 * several * work <= BODY:
+    while 2 * several <= FIRST and 2 * several * work <= BODY:
         several *= 2
     return several
 
