@@ -145,3 +145,17 @@ def test_variances_of_what_is_scaled_take_one_pass():
     wide = x.astype(np.float64) * row
     np.testing.assert_allclose(found[0], wide.mean(0), 1e-5, 1e-6)
     np.testing.assert_allclose(found[1], wide.var(0), 1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_scaled_to_stay_finite_stays_so(axis):
+    """Norms of numbers whose squares are infinite, as BLAS and LAPACK make them."""
+
+    def norm(x):
+        largest = abs(x).max(axis, keepdims=True)
+        scaled = x / largest
+        return jnp.sqrt((scaled * scaled).sum(axis)) * largest.squeeze(axis)
+
+    large = x * np.float32(1e30)
+    want = np.sqrt((large.astype(float) ** 2).sum(axis))
+    np.testing.assert_allclose(fornax.jit(norm)(large), want, rtol=1e-5)

@@ -10,8 +10,8 @@ Without the factors they are two sums, and made together. The result is rounded 
 The gradient of x / s by s, which a softmax needs, adds up rows of -g (x / s / s): two divisions of
 each element, and a loop over the row of its own, as s is a sum of the same row. That is
 -sum(g x) / s / s, and sum(g x) is made together with s. Rows lose their divisors only where what
-they divide is one part of the terms, once: x / m times x / m, or y / n, may be divided so that
-their products stay finite. The same holds for what multiplies them where that comes from
+they divide is one part of the terms: x / m times y / n may be divided so that products stay finite,
+as x / m times x / m is, which columns are left with, too. The same holds for what multiplies them where that comes from
 a reduction, as in the gradient of a logsumexp.
 """
 
@@ -64,8 +64,7 @@ class Product:
             return False
         ranges = [scaled or range(len(self.leaves)) for scaled in self.scaled]
         largest = max(ranges, key=len)
-        inside = all(set(r) <= set(largest) for r in ranges)
-        return inside and len(set(self.leaves)) == len(self.leaves)
+        return all(set(r) <= set(largest) for r in ranges)
 
     def waits(self, factor: Atom) -> bool:
         """Whether a factor is made of a reduction."""
@@ -125,8 +124,8 @@ def without_factors(
         return None
     product = Product(axes, definition)
     product.take(terms)
-    if not product.leaves or not product.factors:
-        return None
+    if not product.factors or not 0 < len(set(product.leaves)) == len(product.leaves):
+        return None  # x / m times x / m is divided so that squares stay finite
     if along and not product.is_of_rows:
         return None
     if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
