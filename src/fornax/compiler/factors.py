@@ -11,8 +11,8 @@ The gradient of x / s by s, which a softmax needs, adds up rows of -g (x / s / s
 each element, and a loop over the row of its own, as s is a sum of the same row. That is
 -sum(g x) / s / s, and sum(g x) is made together with s. Rows lose their divisors only where what
 they divide is one part of the terms: x / m times y / n may be divided so that products stay finite,
-as x / m times x / m is, which columns are left with, too. The same holds for what multiplies them where that comes from
-a reduction, as in the gradient of a logsumexp.
+as x / m times x / m is, which columns are left with, too. The same holds for what multiplies them
+where that comes from a reduction, as in the gradient of a logsumexp.
 """
 
 from __future__ import annotations
