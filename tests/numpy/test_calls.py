@@ -138,3 +138,9 @@ def test_limits_of_floats(finfo, dtype):
 @pytest.mark.parametrize("iinfo", [fnp.iinfo, fornax.dtypes.iinfo])
 def test_limits_of_integers(iinfo, dtype):
     assert iinfo(dtype).max == 127
+
+
+def test_convolutions_whose_places_have_no_number_are_refused():
+    long, short = (fornax.ShapeDtypeStruct((n,), np.float32) for n in (2**31 + 9, 3))
+    with pytest.raises(ValueError, match=r"convolve of 2147483657 and 3 elements"):
+        fornax.eval_shape(lambda x, y: fnp.convolve(x, y, "valid"), long, short)

@@ -16,8 +16,9 @@ from functools import reduce
 from itertools import accumulate
 from typing import Any
 
+from fornax.compiler.deviations import spliced
 from fornax.compiler.two_stages import ROUNDED, made_of
-from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
+from fornax.ir.jaxpr import Atom, Equation, Var
 from fornax.ir.primitive import Primitive, primitive_named
 from fornax.ir.trace import new_trace
 from fornax.ir.types import typeof
@@ -136,7 +137,8 @@ class _Cone:
             parts = [self.part(k, values) for k in range(self.arrays)]
             whole = reduce(lambda x, y: join.bind(x, y)[0], parts)
             program = trace.finish([whole], self.reduction.primitive.name)
-        return placed(program, outer, self.reduction.outputs[0])
+        made, _ = spliced(program, outer, self.reduction.outputs[0])
+        return made
 
     def part(self, k: int, outer: dict[Atom, Any]) -> Any:
         """The reduction of the arrays in place k."""
@@ -168,16 +170,3 @@ def reduced(primitive: Primitive, x: Any, params: dict[str, Any]) -> Any:
     if all(shape[d] == 1 for d in axes):
         return reshape(x, tuple(n for d, n in enumerate(shape) if d not in axes))
     return primitive.bind(x, **params)[0]
-
-
-def placed(program: Jaxpr, inputs: Sequence[Atom], result: Var) -> list[Equation]:
-    """The equations of a program of these inputs that give `result`."""
-    env: dict[Atom, Atom] = dict(zip(program.inputs, inputs, strict=True))
-    (total,) = program.outputs
-    made = []
-    for equation in program.equations:
-        outputs = tuple(result if v is total else Var(v.type) for v in equation.outputs)
-        operands: Sequence[Atom] = tuple(env.get(a, a) for a in equation.inputs)
-        made.append(equation.replace(inputs=operands, outputs=outputs))
-        env.update(zip(equation.outputs, outputs, strict=True))
-    return made

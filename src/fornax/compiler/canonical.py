@@ -137,7 +137,7 @@ class _Canonical:
             total = self.sums[found.of]
             place = next(k for k, e in enumerate(self.equations) if total in e.outputs)
             program = sums_of_blocks(x.type, found.blocks)
-            made, partial = spliced(program, x, total)
+            made, partial = spliced(program, (x,), total)
             self.equations[place : place + 1] = made
             self.definition |= {v: e for e in made for v in e.outputs}
             self.partial[found.of] = partial

@@ -291,9 +291,12 @@ def from_centre(
     return sub_p(near, broadcast_in_dim(smaller, typeof(near).shape, at))
 
 
-def spliced(program: Jaxpr, x: Var, result: Var) -> tuple[list[Equation], tuple[Atom, ...]]:
-    """The equations of `sums_of_blocks` of x that give `result`, and what it gives for blocks."""
-    env: dict[Atom, Atom] = {program.inputs[0]: x}
+def spliced(
+    program: Jaxpr, given: Sequence[Atom], result: Var
+) -> tuple[list[Equation], tuple[Atom, ...]]:
+    """The equations of a program of what is given, whose last output is `result`, and its other
+    outputs."""
+    env: dict[Atom, Atom] = dict(zip(program.inputs, given, strict=True))
     *partial, total = program.outputs
     made = []
     for e in program.equations:

@@ -51,6 +51,14 @@ def _slide(name: str, a: Any, v: Any, mode: str, precision: Any, preferred: Any)
     }[mode]  # fmt: skip
     config = ((low, high, 0),)
     wide = REGISTRY["pad"].bind(a, scalar(0, typeof(a).dtype), padding_config=config)[0]
+    if typeof(wide).size >= 2**31:
+        raise ValueError(
+            located(
+                f"{name} of {typeof(a).size} and {m} elements",
+                "places are counted with 32 bits",
+                "pieces of the longer array that overlap by the length of the other",
+            )
+        )
     return _of_windows(wide, v, precision, preferred)
 
 
