@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding as llvm
 
-#: bytes of each buffer, that of the stream cases, 16 M of float32; of a block that is timed
-SIZE, BLOCK = 1 << 26, 1 << 21
+#: bytes that are copied or read at least, that of 16 M of float32, which caches answer a part of;
+#: of each buffer; of a block that is timed
+SIZE, ROOM, BLOCK = 1 << 26, 1 << 28, 1 << 21
 SUMS, STEPS = 12, 1 << 18
 
 
@@ -78,7 +79,7 @@ def on_threads(work, arguments: list[tuple]) -> None:
 class Buffer:
     """Touched memory that begins at a large page."""
 
-    def __init__(self, size: int = SIZE):
+    def __init__(self, size: int = ROOM):
         page = 1 << 21
         self.room = mmap.mmap(-1, size + page)
         if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -155,7 +156,11 @@ end:
 
 
 class Bandwidth:
-    """Copies and reads the same memory again and again, on all cores or fewer."""
+    """Copies and reads the same memory again and again, on all cores or fewer.
+
+    How much memory it is matters: of what is not much larger than the last cache, that still has a
+    part from the time before (measured on 32 MiB of it: 64 MiB are read at 48 GB/s, 128 at 40).
+    """
 
     def __init__(self):
         self.source, self.target = Buffer(), Buffer()
@@ -163,12 +168,11 @@ class Bandwidth:
             kind: [machine_code(memory_text(kind, *way)) for way in ways]
             for kind, ways in WAYS.items()
         }
-        self.moved = {"copy": 2 * SIZE, "read": SIZE}
 
-    def passes(self, work, threads: int, count: int) -> list[float]:
+    def passes(self, work, threads: int, count: int, size: int) -> list[float]:
         """Seconds of each pass, from the first thread's begin to the last one's end; the threads
         take the next block each, as one may be held up."""
-        blocks = [iter(range(0, SIZE, BLOCK)) for _ in range(count)]
+        blocks = [iter(range(0, size, BLOCK)) for _ in range(count)]
         together = threading.Barrier(threads)
         times: list[list[tuple[float, float]]] = [[] for _ in range(count)]
 
@@ -183,17 +187,30 @@ class Bandwidth:
         on_threads(of_one_thread, [()] * threads)
         return [max(e for _, e in found) - min(b for b, _ in found) for found in times]
 
-    def seconds(self, kind: str, given: float, threads: int | None = None) -> list[float]:
-        """Of the quickest way to "copy" or to "read", pass by pass for about the given seconds."""
+    def seconds(
+        self, kind: str, given: float, size: int = SIZE, threads: int | None = None
+    ) -> list[float]:
+        """Of the quickest way to "copy" or to "read" so many bytes, pass by pass for about the
+        given seconds."""
         threads = threads or cores()
-        found = [self.passes(work, threads, 3) for work in self.ways[kind]]
+        found = [self.passes(work, threads, 3, size) for work in self.ways[kind]]
         best = min(range(len(found)), key=lambda k: min(found[k]))
         count = max(5, int(given / min(found[best])))
-        return self.passes(self.ways[kind][best], threads, count)
+        return self.passes(self.ways[kind][best], threads, count, size)
 
     def rate(self, kind: str, threads: int) -> float:
         """Bytes per second of the quickest pass."""
-        return self.moved[kind] / min(self.seconds(kind, 0.1, threads))
+        moved = SIZE if kind == "read" else 2 * SIZE
+        return moved / min(self.seconds(kind, 0.1, threads=threads))
+
+    def least(self, read: float, written: float, given: float) -> dict[str, list[float]]:
+        """Seconds to read what a case reads, and to copy half of what it reads and writes, each
+        pass by pass: it cannot take less than the longer of the two."""
+        found = {}
+        for kind, wanted in (("read", read), ("copy", (read + written) / 2)):
+            size = min(max(SIZE, -(-int(wanted) // BLOCK) * BLOCK), ROOM)
+            found[kind] = [t * wanted / size for t in self.seconds(kind, given, size)]
+        return found
 
 
 # --- arithmetic ---------------------------------------------------------------------------------

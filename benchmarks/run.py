@@ -77,27 +77,27 @@ class Runner:
         names = [s for s in ("fornax", "jax", *case.sides) if s in self.options.sides]
         row = {
             "group": case.group, "unit": case.unit, "quick": self.options.quick,
-            "flops": case.flops, "bytes": case.bytes, "bound": case.bound, "share": case.share,
-            "limit": case.limit, "tolerance": case.tolerance,
+            "flops": case.flops, "read": case.read, "written": case.written, "bound": case.bound,
+            "share": case.share, "limit": case.limit, "tolerance": case.tolerance,
             "times": {k: v[1] for k, v in case.sides.items()}, "sides": {k: {} for k in names},
         }  # fmt: skip
         working = [s for s in names if self.attempt(row, s, lambda s=s: self.values(case, s, row))]
         self.compare(case, row)
         samples: dict[str, list[list[float]]] = {side: [] for side in working}
-        passes: list[float] = []
+        least: dict[str, list[float]] = {"read": [], "copy": []}
         part: list[list[float]] = []
         rounds = self.options.rounds if case.unit == "time" else self.options.first_rounds
         for _ in range(rounds):
-            if case.bound in self.bandwidth.ways:
-                passes += self.bandwidth.seconds(case.bound, self.options.seconds)
+            if case.bound == "memory":
+                moved = row["read"], row["written"]
+                for kind, passes in self.bandwidth.least(*moved, self.options.seconds).items():
+                    least[kind] += passes
             for side in working:
                 self.attempt(row, side, lambda s=side: samples[s].extend(self.samples(case, s)))
             if case.part > 1 and "fornax" in working:
                 ask = partial(self.samples, case, "fornax", parts=case.part)
                 self.attempt(row, "fornax", lambda ask=ask: part.extend(ask()))
-        if passes:
-            moved = self.bandwidth.moved[case.bound]
-            row["beside"] = {"bytes": moved, **summary.spread(passes)}
+        row["beside"] = {kind: summary.spread(passes) for kind, passes in least.items() if passes}
         if part:
             row["in_cache"] = summary.spread([wall * case.part for wall, _ in part])
         for side in working:
@@ -158,8 +158,8 @@ class Runner:
         path = self.folder / side
         ask = self.alone if case.unit == "first" or case.fresh else self.ask
         answer = ask(case, side, do="values", path=str(path))
-        if side == "fornax" and not row["bytes"]:
-            row["bytes"] = float(answer["bytes"])
+        if side == "fornax" and not row["read"]:
+            row.update(read=float(answer["read"]), written=float(answer["written"]))
 
     def compare(self, case: Case, row: dict) -> None:
         """Notes how far the results of both sides differ."""

@@ -15,7 +15,7 @@ GOALS = {
 #: groups of so many cases that the page has the worst only
 SWEEPS = ("shapes",)
 
-#: names of the peaks that cases are held against; "copy" and "read" are measured beside each case
+#: names of the peaks that cases are held against; memory is measured beside each case
 PEAKS = {
     "f32": "f32 FMA peak, GFLOP/s", "f64": "f64 FMA peak, GFLOP/s", "bf16": "bf16 dot peak, GFLOP/s"
 }  # fmt: skip
@@ -72,8 +72,8 @@ def at_least(row: dict, limits: dict[str, float]) -> tuple[float, str]:
         peak = limits.get(PEAKS[bound])
         return (row["flops"] / 1e9 / peak if peak else 0.0), bound
     found = [(0.0, bound)]
-    if beside := row.get("beside"):
-        found.append((typical(row, beside) * row["bytes"] / beside["bytes"], bound))
+    for kind, passes in row.get("beside", {}).items():
+        found.append((typical(row, passes) or 0.0, kind))
     if part := row.get("in_cache"):
         found.append((typical(row, part), "its speed in cache"))
     return max(found)

@@ -175,7 +175,7 @@ class Worker:
             result = run()
             found = [array(leaf) for leaf in leaves(result)]
             Path(request["path"]).write_bytes(pickle.dumps(found, protocol=5))
-            return {"bytes": nbytes(run.arguments) + nbytes(result)}
+            return {"read": nbytes(run.arguments), "written": nbytes(result)}
         if request["do"] == "memory":
             return resident.peak(lambda: [once(run) for _ in range(5)])
         if request["do"] == "tail":

@@ -17,8 +17,9 @@ class Case:
 
     make: a function that returns a function and its arguments; `jit` is applied unless `eager`.
     unit: "time", of many calls, or "first", of the first call in a fresh process.
-    flops: of one call; bound: the limit that the case is held against ("copy" and "read": bytes of
-    arguments and results, which the worker counts, unless `bytes` says it; "f32", "f64", "bf16").
+    flops: of one call; bound: the limit that the case is held against ("memory", "f32", "f64" or
+    "bf16"). read and written: bytes that go through memory, where these are not all arguments and
+    results, which the worker counts.
     part: where arithmetic may take longer than memory, one of so many parts along the leading axes
     of all arguments, which fits the caches, is timed too: the longer of both is the limit then.
     share: the part of that limit that is the goal; limit: seconds, at most.
@@ -35,7 +36,8 @@ class Case:
     unit: str = "time"
     eager: bool = False
     flops: float = 0.0
-    bytes: float = 0.0
+    read: float = 0.0
+    written: float = 0.0
     bound: str = ""
     part: int = 1
     share: float | None = None

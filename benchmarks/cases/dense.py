@@ -62,7 +62,9 @@ product(
     "x @ y.T, 1024", lambda x, y: x @ y.T, 2.0 * 1024**3, (1024, 1024), (1024, 1024), share=0.85
 )
 product("tall: 100k x 64 @ 64 x 64", matmul, 2.0 * 100_000 * 64**2, (100_000, 64), (64, 64))
-product("tall: 1 M x 3 @ 3 x 3", matmul, 2.0 * 1_000_000 * 9, (1_000_000, 3), (3, 3), bound="copy")
+product(
+    "tall: 1 M x 3 @ 3 x 3", matmul, 2.0 * 1_000_000 * 9, (1_000_000, 3), (3, 3), bound="memory"
+)
 product(
     "skinny: 64 x 100k @ 100k x 64", matmul, 2.0 * 100_000 * 64**2, (64, 100_000), (100_000, 64)
 )
@@ -72,18 +74,20 @@ product(
     2.0 * 16 * 4096**2,
     (16, 4096),
     (4096, 4096),
-    bound="read",
+    bound="memory",
 )
-product("outer: 4096 x 8 @ 8 x 4096", matmul, 2.0 * 8 * 4096**2, (4096, 8), (8, 4096), bound="copy")
+product(
+    "outer: 4096 x 8 @ 8 x 4096", matmul, 2.0 * 8 * 4096**2, (4096, 8), (8, 4096), bound="memory"
+)
 product(
     "matvec 4096",
     matmul,
     2.0 * 4096**2,
     (4096, 4096),
     (4096,),
-    bound="read",
+    bound="memory",
     share=0.8,
-    gradient={"bound": "copy"},
+    gradient={},
 )
 product(
     "vecmat 4096",
@@ -91,9 +95,9 @@ product(
     2.0 * 4096**2,
     (4096,),
     (4096, 4096),
-    bound="read",
+    bound="memory",
     share=0.8,
-    gradient={"bound": "copy"},
+    gradient={},
 )
 product(
     "dot, 16 M",
@@ -101,9 +105,9 @@ product(
     2.0 * (1 << 24),
     (1 << 24,),
     (1 << 24,),
-    bound="read",
+    bound="memory",
     share=0.8,
-    gradient={"bound": "copy"},
+    gradient={},
 )
 for n, count in ((4, 100_000), (8, 30_000), (16, 8_000), (32, 2_000), (64, 512)):
     product(f"batched {count} x {n}x{n}", matmul, 2.0 * count * n**3, (count, n, n), (count, n, n))
@@ -120,6 +124,6 @@ einsum("bqhd,bkhd->bhqk", 2.0 * 32 * 256**2 * 64, (4, 256, 8, 64), (4, 256, 8, 6
 einsum("bhqk,bkhd->bqhd", 2.0 * 32 * 256**2 * 64, (4, 8, 256, 256), (4, 256, 8, 64))
 einsum("ij,jk,kl->il", 4.0 * 512**3, (512, 512), (512, 512), (512, 512))
 einsum("ijk,jil->kl", 2.0 * 64**2 * 128**2, (64, 64, 128), (64, 64, 128))
-einsum("i,j->ij", 4096.0**2, (4096,), (4096,), bound="copy")
-einsum("ij,ij->i", 2.0 * 4096**2, (4096, 4096), (4096, 4096), bound="read")
+einsum("i,j->ij", 4096.0**2, (4096,), (4096,), bound="memory")
+einsum("ij,ij->i", 2.0 * 4096**2, (4096, 4096), (4096, 4096), bound="memory")
 einsum("nchw,oc->nohw", 2.0 * 8 * 64 * 64 * 56 * 56, (8, 64, 56, 56), (64, 64))

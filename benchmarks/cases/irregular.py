@@ -28,28 +28,30 @@ def vector():
 
 
 irregular(
-    "gather 1 M of 1 M", gather, lambda: (normal(M), integers(M, M)), bound="copy", gradient={}
+    "gather 1 M of 1 M", gather, lambda: (normal(M), integers(M, M)), bound="memory", gradient={}
 )
 irregular(
     "gather rows: 100k of 10k x 64",
     gather,
     lambda: (normal(10_000, 64), integers(10_000, 100_000)),
-    bound="copy",
-    bytes=8.0 * 100_000 * 64,
+    bound="memory",
+    read=4.0 * 100_000 * 64,
+    written=4.0 * 100_000 * 64,
 )
 irregular(
     "take_along_axis, 4096 x 1024",
     lambda x, i: jnp.take_along_axis(x, i, 1),
     lambda: (normal(4096, 1024), integers(1024, 4096, 1024)),
-    bound="copy",
+    bound="memory",
 )
 irregular(
     "embedding, 8192 tokens of 32k x 256",
     gather,
     lambda: (normal(32_000, 256), integers(32_000, 8192)),
-    bound="copy",
-    bytes=8.0 * 8192 * 256,
-    gradient={"bytes": 4.0 * (8192 + 32_000) * 256},
+    bound="memory",
+    read=4.0 * 8192 * 256,
+    written=4.0 * 8192 * 256,
+    gradient={"written": 4.0 * 32_000 * 256},
 )
 irregular(
     "scatter-add 1 M into 100k",
@@ -171,7 +173,7 @@ irregular(
     "boolean where: where(mask, 0, x), 1 M",
     lambda x, m: jnp.where(m, 0.0, x),
     lambda: (normal(M), normal(M, seed=1) > 0),
-    bound="copy",
+    bound="memory",
 )
 irregular(
     "unique 100k, eager", lambda x: jnp.unique(x), lambda: (integers(5000, 100_000),), eager=True
@@ -180,6 +182,7 @@ irregular(
     "dynamic_slice of rows, 64 of 4096²",
     lambda x, i: lax.dynamic_slice(x, (i, 0), (64, 4096)),
     lambda: (normal(4096, 4096), jnp.int32(1000)),
-    bytes=8.0 * 64 * 4096,
-    bound="copy",
+    read=4.0 * 64 * 4096,
+    written=4.0 * 64 * 4096,
+    bound="memory",
 )

@@ -162,7 +162,7 @@ def decode_setup():
     return params, cache, tokens[:1, 0], jnp.int32(77)
 
 
-model("GPT d256 L12 decode of one token", lambda: (decode, decode_setup()), bound="read")
+model("GPT d256 L12 decode of one token", lambda: (decode, decode_setup()), bound="memory")
 
 
 # --- Gaussian process ---------------------------------------------------------------------------

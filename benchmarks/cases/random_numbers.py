@@ -9,7 +9,7 @@ N = 1 << 24
 
 
 def draw(name, function, *shape, **fields):
-    fields = {"bound": "copy", "tolerance": 1e-5, **fields}
+    fields = {"bound": "memory", "tolerance": 1e-5, **fields}
     case(name, "random", **fields)(
         lambda: (function, (random.key(0), *(normal(*s) for s in shape)))
     )
