@@ -22,7 +22,7 @@ class Cholesky(MatrixPrimitive):
     def reference(self, x):
         x = np.asarray(x)
         (out,) = self.type(typeof(x))
-        return each(lambda a: [np.linalg.cholesky(a)], [x], [out])
+        return each(lambda a: [np.linalg.cholesky(a)], [x], [out], stacks=True)
 
     def jvp(self, primals, tangents):
         (x,), (dx,) = primals, tangents

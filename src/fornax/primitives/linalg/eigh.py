@@ -44,7 +44,7 @@ class Eigh(MatrixPrimitive):
             values, vectors = np.linalg.eigh(matrix, "L" if lower else "U")
             return vectors, values
 
-        return each(one, [x], [vectors, values])
+        return each(one, [x], [vectors, values], stacks=True)
 
     def jvp(self, primals, tangents, *, lower):
         (x,), (dx,) = primals, tangents

@@ -50,7 +50,7 @@ class QR(MatrixPrimitive):
         results = self.type(typeof(x), full_matrices=full_matrices, pivoting=pivoting)
         if not pivoting:
             mode: Literal["complete", "reduced"] = "complete" if full_matrices else "reduced"
-            return each(lambda a: np.linalg.qr(a, mode), [x], results)
+            return each(lambda a: np.linalg.qr(a, mode), [x], results, stacks=True)
         if not x.size:
             q, r, p = (np.zeros(t.shape, t.dtype) for t in results)
             return [q + np.eye(*q.shape[-2:], dtype=q.dtype), r, p]

@@ -103,11 +103,21 @@ def each(
     function: Callable[..., Sequence[np.ndarray]],
     operands: Sequence[np.ndarray],
     results: Sequence[ArrayType],
+    *,
+    stacks: bool = False,
 ) -> list[np.ndarray]:
     """`function` of the matrices of every place of the stack; NaN where it cannot be computed.
 
-    Raised LinAlgErrors, and nothing else, mean that it cannot.
+    Raised LinAlgErrors, and nothing else, mean that it cannot. stacks: it takes whole stacks as
+    well, and raises for all if it cannot compute some.
     """
+    if stacks:
+        try:
+            with np.errstate(all="ignore"):
+                return list(function(*operands))
+        except np.linalg.LinAlgError:
+            if operands[0].ndim == 2:
+                return [absent(t) for t in results]
     outputs = [np.empty(t.shape, t.dtype) for t in results]
     stack = operands[0].shape[:-2]
     for place in np.ndindex(*stack):
@@ -115,11 +125,15 @@ def each(
             with np.errstate(all="ignore"):
                 values = function(*(x[place] for x in operands))
         except np.linalg.LinAlgError:
-            values = [np.full(o[place].shape, np.nan if o.dtype.kind in "fc" else 0)
-                      for o in outputs]  # fmt: skip
+            values = [absent(t.update(shape=t.shape[len(stack) :])) for t in results]
         for output, value in zip(outputs, values, strict=True):
             output[place] = value
     return outputs
+
+
+def absent(type: ArrayType) -> np.ndarray:
+    """What stands for a result that cannot be computed."""
+    return np.full(type.shape, np.nan if type.dtype.kind in "fc" else 0, type.dtype)
 
 
 # --- matrix arithmetic under the current trace --------------------------------------------------

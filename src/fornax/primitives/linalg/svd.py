@@ -56,7 +56,7 @@ class SVD(MatrixPrimitive):
             u, s, vt = np.linalg.svd(matrix, full_matrices)
             return s, u, vt
 
-        return each(one, [x], results)
+        return each(one, [x], results, stacks=True)
 
     def jvp(self, primals, tangents, *, full_matrices, compute_uv):
         (x,), (dx,) = primals, tangents

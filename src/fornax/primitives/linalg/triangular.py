@@ -73,8 +73,10 @@ class TriangularSolve(MatrixPrimitive):
         kind = 0 if not transpose_a else 2 if conjugate_a else 1
 
         def one(matrix, right):
-            return [solve(1, matrix, right, side=not left_side, lower=lower, trans_a=kind,
-                          diag=unit_diagonal)]  # fmt: skip
+            # rows of ours are columns of theirs: all is turned, and nothing copied for that
+            turned = solve(1, matrix.T, right.T, side=left_side, lower=not lower, trans_a=kind,
+                           diag=unit_diagonal)  # fmt: skip
+            return [turned.T]
 
         return each(one, [a, b], [out])
 
