@@ -175,6 +175,20 @@ def test_a_reader_of_other_rows_keeps_the_value_whole():
                                atol=2e-6)  # fmt: skip
 
 
+@pytest.mark.parametrize("columns", [3, 40])
+def test_rows_that_are_a_batch_elsewhere_stay_together(columns):
+    def bilinear(x, w, y):
+        return jnp.einsum("bi,oij,bj->bo", x, w, y)
+
+    shapes = (90, 7), (columns, 7, 20), (90, 20)
+    operands = [numbers.standard_normal(s).astype(np.float32) for s in shapes]
+    planner, _ = planned(bilinear, operands)
+    assert len(planner.plan.kernels) == 2
+    expected = np.einsum("bi,oij,bj->bo", *operands)
+    found = np.asarray(fornax.jit(bilinear)(*operands))
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_dtypes(dtype):
     with settings.override(enable_x64=True):

@@ -29,6 +29,8 @@ LARGER = 2
 DEEP = 128
 #: least matrices of a batch whose rows are added up block by block
 SUMMED = 4
+#: rows or columns of a product from which on reading its other operand again for them is cheap
+TILE = 8
 
 #: group -> the dimensions of what it computes that blocks are cut along: those of the batch, then
 #: that of the rows; -1 - k where it is the k-th dimension that a product sums over
@@ -85,11 +87,8 @@ class Finder:
 
     def rows(self, equation: Equation, side: int) -> tuple[int, ...] | None:
         """Dimensions of the product's result: its batch, and the first free one of an operand."""
-        contracted, batch = (pair[side] for pair in equation.params["dimension_numbers"])
-        free = [
-            d for d in range(len(equation.inputs[side].type.shape))
-            if d not in contracted and d not in batch
-        ]  # fmt: skip
+        _, (batch, _) = equation.params["dimension_numbers"]
+        free = free_dimensions(equation, side)
         shape = equation.outputs[0].type.shape
         first = len(batch) if side == 0 else len(shape) - len(free)
         row = next((first + k for k in range(len(free)) if shape[first + k] > 1), None)
@@ -244,6 +243,8 @@ class Finder:
         """Whether a group can be computed for one block of rows: all it stores has rows, or it is
         a product that adds up the rows."""
         product = product_of(group)
+        if product is not None and not self.keeps_tiles(product, at):
+            return False
         if at[-1] >= 0 or product is None:
             depths = (group.depth_of(v) for v in group.members)
             return max(at) < min(depths) and 0 not in group.shape
@@ -253,6 +254,19 @@ class Finder:
         result = product.outputs[0].type.dtype_name
         plain = result == "float64" or (result == "float32" and "float64" not in names)
         return plain and prod(shape[d] for d in at[:-1]) >= SUMMED and 0 not in shape
+
+    def keeps_tiles(self, product: Equation, at: tuple[int, ...]) -> bool:
+        """Whether a block has rows and columns enough of a product. Where those of a whole product
+        are the batch of another one, a block has one of them, and reads all of the other operand
+        for it."""
+        shape = product.outputs[0].type.shape
+        _, (batch, _) = product.params["dimension_numbers"]
+        columns = len(shape) - len(free_dimensions(product, 1))
+        for free in (range(len(batch), columns), range(columns, len(shape))):
+            here = prod(shape[d] for d in free if d not in at[:-1])
+            if here < min(TILE, prod(shape[d] for d in free)):
+                return False
+        return True
 
     # --- the result ---
     def take(self, group: Group) -> None:
@@ -407,13 +421,20 @@ def summed(equation: Equation) -> list[int]:
     return [equation.inputs[0].type.shape[d] for d in contracted]
 
 
+def free_dimensions(equation: Equation, side: int) -> list[int]:
+    """Dimensions of an operand that are neither summed over nor those of the batch."""
+    contracted, batch = (pair[side] for pair in equation.params["dimension_numbers"])
+    rank = len(equation.inputs[side].type.shape)
+    return [d for d in range(rank) if d not in contracted and d not in batch]
+
+
 def operand_index(
     equation: Equation, side: int, index: Sequence[Expr], depth: Sequence[Expr]
 ) -> tuple[Expr, ...]:
     """Where a product reads an operand for the element `index` of its result."""
     contracted, batch = (pair[side] for pair in equation.params["dimension_numbers"])
     rank = len(equation.inputs[side].type.shape)
-    free = [d for d in range(rank) if d not in contracted and d not in batch]
+    free = free_dimensions(equation, side)
     first = len(batch) if side == 0 else len(index) - len(free)
     place = dict(zip(contracted, depth, strict=True))
     place.update(zip(batch, index, strict=False))
