@@ -29,6 +29,7 @@ from fornax.compiler.loop.ir import (
     Store,
     While,
 )
+from fornax.compiler.loop.ordered import ordered
 from fornax.compiler.loop.overlap import overlapping
 from fornax.compiler.loop.reading import in_order_of_reading
 from fornax.compiler.loop.rewrite import expressions, walk
@@ -68,7 +69,7 @@ def vectorize(kernel: Kernel, target: Target) -> Kernel:
     """The flat kernel with collapsed loops, tiled transposes and marked vector loops."""
     if not is_marked(kernel.body):
         kernel = collapse(interior(overlapping(split(kernel), target)))
-        kernel = in_order_of_reading(tile_transposes(kernel, target), target)
+        kernel = ordered(in_order_of_reading(tile_transposes(kernel, target), target))
     estimate = Estimate(kernel.body, target)
     chosen: set[For] = set()
     pending = list(estimate.children[None])
