@@ -11,13 +11,11 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "at": ("put_along_axis",),
         "bits": ("frexp", "gcd", "lcm", "ldexp", "modf", "packbits", "spacing", "unpackbits"),
         "creation": (
-            "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer",
-            "full", "full_like", "geomspace", "identity", "linspace", "logspace", "ones",
-            "ones_like", "zeros", "zeros_like",
+            "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full",
+            "full_like", "identity", "ones", "ones_like", "zeros", "zeros_like",
         ),
         "editing": (
-            "argpartition", "delete", "insert", "lexsort", "partition", "place", "put",
-            "trim_zeros",
+            "argpartition", "delete", "insert", "partition", "place", "put", "trim_zeros",
         ),
         "functional": (
             "apply_along_axis", "apply_over_axes", "fromfunction", "piecewise", "vectorize",
@@ -66,13 +64,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "result_type", "signedinteger", "uint", "uint1", "uint16", "uint2", "uint32", "uint4",
             "uint64", "uint8", "unsignedinteger",
         ),
+        "comparing": ("allclose", "array_equal", "array_equiv", "isclose"),
+        "differences": ("diff", "ediff1d", "gradient", "trapezoid", "unwrap"),
         "selection": (
-            "allclose", "argsort", "argwhere", "array_equal", "array_equiv", "choose", "clip",
-            "compress", "diff", "digitize", "extract", "flatnonzero", "isclose", "isin",
-            "nan_to_num", "nonzero", "searchsorted", "select", "sort", "sort_complex", "where",
+            "argwhere", "choose", "clip", "compress", "extract", "flatnonzero", "nan_to_num",
+            "nonzero", "select", "where",
         ),
+        "sorting": ("argsort", "digitize", "lexsort", "searchsorted", "sort", "sort_complex"),
         "sets": (
-            "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all",
+            "intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all",
             "unique_counts", "unique_inverse", "unique_values",
         ),
         "conversions": ("astype",),
@@ -80,6 +80,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "append", "column_stack", "concat",
             "concatenate", "dstack", "hstack", "stack", "vstack",
         ),
+        "ranges": ("arange", "geomspace", "linspace", "logspace"),
         "rearranging": ("flip", "fliplr", "flipud", "repeat", "resize", "roll", "rot90", "tile"),
         "shaping": (
             "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes",
@@ -89,8 +90,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ),
         "splitting": ("array_split", "dsplit", "hsplit", "split", "unstack", "vsplit"),
         "signal": (
-            "bartlett", "blackman", "convolve", "correlate", "ediff1d", "gradient", "hamming",
-            "hanning", "i0", "interp", "kaiser", "trapezoid", "unwrap",
+            "bartlett", "blackman", "convolve", "correlate", "hamming", "hanning", "i0", "interp",
+            "kaiser",
         ),
         "histograms": (
             "bincount", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",

@@ -1,4 +1,4 @@
-"""Making arrays: from Python and NumPy data, filled, in steps.
+"""Making arrays: from Python and NumPy data, and filled.
 
 There is one device: `device` and `out_sharding` are checked and change nothing.
 """
@@ -6,7 +6,6 @@ There is one device: `device` and `out_sharding` are checked and change nothing.
 from __future__ import annotations
 
 import builtins
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,28 +13,24 @@ from typing import Any
 import numpy as np
 
 from fornax import _native, pytree, settings
-from fornax.ir.basis import broadcast_in_dim, move_axis
 from fornax.ir.requested import requested
 from fornax.ir.static import static_integer, static_shape
-from fornax.ir.trace import Tracer
+from fornax.ir.trace import Tracer, current
 from fornax.ir.types import ArrayType, is_value, typeof
 from fornax.numpy import ufuncs
 from fornax.numpy.promotion import (
     Array,
     as_dtype,
     as_value,
-    broadcast_shapes,
     broadcast_to,
     concrete_form,
     joint_dtype,
-    promote_inexact,
     scalar,
 )
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.iota import iota
 from fornax.primitives.random import generator_of, random_wrap
-from fornax.primitives.select import where as select_where
 from fornax.primitives.shape import expand_dims
 from fornax.runtime.exhausted import allocating
 from fornax.runtime.key_array import KeyArray
@@ -43,19 +38,13 @@ from fornax.runtime.placement import check_place
 from fornax.runtime.transfers import check_callers, takes_arrays
 from fornax.runtime.values import to_array
 from fornax.scalars import dtypes
-from fornax.scalars.promotion import inexact, no_float0
+from fornax.scalars.promotion import no_float0
 from fornax.source import located
 
 __all__ = [
-    "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full",
-    "full_like", "geomspace", "identity", "linspace", "logspace", "ones", "ones_like", "zeros",
-    "zeros_like",
+    "array", "asarray", "copy", "empty", "empty_like", "eye", "frombuffer", "full", "full_like",
+    "identity", "ones", "ones_like", "zeros", "zeros_like",
 ]  # fmt: skip
-
-
-def _dtype(dtype: Any, default: Any = None) -> Any:
-    """A requested dtype, canonicalised; `default` for None."""
-    return requested(dtype, default)
 
 
 @takes_arrays("dtype copy order ndmin device out_sharding")
@@ -274,8 +263,8 @@ def full(shape, fill_value, dtype=None, *, device=None, out_sharding=None):
     if isinstance(dtype, np.dtype) and dtype == dtypes.float0:
         return np.zeros(shape, dtypes.float0)
     weak = dtype is None and type.weak_type
-    value = as_dtype(fill_value, _dtype(dtype, type.dtype), weak)
-    if isinstance(value, np.generic) and _nothing_traced():
+    value = as_dtype(fill_value, requested(dtype, type.dtype), weak)
+    if isinstance(value, np.generic) and current() is None:
         with allocating([ArrayType(shape, value.dtype)]):
             filled = np.full(shape, value)
         return _native.from_numpy(filled, weak, False)
@@ -288,18 +277,14 @@ def _broadcast(value: Any, shape: tuple[int, ...]) -> Any:
     return broadcast_to(value, shape)
 
 
-def _nothing_traced() -> bool:
-    return _native.current_trace() is None
-
-
 def zeros(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of zeros; float32 by default."""
-    return full(shape, 0, _dtype(dtype, float), device=device, out_sharding=out_sharding)
+    return full(shape, 0, requested(dtype, float), device=device, out_sharding=out_sharding)
 
 
 def ones(shape, dtype=None, *, device=None, out_sharding=None):
     """An array of ones; float32 by default."""
-    return full(shape, 1, _dtype(dtype, float), device=device, out_sharding=out_sharding)
+    return full(shape, 1, requested(dtype, float), device=device, out_sharding=out_sharding)
 
 
 def empty(shape, dtype=None, *, device=None, out_sharding=None):
@@ -345,152 +330,11 @@ def frombuffer(buffer, dtype=float, count=-1, offset=0):
     return array(np.frombuffer(buffer, dtype=dtype, count=count, offset=offset))
 
 
-def arange(start, stop=None, step=None, dtype=None, *, device=None, out_sharding=None):
-    """Numbers from `start` (0) up to, not including, `stop`, in steps of `step` (1).
-
-    All three must be concrete, because the length of the result is static.
-    """
-    check_place("arange", device, out_sharding)
-    given = [v for v in (start, stop, step) if v is not None]
-    for v in given:
-        if isinstance(v, Tracer):
-            static_integer(v, "an argument of numpy.arange")
-    _check_bounds(start, stop, step)
-    if dtype is None:
-        dtype, weak = joint_dtype(*map(typeof, given))
-        dtype = dtypes.canonical(dtype)
-    else:
-        dtype = requested(dtype)
-    if dtype == dtypes.bool_:
-        raise TypeError(
-            located(
-                "arange: bool is no dtype to count in: give numbers, or a dtype",
-                attempt="arange(int(start), int(stop)), or numpy.array([False, True])",
-            )
-        )
-    given = [np.asarray(v)[()] for v in given]
-    if stop is None and step is None:
-        size = max(0, math.ceil(given[0]))
-        if _nothing_traced():
-            with allocating([ArrayType((size,), dtype)]):
-                return _native.from_numpy(np.arange(size).astype(dtype), False, False)
-        return iota(dtype, (size,), 0)
-    bounds = (0, start, step) if stop is None else (start, stop, 1 if step is None else step)
-    first, last, stride = (np.asarray(v).item() for v in bounds)
-    with allocating([ArrayType((_count(first, last, stride),), dtype)]):
-        values = np.arange(first, last, stride)
-    return array(values, dtype)
-
-
-def _check_bounds(start: Any, stop: Any, step: Any) -> None:
-    """Raise TypeError without an end, ValueError for arrays and complex numbers."""
-    if start is None and stop is None:
-        raise TypeError(
-            located("arange: the end must be a real number, not NoneType", attempt="arange(stop)")
-        )
-    for name, v in (("start", start), ("stop", stop), ("step", step)):
-        if v is not None and typeof(v).shape:
-            raise ValueError(
-                located(
-                    f"jax.numpy.arange: arguments must be scalars; got {name}={v!r:.80}",
-                    attempt=f"{name}[0], or vmap over {name} for several ranges",
-                )
-            )
-        if v is not None and typeof(v).dtype.kind == "c":
-            raise ValueError(
-                located(
-                    f"Passing complex start/stop/step to jnp.arange is not supported: {name}={v!r}",
-                    "complex numbers have no order to count in",
-                    f"{name}.real, or arange(..., dtype=complex) of real numbers",
-                )
-            )
-
-
-def _count(first: Any, last: Any, stride: Any) -> int:
-    """How many numbers a range has; 0 for bounds that NumPy refuses."""
-    try:
-        return builtins.max(0, math.ceil((last - first) / stride))
-    except (ArithmeticError, TypeError, ValueError):
-        return 0
-
-
-def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
-    """`num` evenly spaced numbers from `start` to `stop` (included unless endpoint=False)."""
-    num = static_integer(num, "'num' argument of numpy.linspace")
-    if num < 0:
-        raise ValueError(
-            located(
-                f"Number of samples, {num}, must be non-negative.", attempt="a count of 0 or more"
-            )
-        )
-    joint, _ = joint_dtype(typeof(start), typeof(stop))
-    computed = dtypes.canonical(inexact(joint))
-    out = computed if dtype is None else requested(dtype)
-    start, stop = (array(v, computed) for v in (start, stop))
-    common = broadcast_shapes(typeof(start).shape, typeof(stop).shape)
-    start, stop = (broadcast_to(v, common) for v in (start, stop))
-    steps = num - 1 if endpoint else num
-    real = dtypes.real_dtype(computed)
-    rank = typeof(start).ndim
-    fraction = iota(real, (num,), 0)
-    fraction = ufuncs.divide(fraction, scalar(max(steps, 1), real))
-    fraction = broadcast_in_dim(fraction, (num, *(1,) * rank), (0,))
-    fraction = as_dtype(fraction, computed)
-    low, high = (expand_dims(v, (0,)) for v in (start, stop))
-    one = scalar(1, computed)
-    values = ufuncs.add(
-        ufuncs.multiply(low, ufuncs.subtract(one, fraction)), ufuncs.multiply(high, fraction)
-    )
-    if endpoint and num > 1:  # the last number exactly
-        last = ufuncs.equal(iota(dtypes.canonical(int), values.shape, 0), num - 1)
-        values = select_where(last, broadcast_in_dim(high, values.shape, range(rank + 1)),
-                                     values)  # fmt: skip
-    if dtypes.is_integer(out):
-        values = ufuncs.floor(values)
-    values = as_dtype(values, out)
-    if axis:
-        values = move_axis(values, 0, axis % (rank + 1))
-    if retstep:
-        step = (
-            ufuncs.divide(ufuncs.subtract(stop, start), steps)
-            if steps > 0
-            else full((), np.nan, real)
-        )
-        return values, step
-    return values
-
-
-def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
-    """`num` numbers from base**start to base**stop, evenly spaced in the exponent."""
-    values = ufuncs.power(float(base), linspace(start, stop, num, endpoint, axis=axis))
-    return values if dtype is None else as_dtype(values, requested(dtype))
-
-
-def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
-    """`num` numbers from start to stop in a geometric progression."""
-    start, stop = (array(v) for v in promote_inexact(start, stop))
-    turn = ufuncs.sign(start)
-    # no progression starts at zero
-    nowhere = full(typeof(turn).shape, np.nan, typeof(turn).dtype)
-    turn = select_where(ufuncs.equal(start, 0), nowhere, turn)
-    logs = (ufuncs.log(ufuncs.multiply(v, turn)) for v in (start, stop))
-    values = linspace(*logs, num, endpoint)
-    values = ufuncs.multiply(ufuncs.exp(values), turn)
-    places = iota(dtypes.canonical(int), typeof(values).shape, 0)
-    for k, exact in ((0, start), (num - 1, stop)):
-        if k == 0 or endpoint:
-            exact = broadcast_to(ufuncs.multiply(exact, abs(turn)), typeof(values).shape)
-            values = select_where(ufuncs.equal(places, k), exact, values)
-    if axis:
-        values = move_axis(values, 0, axis % typeof(values).ndim)
-    return values if dtype is None else as_dtype(values, requested(dtype))
-
-
 def eye(N, M=None, k=0, dtype=None, *, device=None):
     """Ones on the k-th diagonal of an (N, M) matrix, zeros elsewhere."""
     n, m = static_integer(N, "N"), static_integer(N if M is None else M, "M")
-    dtype = _dtype(dtype, float)
-    if _nothing_traced():
+    dtype = requested(dtype, float)
+    if current() is None:
         with allocating([ArrayType((max(n, 0), max(m, 0)), dtype)]):
             return array(np.eye(n, m, k).astype(dtype))
     index = dtypes.canonical(int)

@@ -19,17 +19,15 @@ from fornax.numpy.indexing import take
 from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form
 from fornax.numpy.rearranging import resize
-from fornax.numpy.selection import argsort, flatnonzero, sort, where
+from fornax.numpy.selection import flatnonzero, where
 from fornax.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
-from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
+from fornax.numpy.sorting import argsort, sort
 from fornax.primitives.iota import iota
-from fornax.primitives.sort import sort_p, top_k_p
+from fornax.primitives.sort import top_k_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
-__all__ = [
-    "argpartition", "delete", "insert", "lexsort", "partition", "place", "put", "trim_zeros",
-]  # fmt: skip
+__all__ = ["argpartition", "delete", "insert", "partition", "place", "put", "trim_zeros"]
 
 
 def _line(name: str, arr: Any, axis: Any) -> tuple[Any, int]:
@@ -325,34 +323,3 @@ def _smallest(a: Any, k: int) -> list[Any]:
     if dtypes.is_unsigned_integer(typeof(a).dtype):
         a = ufuncs.add(a, 1)
     return top_k_p.bind(ufuncs.negative(a), k=k, axis=typeof(a).ndim - 1)
-
-
-def lexsort(keys, axis=-1):
-    """The indices that sort by several keys, the last of them first."""
-    keys = [asarray(k) for k in keys]
-    if not keys:
-        raise TypeError(
-            located(
-                "need sequence of keys with len > 0 in lexsort",
-                attempt="lexsort((least_important, most_important))",
-            )
-        )
-    if len({typeof(k).shape for k in keys}) > 1:
-        raise ValueError(
-            located(
-                "all keys need to be the same shape", attempt="numpy.broadcast_arrays(*keys) first"
-            )
-        )
-    shape = typeof(keys[0]).shape
-    index = dtypes.canonical(int)
-    if not shape:
-        return as_dtype(asarray(0), index)
-    axis = canonical_axis(axis, len(shape))
-    *_, places = sort_p.bind(
-        *reversed(keys),
-        iota(index, shape, axis),
-        dimension=axis,
-        is_stable=True,
-        num_keys=len(keys),
-    )
-    return places

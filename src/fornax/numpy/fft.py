@@ -19,9 +19,10 @@ from fornax.lax.spectral import FftType
 from fornax.lax.spectral import fft as transform
 from fornax.numpy import rearranging, shaping, ufuncs
 from fornax.numpy.axes import canonical_axis
-from fornax.numpy.creation import arange, asarray, zeros
+from fornax.numpy.creation import asarray, zeros
 from fornax.numpy.padding import pad
 from fornax.numpy.promotion import as_dtype, check, promote_inexact
+from fornax.numpy.ranges import arange
 from fornax.scalars import dtypes
 from fornax.source import located
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.types import typeof
-from fornax.numpy.creation import arange, asarray, linspace
+from fornax.numpy.creation import asarray
 from fornax.numpy.joining import concatenate, stack
 from fornax.numpy.matrices import meshgrid
 from fornax.numpy.promotion import promote_dtypes
+from fornax.numpy.ranges import arange, linspace
 from fornax.numpy.shaping import expand_dims, moveaxis
 from fornax.source import located
 

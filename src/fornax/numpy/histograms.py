@@ -12,7 +12,7 @@ from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
-from fornax.numpy.creation import asarray, full, linspace
+from fornax.numpy.creation import asarray, full
 from fornax.numpy.promotion import (
     as_dtype,
     check,
@@ -21,8 +21,10 @@ from fornax.numpy.promotion import (
     promote_inexact,
     scalar,
 )
-from fornax.numpy.selection import searchsorted, where
+from fornax.numpy.ranges import linspace
+from fornax.numpy.selection import where
 from fornax.numpy.shaping import ravel, reshape
+from fornax.numpy.sorting import searchsorted
 from fornax.scalars import dtypes
 from fornax.source import located
 

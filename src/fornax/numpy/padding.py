@@ -13,11 +13,12 @@ from fornax.ir.primitive import REGISTRY
 from fornax.ir.static import static_integer, static_integers
 from fornax.ir.types import typeof
 from fornax.numpy import moments, reductions, ufuncs
-from fornax.numpy.creation import asarray, linspace
+from fornax.numpy.creation import asarray
 from fornax.numpy.indexing import take
 from fornax.numpy.joining import concatenate
 from fornax.numpy.promotion import as_dtype, check, concrete_form, scalar
 from fornax.numpy.quantiles import median
+from fornax.numpy.ranges import linspace
 from fornax.numpy.shaping import broadcast_to, moveaxis
 from fornax.primitives import pad as _pad  # noqa: F401  (fill the registry)
 from fornax.primitives.slice import slice_p

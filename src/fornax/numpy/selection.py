@@ -1,4 +1,4 @@
-"""Choosing, ordering and comparing elements."""
+"""Choosing elements, and finding the places of those chosen."""
 
 from __future__ import annotations
 
@@ -10,38 +10,31 @@ import numpy as np
 from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.primitive import REGISTRY
-from fornax.ir.requested import requested
 from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
 from fornax.ir.types import typeof
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.axes import canonical_axis
-from fornax.numpy.creation import array, asarray, full
+from fornax.numpy.creation import array, asarray
 from fornax.numpy.indexing import take
-from fornax.numpy.joining import concatenate, stack
+from fornax.numpy.joining import stack
 from fornax.numpy.promotion import (
-    align,
     as_dtype,
     check,
     concrete_form,
     promote_dtypes,
-    promote_inexact,
     scalar,
 )
-from fornax.numpy.shaping import broadcast_arrays, broadcast_to, ravel, reshape
-from fornax.primitives import iota as _iota
-from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
-from fornax.primitives.composite import optimization_barrier_p
+from fornax.numpy.shaping import broadcast_arrays, ravel, reshape
+from fornax.primitives.iota import iota
 from fornax.primitives.select import where as select_where
-from fornax.primitives.sort import sort_p
 from fornax.primitives.true_positions import true_positions, true_positions_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = [
-    "allclose", "argsort", "argwhere", "array_equal", "array_equiv", "choose", "clip", "compress",
-    "diff", "digitize", "extract", "flatnonzero", "isclose", "isin", "nan_to_num", "nonzero",
-    "searchsorted", "select", "sort", "sort_complex", "where",
+    "argwhere", "choose", "clip", "compress", "extract", "flatnonzero", "nan_to_num", "nonzero",
+    "select", "where",
 ]  # fmt: skip
 
 
@@ -183,7 +176,7 @@ def nonzero(a, *, size=None, fill_value=None):
         return tuple(results)
     size = static_integer(size, "size")
     flat = reshape(mask, (-1,))
-    wanted = _iota.iota(index, (size,), 0)
+    wanted = iota(index, (size,), 0)
     found, total = true_positions_p.bind(flat, wanted=size, index_dtype=index)
     present = ufuncs.less(wanted, total)
     results = []
@@ -258,7 +251,7 @@ def compress(condition, a, axis=None, *, size=None, fill_value=0, out=None):
     count = reductions.sum(_mask("compress", condition))
     rank = typeof(result).ndim
     axis = canonical_axis(axis, rank)
-    present = ufuncs.less(_iota.iota(dtypes.canonical(int), typeof(result).shape, axis), count)
+    present = ufuncs.less(iota(dtypes.canonical(int), typeof(result).shape, axis), count)
     return where(present, result, as_dtype(fill_value, typeof(result).dtype))
 
 
@@ -298,274 +291,3 @@ def choose(a, choices, out=None, mode="raise"):
     for k in range(1, n):
         result = where(ufuncs.equal(a, k), arrays[k], result)
     return result
-
-
-# --- order ------------------------------------------------------------------------------------
-@eager(static="axis kind order stable descending")
-def sort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False):
-    """The elements in ascending order along `axis` (of the flattened array for None).
-
-    Raises TypeError for NumPy's `kind` and `order`.
-    """
-    check("sort", a)
-    _check_order("sort", kind, order)
-    a = asarray(concrete_form(a))
-    if axis is None:
-        a, axis = ravel(a), 0
-    axis = canonical_axis(axis, typeof(a).ndim)
-    (result,) = sort_p.bind(a, dimension=axis, is_stable=bool(stable), num_keys=1)
-    return _reversed(result, axis) if descending else result
-
-
-def _check_order(name: str, kind: Any, order: Any) -> None:
-    """Raise TypeError for the ways to sort that only NumPy has."""
-    if kind is not None:
-        raise TypeError(
-            located(
-                f"'kind' argument to {name} is not supported.",
-                attempt="stable=True or stable=False",
-            )
-        )
-    if order is not None:
-        raise TypeError(
-            located(
-                f"'order' argument to {name} is not supported.",
-                "it names fields, which arrays do not have",
-                "numpy.lexsort, for several keys",
-            )
-        )
-
-
-def _reversed(x: Any, axis: int) -> Any:
-    return REGISTRY["rev"].bind(x, dimensions=(axis,))[0]
-
-
-@eager(static="axis kind order stable descending dtype")
-def argsort(a, axis=-1, *, kind=None, order=None, stable=True, descending=False, dtype=None):
-    """The indices that sort the array along `axis`, as integers of `dtype`.
-
-    stable: of equal elements the earlier comes first. Otherwise it does in ascending order, and
-    comes last in descending order. Raises TypeError for NumPy's `kind` and `order`.
-    """
-    check("argsort", a)
-    _check_order("argsort", kind, order)
-    a = asarray(concrete_form(a))
-    if axis is None:
-        a, axis = ravel(a), 0
-    axis = canonical_axis(axis, typeof(a).ndim)
-    if descending and stable:
-        a = _reversed(a, axis)
-    index = _iota.iota(dtypes.canonical(int), typeof(a).shape, axis)
-    _, places = sort_p.bind(a, index, dimension=axis, is_stable=bool(stable), num_keys=1)
-    if descending:
-        places = _reversed(places, axis)
-        if stable:
-            places = ufuncs.subtract(typeof(a).shape[axis] - 1, places)
-    return places if dtype is None else as_dtype(places, requested(dtype))
-
-
-def sort_complex(a):
-    """Sorted along the last dimension, as complex numbers."""
-    a = sort(a)
-    return as_dtype(a, dtypes.complex_dtype(typeof(a).dtype))
-
-
-@eager(static="side method")
-def searchsorted(a, v, side="left", sorter=None, *, method="scan"):
-    """Where to insert `v` into the sorted 1-D array `a` to keep it sorted."""
-    check("searchsorted", a, v)
-    if side not in ("left", "right"):
-        raise ValueError(
-            located(
-                f"{side!r} is an invalid value for argument 'side': 'left' or 'right'",
-                attempt="side='left', the default",
-            )
-        )
-    a, v = promote_dtypes(concrete_form(a), concrete_form(v))
-    a, v = asarray(a), asarray(v)
-    if typeof(a).ndim != 1:
-        raise ValueError(
-            located(
-                "a should be 1-dimensional",
-                attempt="vmap(numpy.searchsorted) for several sorted arrays, or a.ravel()",
-            )
-        )
-    if sorter is not None:
-        a = take(a, sorter)
-    n = typeof(a).shape[0]
-    index = dtypes.canonical(int)
-    shape = typeof(v).shape
-    if n == 0:
-        return full(shape, 0, index)
-    # Halving a large array would jump about in it: the middles lie far apart, and many of them in
-    # the same places of the caches. Every 32nd element, side by side, says which 32 to look into.
-    tables = [a]
-    while typeof(tables[-1]).shape[0] > _TABLE:
-        chosen = tables[-1][_BLOCK - 1 :: _BLOCK]
-        tables.append(optimization_barrier_p.bind(chosen)[0])
-    top = tables.pop()
-    n = typeof(top).shape[0]
-    low = _halve(top, v, side, full(shape, 0, index), full(shape, n, index), n)
-    for table in reversed(tables):
-        low = ufuncs.multiply(low, _BLOCK)
-        high = ufuncs.minimum(ufuncs.add(low, _BLOCK), typeof(table).shape[0])
-        low = _halve(table, v, side, low, high, _BLOCK)
-    return low
-
-
-#: longest table that `searchsorted` halves as a whole, and the part of longer ones that it does
-_TABLE = 1024
-_BLOCK = 32
-
-
-def _halve(a: Any, v: Any, side: str, low: Any, high: Any, most: int) -> Any:
-    """Where to insert `v` into `a`, known to be in [low, high], which is at most so long."""
-    for _ in range(most.bit_length()):
-        middle = ufuncs.floor_divide(ufuncs.add(low, high), 2)
-        pivot = take(a, middle, mode="clip")
-        before = _before(pivot, v, side)
-        open_ = ufuncs.less(low, high)
-        low, high = (
-            where(ufuncs.logical_and(open_, before), ufuncs.add(middle, 1), low),
-            where(ufuncs.logical_and(open_, ufuncs.logical_not(before)), middle, high),
-        )
-    return low
-
-
-def _before(pivot: Any, v: Any, side: str) -> Any:
-    """Whether v belongs behind pivot; NaN is larger than every number."""
-    if side == "left":
-        result = ufuncs.less(pivot, v)
-        if dtypes.is_inexact(typeof(v).dtype):
-            nan = ufuncs.logical_and(ufuncs.isnan(v), ufuncs.logical_not(ufuncs.isnan(pivot)))
-            result = ufuncs.logical_or(result, nan)
-        return result
-    result = ufuncs.less_equal(pivot, v)
-    if dtypes.is_inexact(typeof(v).dtype):
-        result = ufuncs.logical_or(result, ufuncs.isnan(v))
-    return result
-
-
-@eager(static="right method")
-def digitize(x, bins, right=False, *, method=None):
-    """The number of the bin that each element of x falls into."""
-    bins = asarray(bins)
-    if typeof(bins).ndim != 1:
-        raise ValueError(
-            located(
-                f"digitize: bins must be a 1-dimensional array; got {bins.shape}",
-                attempt="bins.ravel(), sorted",
-            )
-        )
-    side = "left" if right else "right"
-    n = typeof(bins).shape[0]
-    if n == 0:
-        return full(typeof(asarray(x)).shape, 0, dtypes.canonical(int))
-    rising = searchsorted(bins, x, side)
-    flipped = _reversed(bins, 0)
-    falling = ufuncs.subtract(n, searchsorted(flipped, x, "right" if right else "left"))
-    return where(ufuncs.greater_equal(bins[-1], bins[0]), rising, falling)
-
-
-@eager(static="n axis")
-def diff(a, n=1, axis=-1, prepend=None, append=None):
-    """Differences of neighbours along `axis`, taken n times."""
-    check("diff", a)
-    a = asarray(concrete_form(a))
-    if n < 0:
-        raise ValueError(
-            located(
-                f"order must be non-negative but got {n}",
-                attempt="n=0 for x itself; cumsum for the other way",
-            )
-        )
-    if not typeof(a).shape:
-        raise ValueError(
-            located(
-                f"diff requires input that is at least one dimensional; got {a}",
-                attempt="numpy.atleast_1d(a)",
-            )
-        )
-    axis = canonical_axis(axis, typeof(a).ndim)
-
-    def edge(x):
-        x = asarray(x)
-        if not typeof(x).shape:
-            x = broadcast_to(x, [1 if k == axis else m for k, m in enumerate(typeof(a).shape)])
-        return x
-
-    ends = [edge(x) if x is not None else None for x in (prepend, append)]
-    parts = [p for p in (ends[0], a, ends[1]) if p is not None]
-    if len(parts) > 1:
-        a = concatenate(parts, axis)
-    for _ in range(n):
-        m = typeof(a).shape[axis]
-        before = tuple(
-            slice(None, m - 1) if k == axis else slice(None) for k in range(typeof(a).ndim)
-        )
-        behind = tuple(slice(1, None) if k == axis else slice(None) for k in range(typeof(a).ndim))
-        change = ufuncs.not_equal if typeof(a).dtype == dtypes.bool_ else ufuncs.subtract
-        a = change(a[behind], a[before])
-    return a
-
-
-# --- comparison -------------------------------------------------------------------------------
-@eager(static="equal_nan")
-def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """|a - b| <= atol + rtol |b|, element by element; equal infinities are close."""
-    check("isclose", a, b)
-    a, b = align(*promote_dtypes(concrete_form(a), concrete_form(b)))
-    dtype = typeof(a).dtype
-    if not dtypes.is_inexact(dtype):
-        a, b = promote_inexact(a, b)
-        dtype = typeof(a).dtype
-    real = dtypes.real_dtype(dtype)
-    bound = ufuncs.add(
-        as_dtype(atol, real), ufuncs.multiply(as_dtype(rtol, real), ufuncs.absolute(b))
-    )
-    close = ufuncs.less_equal(ufuncs.absolute(ufuncs.subtract(a, b)), bound)
-    finite = ufuncs.logical_and(ufuncs.isfinite(a), ufuncs.isfinite(b))
-    result = ufuncs.logical_or(ufuncs.logical_and(close, finite), ufuncs.equal(a, b))
-    if equal_nan:
-        both = ufuncs.logical_and(ufuncs.isnan(a), ufuncs.isnan(b))
-        result = ufuncs.logical_or(result, both)
-    return result
-
-
-@eager(static="equal_nan")
-def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether all elements are close."""
-    return reductions.all(isclose(a, b, rtol, atol, equal_nan))
-
-
-@eager(static="equal_nan")
-def array_equal(a1, a2, equal_nan=False):
-    """Whether the shapes and all elements are equal."""
-    try:
-        a1, a2 = asarray(a1), asarray(a2)
-    except TypeError:
-        return array(False)
-    if typeof(a1).shape != typeof(a2).shape:
-        return array(False)
-    same = ufuncs.equal(a1, a2)
-    if equal_nan:
-        same = ufuncs.logical_or(same, ufuncs.logical_and(ufuncs.isnan(a1), ufuncs.isnan(a2)))
-    return reductions.all(same)
-
-
-def array_equiv(a1, a2):
-    """Whether the arrays broadcast to one another and all elements are equal."""
-    try:
-        return reductions.all(ufuncs.equal(a1, a2))
-    except ValueError:
-        return array(False)
-
-
-@eager(static="assume_unique invert method")
-def isin(element, test_elements, assume_unique=False, invert=False, *, method="auto"):
-    """Whether each element is among `test_elements`."""
-    check("isin", element, test_elements)
-    element, tests = (asarray(x) for x in promote_dtypes(asarray(element), asarray(test_elements)))
-    column = reshape(element, (*typeof(element).shape, 1))
-    found = reductions.any(ufuncs.equal(column, ravel(tests)), -1)
-    return ufuncs.logical_not(found) if invert else found

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fornax.api.eager import eager
 from fornax.errors import ConcretizationTypeError
 from fornax.ir.static import static_integer
 from fornax.ir.trace import Tracer
@@ -19,19 +20,25 @@ from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full
 from fornax.numpy.indexing import take
 from fornax.numpy.joining import concatenate
-from fornax.numpy.promotion import as_dtype, check, concrete_form, promote_dtypes, scalar
+from fornax.numpy.promotion import (
+    as_dtype,
+    check,
+    concrete_form,
+    promote_dtypes,
+    scalar,
+)
 from fornax.numpy.running import cumsum
-from fornax.numpy.selection import flatnonzero, isin, searchsorted, where
+from fornax.numpy.selection import flatnonzero, where
 from fornax.numpy.shaping import moveaxis, ravel, reshape
-from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
+from fornax.numpy.sorting import searchsorted
 from fornax.primitives.iota import iota
 from fornax.primitives.sort import sort_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = [
-    "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values",
+    "intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 
@@ -279,3 +286,13 @@ def intersect1d(ar1, ar2, assume_unique=False, return_indices=False, *, size=Non
         present = ufuncs.less(iota(index, (size,), 0), reductions.sum(keep))
         right = where(present, right, typeof(second).size)
     return result, left, right
+
+
+@eager(static="assume_unique invert method")
+def isin(element, test_elements, assume_unique=False, invert=False, *, method="auto"):
+    """Whether each element is among `test_elements`."""
+    check("isin", element, test_elements)
+    element, tests = (asarray(x) for x in promote_dtypes(asarray(element), asarray(test_elements)))
+    column = reshape(element, (*typeof(element).shape, 1))
+    found = reductions.any(ufuncs.equal(column, ravel(tests)), -1)
+    return ufuncs.logical_not(found) if invert else found

@@ -13,7 +13,6 @@ from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
 from fornax.lax.shapes import canonical_axis, expand_dims, reshape
 from fornax.numpy.promotion import check, promote_inexact
-from fornax.primitives import sort as _sort  # noqa: F401  (fill the registry)
 from fornax.primitives.random import random_bits, random_split
 from fornax.primitives.sort import sort_p, top_k_p
 from fornax.random.continuous import gumbel_mode, standard_gumbel

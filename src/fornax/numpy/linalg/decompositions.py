@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fornax.ir.types import typeof
 from fornax.lax import linalg as lax
-from fornax.numpy import products, selection, shaping, ufuncs
+from fornax.numpy import products, shaping, sorting, ufuncs
 from fornax.numpy.creation import asarray
 from fornax.numpy.indexing import take_along_axis
 from fornax.numpy.promotion import check, concrete_form, promote_inexact
@@ -171,7 +171,7 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False, subset_by_index
 def _hermitian(a: Any, compute_uv: bool) -> Any:
     vectors, values = lax.eigh(a)
     sizes = ufuncs.absolute(values)
-    order = selection.argsort(ufuncs.negative(sizes), axis=-1)
+    order = sorting.argsort(ufuncs.negative(sizes), axis=-1)
     s = take_along_axis(sizes, order, axis=-1)
     if not compute_uv:
         return s
