@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fornax.ir.types import typeof
-from fornax.lax.control_flow import while_loop
 from fornax.lax.elementwise import rsqrt
+from fornax.lax.loops import while_loop
 from fornax.numpy import creation, reductions, ufuncs
 from fornax.numpy.joining import concatenate
 from fornax.numpy.products import matmul

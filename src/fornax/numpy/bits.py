@@ -8,7 +8,7 @@ import numpy as np
 
 from fornax.ir.primitive import REGISTRY
 from fornax.ir.types import typeof
-from fornax.lax.control_flow import while_loop
+from fornax.lax.loops import while_loop
 from fornax.lax.selection import stop_gradient
 from fornax.numpy import reductions, ufuncs
 from fornax.numpy.axes import canonical_axis

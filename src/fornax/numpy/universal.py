@@ -17,7 +17,8 @@ from fornax.ir.basis import move_axis
 from fornax.ir.requested import requested
 from fornax.ir.trace import Tracer
 from fornax.ir.types import ArrayType, typeof
-from fornax.lax.control_flow import fori_loop, scan
+from fornax.lax.loops import fori_loop
+from fornax.lax.scans import scan
 from fornax.numpy import universal_ways
 from fornax.numpy.axes import canonical_axis
 from fornax.numpy.creation import asarray, full

@@ -13,8 +13,9 @@ from fornax.ir.requested import requested
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
 from fornax.lax.broadcasting import full
-from fornax.lax.control_flow import scan, while_loop
+from fornax.lax.loops import while_loop
 from fornax.lax.reductions import cumsum
+from fornax.lax.scans import scan
 from fornax.lax.selection import select
 from fornax.numpy.promotion import as_dtype, broadcast_to, check, promote_inexact
 from fornax.primitives.random import THREEFRY, generator_of, random_clone_p, random_split

@@ -13,8 +13,8 @@ from fornax.api.vmap import vmap
 from fornax.ir.basis import instantiate
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
-from fornax.lax.control_flow import map as one_by_one
-from fornax.lax.control_flow import while_loop
+from fornax.lax.loops import while_loop
+from fornax.lax.scans import map as one_by_one
 from fornax.lax.selection import select
 from fornax.numpy.promotion import as_dtype, broadcast_to
 from fornax.primitives.gamma import random_gamma_grad_p

@@ -11,7 +11,7 @@ from fornax import numpy as fnp
 from fornax.api.custom import custom_jvp
 from fornax.ir.types import typeof
 from fornax.lax import elementwise as lax
-from fornax.lax.control_flow import fori_loop
+from fornax.lax.loops import fori_loop
 from fornax.numpy.promotion import align, check
 from fornax.scalars import dtypes
 from fornax.scipy import special_coefficients as table

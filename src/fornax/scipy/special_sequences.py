@@ -11,7 +11,7 @@ import numpy as np
 from fornax import numpy as fnp
 from fornax.ir.static import static_integer
 from fornax.ir.types import typeof
-from fornax.lax.control_flow import scan
+from fornax.lax.scans import scan
 from fornax.scalars import dtypes
 from fornax.scipy.special_series import real, rounded, widened
 from fornax.source import located
