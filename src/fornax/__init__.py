@@ -39,10 +39,11 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "api.custom": ("closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"),
         "api.checkpoint": ("checkpoint", "checkpoint_policies", "remat"),
         "api.inspect": (
-            "ShapeDtypeStruct", "block_until_ready", "device_get", "device_put", "disable_jit",
+            "block_until_ready", "device_get", "device_put", "disable_jit",
             "ensure_compile_time_eval", "eval_shape", "make_jaxpr", "named_call", "named_scope",
             "typeof",
         ),
+        "api.structs": ("ShapeDtypeStruct",),
         "api.device": (
             "Device", "clear_caches", "copy_to_host_async", "default_backend", "device_count",
             "devices", "host_count", "host_id", "host_ids", "live_arrays", "local_device_count",

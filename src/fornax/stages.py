@@ -1,5 +1,6 @@
 """The stages of compiling a function: JAX's `jax.stages`."""
 
-from fornax.api.stages import ArgInfo, Compiled, CompilerOptions, Lowered, Traced, Wrapped
+from fornax.api.stages import Compiled, CompilerOptions, Lowered, Traced, Wrapped
+from fornax.api.structs import ArgInfo
 
 __all__ = ["ArgInfo", "Compiled", "CompilerOptions", "Lowered", "Traced", "Wrapped"]

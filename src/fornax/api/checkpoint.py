@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import pytree, settings
+from fornax.api.calls import Options, Prepared, prepare
 from fornax.api.signature import as_arrays, check_callable, function_name, resolve_names
-from fornax.api.tracing import Options, Prepared, prepare, programs_of, trace_call
+from fornax.api.tracing import programs_of, trace_call
 from fornax.given import not_given
 from fornax.ir.late import retraced
 from fornax.ir.types import typeof

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from fornax import pytree, settings
+from fornax.api.calls import Options, prepare
 from fornax.api.signature import as_indices, check_callable, function_name
-from fornax.api.stages import ShapeDtypeStruct
-from fornax.api.tracing import Options, prepare, trace_call
+from fornax.api.structs import ShapeDtypeStruct
+from fornax.api.tracing import trace_call
 from fornax.ir.basis import zeros
 from fornax.ir.jaxpr import Jaxpr
 from fornax.ir.ref import AbstractRef, Ref
@@ -28,7 +29,6 @@ from fornax.source import located
 from fornax.transforms.fold import folding
 
 __all__ = [
-    "ShapeDtypeStruct",
     "block_until_ready",
     "device_get",
     "device_put",

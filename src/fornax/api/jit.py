@@ -10,16 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fornax import _native, pytree, settings
+from fornax.api.calls import Options, Prepared, prepare
 from fornax.api.signature import check_callable, function_name, resolve_names
 from fornax.api.stages import Compiled, Lowered, Traced
-from fornax.api.tracing import (
-    Options,
-    Prepared,
-    clear_traces,
-    prepare,
-    programs_of,
-    trace_call,
-)
+from fornax.api.tracing import clear_traces, programs_of, trace_call
 from fornax.errors import message
 from fornax.given import not_given
 from fornax.ir.evaluate import evaluate

@@ -6,8 +6,9 @@ import collections
 from typing import Any
 
 from fornax import settings
+from fornax.api.calls import Options, prepare
 from fornax.api.signature import function_name
-from fornax.api.tracing import Options, prepare, trace_call
+from fornax.api.tracing import trace_call
 from fornax.errors import JAXIndexError, JAXTypeError
 
 __all__ = ["entry_for"]

@@ -15,7 +15,8 @@ import numpy as np
 
 from fornax import numpy as fnp
 from fornax import pytree
-from fornax.api.tracing import Options, prepare, trace_call
+from fornax.api.calls import Options, prepare
+from fornax.api.tracing import trace_call
 from fornax.experimental.checked_program import Checker, State
 from fornax.ir.ref import Ref
 from fornax.ir.trace import Tracer

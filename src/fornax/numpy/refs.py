@@ -12,7 +12,7 @@ import numpy as np
 
 from fornax import source
 from fornax.api.signature import as_arrays
-from fornax.api.stages import ShapeDtypeStruct
+from fornax.api.structs import ShapeDtypeStruct
 from fornax.errors import message
 from fornax.ir.basis import zeros
 from fornax.ir.ref import AbstractRef, Ref
