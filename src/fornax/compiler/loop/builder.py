@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol, overload
 import numpy as np
 
 from fornax import _native
+from fornax.compiler.loop import affine, fold, rounding
 from fornax.compiler.loop import complex as complex_rules
-from fornax.compiler.loop import fold, rounding
 from fornax.compiler.loop.ir import (
     COMBINERS,
     COMPARE,
@@ -267,11 +267,11 @@ def identity(combiner: str, dtype: str) -> float:
     if combiner == "mul":
         return 1.0 if is_float else 1
     if combiner == "and":
-        return True if dtype == "bool" else fold.limits(dtype)[1] if dtype[0] == "u" else -1
+        return True if dtype == "bool" else affine.limits(dtype)[1] if dtype[0] == "u" else -1
     if combiner in ("min", "argmin"):
-        return math.inf if is_float else True if dtype == "bool" else fold.limits(dtype)[1]
+        return math.inf if is_float else True if dtype == "bool" else affine.limits(dtype)[1]
     if combiner == "exponentials":
         return -float(np.finfo(dtype).max)
     if combiner in ("max", "argmax"):
-        return -math.inf if is_float else False if dtype == "bool" else fold.limits(dtype)[0]
+        return -math.inf if is_float else False if dtype == "bool" else affine.limits(dtype)[0]
     raise InternalError(f"{combiner} has no start value for {dtype}")
