@@ -2,7 +2,7 @@
 
 Constant masks are written out as `<i1 true, i1 false, …>`. LLVM folds what depends on nothing but
 the axis of a vector at a constant place, so such masks are folded here too: a store under a mask
-of one lane must be told apart (`memory.store_one`).
+of one lane must be told apart (`stores.store_one`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from fornax.backends.llvm.addresses import access, address, loaded_type
 from fornax.compiler.loop.ir import WIDTH
 
 if TYPE_CHECKING:
-    from fornax.backends.llvm.memory import Pending
+    from fornax.backends.llvm.stores import Pending
     from fornax.backends.llvm.values import Values
 
 #: bits of a piece, within which instructions exchange elements at no other cost, and of the

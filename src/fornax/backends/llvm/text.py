@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fornax._native import reachable
-from fornax.backends.llvm import addresses, compaction, masks, memory
+from fornax.backends.llvm import addresses, compaction, masks, stores
 from fornax.backends.llvm.fetch import fetched
 from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
@@ -145,26 +145,26 @@ class Emitter(Values):
         """Emit statements, and the loop's steps. Stores that follow one another are made after all
         their values are known, for a store may overwrite what another one reads; steps that end
         such a body are computed before its stores, too."""
-        group: list[memory.Pending] = []
+        group: list[stores.Pending] = []
         touched: set[Buffer] = set()
         result: list[str] = []
         statements = list(body)
         for position, statement in enumerate(statements):
             if not isinstance(statement, Store):
-                memory.perform(self, group)
+                stores.perform(self, group)
                 group, touched = [], set()
                 self.statement(statement, nonempty)
                 continue
             if touched and self.reads(statement, touched):
-                memory.perform(self, group)
+                stores.perform(self, group)
                 group, touched = [], set()
-            group.append(memory.prepare(self, statement))
+            group.append(stores.prepare(self, statement))
             touched.add(statement.buffer)
             if finish and position == len(statements) - 1 and len(group) == len(statements):
                 steps_read = reachable(finish.roots)
                 if not any(n.kind == "load" and n.data in touched for n in steps_read):
                     result, finish = finish(), None
-        memory.perform(self, group)
+        stores.perform(self, group)
         return finish() if finish else result
 
     def reads(self, store: Store, buffers: set[Buffer]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fornax.backends.llvm import addresses, memory, running, tables
+from fornax.backends.llvm import addresses, loads, running, tables
 from fornax.backends.llvm.instructions import literal, operation, steps, type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.compiler.loop import affine
@@ -105,7 +105,7 @@ class Values:
     def needs(self, node: Expr) -> Iterable[Expr]:
         """The expressions whose values an expression is made of."""
         if node.kind == "load":
-            return memory.load_needs(node)
+            return loads.load_needs(node)
         if self.is_ramp(node):
             return addresses.parts(node.args[0])
         if node.kind == "op" and node.data == "rarely":
@@ -182,7 +182,7 @@ class Values:
         if kind == "const":
             self.remember(node, Value(literal(node.data, node.dtype)))
         elif kind == "load":
-            memory.load(self, node)
+            loads.load(self, node)
             self.inherit(node)
         elif kind == "axis":
             self.remember(node, self.axis(node.data))
