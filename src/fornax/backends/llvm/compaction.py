@@ -10,11 +10,11 @@ from fornax.backends.llvm.scope import Value, Vector
 from fornax.compiler.loop.ir import WIDTH, Expr, For, Store
 
 if TYPE_CHECKING:
-    from fornax.backends.llvm.text import Emitter
+    from fornax.backends.llvm.loops import Loops
     from fornax.backends.llvm.values import Values
 
 
-def emit(e: Emitter, loop: For, condition: Expr) -> None:
+def emit(e: Loops, loop: For, condition: Expr) -> None:
     """The whole vectors, then the rest one by one; places are the same in both. The last iteration
     is always one of the rest: what it writes stays, chosen or not."""
     extent, lanes, depth = loop.axis.extent, loop.lanes, e.scopes[-1].depth

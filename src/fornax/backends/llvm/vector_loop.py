@@ -29,7 +29,7 @@ from fornax.compiler.loop.running import running
 from fornax.compiler.loop.schedule import merge, start_values
 
 if TYPE_CHECKING:
-    from fornax.backends.llvm.text import Emitter
+    from fornax.backends.llvm.loops import Loops
 
 
 #: operations of masks that are no comparisons
@@ -51,7 +51,7 @@ class VectorLoop:
     lane where the body stores running values.
     """
 
-    def __init__(self, e: Emitter, loop: For):
+    def __init__(self, e: Loops, loop: For):
         self.e = e
         self.loop = loop
         self.running = running(loop)
