@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fornax.compiler.emit import Signature
 from fornax.compiler.groups import Fusion
+from fornax.compiler.signatures import Signature
 from fornax.ir.jaxpr import Equation, Literal, Var
 
 #: floating numbers may be read from memory; integers stay, they may be indices

@@ -17,11 +17,12 @@ from fornax.compiler import blocks, control, emit, fuse, rows
 from fornax.compiler.buffers import Memory, assign, nbytes
 from fornax.compiler.canonical import CONTROL, canonicalize
 from fornax.compiler.chain import chained
-from fornax.compiler.emit import Draft, Recipe, Signature
+from fornax.compiler.emit import Draft
 from fornax.compiler.groups import Fusion, Group, starts_as
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
+from fornax.compiler.signatures import Recipe, Signature, recipe_of, signature_of
 from fornax.compiler.target import Target
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Literal, Var
 from fornax.ir.types import ArrayType
@@ -171,7 +172,7 @@ class Planner:
             if not repeated:  # code is generated beside what is planned next
                 for unit in units:
                     self.compiled(unit)
-            found = _recipes[key] = emit.recipe(drafts, units, variables, needed - in_memory)
+            found = _recipes[key] = recipe_of(drafts, units, variables, needed - in_memory)
             while len(_recipes) > _RECIPES:
                 del _recipes[next(iter(_recipes))]
         in_memory.update(variables[k] for k in found.extra)
@@ -236,7 +237,7 @@ class _Body:
 
     def signatures(self, groups: list[Group]) -> dict[Group, Signature]:
         """What the groups compute; numbers in which equal ones differ are moved to memory."""
-        signatures = {g: emit.signature(self.fusion, g, self.in_memory) for g in groups}
+        signatures = {g: signature_of(self.fusion, g, self.in_memory) for g in groups}
         if self.planner.loops:  # kernels inside of loops are merged, with their numbers
             return signatures
         lifted = lift(self.fusion, signatures.values())
@@ -245,7 +246,7 @@ class _Body:
         definition = self.fusion.definition
         for group, signature in signatures.items():
             if lifted and any(definition.get(e.outputs[0]) is not e for e, _ in signature.literals):
-                signatures[group] = emit.signature(self.fusion, group, self.in_memory)
+                signatures[group] = signature_of(self.fusion, group, self.in_memory)
         return signatures
 
     def needed_in_memory(self) -> set[Var]:
