@@ -10,7 +10,7 @@ import pytest
 
 import fornax
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import dot, gemm, line_groups, lines
+from fornax.compiler.kernels import dot, gemm_decisions, line_groups, lines
 from fornax.compiler.kernels.product import Product
 
 MATMUL = (((1,), (0,)), ((), ()))
@@ -54,8 +54,8 @@ SMALL_CACHES = {"l1": 512, "l2": 2048}
 @pytest.fixture
 def eager_threads(monkeypatch):
     """Sizes so small that every choice of the planner is reached by small arrays."""
-    monkeypatch.setattr(gemm, "WORTH_A_THREAD", 64)
-    monkeypatch.setattr(gemm, "TINY", 8)
+    monkeypatch.setattr(gemm_decisions, "WORTH_A_THREAD", 64)
+    monkeypatch.setattr(gemm_decisions, "TINY", 8)
     monkeypatch.setattr(lines, "WORTH_A_THREAD", 64)
     monkeypatch.setattr(lines, "WORTH_A_SPLIT", 16)
     monkeypatch.setattr(lines, "SHARE", 512)
@@ -161,7 +161,7 @@ def test_packed_and_shared(layout, size, threads, how, eager_threads):
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, target=target, threads=threads)
 
 
-@pytest.mark.parametrize("near", [0, gemm.NEAR])
+@pytest.mark.parametrize("near", [0, gemm_decisions.NEAR])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_packed_and_shared(layout, size, threads, how, eager_threads):
 )
 def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, monkeypatch):
     """Operands too large to be packed whole by every thread: blocks of them, or shared copies."""
-    monkeypatch.setattr(gemm, "PACKED_ALONE", 16)
-    monkeypatch.setattr(gemm, "NEAR", near)
+    monkeypatch.setattr(gemm_decisions, "PACKED_ALONE", 16)
+    monkeypatch.setattr(gemm_decisions, "NEAR", near)
     only_sample(how, threads == 3 and dtype == "float32" and layout in ("nn", "tt"))
     target = replace(targets.find(), **SMALL_CACHES)
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=threads)
@@ -188,7 +188,7 @@ def test_packed_near(size, layout, dtype, threads, near, how, eager_threads, mon
 )
 def test_runs_of_the_depth(size, dtype, layout, caches, run, how, eager_threads, monkeypatch):
     """Sums of runs are added up: whole runs and a rest, in one block of the depth or several."""
-    monkeypatch.setattr(gemm, "RUN", run)
+    monkeypatch.setattr(gemm_decisions, "RUN", run)
     only_sample(how, run == 8 and layout == "tn")
     target = replace(targets.find(), **caches)
     check(*shapes_of(layout, *size), LAYOUTS[layout], how, dtype, target=target, threads=2)
@@ -208,7 +208,7 @@ def test_rounding_does_not_add_up_along_the_depth(layout):
     assert error < 1.5e-6
 
 
-@pytest.mark.parametrize("packed_alone", [16, gemm.PACKED_ALONE])
+@pytest.mark.parametrize("packed_alone", [16, gemm_decisions.PACKED_ALONE])
 @pytest.mark.parametrize(
     "left,right,numbers",
     [
@@ -224,7 +224,7 @@ def test_depth_of_several_dimensions(
     left, right, numbers, packed_alone, how, eager_threads, monkeypatch
 ):
     """Blocks of the depth within runs of memory, or across them where none divides it."""
-    monkeypatch.setattr(gemm, "PACKED_ALONE", packed_alone)
+    monkeypatch.setattr(gemm_decisions, "PACKED_ALONE", packed_alone)
     only_sample(how, packed_alone == 16 and left[1] in (10, 12))
     target = replace(targets.find(), **SMALL_CACHES)
     check(left, right, numbers, how, target=target, threads=2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fornax.backends.llvm import target as targets
-from fornax.compiler.kernels import KERNELS, MemoryContext, gemm, lines
+from fornax.compiler.kernels import KERNELS, MemoryContext, gemm_decisions, lines
 from fornax.compiler.loop.check import check
 from fornax.ir.types import ArrayType
 
@@ -62,9 +62,9 @@ def finished(kind, y, scale):
 )
 @pytest.mark.parametrize("layout", ["nn", "nt", "tn"])
 def test_products(kind, rows, columns, depth, layout, how, monkeypatch):
-    monkeypatch.setattr(gemm, "WORTH_A_THREAD", 64)
+    monkeypatch.setattr(gemm_decisions, "WORTH_A_THREAD", 64)
     monkeypatch.setattr(lines, "WORTH_A_THREAD", 64)
-    monkeypatch.setattr(gemm, "PACKED_ALONE", 100)
+    monkeypatch.setattr(gemm_decisions, "PACKED_ALONE", 100)
     generator = np.random.default_rng(6)
     left = (rows, depth) if layout[0] == "n" else (depth, rows)
     right = (depth, columns) if layout[1] == "n" else (columns, depth)

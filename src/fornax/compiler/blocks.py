@@ -26,7 +26,7 @@ from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS
 from fornax.compiler.kernels.arithmetic import balanced
 from fornax.compiler.kernels.context import parts
-from fornax.compiler.kernels.gemm import WORTH_A_THREAD
+from fornax.compiler.kernels.gemm_decisions import WORTH_A_THREAD
 from fornax.compiler.kernels.product import split
 from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder, Value

@@ -11,17 +11,7 @@ from fornax.backends.llvm.instructions import type_of
 from fornax.backends.llvm.scope import Scope, Value, Vector
 from fornax.backends.llvm.values import Values
 from fornax.compiler.loop.estimate import trips
-from fornax.compiler.loop.ir import (
-    Axis,
-    Buffer,
-    Carried,
-    Carry,
-    Expr,
-    For,
-    Statement,
-    Store,
-    While,
-)
+from fornax.compiler.loop.ir import Axis, Buffer, Carried, Carry, Expr, For, Statement, Store, While
 from fornax.compiler.loop.rewrite import walk
 from fornax.compiler.target import Target
 

@@ -22,17 +22,7 @@ from fornax.backends.llvm.values import Values
 from fornax.backends.llvm.vector_loop import VectorLoop
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.compaction import chosen
-from fornax.compiler.loop.ir import (
-    Alloc,
-    Buffer,
-    Carry,
-    For,
-    If,
-    Kernel,
-    Statement,
-    Store,
-    While,
-)
+from fornax.compiler.loop.ir import Alloc, Buffer, Carry, For, If, Kernel, Statement, Store, While
 from fornax.compiler.loop.legalize import formula
 from fornax.compiler.loop.rewrite import expressions, walk
 from fornax.compiler.target import Target
