@@ -17,29 +17,23 @@ from math import prod
 from typing import Any
 
 from fornax.compiler import cost
-from fornax.compiler.canonical import CONTROL
+from fornax.compiler.fusible import Facts
 from fornax.compiler.groups import Fusion, Group, Read, starts_as
 from fornax.compiler.kernels import KERNELS
-from fornax.compiler.loop import interior, keep
+from fornax.compiler.loop import keep
 from fornax.compiler.loop.builder import Builder
 from fornax.compiler.loop.ir import Axis, Expr
 from fornax.compiler.order import Order
 from fornax.compiler.reads import axes_of, operand_reads
 from fornax.compiler.sequence import in_order, readers_first
-from fornax.ir.jaxpr import Atom, Equation, Jaxpr, Var
+from fornax.ir.jaxpr import Equation, Jaxpr, Var
 
 #: heavy operations whose kernels can compute more from each result element before storing it
 EPILOGUE = frozenset(("dot_general", *(name for name in KERNELS if name.startswith("cum"))))
 #: heavy operations that read each element of an operand once, others about once
 READ_ONCE = frozenset(("concatenate", *(name for name in KERNELS if name.startswith("scatter"))))
 PROLOGUE = READ_ONCE | {"dot_general", "sort"}
-
-
 NOTHING: set[Var] = set()
-
-
-class Unbuildable(Exception):
-    """An operation has neither an element rule nor a kernel."""
 
 
 def fuse(jaxpr: Jaxpr) -> Fusion:
@@ -48,7 +42,7 @@ def fuse(jaxpr: Jaxpr) -> Fusion:
     Whether a value is cheap to compute again depends on which others are stored, so the walk is
     taken twice: the second knows what the first has stored.
     """
-    facts = _Facts(jaxpr)
+    facts = Facts(jaxpr)
     chain = cost.chains(jaxpr, facts.stops)
     first = _Walk(facts, chain).run()
     likely = {
@@ -59,93 +53,8 @@ def fuse(jaxpr: Jaxpr) -> Fusion:
     return first if again == chain else _Walk(facts, again).run()
 
 
-def is_elementwise_step(equation: Equation) -> bool:
-    """Whether the equation can be part of a fused nest."""
-    name = equation.primitive.name
-    if name in CONTROL or name in KERNELS:
-        return False
-    return equation.primitive.has_element and not equation.primitive.effects(**equation.params)
-
-
-def in_passing(jaxpr: Jaxpr) -> set[Equation]:
-    """The concatenations of a few long pieces that are only read element by element: loops over
-    them are cut where the pieces meet (`loop.interior`), and what is joined is never stored."""
-    joins = [e for e in jaxpr.equations if e.primitive.name == "concatenate" and joins_rows(e)]
-    if not joins:
-        return set()
-    readers: dict[Atom, list[Equation]] = {}
-    for reader in jaxpr.equations:
-        for atom in reader.inputs:
-            readers.setdefault(atom, []).append(reader)
-    found: set[Equation] = set()
-    for equation in reversed(joins):
-        result = equation.outputs[0]
-        reads = readers.get(result, [])
-        if reads and result not in jaxpr.outputs and all(r in found or passes(r) for r in reads):
-            found.add(equation)
-    return found
-
-
-def passes(reader: Equation) -> bool:
-    """Whether an operation reads a value element by element, perhaps some of them only."""
-    return reader.primitive.pointwise or reader.primitive.name == "slice"
-
-
-def joins_rows(equation: Equation) -> bool:
-    """Whether pieces of long rows are joined, or next to all rows are those of one piece."""
-    type, axis = equation.outputs[0].type, equation.params["dimension"]
-    sizes = [a.type.shape[axis] for a in equation.inputs if a.type.shape[axis]]
-    row = type.shape[-1] * type.dtype.itemsize
-    last = axis == len(type.shape) - 1
-    return (
-        len(type.shape) > 1
-        and len(sizes) <= interior.JOINED
-        and type.size >= interior.RARE
-        and row >= interior.LINE * (interior.LONG if row % interior.LINE else interior.SHORTEST)
-        and (last or min(sizes) * interior.USUAL <= max(sizes))
-    )
-
-
-class _Facts:
-    """What holds for a program in every walk."""
-
-    def __init__(self, jaxpr: Jaxpr):
-        self.jaxpr = jaxpr
-        self.elementwise = {e for e in jaxpr.equations if is_elementwise_step(e)}
-        self.elementwise |= in_passing(jaxpr)
-        self.definition: dict[Atom, Equation] = {v: e for e in jaxpr.equations for v in e.outputs}
-        self.outputs: set[Var] = {a for a in jaxpr.outputs if isinstance(a, Var)}
-        #: values that have to be in memory because nothing is fused across them
-        self.barriers = {
-            v for e in jaxpr.equations if e.primitive.name == "optimization_barrier"
-            for v in e.outputs
-        }  # fmt: skip
-        #: values that are in memory whatever the walk decides
-        self.stops: set[Var] = self.outputs | self.barriers
-        for equation in jaxpr.equations:
-            if equation not in self.elementwise:
-                self.stops.update(equation.outputs)
-        self._reduces: dict[tuple[Any, ...], bool] = {}
-
-    def reduces(self, equation: Equation) -> bool:
-        """Whether an element of the result is a loop over elements of an operand."""
-        if equation.primitive.pointwise:
-            return False
-        types = tuple([a.type for a in equation.inputs])
-        key = (equation.primitive, types, tuple(equation.params.items()))
-        found = self._reduces.get(key)
-        if found is None:
-            b = Builder()
-            fresh = tuple(Axis(n) for n in equation.outputs[0].type.shape)
-            index = [b.axis(a) for a in fresh]
-            reads = operand_reads(b, equation, index, fresh)
-            found = any(len(path) > len(fresh) for _, _, path in reads)
-            self._reduces[key] = found
-        return found
-
-
 class _Walk:
-    def __init__(self, facts: _Facts, chain: dict[Var, cost.Chain]):
+    def __init__(self, facts: Facts, chain: dict[Var, cost.Chain]):
         self.facts = facts
         self.jaxpr = facts.jaxpr
         self.chain = chain
