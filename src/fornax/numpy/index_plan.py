@@ -30,10 +30,6 @@ class Range(NamedTuple):
     size: int
     step: int
 
-    def is_whole(self, n: int) -> bool:
-        """Whether this is all of a dimension of size n, in order."""
-        return self.start == 0 and self.size == n and (self.step == 1 or n <= 1)
-
 
 class Point(NamedTuple):
     """One position: a Python integer, or a traced integer scalar. The dimension goes away."""

@@ -79,9 +79,6 @@ class _Axes:
     def _all(self, kind: AxisType) -> bool:
         return bool(self.axis_types) and all(found is kind for found in self.axis_types)
 
-    def _some(self, kind: AxisType) -> bool:
-        return any(found is kind for found in self.axis_types)
-
     are_all_axes_auto = property(lambda self: self._all(AxisType.Auto))
     are_all_axes_explicit = property(lambda self: self._all(AxisType.Explicit))
     are_all_axes_manual = property(lambda self: self._all(AxisType.Manual))

@@ -18,9 +18,7 @@ from fornax.scalars import dtypes as d
 from fornax.scalars.dtypes import Dtype
 from fornax.source import located
 
-#: A lattice node: a dtype, or the name of a weak type.
-WEAK = {d.bool_: d.bool_}
-#: node -> the nodes directly above it.
+#: node (a dtype, or the name of a weak type) -> the nodes directly above it.
 EDGES: dict[Any, tuple[Any, ...]] = {
     d.bool_: ("int",),
     "int": (d.uint8, d.int8, *d.ALONE["int"]),

@@ -169,8 +169,3 @@ def linearize_flat(
     program = recorder.finish([*(t for _, t in pairs if not isinstance(t, Zero)), *last])
     recorder.alive = False
     return [p for p, _ in pairs], program, has_tangent
-
-
-def zero_tangents(types: Sequence[Any]) -> list[Any]:
-    """Instantiated zero tangents of these types."""
-    return [instantiate(Zero(t.tangent())) for t in types]
