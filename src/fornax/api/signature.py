@@ -30,7 +30,6 @@ __all__ = [
     "partial_arguments",
     "resolve_names",
     "strip_tracers",
-    "without_tracers",
 ]
 
 
@@ -273,12 +272,6 @@ def strip_tracers(leaves: Sequence[Any]) -> list[Any]:
     """Values without the wrapping of the current trace: what they are outside of it."""
     trace = current()
     return [trace.pair(x)[0] if isinstance(x, Tracer) else x for x in leaves]
-
-
-def without_tracers(tree: Any) -> Any:
-    """`strip_tracers` on a tree."""
-    leaves, structure = pytree.tree_flatten(tree)
-    return pytree.tree_unflatten(structure, strip_tracers(leaves))
 
 
 def as_arrays(values: Iterable[Any]) -> list[Any]:

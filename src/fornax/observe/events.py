@@ -31,7 +31,6 @@ __all__ = [
     "clear",
     "emit",
     "explain_misses",
-    "listening",
     "recent",
     "recording",
     "subscribe",
@@ -103,11 +102,6 @@ _KEPT = frozenset(("Traced", "Lowered", "Compiled", "CacheMiss"))
 _listeners: tuple[Callable[[Event], None], ...] = ()
 _recent: collections.deque[Event] = collections.deque(maxlen=1024)
 _lock = threading.Lock()
-
-
-def listening() -> bool:
-    """Whether anybody is subscribed: ask before measuring something only events need."""
-    return bool(_listeners)
 
 
 def emit(kind: str, /, **fields: Any) -> None:
