@@ -159,3 +159,39 @@ def test_what_is_scaled_to_stay_finite_stays_so(axis):
     large = x * np.float32(1e30)
     want = np.sqrt((large.astype(float) ** 2).sum(axis))
     np.testing.assert_allclose(fornax.jit(norm)(large), want, rtol=1e-5)
+
+
+def test_contributions_to_the_gradient_of_a_mean_are_sums_of_their_own():
+    """Of rows: what differentiation adds up needs no loop after that which gives its factors."""
+
+    def normalized(x, scale):
+        mean = x.mean(1, keepdims=True)
+        variance = ((x - mean) ** 2).mean(1, keepdims=True)
+        return (x - mean) * lax.rsqrt(variance + 1e-5) * scale
+
+    def gradient(x, scale, g):
+        return fornax.vjp(normalized, x, scale)[1](g)
+
+    program = canonicalize(fornax.jit(gradient).trace(x, row, y).jaxpr)
+    definition = {out: e for e in program.equations for out in e.outputs}
+    for e in program.equations:
+        if e.primitive.name == "reduce_sum" and e.inputs[0].type.size == x.size:
+            made = definition.get(e.inputs[0])
+            assert made is None or made.primitive.name != "add_any", program
+    found = fornax.jit(gradient)(x, row, y)
+    with fornax.enable_x64(True), fornax.disable_jit():
+        expected = gradient(*(jnp.asarray(a, "float64") for a in (x, row, y)))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+
+
+def test_sums_that_a_program_adds_up_itself_stay_whole():
+    """Terms that nearly cancel are added up after they have."""
+
+    def small(x, y):
+        s, t = jnp.max(x, 1, keepdims=True), jnp.max(y, 1, keepdims=True)
+        return (x * s + y * t).sum(1)
+
+    program = canonicalize(fornax.jit(small).trace(x, y).jaxpr)
+    sums = [e for e in program.equations if e.primitive.name == "reduce_sum"]
+    assert sum(e.inputs[0].type.size == x.size for e in sums) == 1, program

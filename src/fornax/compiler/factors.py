@@ -13,16 +13,25 @@ each element, and a loop over the row of its own, as s is a sum of the same row.
 they divide is one part of the terms: x / m times y / n may be divided so that products stay finite,
 as x / m times x / m is, which columns are left with, too. The same holds for what multiplies them
 where that comes from a reduction, as in the gradient of a logsumexp.
+
+Contributions to one gradient, which differentiation adds up, have sums of their own where each has
+a factor that comes from a reduction:
+
+    sum(x · broadcast(c) + y · broadcast(d))    ->  c · sum(x) + d · sum(y)
+
+The gradient of a layer normalization has the sum of such contributions to the mean of a row. As
+written it takes a loop over the row after the one that gives their factors. The sums of g and of
+x - mean are made in that one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fornax.compiler.deviations import FAR
 from fornax.compiler.two_stages import STREAMED, is_read
-from fornax.ir.basis import broadcast_in_dim, reduce_sum
+from fornax.ir.basis import add, add_any_p, broadcast_in_dim, reduce_sum
 from fornax.ir.jaxpr import Atom, Equation, Jaxpr
 from fornax.ir.trace import new_trace
 from fornax.ir.types import ArrayType, typeof
@@ -38,13 +47,14 @@ class Product:
     """A term as a product: `leaves` differ from term to term, what is in `factors` (with whether it
     divides, and along which dimensions it lies) does not."""
 
-    def __init__(self, axes: tuple[int, ...], definition: Mapping[Atom, Equation]):
+    def __init__(self, atom: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation]):
         self.axes = axes
         self.definition = definition
         self.leaves: list[Atom] = []
         self.factors: list[tuple[Atom, bool, tuple[int, ...]]] = []
         self.scaled: list[range | None] = []  # which leaves each factor multiplies
         self.negative = False
+        self.take(atom)
 
     def take(self, atom: Atom) -> None:
         first, known = len(self.leaves), len(self.factors)
@@ -65,6 +75,17 @@ class Product:
         ranges = [scaled or range(len(self.leaves)) for scaled in self.scaled]
         largest = max(ranges, key=len)
         return all(set(r) <= set(largest) for r in ranges)
+
+    @property
+    def is_sum_of(self) -> bool:
+        """Whether there is something to multiply afterwards, and what is left is of other values
+        each: x / m times x / m is divided so that squares stay finite."""
+        return bool(self.factors) and 0 < len(set(self.leaves)) == len(self.leaves)
+
+    @property
+    def follows(self) -> bool:
+        """Whether a factor is known only when something has been reduced."""
+        return any(self.waits(factor) for factor, _, _ in self.factors)
 
     def waits(self, factor: Atom) -> bool:
         """Whether a factor is made of a reduction."""
@@ -110,6 +131,18 @@ class Product:
         return (small, places) if all(n == 1 for d, n in pairs if d in self.axes) else None
 
 
+def contributions(
+    terms: Atom, definition: Mapping[Atom, Equation], negative: bool = False
+) -> list[tuple[Atom, bool]]:
+    """What differentiation has added up, and whether it is taken with the other sign."""
+    made = definition.get(terms)
+    if made is not None and made.primitive is neg_p:
+        return contributions(made.inputs[0], definition, not negative)
+    if made is not None and made.primitive is add_any_p:
+        return [c for part in made.inputs for c in contributions(part, definition, negative)]
+    return [(terms, negative)]
+
+
 def without_factors(
     terms: Atom, axes: tuple[int, ...], definition: Mapping[Atom, Equation],
     order: dict[Atom, int],
@@ -122,33 +155,57 @@ def without_factors(
     along = len(type.shape) - 1 in axes
     if not along and type.size * type.dtype.itemsize < STREAMED:
         return None
-    product = Product(axes, definition)
-    product.take(terms)
-    if not product.factors or not 0 < len(set(product.leaves)) == len(product.leaves):
-        return None  # x / m times x / m is divided so that squares stay finite
-    if along and not product.is_of_rows:
+    parts = contributions(terms, definition)
+    if len(parts) > MOST:
         return None
-    if not is_read(terms, definition) or any(a.type.dtype != type.dtype for a in product.leaves):
+    products: list[Product] = []
+    for atom, negative in parts:
+        product = Product(atom, axes, definition)
+        product.negative ^= negative
+        if not product.is_sum_of or along and not product.is_of_rows:
+            return None
+        if any(leaf.type.dtype != type.dtype for leaf in product.leaves):
+            return None
+        product.leaves.sort(key=lambda leaf: order.setdefault(leaf, len(order)))
+        products.append(product)
+    if len(products) > 1 and not all(product.follows for product in products):
         return None
-    leaves = sorted(product.leaves, key=lambda leaf: order.setdefault(leaf, len(order)))
-    smalls = [small for small, _, _ in product.factors]
-    return (*leaves, *smalls), program(product, leaves, type)
+    if not is_read(terms, definition):
+        return None
+    atoms = dict.fromkeys(
+        atom for p in products for atom in (*p.leaves, *(small for small, _, _ in p.factors))
+    )
+    return tuple(atoms), program(products, tuple(atoms), axes, type)
 
 
-def program(product: Product, leaves: list[Atom], type: ArrayType) -> Jaxpr:
+def program(
+    products: Sequence[Product], atoms: tuple[Atom, ...], axes: tuple[int, ...], type: ArrayType
+) -> Jaxpr:
+    """The sum of sums of `products`, which are made of `atoms`."""
     trace = Stage(purpose="a sum with common factors")
     with new_trace(trace):
-        values = [trace.new_input(leaf.type) for leaf in leaves]
-        smalls = [trace.new_input(small.type) for small, _, _ in product.factors]
-        terms = values[0]
-        for value in values[1:]:
-            terms = mul_p(terms, value)
-        total: Any = reduce_sum(terms, product.axes)
-        kept = [d for d in range(len(type.shape)) if d not in product.axes]
-        for small, (_, divides, places) in zip(smalls, product.factors, strict=True):
-            mine = [k for k, d in enumerate(places) if d not in product.axes]
-            small = reshape(small, tuple(typeof(small).shape[k] for k in mine))
-            at = [kept.index(places[k]) for k in mine]
-            filled = broadcast_in_dim(small, typeof(total).shape, at)
-            total = div_p(total, filled) if divides else mul_p(total, filled)
-        return trace.finish([neg_p(total) if product.negative else total], "factors")
+        values = {atom: trace.new_input(atom.type) for atom in atoms}
+        sums: dict[tuple[Atom, ...], Any] = {}
+        whole: Any = None
+        for product in products:
+            leaves = tuple(product.leaves)
+            if leaves not in sums:
+                terms = values[leaves[0]]
+                for leaf in leaves[1:]:
+                    terms = mul_p(terms, values[leaf])
+                sums[leaves] = reduce_sum(terms, axes)
+            total = scaled(sums[leaves], product, values, type)
+            whole = total if whole is None else add(whole, total)
+        return trace.finish([whole], "factors")
+
+
+def scaled(total: Any, product: Product, values: Mapping[Atom, Any], type: ArrayType) -> Any:
+    """A sum of what a product leaves, with its factors and its sign."""
+    kept = [d for d in range(len(type.shape)) if d not in product.axes]
+    for atom, divides, places in product.factors:
+        mine = [k for k, d in enumerate(places) if d not in product.axes]
+        small = reshape(values[atom], tuple(atom.type.shape[k] for k in mine))
+        at = [kept.index(places[k]) for k in mine]
+        filled = broadcast_in_dim(small, typeof(total).shape, at)
+        total = div_p(total, filled) if divides else mul_p(total, filled)
+    return neg_p(total) if product.negative else total

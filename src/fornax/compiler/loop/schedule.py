@@ -3,7 +3,7 @@
 `nest` is how a group of element expressions becomes a loop nest. A reduction becomes a loop at the
 outermost place where everything it depends on is known: one that does not depend on an inner axis
 runs outside of that axis. Equal reductions are computed once, and independent ones over the same
-extents share a loop.
+extents share a loop; one waits for a later loop where that reads all that it reads.
 """
 
 from __future__ import annotations
@@ -198,6 +198,15 @@ def merge(
     return b.select(better, value, best), b.select(better, index, place)
 
 
+#: by how many loops must come before and what axes they have: reductions with their operands, and
+#: the nodes that are these
+Groups = dict[tuple[int, tuple[Axis, ...]], dict[tuple[str, tuple[Expr, ...]], list[Expr]]]
+
+
+def loads(*found: Iterable[Expr]) -> set[Expr]:
+    return {node for nodes in found for node in nodes if node.kind == "load"}
+
+
 # --- placing loops ----------------------------------------------------------------------------
 class Scheduler:
     """Places the reductions of one nest. `free` maps a node to the set of axes it depends on, as
@@ -262,7 +271,7 @@ class Scheduler:
     def place(self, roots: list[Expr], known: int) -> list[Statement]:
         """Loops for all reductions below `roots` that depend on known axes only."""
         stage: dict[Expr, int] = {}
-        groups: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Expr]]] = {}
+        groups: Groups = {}
 
         def skip(node: Expr) -> bool:
             return node in self.done.memo or node not in self.reduces
@@ -278,11 +287,15 @@ class Scheduler:
                 group.setdefault((combiner, node.args), []).append(node)
                 level += 1
             stage[node] = level
+        if len({level for level, _ in groups}) > 1:
+            self.postpone(groups)
         statements: list[Statement] = []
         for (_, axes), group in sorted(groups.items(), key=lambda item: item[0][0]):
             for combiner, args in list(group):
                 if combiner in ("argmax", "argmin"):  # the first component is the extreme itself
                     group[combiner, args] += group.pop((combiner[3:], args[:1]), [])
+            if not group:
+                continue
             keys = list(group)
             starts = [start_values(self.b, combiner, args) for combiner, args in keys]
             loop, finals = self.loops(axes, keys, starts, known)
@@ -291,6 +304,37 @@ class Scheduler:
                 for node in group[key]:
                     self.done.memo[node] = values[node.data[2]]
         return statements
+
+    def postpone(self, groups: Groups) -> None:
+        """Moves reductions to later loops over the same extents that read all that they read, from
+        loops that would read it for them alone. Only loops after these use them."""
+        read = {
+            place: {key: set(reachable(key[1])) for key in group} for place, group in groups.items()
+        }
+        for place, group in groups.items():
+            for key in list(group):
+                mine = loads(read[place][key])
+                others = (nodes for other, nodes in read[place].items() if other != key)
+                if not mine or any(a in self.reduces for a in key[1]) or mine <= loads(*others):
+                    continue
+                used = [
+                    at for at, found in read.items()
+                    if any(not nodes.isdisjoint(group[key]) for nodes in found.values())
+                ]  # fmt: skip
+                end = min((level for level, _ in used), default=None)
+                for later in groups:
+                    if later[0] <= place[0] or end is not None and later[0] >= end:
+                        continue
+                    if [a.extent for a in place[1]] != [a.extent for a in later[1]]:
+                        continue
+                    pairs = zip(place[1], later[1], strict=True)
+                    renamed = Rewriter(self.b, {self.b.axis(a): self.b.axis(c) for a, c in pairs})
+                    if {renamed(load) for load in mine} <= loads(*read[later].values()):
+                        moved = key[0], tuple(map(renamed, key[1]))
+                        groups[later].setdefault(moved, []).extend(group.pop(key))
+                        read[later][moved] = set(reachable(moved[1]))
+                        del read[place][key]
+                        break
 
     def loops(
         self,
