@@ -19,7 +19,7 @@ from fornax.compiler.canonical import CONTROL, canonicalize
 from fornax.compiler.chain import chained
 from fornax.compiler.emit import Draft
 from fornax.compiler.groups import Fusion, Group, starts_as
-from fornax.compiler.kernels import KERNELS
+from fornax.compiler.kernels import has_kernel
 from fornax.compiler.literals import lift
 from fornax.compiler.merge import Unit
 from fornax.compiler.signatures import Recipe, Signature, recipe_of, signature_of
@@ -56,7 +56,7 @@ Drafter = Callable[[Fusion, Group, set[Var], Target, int, bool], list[Draft]]
 
 def fused(group: Group) -> bool:
     """Whether a group is made of kernels (and is no control or host step)."""
-    return group.equation is None or group.equation.primitive.name in KERNELS
+    return group.equation is None or has_kernel(group.equation)
 
 
 class Planner:
