@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 
 from fornax.compiler.kernels.context import KernelContext, parts
 from fornax.compiler.kernels.matrices import Stack, Tile, extent_of, joined
-from fornax.compiler.loop.builder import Value
-from fornax.compiler.loop.ir import Axis, Carried, Carry, Expr, For, Pair, Statement, Store
+from fornax.compiler.loop.ir import Axis, Carried, Carry, Expr, For, Pair, Statement
 
 Place = Callable[[Expr], tuple[Expr, Expr]]
 
@@ -116,7 +115,7 @@ class Elimination:
         exchanged = self.selected if self.stack.across else self.swapped
 
         def elements(columns: list[Expr]) -> Sequence[Statement]:
-            return exchanged(self.tile, [lambda row, c=c: (row, c) for c in columns])
+            return exchanged(self.tile, [in_column(column) for column in columns])
 
         body = self.stack.along(none, b.index(self.columns), self.columns, elements)
         return [*body, *exchanged(self.order, [lambda row: (none, row)])]
@@ -165,8 +164,9 @@ class Elimination:
             return []
         pivot = tile.load(here, here)
         zero, one = b.const(0.0, stack.part), b.const(1.0, stack.part)
-        nothing = b.and_(*(b.eq(p, zero) for p in parts(pivot))) if stack.is_complex else b.eq(
-            stack.real(pivot), zero)
+        none = [b.eq(part, zero) for part in parts(pivot)]
+        nothing = b.and_(*none) if stack.is_complex else none[0]
+        # where a column holds zeros only, they stay zeros
         safe = joined([b.select(nothing, one, stack.real(pivot)), *parts(pivot)[1:]])
         value, before = stack.held(tile.load(row, here))
 
@@ -181,3 +181,8 @@ class Elimination:
         factor = tile.store(row, here, b.div(value, safe))
         body = (*before, *factor, *stack.along(first, left, self.columns, rest))
         return [For(axis, body)]
+
+
+def in_column(column: Expr) -> Place:
+    """The place in a column of a row."""
+    return lambda row: (row, column)

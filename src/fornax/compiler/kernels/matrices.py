@@ -21,9 +21,9 @@ from fornax.compiler.kernels.product import split
 from fornax.compiler.loop.builder import Value
 from fornax.compiler.loop.ir import (
     COMPLEX,
+    REAL,
     WIDTH,
     Axis,
-    Buffer,
     Carried,
     Carry,
     Expr,
@@ -36,10 +36,10 @@ from fornax.compiler.loop.ir import (
 if TYPE_CHECKING:
     from fornax._native import DtypeName
 
-#: nanoseconds of work that are worth a thread, and operations in one
+#: operations on vectors that are worth a thread
 WORTH_A_THREAD = 20_000
 #: bytes of the tiles of matrices in lanes: they stay in the second cache
-ACROSS = 1 << 18
+ACROSS = 1 << 17 | 1 << 16
 #: registers of a row that are computed at once within a matrix
 TOGETHER = 4
 #: rows or columns that share what they read where lanes are matrices
@@ -78,19 +78,22 @@ class Tile:
 
 
 class Stack:
-    """The matrices of the operands of an operation. `elements`: of all tiles of one matrix."""
+    """The matrices of the operands of an operation.
 
-    def __init__(self, k: KernelContext, elements: int):
+    elements: of all tiles of one matrix. most: bytes of tiles up to which lanes are matrices.
+    """
+
+    def __init__(self, k: KernelContext, elements: int, most: int = ACROSS):
         self.k, self.b = k, k.b
         type = k.inputs[0]
         self.shape = tuple(type.shape[:-2])
         self.count = prod(self.shape)
         self.is_complex = type.dtype_name in COMPLEX
-        self.part = COMPLEX.get(type.dtype_name) or k.b.const(0, type.dtype_name).dtype
+        self.part = COMPLEX.get(type.dtype_name) or REAL[type.dtype_name]
         #: elements in a register
         self.vector = k.target.lanes(self.part)
         size = elements * (2 if self.is_complex else 1) * WIDTH[self.part] // 8
-        self.across = self.count >= self.vector // 2 and size * self.vector <= ACROSS
+        self.across = self.count >= max(2, self.vector // 2) and size * self.vector <= most
         self.lanes = min(self.vector, 1 << (self.count.bit_length() - 1)) if self.across else 1
         self.axis = Axis(self.lanes, "lane")
         self.lane = self.b.axis(self.axis)
@@ -108,8 +111,8 @@ class Stack:
 
     def emit(self, body: Sequence[Statement], operations: int) -> None:
         """The nest: `operations` is how many one matrix takes."""
-        each = operations * self.lanes // (self.vector if self.across else 1)
-        grain = max(1, WORTH_A_THREAD // max(1, each))
+        each = operations if self.across else -(-operations // self.vector)
+        grain = max(1, WORTH_A_THREAD // each)
         self.k.emit((For(self.task, tuple(body), kind="parallel"),), self.task.length, grain)
 
     # --- in and out ---
@@ -124,20 +127,19 @@ class Stack:
             stores = [
                 store
                 for p in range(self.lanes)
-                for store in tile.put(
-                    (row, column, b.index(p)), self.element(i, p, row, column)
-                )
+                for store in tile.put((row, column, b.index(p)), self.element(i, p, row, column))
             ]
             return [self.vectors(element, stores, self.lanes)]
         if not turned:
-            row, column = Axis(rows, "row"), Axis(columns, "column")
-            at = (b.axis(row), b.axis(column))
-            return [For(row, (self.vectors(column, tile.put(at, self.element(i, 0, *at))),))]
+            line, along = Axis(rows, "row"), Axis(columns, "column")
+            here = (b.axis(line), b.axis(along))
+            copy = tile.put(here, self.element(i, 0, *here))
+            return [For(line, (self.vectors(along, copy),))]
 
         def square(first: Expr, count: int) -> For:
             column = Axis(columns, "column")
             here = b.axis(column)
-            stores = []
+            stores: list[Statement] = []
             for p in range(count):
                 row = b.add(first, b.index(p))
                 stores += tile.put((here, row), self.element(i, 0, row, here))
@@ -170,6 +172,7 @@ class Stack:
             return self.k.store(j, (*self.place(lane), *place), value(row, column))
 
         if self.across:  # several elements, which stores transpose
+
             def some(first: Expr, count: int) -> For:
                 stores: list[Statement] = []
                 for p in range(count):
@@ -223,7 +226,7 @@ class Stack:
             lanes = min(TOGETHER * self.vector, 1 << (most.bit_length() - 1))
             return [self.vectors(place, body([b.add(first, b.axis(place))]), lanes)]
         blocks, rest = b.idiv(left, b.index(ABREAST)), b.imod(left, b.index(ABREAST))
-        loops = []
+        loops: list[Statement] = []
         for extent, count, begin in (
             (blocks, ABREAST, first),
             (rest, 1, b.add(first, b.mul(blocks, b.index(ABREAST)))),
@@ -231,14 +234,13 @@ class Stack:
             axis = Axis(extent_of(extent), "place")
             if axis.extent != 0:
                 start = b.add(begin, b.mul(b.axis(axis), b.index(count)))
-                loops.append(For(axis, tuple(body([b.add(start, b.index(p)) for p in range(count)]))))
+                loops.append(
+                    For(axis, tuple(body([b.add(start, b.index(p)) for p in range(count)])))
+                )
         return loops
 
     def sums(
-        self,
-        axis: Axis,
-        starts: Sequence[Value],
-        terms: Sequence[Value],
+        self, axis: Axis, starts: Sequence[Value], terms: Sequence[Value]
     ) -> tuple[For, list[Value]]:
         """The loop over `axis` that subtracts terms from starts, and what is left."""
         b = self.b
@@ -255,9 +257,15 @@ class Stack:
 
     def divided(self, value: Value, by: Expr) -> Value:
         """A value divided by a real one."""
-        if isinstance(value, Pair):
-            return Pair(self.b.div(value.real, by), self.b.div(value.imag, by))
-        return self.b.div(value, by)
+        return joined([self.b.div(part, by) for part in parts(value)])
+
+    def times(self, value: Value, factor: Expr) -> Value:
+        """A value times a real one."""
+        return joined([self.b.mul(part, factor) for part in parts(value)])
+
+    def complete(self, real: Expr) -> Value:
+        """A real value as one of the dtype of the matrices."""
+        return Pair(real, self.b.const(0.0, self.part)) if self.is_complex else real
 
     def held(self, value: Value) -> tuple[Value, tuple[Store, ...]]:
         """A complex value kept aside while the parts it was made of are overwritten, and the

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fornax.compiler.kernels.context import KernelContext
-from fornax.compiler.kernels.matrices import Stack, Tile
+from fornax.compiler.kernels.matrices import ACROSS, Stack, Tile
 from fornax.compiler.loop.builder import Value
-from fornax.compiler.loop.ir import Axis, Expr, For, Statement
+from fornax.compiler.loop.ir import COMPLEX, Axis, Expr, For, Statement
+
+#: as `ACROSS`, where within a matrix the columns of b fill a vector
+WIDE = 1 << 15
 
 
 def triangular_solve(k: KernelContext) -> None:
@@ -35,8 +38,10 @@ class Solve:
         self.rows, self.columns = k.inputs[1].shape[-2:]
         self.n = self.rows if self.left else self.columns
         self.count = self.columns if self.left else self.rows
-        self.stack = Stack(k, self.n * (self.n + self.count))
-        self.narrow = not self.stack.across and 2 * self.count <= self.stack.vector
+        dtype = k.inputs[0].dtype_name
+        wide = 2 * self.count > k.target.lanes(COMPLEX.get(dtype, dtype))
+        self.stack = Stack(k, self.n * (self.n + self.count), WIDE if wide else ACROSS)
+        self.narrow = not (wide or self.stack.across)
         self.steps = Axis(self.n, "step")
         self.a: Tile | None = None
 
