@@ -152,17 +152,20 @@ def overload(kind: str) -> str:
 
 
 def fetch(
-    e: Values, pointer: Value, step: int, lanes: int, size: int, depth: int, down: bool = False
-) -> None:
-    """Ask for the elements that lie `step` further on than `lanes` of `size` bytes at `pointer`.
+    e: Values, pointer: Value, steps: tuple[int, ...], lanes: int, size: int, depth: int,
+    down: bool = False,
+) -> None:  # fmt: skip
+    """Ask for the elements that lie so many `steps` further on than `lanes` of `size` bytes at
+    `pointer`.
 
     They may begin anywhere in a line: with the ends of pieces as long as a line, all lines but the
     first are asked for, which holds the end of what lies before. Where a loop goes `down`, it is
     the other way round, and what is asked for goes to the first cache: to the second one only, it
     comes too late. (Measured; upwards, it takes room in the first one.)"""
     whole, level = lanes * size, 3 if down else 2
-    for line in range(0 if down else min(LINE, whole) - 1, whole, LINE):
-        further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {step * size + line}")
+    lines = range(0 if down else min(LINE, whole) - 1, whole, LINE)
+    for place in (step * size + line for step in steps for line in lines):
+        further = e.put(depth, f"getelementptr i8, ptr {pointer.name}, i64 {place}")
         e.scopes[depth].lines.append(
             f"  call void @llvm.prefetch.p0(ptr {further}, i32 0, i32 {level}, i32 1)"
         )

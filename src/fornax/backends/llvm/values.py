@@ -32,7 +32,7 @@ class Values:
         self.streams: frozenset[Buffer] = frozenset()  #: written past the caches
         self.row: Row | None = None  #: of which whole lines are written
         #: loads that ask for what lies so many elements further on
-        self.fetches: dict[Expr, int] = {}
+        self.fetches: dict[Expr, tuple[int, ...]] = {}
         self.scopes: list[Scope] = []
         self.known: dict[object, Value] = {}
         self.bound: dict[tuple[str, Axis | Carry], Value] = {}
