@@ -7,6 +7,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     bit_generator,
     concatenate,
     dynamic_slice,
+    fft,
     gather,
     iota,
     pad,
@@ -18,6 +19,7 @@ from fornax.primitives import (  # noqa: F401  (registers the primitives)
     true_positions,
 )
 from fornax.primitives.bit_generator import RandomAlgorithm
+from fornax.primitives.fft import FftType
 from fornax.primitives.windows import (
     CLIP,
     FILL_OR_DROP,
@@ -211,6 +213,17 @@ row("true_positions", [ANY], "b", [
     Variant([(5,)], wanted=2, index_dtype=np.dtype("int32")),
     Variant([(0,)], wanted=3, index_dtype=np.dtype("int32")),
 ], smooth=False, special=False)  # fmt: skip
+
+# --- Fourier transforms along one axis ---------------------------------------------------------
+for kind, family, sizes in (
+    ("FFT", "c", (12, 3)), ("IFFT", "c", (10, 3)), ("RFFT", "F", (3, 6)), ("IRFFT", "c", (3, 4))
+):  # fmt: skip
+    axis = int(kind.endswith("RFFT"))
+    length = 2 * (sizes[axis] - 1) if kind == "IRFFT" else sizes[axis]
+    row("dft", [ANY], family, [
+        Variant([sizes], kind=FftType[kind], axis=axis, length=length),
+        Variant([(0, 5)], kind=FftType[kind], axis=1, length=8 if kind == "IRFFT" else 5),
+    ], loose=30, smooth=False, special=False)  # fmt: skip
 
 # --- bits --------------------------------------------------------------------------------------
 for state, size in (("uint32", 4), ("uint64", 2)):

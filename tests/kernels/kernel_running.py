@@ -40,7 +40,7 @@ class Memory:
 
     def __init__(self, k: MemoryContext, arrays, start=None):
         self.k = k
-        self.arrays = {}
+        self.arrays = dict(k.constants)
         self.guarded = []
         for buffer, array in zip(k.operands, arrays, strict=True):
             self.arrays[buffer] = np.ascontiguousarray(array)

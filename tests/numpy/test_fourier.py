@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,39 @@ def test_compiled_and_mapped():
     want = np.fft.fft(COMPLEX, axis=0)
     got = fornax.jit(fornax.vmap(lambda x: fft.fft(x, axis=0), 1, 1))(COMPLEX)
     assert_same(got, want)
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft"])
+def test_compiled_lengths(name):
+    """Those with small factors are compiled, primes are left to the host; in loops as well."""
+    for n in (1, 30, 32, 37):
+        count = n // 2 + 1 if name == "irfft" else n
+        x = np.resize(ONE[name], (3, count)) * np.arange(1, count + 1)
+        want = getattr(np.fft, name)(x, n)
+        transform = partial(getattr(fft, name), n=n)
+        assert_same(fornax.jit(transform)(x), want)
+        assert_same(lax.map(transform, x), want)  # a program inside of a loop
+
+
+def test_compiled_in_several_dimensions():
+    x = np.resize(COMPLEX, (2, 6, 20)) * np.arange(20)
+    for name in ("fftn", "ifftn", "irfftn"):
+        assert_same(fornax.jit(getattr(fft, name))(x), getattr(np.fft, name)(x))
+    assert_same(fornax.jit(fft.rfftn)(x.real), np.fft.rfftn(x.real))
+
+
+def test_compiled_with_what_is_around():
+    x = np.resize(REAL, (4, 24))
+
+    def convolved(x, y):
+        return fft.irfft(fft.rfft(x) * fft.rfft(y[::-1]))
+
+    want = np.fft.irfft(np.fft.rfft(x) * np.fft.rfft(x[::-1]))
+    assert_same(fornax.jit(convolved)(x, x), want)
+    power = fornax.grad(lambda x: (abs(fft.rfft(x)) ** 2).sum())
+    got = fornax.jit(fornax.vmap(power))(x)
+    with fornax.disable_jit():
+        assert_same(got, np.asarray(fornax.vmap(power)(x)))
 
 
 def test_frequencies_and_shifts():

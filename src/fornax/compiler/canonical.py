@@ -28,6 +28,7 @@ from fornax.compiler.deviations import (
 from fornax.compiler.exponentials import exponentials
 from fornax.compiler.factors import without_factors
 from fornax.compiler.kernels import KERNELS
+from fornax.compiler.spectra import along_axes
 from fornax.compiler.thin import multiplied
 from fornax.compiler.turns import reduced_as_they_lie, without_detours
 from fornax.compiler.two_stages import REDUCTIONS, in_two_stages
@@ -90,6 +91,10 @@ class _Canonical:
             return self.reduction(equation, inputs)
         if primitive.name == "dot_general":
             program = multiplied(inputs, params, equation.outputs[0].type)
+            if program is not None:
+                return self.call(program, inputs, primitive)
+        if primitive.name == "fft":
+            program = along_axes(inputs, params)
             if program is not None:
                 return self.call(program, inputs, primitive)
         if primitive.name == "while":

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fornax.compiler.groups import Fusion, Group
 from fornax.compiler.kernels import KERNELS, KernelContext
 from fornax.compiler.kernels.context import array_buffer, buffers_of, stores
@@ -18,6 +20,7 @@ from fornax.compiler.loop.schedule import nest
 from fornax.compiler.reads import axes_of, opaque
 from fornax.compiler.target import Target
 from fornax.ir.jaxpr import Atom, Equation, Literal, Var
+from fornax.ir.types import ArrayType
 from fornax.record import record
 
 if TYPE_CHECKING:
@@ -33,7 +36,15 @@ class Workspace:
     per_worker: bool
 
 
-Place = Var | Workspace
+@record(frozen=True, eq=False)
+class Constant:
+    """Numbers that one group reads."""
+
+    values: np.ndarray
+    type: ArrayType
+
+
+Place = Var | Workspace | Constant
 #: operations one of the other over which recursion stays far within Python's limit
 SHALLOW = 40
 
@@ -394,6 +405,12 @@ class GroupContext(KernelContext):
 
     def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return self._memory(name, dtype, shape, "scratch")
+
+    def constant(self, name: str, dtype: DtypeName, values: np.ndarray) -> Buffer:
+        values = np.ascontiguousarray(values, dtype)
+        buffer = Buffer(name, dtype, values.shape, row_major(values.shape), "in")
+        self.emitter.places[buffer] = Constant(values, ArrayType(values.shape, values.dtype))
+        return buffer
 
     def emit(
         self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False

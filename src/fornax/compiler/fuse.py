@@ -32,7 +32,7 @@ from fornax.ir.jaxpr import Equation, Jaxpr, Var
 EPILOGUE = frozenset(("dot_general", *(name for name in KERNELS if name.startswith("cum"))))
 #: heavy operations that read each element of an operand once, others about once
 READ_ONCE = frozenset(("concatenate", *(name for name in KERNELS if name.startswith("scatter"))))
-PROLOGUE = READ_ONCE | {"dot_general", "sort"}
+PROLOGUE = READ_ONCE | {"dft", "dot_general", "sort"}
 NOTHING: set[Var] = set()
 
 

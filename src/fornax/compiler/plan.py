@@ -383,11 +383,14 @@ class _Body:
         spaces = [
             self.planner.arena(s.nbytes * (workers if s.per_worker else 1)) for s in recipe.spaces
         ]
+        numbers = [self.planner.constant(c.values, c.type) for c in recipe.constants]
         for unit, places, _ in recipe.steps:
             slots = []
             for kind, k in places:
-                if kind:
+                if kind < 0:
                     slots.append(spaces[k].slot)
+                elif kind > 0:
+                    slots.append(numbers[k].slot)
                 elif variables[k] in group.members:
                     slots.append(self.define(variables[k]).slot)
                 else:

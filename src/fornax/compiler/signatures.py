@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fornax.compiler.emit import Draft, Workspace
+from fornax.compiler.emit import Constant, Draft, Place, Workspace
 from fornax.compiler.groups import Fusion, Group
 from fornax.ir.jaxpr import Equation, Literal, Var
 from fornax.record import record
@@ -88,12 +88,13 @@ def signature_of(fusion: Fusion, group: Group, in_memory: set[Var]) -> Signature
 class Recipe:
     """Compiled kernels of a group in terms of the numbers of its signature.
 
-    steps: (compiled kernel, places, in_place); a place is a number or a position in `spaces`
-    marked by a leading -1.
+    steps: (compiled kernel, places, in_place); a place is a number, or a position in `spaces` or
+    `constants` marked by a leading -1 or 1.
     """
 
     steps: list[tuple[Any, list[tuple[int, int]], dict[int, list[int]]]]
     spaces: list[Workspace]
+    constants: list[Constant]
     extra: list[int]  # numbers of variables that had to be in memory after all
 
 
@@ -103,14 +104,20 @@ def recipe_of(
     """The recipe of drafts whose kernels are compiled."""
     numbers = {v: k for k, v in enumerate(variables)}
     spaces: dict[Workspace, int] = {}
+    constants: dict[Constant, int] = {}
     steps = []
+
+    def placed(place: Place) -> tuple[int, int]:
+        if isinstance(place, Workspace):
+            return -1, spaces.setdefault(place, len(spaces))
+        if isinstance(place, Constant):
+            return 1, constants.setdefault(place, len(constants))
+        return 0, numbers[place]
+
     for draft, kernel in zip(made, compiled, strict=True):
-        places = [
-            (-1, spaces.setdefault(p, len(spaces))) if isinstance(p, Workspace) else (0, numbers[p])
-            for p in draft.places
-        ]
+        places = [placed(p) for p in draft.places]
         in_place = {
             numbers[o]: [numbers[v] for v in operands] for o, operands in draft.in_place.items()
         }
         steps.append((kernel, places, in_place))
-    return Recipe(steps, list(spaces), [numbers[v] for v in extra])
+    return Recipe(steps, list(spaces), list(constants), [numbers[v] for v in extra])

@@ -1,4 +1,8 @@
-"""fft: Fourier transforms over the last dimensions. Programs run them as a step on the host."""
+"""fft: Fourier transforms over the last dimensions.
+
+Programs run those of lengths that have only small factors dimension by dimension (`dft`, see
+`compiler.spectra`), others as a step on the host.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fornax import _native
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.complex import conj_p, real_p
@@ -17,6 +22,9 @@ from fornax.primitives.family import constant
 from fornax.primitives.pad import pad_p
 from fornax.scalars import dtypes
 from fornax.source import located
+
+#: elements from which on threads, who share lines on the host, take less time than they cost
+WORTH_THREADS = 1 << 14
 
 _REAL = (dtypes.float32, dtypes.float64)
 _COMPLEX = (dtypes.complex64, dtypes.complex128)
@@ -87,8 +95,10 @@ class Fft(Primitive):
             return [np.zeros(out.shape, out.dtype)]
         function = (fft.fftn, fft.ifftn, fft.rfftn, fft.irfftn)[fft_type]
         axes = range(-len(fft_lengths), 0)
+        workers = _native.thread_count() if x.size >= WORTH_THREADS else 1
         with np.errstate(all="ignore"):
-            return [function(x, fft_lengths, axes).astype(out.dtype)]
+            result = function(x, fft_lengths, axes, workers=workers)
+        return [result.astype(out.dtype, copy=False)]
 
     def transpose(self, cotangents, x, *, fft_type, fft_lengths):
         (ct,) = cotangents
@@ -123,6 +133,37 @@ class Fft(Primitive):
 
 
 fft_p = Fft("fft")
+
+
+class Dft(Primitive):
+    """The transform along one axis, which is what programs are made of where it is compiled.
+
+    kind: an `FftType`; axis: which one; length: of the real side of it.
+    """
+
+    cost = 64
+
+    def type(self, x, *, kind, axis, length):
+        (out,) = fft_p.type(_moved(x, axis, -1), fft_type=kind, fft_lengths=(length,))
+        return [_moved(out, -1, axis)]
+
+    def reference(self, x, *, kind, axis, length):
+        x = np.moveaxis(np.asarray(x), axis, -1)
+        (out,) = fft_p.reference(x, fft_type=kind, fft_lengths=(length,))
+        return [np.moveaxis(out, -1, axis)]
+
+    def leading(self, *, kind, axis, length):
+        return {"kind": kind, "axis": axis + 1, "length": length}
+
+
+def _moved(x: ArrayType, axis: int, to: int) -> ArrayType:
+    shape = list(x.shape)
+    extent = shape.pop(axis)
+    shape.insert(to if to >= 0 else len(shape), extent)
+    return ArrayType(tuple(shape), x.dtype)
+
+
+dft_p = Dft("dft")
 
 
 def fft(x: Any, fft_type: FftType, fft_lengths: tuple[int, ...]) -> Any:

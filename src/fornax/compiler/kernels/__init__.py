@@ -19,6 +19,7 @@ KERNELS = Table(
         "concatenate": ("concatenate",),
         "cumulative": ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "cumsumexp"),
         "dot": ("dot_general",),
+        "fourier": ("dft",),
         "lu": ("lu",),
         "scatter": {
             "scatter": "scatter_set", "scatter-add": "scatter_add", "scatter-sub": "scatter_sub",

@@ -88,6 +88,10 @@ class KernelContext(ABC):
         """Row-major memory private to each worker, uninitialised."""
 
     @abstractmethod
+    def constant(self, name: str, dtype: DtypeName, values: np.ndarray) -> Buffer:
+        """Row-major memory that holds numbers, in `dtype`, which nothing changes."""
+
+    @abstractmethod
     def emit(
         self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
     ) -> None:
@@ -277,6 +281,7 @@ class MemoryContext(KernelContext):
             for j, t in enumerate(self.outputs)
         )
         self.workspaces: list[Buffer] = []
+        self.constants: dict[Buffer, np.ndarray] = {}
         self.kernels: list[Kernel] = []
 
     def operand(self, i: int, index: Sequence[Expr]) -> Value:
@@ -298,6 +303,11 @@ class MemoryContext(KernelContext):
 
     def scratch(self, name: str, dtype: DtypeName, shape: tuple[int, ...]) -> Buffer:
         return Buffer(name, dtype, tuple(shape), row_major(tuple(shape)), "scratch")
+
+    def constant(self, name: str, dtype: DtypeName, values: np.ndarray) -> Buffer:
+        buffer = Buffer(name, dtype, values.shape, row_major(values.shape), "in")
+        self.constants[buffer] = np.ascontiguousarray(values, dtype)
+        return buffer
 
     def emit(
         self, body: tuple[Statement, ...], extent: int = 1, grain: int = 1, follows: bool = False
