@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding as llvm
 
-#: bytes that are copied or read at least, that of 16 M of float32, which caches answer a part of;
-#: of each buffer; of a block that is timed
-SIZE, ROOM, BLOCK = 1 << 26, 1 << 28, 1 << 21
+#: bytes of each array at least, those of 16 M of float32, which caches answer a part of; from one
+#: source to the next; of each buffer; of a block that is timed
+SIZE, APART, ROOM, BLOCK = 1 << 26, 1 << 26, 1 << 28, 1 << 21
 SUMS, STEPS = 12, 1 << 18
 
 
@@ -89,18 +89,23 @@ class Buffer:
         ctypes.memset(self.address, 1, size)
 
 
+#: how many arrays are added up for one that is written; what is read alone is one
+SOURCES = {"read": 1, "copy": 1, "sum of two": 2, "sum of three": 3}
 #: how memory is gone through: so many places at a time, with what lies so many bytes further on
 #: asked for (0: nothing is), and whether what is written goes past the caches
+WRITTEN = [(1, 0, False), (1, 0, True), (1, 4096, True), (4, 4096, True), (8, 4096, True)]
 WAYS = {
-    "copy": [(1, 0, False), (1, 0, True), (4, 4096, True), (8, 4096, True)],
     "read": [(1, 0, False), (4, 4096, False), (8, 4096, False)],
+    **dict.fromkeys(("copy", "sum of two", "sum of three"), WRITTEN),
 }
+#: bytes that are read for each that is written beyond which a case only reads
+READS = 5
 VECTORS = 8  #: of an iteration
 
 
 def memory_text(kind: str, streams: int, ahead: int, nontemporal: bool) -> str:
-    """Copies the third argument's number of bytes, or sums the numbers there into the first
-    argument, which keeps reading from being left out."""
+    """Copies the third argument's number of bytes, or adds those of several sources up, or sums the
+    numbers there into the first argument, which keeps reading from being left out."""
     vector, size = f"<{width() // 4} x float>", width()
     each = VECTORS // streams
     hint = ", !nontemporal !0" if nontemporal else ""
@@ -115,23 +120,32 @@ def memory_text(kind: str, streams: int, ahead: int, nontemporal: bool) -> str:
         stream = k // each
         work.append(
             f"  %i{k} = add i64 %i, {k % each * size}\n"
-            f"  %a{k} = getelementptr i8, ptr %from{stream}, i64 %i{k}\n"
-            f"  %v{k} = load {vector}, ptr %a{k}, align {size}"
+            f"  %a{k} = getelementptr i8, ptr %from{stream}, i64 %i{k}"
         )
-        if ahead:
+        total = "zeroinitializer"
+        for source in range(SOURCES[kind]):
+            name = f"{k}.{source}"
             work.append(
-                f"  %f{k} = getelementptr i8, ptr %a{k}, i64 {ahead}\n"
-                f"  call void @llvm.prefetch.p0(ptr %f{k}, i32 0, i32 2, i32 1)"
+                f"  %p{name} = getelementptr i8, ptr %a{k}, i64 {source * APART}\n"
+                f"  %v{name} = load {vector}, ptr %p{name}, align {size}"
             )
-        if kind == "copy":
+            if source:
+                work.append(f"  %u{name} = fadd {vector} {total}, %v{name}")
+            total = f"%u{name}" if source else f"%v{name}"
+            if ahead:
+                work.append(
+                    f"  %f{name} = getelementptr i8, ptr %p{name}, i64 {ahead}\n"
+                    f"  call void @llvm.prefetch.p0(ptr %f{name}, i32 0, i32 2, i32 1)"
+                )
+        if kind == "read":
+            starts.append(f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %t{k}, %loop ]")
+            work.append(f"  %t{k} = fadd {vector} %s{k}, {total}")
+            after.append(f"  store volatile {vector} %t{k}, ptr %to, align 4")
+        else:
             work.append(
                 f"  %b{k} = getelementptr i8, ptr %to{stream}, i64 %i{k}\n"
-                f"  store {vector} %v{k}, ptr %b{k}, align {size}{hint}"
+                f"  store {vector} {total}, ptr %b{k}, align {size}{hint}"
             )
-        else:
-            starts.append(f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %t{k}, %loop ]")
-            work.append(f"  %t{k} = fadd {vector} %s{k}, %v{k}")
-            after.append(f"  store volatile {vector} %t{k}, ptr %to, align 4")
     lines = "\n".join
     return f"""
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
@@ -190,8 +204,8 @@ class Bandwidth:
     def seconds(
         self, kind: str, given: float, size: int = SIZE, threads: int | None = None
     ) -> list[float]:
-        """Of the quickest way to "copy" or to "read" so many bytes, pass by pass for about the
-        given seconds."""
+        """Of the quickest way to read or write arrays of so many bytes, pass by pass for about
+        the given seconds."""
         threads = threads or cores()
         found = [self.passes(work, threads, 3, size) for work in self.ways[kind]]
         best = min(range(len(found)), key=lambda k: min(found[k]))
@@ -203,14 +217,17 @@ class Bandwidth:
         moved = SIZE if kind == "read" else 2 * SIZE
         return moved / min(self.seconds(kind, 0.1, threads=threads))
 
-    def least(self, read: float, written: float, given: float) -> dict[str, list[float]]:
-        """Seconds to read what a case reads, and to copy half of what it reads and writes, each
-        pass by pass: it cannot take less than the longer of the two."""
-        found = {}
-        for kind, wanted in (("read", read), ("copy", (read + written) / 2)):
-            size = min(max(SIZE, -(-int(wanted) // BLOCK) * BLOCK), ROOM)
-            found[kind] = [t * wanted / size for t in self.seconds(kind, given, size)]
-        return found
+    def least(self, read: float, written: float, given: float) -> tuple[str, list[float]]:
+        """What a loop does that goes through so many bytes in order and computes next to nothing,
+        and its seconds, pass by pass."""
+        kind, arrays = "read", 1
+        if written * READS >= read:
+            sources = min(max(1, round(read / written)), 3)
+            kind, arrays = ("copy", "sum of two", "sum of three")[sources - 1], sources + 1
+        wanted = (read + written) / arrays
+        most = ROOM if arrays <= 2 else APART
+        size = min(max(SIZE, -(-int(wanted) // BLOCK) * BLOCK), most)
+        return kind, [t * wanted / size for t in self.seconds(kind, given, size)]
 
 
 # --- arithmetic ---------------------------------------------------------------------------------

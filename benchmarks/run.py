@@ -84,20 +84,21 @@ class Runner:
         working = [s for s in names if self.attempt(row, s, lambda s=s: self.values(case, s, row))]
         self.compare(case, row)
         samples: dict[str, list[list[float]]] = {side: [] for side in working}
-        least: dict[str, list[float]] = {"read": [], "copy": []}
+        beside, passes = "", []
         part: list[list[float]] = []
         rounds = self.options.rounds if case.unit == "time" else self.options.first_rounds
         for _ in range(rounds):
             if case.bound == "memory":
                 moved = row["read"], row["written"]
-                for kind, passes in self.bandwidth.least(*moved, self.options.seconds).items():
-                    least[kind] += passes
+                beside, found = self.bandwidth.least(*moved, self.options.seconds)
+                passes += found
             for side in working:
                 self.attempt(row, side, lambda s=side: samples[s].extend(self.samples(case, s)))
             if case.part > 1 and "fornax" in working:
                 ask = partial(self.samples, case, "fornax", parts=case.part)
                 self.attempt(row, "fornax", lambda ask=ask: part.extend(ask()))
-        row["beside"] = {kind: summary.spread(passes) for kind, passes in least.items() if passes}
+        if passes:
+            row["beside"] = {"what": beside, **summary.spread(passes)}
         if part:
             row["in_cache"] = summary.spread([wall * case.part for wall, _ in part])
         for side in working:

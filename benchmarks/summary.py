@@ -72,8 +72,8 @@ def at_least(row: dict, limits: dict[str, float]) -> tuple[float, str]:
         peak = limits.get(PEAKS[bound])
         return (row["flops"] / 1e9 / peak if peak else 0.0), bound
     found = [(0.0, bound)]
-    for kind, passes in row.get("beside", {}).items():
-        found.append((typical(row, passes) or 0.0, kind))
+    if beside := row.get("beside"):
+        found.append((typical(row, beside), beside["what"]))
     if part := row.get("in_cache"):
         found.append((typical(row, part), "its speed in cache"))
     return max(found)

@@ -152,7 +152,9 @@ def smoothness(x):
     return total
 
 
-reduction("squared differences along three axes, 256³", smoothness, box, gradient={})
+reduction(
+    "squared differences along three axes, 256³", smoothness, box, part=32, gradient={"part": 32}
+)
 
 
 def total_variation(x):

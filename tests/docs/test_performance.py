@@ -24,15 +24,14 @@ def test_ratios_shares_and_goals():
     row = {
         "sides": sides, "flops": 4e9, "bound": "memory", "share": 0.5, "limit": 1.5,
         "tolerance": 0.0, "times": {},
-        "beside": {"read": summary.spread([0.6, 0.5]), "copy": summary.spread([0.8, 0.4])},
+        "beside": {"what": "copy", **summary.spread([0.8, 0.4])},
     }  # fmt: skip
     limits = {"f32 FMA peak, GFLOP/s": 4.0}
     assert summary.ratio(row) == 2.5
     assert summary.ratio(row | {"quick": True}) == 4.0
     assert summary.share(row, limits) == pytest.approx(0.3)
-    assert summary.share(row | {"quick": True}, limits) == pytest.approx(0.5)
-    assert summary.reached(row | {"quick": True}, limits) == "50% of read"
-    assert summary.share(row | {"beside": {}}, limits) is None
+    assert summary.share(row | {"quick": True}, limits) == pytest.approx(0.4)
+    assert summary.share(row | {"beside": None}, limits) is None
     assert summary.share(row | {"bound": "f32"}, limits) == 0.5
     assert summary.missed(row, limits) == ["30% of the limit instead of 50%", "more than 1.5 s"]
     assert summary.reached(row, limits) == "30% of copy"
