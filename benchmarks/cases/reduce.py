@@ -152,9 +152,7 @@ def smoothness(x):
     return total
 
 
-reduction(
-    "squared differences along three axes, 256³", smoothness, box, part=32, gradient={"part": 32}
-)
+reduction("squared differences along three axes, 256³", smoothness, box, gradient={})
 
 
 def total_variation(x):
