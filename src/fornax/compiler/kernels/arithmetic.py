@@ -62,10 +62,6 @@ class Arithmetic:
         """What sums start from."""
         return (b.const(0, self.dtype),) * self.parts
 
-    def blank(self, b: Builder) -> Parts:
-        """An operand element that adds nothing."""
-        return (b.const(0, self.packed),) * self.parts
-
     def add(self, b: Builder, x: Parts, y: Parts) -> Parts:
         """The sum of two partial results."""
         name = "or" if self.logical else "add"

@@ -216,10 +216,14 @@ class Gemm(Decisions):
         """The micro-kernel: one loop over a run of the depth, all sums of the tile carried."""
         b, rows = self.b, self.tile.rows
         length = -(-self.block // self.runs)
-        before = b.mul(run, b.index(length))
-        rest = b.min(b.sub(b.index(self.block), before), b.index(length))
-        step = Axis(rest, "depth") if self.block % length else Axis(length, "depth")
-        depth = b.add(before, b.axis(step))
+        begin = b.mul(run, b.index(length))
+        end = b.min(b.add(begin, b.index(length)), b.index(self.block))
+        if self.left.cut.uneven:
+            begin = b.max(begin, self.left.cut.done(row.one_block))
+            step = Axis(b.max(b.sub(end, begin), b.index(0)), "depth")
+        else:
+            step = Axis(b.sub(end, begin) if self.block % length else length, "depth")
+        depth = b.add(begin, b.axis(step))
         carries = [
             tuple(Carry(self.sums.dtype, f"s{r}") for _ in range(self.sums.parts))
             for r in range(rows)
@@ -232,7 +236,11 @@ class Gemm(Decisions):
             carried += [
                 Carried(c, s, n) for c, s, n in zip(group, self.sums.zero(b), total, strict=True)
             ]
-        kind = "unroll" if self.block <= 8 and rows * self.block <= 64 else "serial"
+        kind = (
+            "unroll"
+            if isinstance(step.extent, int) and self.block <= 8 and rows * self.block <= 64
+            else "serial"
+        )
         loop = For(step, (), tuple(carried), kind=kind)
         return loop, [tuple(b.final(c) for c in group) for group in carries]
 

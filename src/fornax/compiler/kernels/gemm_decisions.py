@@ -109,16 +109,17 @@ class Decisions:
         most = max(room // (tile.columns * sums.bytes), 64)
         blocks = 1 if 2 * p.depth <= 3 * most else -(-p.depth // most)
         even = [n for n in range(blocks, 2 * blocks) if p.depth % n == 0]
-        if (left or right) and not even:
+        plain = sum(n > 1 for n in p.depth_extents) <= 1
+        if not (even or plain):
             left = right = False
         # blocks that do not reach from one run of memory into the next
         runs = [n for n in even if self._run(p.depth // n) % (p.depth // n) == 0]
-        plain = sum(n > 1 for n in p.depth_extents) <= 1
         if runs and not plain:
             blocks = runs[0]
         elif even and (left or right or even[0] <= blocks * 5 // 4):
             blocks = even[0]
-        self.blocks, self.block = blocks, -(-p.depth // blocks)
+        self.block = -(-p.depth // blocks)
+        self.blocks = -(-p.depth // self.block)
         self.runs = 1
         if self.block > 2 * RUN and (plain or not (left or right)):
             least = -(-self.block // RUN)
@@ -131,7 +132,7 @@ class Decisions:
             columns = -(-columns // self.pieces)
         self.wide = balanced(columns, max(1, room // (self.block * tile.columns * sums.bytes)))
         self.tall = rows
-        if blocks > 1:
+        if self.blocks > 1:
             waiting = self.wide * tile.rows * tile.columns * sums.bytes
             self.tall = balanced(rows, max(1, room * 2 // waiting))
         # packing again for every block of columns takes longer than reading a copy

@@ -9,7 +9,8 @@ the tiles of one block, which then stay in the cache they were packed into.
 A tile is `width` rows of the left operand or columns of the right one. Where tiles do not fit, the
 last one overlaps the one before it: what both compute is the same, so nothing needs a mask. Only a
 matrix narrower than a tile sticks out; it is filled up with zeros. Depth is cut into `blocks` of
-`depth` steps each, the last one filled up with zeros.
+`depth` steps each; the last one overlaps the one before it, too, and what both have is left out of
+its sums (`done`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fornax.compiler.kernels.arithmetic import Arithmetic, Parts, power_of_two
 from fornax.compiler.kernels.product import Index, Side, split, split_near
 from fornax.compiler.kernels.tile_ranges import Range
 from fornax.compiler.loop.builder import Builder
-from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, If, Statement, Store
+from fornax.compiler.loop.ir import Axis, Buffer, Expr, For, Statement, Store
 from fornax.record import record
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Cut:
 
     @property
     def uneven(self) -> bool:
-        """The last block of the depth is filled up with zeros."""
+        """The last block of the depth overlaps the one before it."""
         return self.blocks * self.depth != self.total
 
     @property
@@ -72,7 +73,7 @@ class Cut:
     def transposes_squares(self, lanes: int) -> bool:
         """Vectors along the depth read whole, fill the rows of a tile, and need no masks."""
         whole = self.depth >= lanes and self.width % lanes == 0
-        plain = not self.uneven and not self.sticks_out and self.sums.parts == 1
+        plain = not self.sticks_out and self.sums.parts == 1
         return whole and plain and lanes >= 4 and sum(n > 1 for n in self.depth_extents) <= 1
 
     def first(self, tile: Expr) -> Expr:
@@ -94,13 +95,21 @@ class Cut:
 
     def depth_index(self, block: Expr, step: Expr) -> Index:
         """The index of `step` in `block`, one expression per dimension of the depth."""
+        return split_near(self.b, self.begin(block), step, self.depth, self.depth_extents)
+
+    def begin(self, block: Expr) -> Expr:
+        """The position in the whole depth at which a block begins."""
         b = self.b
-        base = b.mul(block, b.index(self.depth))
-        return split_near(b, base, step, self.depth, self.depth_extents)
+        begin = b.mul(block, b.index(self.depth))
+        return b.min(begin, b.index(self.total - self.depth)) if self.uneven else begin
+
+    def done(self, block: Expr) -> Expr:
+        """Steps of a block that the one before it has."""
+        return self.b.sub(self.b.mul(block, self.b.index(self.depth)), self.begin(block))
 
     def flat_depth(self, block: Expr, step: Expr) -> Expr:
         """The position in the whole depth of `step` in `block`."""
-        return self.b.add(self.b.mul(block, self.b.index(self.depth)), step)
+        return self.b.add(self.begin(block), step)
 
 
 @record(frozen=True)
@@ -133,12 +142,11 @@ def pieces(width: int, masked: bool) -> list[int]:
 
 
 class InPlace:
-    """Read the operand where it is; depth must divide into blocks evenly."""
+    """Read the operand where it is."""
 
     packed, near, narrow = False, False, False
 
     def __init__(self, cut: Cut):
-        assert not cut.uneven
         self.cut = cut
 
     def fill(
@@ -236,21 +244,15 @@ class Panels:
         """Pack one step of the depth of a tile."""
         cut, b = self.cut, self.cut.b
         write: list[Statement] = []
-        zeros: list[Statement] = []
         base = 0
         # one vector with a mask where all instructions take masks
         for width in pieces(cut.width, cut.sticks_out or 8 in cut.side.k.target.masked_bits):
-            lane, blank = Axis(width, "w"), Axis(width, "w")
-            lanes = power_of_two(width)
-            for axis, statements, blanks in ((lane, write, False), (blank, zeros, True)):
-                offset = b.add(b.axis(axis), b.index(base))
-                body = self._write(at, block, step, offset, blanks)
-                statements.append(For(axis, body, kind="vector", lanes=lanes))
+            lane = Axis(width, "w")
+            offset = b.add(b.axis(lane), b.index(base))
+            body = self._write(at, block, step, offset)
+            write.append(For(lane, body, kind="vector", lanes=power_of_two(width)))
             base += width
-        if not cut.uneven:
-            return tuple(write)
-        inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
-        return (If(inside, tuple(write), tuple(zeros)),)
+        return tuple(write)
 
     def _transpose(self, at: Spot, block: Expr) -> Statement:
         """Pack one block of a tile whose neighbours in memory are steps of the depth.
@@ -269,9 +271,6 @@ class Panels:
         first = b.min(b.mul(b.axis(chunk), b.index(size)), b.index(cut.depth - size))
         step = b.add_index(first, b.mul(b.axis(group), b.index(unroll)), b.axis(one))
         body = self._write(at, block, step, b.axis(lane))
-        if cut.uneven:
-            inside = b.lt(cut.flat_depth(block, step), b.index(cut.total))
-            body = (If(inside, body, self._write(at, block, step, b.axis(lane), True)),)
         inner = For(group, (For(one, body, kind="unroll"),))
         return For(chunk, (For(lane, (inner,)),))
 
@@ -289,18 +288,13 @@ class Panels:
         inner = For(within, (For(one, body, kind="unroll"),), kind="vector", lanes=lanes)
         return For(chunk, (For(square, (inner,)),))
 
-    def _write(
-        self, at: Spot, block: Expr, step: Expr, offset: Expr, blank: bool = False
-    ) -> tuple[Statement, ...]:
-        """Pack one element, or a zero."""
+    def _write(self, at: Spot, block: Expr, step: Expr, offset: Expr) -> tuple[Statement, ...]:
+        """Pack one element."""
         cut, b = self.cut, self.cut.b
         base = cut.first(at.tile)
         mask = b.lt(offset, b.index(cut.free)) if cut.sticks_out else None
-        if blank:
-            values = cut.sums.blank(b)
-        else:
-            index = split(b, at.batch, cut.batch_extents)
-            values = cut.element(index, base, offset, cut.depth_index(block, step), mask)
+        index = split(b, at.batch, cut.batch_extents)
+        values = cut.element(index, base, offset, cut.depth_index(block, step), mask)
         where = (*self._place(at, block), step)
         return tuple(
             Store(self.buffer, (*where, b.index(part), offset), value)
@@ -322,7 +316,7 @@ class Lines:
         self.batched = batch > 1 and not near
         self.near = near > 0
         lanes = cut.side.k.target.lanes(cut.sums.dtype)
-        steps = cut.depth if near else cut.blocks * cut.depth
+        steps = cut.depth if near else cut.total
         self.steps = -(-steps // lanes) * lanes
         # An odd number of cache lines, so that the lines of a tile do not share cache sets.
         stride = self.steps + (lanes if self.steps // lanes % 2 == 0 else 0)
@@ -359,20 +353,12 @@ class Lines:
         here = b.min(row, b.index(cut.free - 1)) if cut.sticks_out else row
         index = split(b, at.batch, cut.batch_extents)
         where = self._line(at, b.axis(line))
-        depth, mask = split(b, b.axis(step), cut.depth_extents), None
+        depth = split(b, b.axis(step), cut.depth_extents)
         if at.block is not None:
             depth = cut.depth_index(at.block, b.axis(step))
-            inside = b.lt(cut.flat_depth(at.block, b.axis(step)), b.index(cut.total))
-            mask = inside if cut.uneven else None
-        (value,) = cut.element(index, here, b.index(0), depth, mask)
+        (value,) = cut.element(index, here, b.index(0), depth)
         copy = Store(self.buffer, (*where, b.axis(step)), value)
-        body: tuple[Statement, ...] = (For(step, (copy,), kind="vector", lanes=self.lanes),)
-        missing = cut.blocks * cut.depth - step.length if at.block is None else 0
-        if missing:
-            rest = Axis(missing, "rest")
-            beyond = b.add(b.axis(rest), b.index(cut.total))
-            body += (For(rest, (Store(self.buffer, (*where, beyond), cut.sums.blank(b)[0]),)),)
-        return (For(line, body),)
+        return (For(line, (For(step, (copy,), kind="vector", lanes=self.lanes),)),)
 
 
 Source = InPlace | Panels | Lines
