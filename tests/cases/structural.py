@@ -221,8 +221,9 @@ for kind, family, sizes in (
     axis = int(kind.endswith("RFFT"))
     length = 2 * (sizes[axis] - 1) if kind == "IRFFT" else sizes[axis]
     row("dft", [ANY], family, [
-        Variant([sizes], kind=FftType[kind], axis=axis, length=length),
-        Variant([(0, 5)], kind=FftType[kind], axis=1, length=8 if kind == "IRFFT" else 5),
+        Variant([sizes], kind=FftType[kind], axis=axis, length=length, whole=0),
+        Variant([(0, 5)], kind=FftType[kind], axis=1, length=8 if kind == "IRFFT" else 5,
+                whole=0),
     ], loose=30, smooth=False, special=False)  # fmt: skip
 
 # --- bits --------------------------------------------------------------------------------------

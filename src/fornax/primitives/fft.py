@@ -138,22 +138,30 @@ fft_p = Fft("fft")
 class Dft(Primitive):
     """The transform along one axis, which is what programs are made of where it is compiled.
 
-    kind: an `FftType`; axis: which one; length: of the real side of it.
+    kind: an `FftType`; axis: which one; length: of the real side of it; whole: 0, or the length of
+    lines of which these are every so manieth element, as many apart as there are along the next
+    axis: the results are turned as the transform of the whole takes them.
     """
 
     cost = 64
 
-    def type(self, x, *, kind, axis, length):
+    def type(self, x, *, kind, axis, length, whole):
         (out,) = fft_p.type(_moved(x, axis, -1), fft_type=kind, fft_lengths=(length,))
         return [_moved(out, -1, axis)]
 
-    def reference(self, x, *, kind, axis, length):
+    def reference(self, x, *, kind, axis, length, whole):
         x = np.moveaxis(np.asarray(x), axis, -1)
         (out,) = fft_p.reference(x, fft_type=kind, fft_lengths=(length,))
-        return [np.moveaxis(out, -1, axis)]
+        out = np.moveaxis(out, -1, axis)
+        if whole:
+            turns = np.multiply.outer(np.arange(length), np.arange(whole // length))
+            angles = (2 if kind == FftType.IFFT else -2) * np.pi * turns / whole
+            rest = out.ndim - axis - 2
+            out = out * np.exp(1j * angles).reshape(*angles.shape, *(1,) * rest).astype(out.dtype)
+        return [out]
 
-    def leading(self, *, kind, axis, length):
-        return {"kind": kind, "axis": axis + 1, "length": length}
+    def leading(self, *, axis, **params):
+        return {"axis": axis + 1, **params}
 
 
 def _moved(x: ArrayType, axis: int, to: int) -> ArrayType:

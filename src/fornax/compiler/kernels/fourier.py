@@ -299,18 +299,16 @@ def dft(k: KernelContext) -> None:
     groups = -(-inner // columns)
     task = Axis(prod(shape[:axis]) * groups, "task")
     line = b.idiv(b.axis(task), b.index(groups))
-    first = b.mul(b.imod(b.axis(task), b.index(groups)), b.index(columns))
-    # the last columns overlap those before
-    lines = Lines(k, line, b.min(first, b.index(inner - columns)), columns)
+    lines = Lines(k, line, b.imod(b.axis(task), b.index(groups)), columns)
     grain = max(1, WORTH_A_THREAD // (length * length.bit_length() * columns))
     k.emit((For(task, lines.body(), kind="parallel"),), task.length, grain)
 
 
 class Lines:
-    """The lines that one worker transforms: columns from `first` on of block `line`."""
+    """The lines that one worker transforms: a group of columns of block `line`."""
 
-    def __init__(self, k: KernelContext, line: Expr, first: Expr, columns: int):
-        self.k, self.b, self.first = k, k.b, first
+    def __init__(self, k: KernelContext, line: Expr, group: Expr, columns: int):
+        self.k, self.b, self.group = k, k.b, group
         self.kind, self.axis, self.length = (k.params[n] for n in ("kind", "axis", "length"))
         shape, dtype = k.outputs[0].shape, k.outputs[0].dtype_name
         self.before, self.inner = split(k.b, line, shape[: self.axis]), shape[self.axis + 1 :]
@@ -322,6 +320,10 @@ class Lines:
         sign = 1 if self.inverse else -1
         self.passes = Passes(k, COMPLEX.get(dtype, dtype), length, columns, sign)
         self.zero = k.b.index(0)
+        # the last columns overlap those before
+        self.over = prod(self.inner) - columns
+        self.first = k.b.min(k.b.mul(group, k.b.index(columns)), k.b.index(self.over))
+        self.turned = self.turns_of_whole() if k.params["whole"] else None
 
     def body(self) -> tuple[Statement, ...]:
         if self.kind == FftType.RFFT:
@@ -346,7 +348,29 @@ class Lines:
                 value = calculus.scaled(value, size)
             else:
                 value = self.b.mul(value, calculus.number(size))
+        if self.turned is not None:
+            assert isinstance(value, Pair), "parts of long lines are complex"
+            value = self.passes.calculus.times(self.turned(at, column), value)
         return self.k.store(0, self.index(at, column), value)
+
+    def turns_of_whole(self) -> Callable[[Expr, Expr], Pair]:
+        """Root at · (first + column), as a product: a table of all would be as large as the line."""
+        b, passes, whole = self.b, self.passes, self.k.params["whole"]
+        columns, places = passes.columns, np.arange(self.length)
+        firsts = np.minimum(np.arange(0, prod(self.inner), columns), self.over)
+        coarse = roots(whole, np.multiply.outer(firsts, places), passes.sign)
+        fine = roots(whole, np.multiply.outer(places, np.arange(columns)), passes.sign)
+        groups = self.k.constant("groups", passes.part, np.stack((coarse.real, coarse.imag), -1))
+        within = self.k.constant("within", passes.part, np.stack((fine.real, fine.imag), 1))
+
+        def turned(at: Expr, column: Expr) -> Pair:
+            halves = (b.index(0), b.index(1))
+            low = Pair(*(b.load(groups, (self.group, at, half)) for half in halves))
+            return passes.calculus.times(
+                low, Pair(*(b.load(within, (at, half, column)) for half in halves))
+            )
+
+        return turned
 
     def turns(self, factor: complex) -> Callable[[Expr], Pair]:
         """Roots of unity, of the real length, times a factor."""
