@@ -215,6 +215,9 @@ row("true_positions", [ANY], "b", [
 ], smooth=False, special=False)  # fmt: skip
 
 # --- Fourier transforms along one axis ---------------------------------------------------------
+row("dft", [ANY], "c", [
+    Variant([(4, 6)], kind=kind, axis=0, length=4, whole=24) for kind in (FftType.FFT, FftType.IFFT)
+], loose=30, smooth=False, special=False)  # fmt: skip
 for kind, family, sizes in (
     ("FFT", "c", (12, 3)), ("IFFT", "c", (10, 3)), ("RFFT", "F", (3, 6)), ("IRFFT", "c", (3, 4))
 ):  # fmt: skip

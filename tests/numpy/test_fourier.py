@@ -9,6 +9,9 @@ import pytest
 
 import fornax
 from fornax import lax, test_util
+from fornax.backends import cpu
+from fornax.compiler import plan, spectra
+from fornax.compiler.target import Target
 from fornax.numpy import fft
 
 rng = np.random.default_rng(0)
@@ -78,6 +81,34 @@ def test_compiled_in_several_dimensions():
     for name in ("fftn", "ifftn", "irfftn"):
         assert_same(fornax.jit(getattr(fft, name))(x), getattr(np.fft, name)(x))
     assert_same(fornax.jit(fft.rfftn)(x.real), np.fft.rfftn(x.real))
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft"])
+def test_compiled_long_lines(name, monkeypatch):
+    """Too long for the caches: as matrices, whose last columns may overlap others here."""
+    monkeypatch.setattr(spectra, "LONGEST", 1 << 9)
+    monkeypatch.setattr(spectra, "TALLEST", 1 << 8)
+    for n in (210, 256):
+        count = n // 2 + 1 if name == "irfft" else n
+        x = np.resize(ONE[name], (2, count)) * np.arange(1, count + 1)
+        assert_same(fornax.jit(partial(getattr(fft, name), n=n))(x), getattr(np.fft, name)(x, n))
+
+
+def test_compiled_tall_columns(monkeypatch):
+    monkeypatch.setattr(spectra, "TALLEST", 1 << 8)
+    x = np.resize(COMPLEX, (40, 3))
+    assert_same(fornax.jit(fft.fft2)(x), np.fft.fft2(x))
+
+
+def test_results_past_the_caches(monkeypatch):
+    """Large complex results are written past the caches, where their rows allow it."""
+    monkeypatch.setattr(Target, "streamed", property(lambda self: 1))
+    monkeypatch.setattr(cpu, "compiled", {})
+    monkeypatch.setattr(plan, "_recipes", {})
+    for n in (64, 84):
+        x = np.resize(COMPLEX, (3, n)) * np.arange(n)
+        assert_same(fornax.jit(fft.fft)(x), np.fft.fft(x))
+        assert_same(fornax.jit(lambda x: x * x)(x), x * x)
 
 
 def test_compiled_with_what_is_around():

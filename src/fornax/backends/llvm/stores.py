@@ -48,15 +48,18 @@ def prepare(e: Values, store: Store) -> Pending:
     return Pending(store, access(e, offset), e.value(store.value), mask)
 
 
-def streaming(e: Values, buffer: Buffer, terms: Terms, constant: int, lanes: int) -> str:
-    """How a whole vector is stored past the caches, or "" if it is not, or may not be aligned.
+def streaming(
+    e: Values, buffer: Buffer, terms: Terms, constant: int, lanes: int, count: int = 1
+) -> str:
+    """How whole vectors of `count` elements a lane are stored past the caches, or "" if they are
+    not, or may not be aligned.
 
     The vector axis itself counts in steps of `lanes`.
     """
     if buffer not in e.streams:
         return ""
     size = WIDTH[buffer.dtype] // 8
-    whole, axis = min(lanes * size, e.target.vector_bits // 8), e.vector_loop.axis
+    whole, axis = min(count * lanes * size, e.target.vector_bits // 8), e.vector_loop.axis
     steps = [
         coefficient * (lanes if part.kind == "axis" and part.data is axis else 1)
         for part, coefficient in terms
@@ -205,9 +208,11 @@ def store_window(e: Values, group: list[Pending]) -> None:
     )
     wide = f"<{width} x {element}>"
     mixed = e.put(depth, f"shufflevector {wide} {joined}, {wide} poison, <{width} x i32> <{order}>")
-    pointer = address(e, buffer, group[0].found.scalar, group[0].found.constant)
+    found = group[0].found
+    pointer = address(e, buffer, found.scalar, found.constant)
     align = max(WIDTH[buffer.dtype] // 8, 1)
-    e.scopes[-1].lines.append(f"  store {wide} {mixed}, ptr {pointer.name}, align {align}")
+    how = streaming(e, buffer, found.scalar, found.constant, lanes, count) or f"align {align}"
+    e.scopes[-1].lines.append(f"  store {wide} {mixed}, ptr {pointer.name}, {how}")
 
 
 def store_one(e: Values, one: Pending) -> None:

@@ -354,7 +354,7 @@ class Lines:
         return self.k.store(0, self.index(at, column), value)
 
     def turns_of_whole(self) -> Callable[[Expr, Expr], Pair]:
-        """Root at · (first + column), as a product: a table of all would be as large as the line."""
+        """Root at · (first + column), as a product: a table of all were as large as the line."""
         b, passes, whole = self.b, self.passes, self.k.params["whole"]
         columns, places = passes.columns, np.arange(self.length)
         firsts = np.minimum(np.arange(0, prod(self.inner), columns), self.over)
