@@ -242,6 +242,35 @@ def test_where_there_is_no_answer_it_is_not_a_number():
     assert np.isnan(np.diag(linalg.cholesky(-fnp.eye(2)))).all()
     assert not np.isfinite(linalg.inv(fnp.zeros((2, 2)))).any()
     assert linalg.slogdet(fnp.zeros((2, 2)))[1] == -np.inf
+    with_infinity = fnp.stack([fnp.eye(3), fnp.full((3, 3), np.inf)])
+    for x in (with_infinity, with_infinity[1]):
+        assert np.isnan(linalg.svdvals(x)).any(-1).tolist() in ([False, True], True)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_stacks_of_matrices_that_are_not_short(dtype):
+    a = positive(14, dtype, (2,))
+    tolerance = TOLERANCE[dtype] * 100
+    assert_close(linalg.cholesky(a), np.linalg.cholesky(a), tolerance)
+    for triangle in "LU":
+        w, v = linalg.eigh(a, triangle, symmetrize_input=False)
+        assert_close(a @ v, v * w[..., None, :], tolerance)
+    assert_close(linalg.svdvals(a), np.linalg.svd(a, compute_uv=False), tolerance)
+    u, s, vh = linalg.svd(a)
+    assert_close(u * s[..., None, :] @ vh, a, tolerance)
+    a = random((2, 40, 36), dtype)
+    for mode in ("complete", "reduced"):
+        for got, want in zip(linalg.qr(a, mode), np.linalg.qr(a, mode), strict=True):
+            assert_close(got, want, tolerance)
+
+
+def test_large_matrices_are_left_to_lapack():
+    a, b = positive(260, "float64"), random((260, 2), "float64")
+    a[7, 7] += 1000
+    assert_close(fornax.jit(linalg.cholesky)(a), np.linalg.cholesky(a))
+    assert_close(fornax.jit(linalg.solve)(a, b), np.linalg.solve(a, b))
+    solve = fornax.jit(scipy_linalg.solve_triangular)
+    assert_close(solve(np.triu(a), b), np.linalg.solve(np.triu(a), b))
 
 
 ERRORS = {

@@ -8,6 +8,7 @@ from fornax.ir.primitive import Zero
 from fornax.ir.types import typeof
 from fornax.primitives.elementwise import div_p
 from fornax.primitives.family import constant
+from fornax.primitives.linalg.routines import checked, is_short, lapack
 from fornax.primitives.linalg.stacks import MatrixPrimitive, each, lower, matmul, on_diagonal
 from fornax.primitives.linalg.triangular import triangular_solve
 
@@ -22,7 +23,18 @@ class Cholesky(MatrixPrimitive):
     def reference(self, x):
         x = np.asarray(x)
         (out,) = self.type(typeof(x))
-        return each(lambda a: [np.linalg.cholesky(a)], [x], [out], stacks=True)
+        if not x.size or is_short(x):
+            return each(lambda a: [np.linalg.cholesky(a)], [x], [out], stacks=True)
+        decompose = lapack(x, "potrf")
+
+        def one(matrix):
+            # rows of ours are columns of LAPACK's: it takes the matrix for its conjugate, and the
+            # factor it finds, upper, for its transpose
+            factor, info = decompose(matrix.T, lower=False, clean=True)
+            checked(info)
+            return [factor.T]
+
+        return each(one, [x], [out])
 
     def jvp(self, primals, tangents):
         (x,), (dx,) = primals, tangents

@@ -9,6 +9,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.complex import real_p
 from fornax.primitives.elementwise import div_p, mul_p, sub_p
 from fornax.primitives.family import constant
+from fornax.primitives.linalg.routines import checked, is_short, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     adjoint,
@@ -40,11 +41,20 @@ class Eigh(MatrixPrimitive):
         if not x.size:
             return [np.zeros(vectors.shape, vectors.dtype), np.zeros(values.shape, values.dtype)]
 
-        def one(matrix):
-            values, vectors = np.linalg.eigh(matrix, "L" if lower else "U")
+        def stack(matrices):
+            values, vectors = np.linalg.eigh(matrices, "L" if lower else "U")
             return vectors, values
 
-        return each(one, [x], [vectors, values], stacks=True)
+        if is_short(x):
+            return each(stack, [x], [vectors, values], stacks=True)
+        decompose = lapack(x, "syevd", "heevd")
+
+        def one(matrix):
+            values, vectors, info = decompose(matrix, lower=lower)
+            checked(info)
+            return vectors, values
+
+        return each(one, [x], [vectors, values])
 
     def jvp(self, primals, tangents, *, lower):
         (x,), (dx,) = primals, tangents

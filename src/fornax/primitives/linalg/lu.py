@@ -8,6 +8,7 @@ from fornax.ir.basis import add, broadcast_in_dim
 from fornax.ir.primitive import Zero
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.family import constant
+from fornax.primitives.linalg.routines import lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     each,
@@ -40,15 +41,13 @@ class LU(MatrixPrimitive):
         ]
 
     def reference(self, x):
-        from scipy.linalg import get_lapack_funcs
-
         x = np.asarray(x)
         results = self.type(typeof(x))
         rows = x.shape[-2]
         if not x.size:
             everything = np.broadcast_to(np.arange(rows), results[2].shape).astype(np.int32)
             return [x.copy(), np.zeros(results[1].shape, np.int32), everything]
-        (factor,) = get_lapack_funcs(("getrf",), (x,))
+        factor = lapack(x, "getrf")
 
         def one(matrix):
             factors, pivots, _ = factor(matrix)

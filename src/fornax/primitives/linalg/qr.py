@@ -12,7 +12,7 @@ from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.complex import real_p
 from fornax.primitives.elementwise import sub_p
 from fornax.primitives.family import constant
-from fornax.primitives.linalg.reflectors import checked, lapack
+from fornax.primitives.linalg.routines import BLOCK, checked, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     adjoint,
@@ -48,25 +48,27 @@ class QR(MatrixPrimitive):
     def reference(self, x, *, full_matrices, pivoting=False):
         x = np.asarray(x)
         results = self.type(typeof(x), full_matrices=full_matrices, pivoting=pivoting)
-        if not pivoting:
+        if not pivoting and (not x.size or max(x.shape[-2:]) <= BLOCK // 2):
             mode: Literal["complete", "reduced"] = "complete" if full_matrices else "reduced"
             return each(lambda a: np.linalg.qr(a, mode), [x], results, stacks=True)
         if not x.size:
             q, r, p = (np.zeros(t.shape, t.dtype) for t in results)
             return [q + np.eye(*q.shape[-2:], dtype=q.dtype), r, p]
-        decompose, multiply = lapack(x, "geqp3"), lapack(x, "orgqr", "ungqr")
+        decompose = lapack(x, "geqp3" if pivoting else "geqrf")
+        multiply = lapack(x, "orgqr", "ungqr")
         rows, columns = x.shape[-2:]
         inner = results[0].shape[-1]
 
         def one(matrix):
-            found, order, taus, _, info = decompose(matrix)
+            options = {} if pivoting else {"lwork": max(1, BLOCK * columns)}
+            found, *order, taus, _, info = decompose(matrix, **options)
             checked(info)
-            vectors = np.zeros((rows, inner), x.dtype)
+            vectors = np.zeros((rows, inner), x.dtype, "F")
             shared = min(columns, inner)
             vectors[:, :shared] = found[:, :shared]
-            q, _, info = multiply(vectors, taus)
+            q, _, info = multiply(vectors, taus, lwork=max(1, BLOCK * inner), overwrite_a=True)
             checked(info)
-            return q, np.triu(found[:inner]), order - 1
+            return q, np.triu(found[:inner]), *(places - 1 for places in order)
 
         return each(one, [x], results)
 

@@ -6,12 +6,10 @@ column i of a matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from fornax.ir.types import ArrayType, typeof
+from fornax.primitives.linalg.routines import checked, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     check_dtypes,
@@ -23,22 +21,6 @@ from fornax.scalars import dtypes
 from fornax.source import located
 
 __all__ = ["geqrf_p", "hessenberg_p", "householder_product_p", "ormqr_p", "tridiagonal_p"]
-
-
-def lapack(x: Any, real: str, complex: str = "") -> Callable[..., Any]:
-    """The LAPACK routine for the dtype of an array, by its name for real and complex numbers."""
-    from scipy.linalg import get_lapack_funcs
-
-    name = complex if complex and dtypes.is_complex(x.dtype) else real
-    return get_lapack_funcs((name,), (x,))[0]
-
-
-def checked(info: int) -> None:
-    """Raise LinAlgError if a routine says that it failed."""
-    if info:
-        raise np.linalg.LinAlgError(
-            located(f"LAPACK: {info}", attempt="finite numbers; numpy.isfinite(a).all() tells")
-        )
 
 
 class Geqrf(MatrixPrimitive):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fornax.ir.types import typeof
-from fornax.primitives.linalg.reflectors import checked, lapack
+from fornax.primitives.linalg.routines import checked, lapack
 from fornax.primitives.linalg.stacks import MatrixPrimitive, check_dtypes, check_ranks, each
 from fornax.source import located
 

@@ -11,6 +11,7 @@ from fornax.primitives.compare import eq_p
 from fornax.primitives.complex import real_p
 from fornax.primitives.elementwise import div_p, mul_p, sub_p
 from fornax.primitives.family import constant
+from fornax.primitives.linalg.routines import BLOCK, checked, is_short, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     adjoint,
@@ -50,13 +51,29 @@ class SVD(MatrixPrimitive):
         x = np.asarray(x)
         results = self.type(typeof(x), full_matrices=full_matrices, compute_uv=compute_uv)
 
-        def one(matrix):
+        def stack(matrices):
             if not compute_uv:
-                return [np.linalg.svd(matrix, compute_uv=False)]
-            u, s, vt = np.linalg.svd(matrix, full_matrices)
+                return [np.linalg.svd(matrices, compute_uv=False)]
+            u, s, vt = np.linalg.svd(matrices, full_matrices)
             return s, u, vt
 
-        return each(one, [x], results, stacks=True)
+        if not x.size or (is_short(x) and np.isfinite(x).all()):
+            return each(stack, [x], results, stacks=True)
+        flags = {"compute_uv": compute_uv, "full_matrices": full_matrices}
+        decompose, options = lapack(x, "gesdd"), dict(flags)
+        if max(x.shape[-2:]) > BLOCK:
+            size, info = lapack(x, "gesdd_lwork")(*x.shape[-2:], **flags)
+            checked(info)
+            options["lwork"] = int(np.nextafter(size.real, np.float32(np.inf)))
+
+        def one(matrix):
+            if not np.isfinite(matrix).all():  # there are versions that would never end
+                raise np.linalg.LinAlgError
+            u, s, vt, info = decompose(matrix, **options)
+            checked(info)
+            return (s, u, vt) if compute_uv else (s,)
+
+        return each(one, [x], results)
 
     def jvp(self, primals, tangents, *, full_matrices, compute_uv):
         (x,), (dx,) = primals, tangents

@@ -12,7 +12,7 @@ from fornax.ir.types import typeof
 from fornax.primitives.concatenate import concatenate
 from fornax.primitives.elementwise import mul_p, neg_p
 from fornax.primitives.family import constant
-from fornax.primitives.linalg.reflectors import checked, lapack
+from fornax.primitives.linalg.routines import checked, lapack
 from fornax.primitives.linalg.stacks import (
     MatrixPrimitive,
     as_rows,
