@@ -60,61 +60,58 @@ def map_program(
     return [*consts, *fronted], program, [0 if m else None for m in mapped]
 
 
-class Call(Primitive):
-    """Run `jaxpr`. Every rule is the same rule of the program, in one call."""
+class ProgramCall(Primitive):
+    """An operation that runs the program in one of its parameters."""
+
+    #: the name of the parameter
+    program = "jaxpr"
+
+    def type(self, *types, **params):
+        program = params[self.program]
+        check_operands(self.name, program, types)
+        return program.out_types
+
+    def reference(self, *arrays, **params):
+        return run_reference(params[self.program], arrays)
+
+    def inlined(self, **params):
+        return params[self.program]
+
+    def effects(self, **params):
+        return merged_effects(params[self.program])
+
+
+class Unit(ProgramCall):
+    """One whose rules are the same rules of the program `jaxpr`, in one call."""
 
     transparent = True
 
-    def type(self, *types, name, jaxpr):
-        check_operands(self.name, jaxpr, types)
-        return jaxpr.out_types
-
-    def reference(self, *arrays, name, jaxpr):
-        return run_reference(jaxpr, arrays)
-
-    def expand(self, *operands, name, jaxpr):
-        return evaluate(jaxpr, *operands)
-
-    def inlined(self, *, name, jaxpr):
-        return jaxpr
-
-    def jvp(self, primals, tangents, *, name, jaxpr):
-        nonzero = nonzero_flags(tangents)
+    def jvp(self, primals, tangents, **params):
+        jaxpr, nonzero = params["jaxpr"], nonzero_flags(tangents)
         program, has_tangent = jvp_jaxpr(jaxpr, nonzero)
         program, consts = opened(program)
-        outs = self.bind(*consts, *primals, *chosen(tangents, nonzero), name=name, jaxpr=program)
+        params = {**params, "jaxpr": program}
+        outs = self.bind(*consts, *primals, *chosen(tangents, nonzero), **params)
         count = len(jaxpr.outputs)
         return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
-    def linearize(self, parent, recorder, primals, tangents, *, name, jaxpr):
-        nonzero = nonzero_flags(tangents)
-        forward, linear, residuals, has_tangent = linearize_jaxpr(jaxpr, nonzero)
-        forward, consts = opened(forward)
-        with running(parent):
-            outs = self.bind(*consts, *primals, name=name, jaxpr=forward)
-        count = len(jaxpr.outputs)
-        saved = residual_values(residuals, consts, primals, outs, count)
-        with running(recorder):
-            results = self.bind(*saved, *chosen(tangents, nonzero), name=name, jaxpr=linear)
-        return outs[:count], spread(has_tangent, results, jaxpr.out_types)
-
-    def transpose(self, cotangents, *operands, name, jaxpr):
+    def transpose(self, cotangents, *operands, **params):
         linear = [isinstance(x, Linear) for x in operands]
         given = nonzero_flags(cotangents)
         known = [x for x in operands if not isinstance(x, Linear)]
-        program, consts = opened(transpose_jaxpr(jaxpr, linear, given))
+        program, consts = opened(transpose_jaxpr(params["jaxpr"], linear, given))
         cts = chosen(cotangents, given)
-        outs = iter(self.bind(*consts, *known, *cts, name=name, jaxpr=program))
+        outs = iter(self.bind(*consts, *known, *cts, **{**params, "jaxpr": program}))
         return [next(outs) if is_linear else None for is_linear in linear]
 
-    def batch_named(self, axis_name, size, operands, dims, *, name, jaxpr):
-        fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
-        return self.bind(*fronted, name=name, jaxpr=program), out_dims
+    def batch_named(self, axis_name, size, operands, dims, **params):
+        fronted, program, out_dims = map_program(params["jaxpr"], axis_name, size, operands, dims)
+        return self.bind(*fronted, **{**params, "jaxpr": program}), out_dims
 
     def hands_on(self, position, params):
         return origin(params["jaxpr"], position)
 
-    def depends(self, flags, *, name, jaxpr):
+    def depends(self, flags, *, jaxpr, **_):
         return depends(jaxpr, flags)
 
     def dce(self, used, equation):
@@ -130,8 +127,24 @@ class Call(Primitive):
     def parts(self, equation, flags, found):
         return part_call(equation, flags, found)
 
-    def effects(self, *, name, jaxpr):
-        return merged_effects(jaxpr)
+
+class Call(Unit):
+    """Run `jaxpr`."""
+
+    def expand(self, *operands, name, jaxpr):
+        return evaluate(jaxpr, *operands)
+
+    def linearize(self, parent, recorder, primals, tangents, *, name, jaxpr):
+        nonzero = nonzero_flags(tangents)
+        forward, linear, residuals, has_tangent = linearize_jaxpr(jaxpr, nonzero)
+        forward, consts = opened(forward)
+        with running(parent):
+            outs = self.bind(*consts, *primals, name=name, jaxpr=forward)
+        count = len(jaxpr.outputs)
+        saved = residual_values(residuals, consts, primals, outs, count)
+        with running(recorder):
+            results = self.bind(*saved, *chosen(tangents, nonzero), name=name, jaxpr=linear)
+        return outs[:count], spread(has_tangent, results, jaxpr.out_types)
 
 
 def check_operands(name: str, jaxpr: Jaxpr, types: Sequence[Any]) -> None:

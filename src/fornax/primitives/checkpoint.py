@@ -16,30 +16,24 @@ import numpy as np
 
 from fornax.ir.evaluate import evaluate
 from fornax.ir.jaxpr import Equation, Jaxpr, Literal, Var
-from fornax.ir.primitive import Linear, Primitive
+from fornax.ir.primitive import Primitive
 from fornax.ir.trace import running
 from fornax.primitives.arrange import (
     chosen,
-    depends,
     merged_effects,
     nonzero_flags,
     prune,
     refuse_effects,
     restaged,
-    run_reference,
     spread,
 )
-from fornax.primitives.call import check_operands, map_program
-from fornax.primitives.parted import part_call
+from fornax.primitives.call import Unit
 from fornax.record import record
 from fornax.transforms.dce import dead_code
-from fornax.transforms.handed import origin
 from fornax.transforms.programs import (
-    jvp_jaxpr,
     linearize_jaxpr,
     opened,
     remembered,
-    transpose_jaxpr,
 )
 
 __all__ = ["Checkpoint", "Offloadable", "Policy", "Recompute", "Saveable", "checkpoint_p", "name_p"]
@@ -77,29 +71,10 @@ def approves(policy: Policy | None, equation: Equation) -> bool:
     return answer is not None and not isinstance(answer, Recompute) and bool(answer)
 
 
-class Checkpoint(Primitive):
+class Checkpoint(Unit):
     """Run `jaxpr`; see the module."""
 
     keeps_recomputation = True
-    transparent = True
-
-    def inlined(self, *, jaxpr, **_):
-        return jaxpr
-
-    def type(self, *types, jaxpr, policy, prevent_cse, differentiated):
-        check_operands(self.name, jaxpr, types)
-        return jaxpr.out_types
-
-    def reference(self, *arrays, jaxpr, **_):
-        return run_reference(jaxpr, arrays)
-
-    def jvp(self, primals, tangents, *, jaxpr, **params):
-        nonzero = nonzero_flags(tangents)
-        program, has_tangent = jvp_jaxpr(jaxpr, nonzero)
-        program, new = opened(program)
-        outs = self.bind(*new, *primals, *chosen(tangents, nonzero), jaxpr=program, **params)
-        count = len(jaxpr.outputs)
-        return outs[:count], spread(has_tangent, outs[count:], jaxpr.out_types)
 
     def linearize(self, parent, recorder, primals, tangents, *, jaxpr, policy, **params):
         nonzero = nonzero_flags(tangents)
@@ -121,42 +96,6 @@ class Checkpoint(Primitive):
                 **{**params, "differentiated": True},
             )  # fmt: skip
         return outs[:count], spread(has_tangent, results, jaxpr.out_types)
-
-    def transpose(self, cotangents, *operands, jaxpr, **params):
-        linear = [isinstance(x, Linear) for x in operands]
-        given = nonzero_flags(cotangents)
-        known = [x for x in operands if not isinstance(x, Linear)]
-        program, new = opened(transpose_jaxpr(jaxpr, linear, given))
-        cts = chosen(cotangents, given)
-        outs = iter(self.bind(*new, *known, *cts, jaxpr=program, **params))
-        return [next(outs) if flag else None for flag in linear]
-
-    def batch_named(self, axis_name, size, operands, dims, *, jaxpr, **params):
-        fronted, program, out_dims = map_program(jaxpr, axis_name, size, operands, dims)
-        return self.bind(*fronted, jaxpr=program, **params), out_dims
-
-    def hands_on(self, position, params):
-        return origin(params["jaxpr"], position)
-
-    def depends(self, flags, *, jaxpr, **_):
-        return depends(jaxpr, flags)
-
-    def parts(self, equation, flags, found):
-        # a rule has taken its derivative: what has effects is not computed again, but handed on
-        return part_call(equation, flags, found)
-
-    def dce(self, used, equation):
-        program, kept = prune(equation.params["jaxpr"], used)
-        return Equation(
-            self,
-            tuple(chosen(equation.inputs, kept)),
-            {**equation.params, "jaxpr": program},
-            tuple(chosen(equation.outputs, used)),
-            equation.source,
-        )
-
-    def effects(self, *, jaxpr, **_):
-        return merged_effects(jaxpr)
 
 
 checkpoint_p = Checkpoint("checkpoint")

@@ -5,28 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fornax.ir.primitive import Primitive
-from fornax.primitives.arrange import merged_effects, run_reference
-from fornax.primitives.call import check_operands, map_program
+from fornax.primitives.call import ProgramCall, map_program
 from fornax.source import located
 
 __all__ = ["composite_p", "optimization_barrier_p"]
 
 
-class Composite(Primitive):
+class Composite(ProgramCall):
     """Run `jaxpr`, under a name that other compilers may know. It has no derivative."""
-
-    def type(self, *types, jaxpr, **_):
-        check_operands(self.name, jaxpr, types)
-        return jaxpr.out_types
-
-    def reference(self, *arrays, jaxpr, **_):
-        return run_reference(jaxpr, arrays)
-
-    def inlined(self, *, jaxpr, **_):
-        return jaxpr
-
-    def effects(self, *, jaxpr, **_):
-        return merged_effects(jaxpr)
 
     def jvp(self, primals, tangents, **_):
         raise ValueError(

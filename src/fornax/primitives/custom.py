@@ -20,13 +20,11 @@ from fornax.ir.trace import current, running
 from fornax.ir.types import ArrayType, typeof
 from fornax.primitives.arrange import (
     chosen,
-    merged_effects,
     nonzero_flags,
-    run_reference,
     split,
     spread,
 )
-from fornax.primitives.call import check_operands, jit_p
+from fornax.primitives.call import ProgramCall, jit_p
 from fornax.primitives.custom_mapped import MappedJVP, MappedVJP
 from fornax.scalars import dtypes
 from fornax.source import located
@@ -130,18 +128,10 @@ def refuse_constants(kind: str, name: str, tangents: Sequence[Any]) -> None:
         )
 
 
-class _CustomCall(Primitive):
+class _CustomCall(ProgramCall):
     """What both operations have in common: they run their program."""
 
-    def type(self, *types, call_jaxpr, **_):
-        check_operands(self.name, call_jaxpr, types)
-        return call_jaxpr.out_types
-
-    def reference(self, *arrays, call_jaxpr, **_):
-        return run_reference(call_jaxpr, arrays)
-
-    def inlined(self, *, call_jaxpr, **_):
-        return call_jaxpr
+    program = "call_jaxpr"
 
     def hands_on(self, position, params):
         program, first = params["call_jaxpr"], params["num_consts"]
@@ -151,9 +141,6 @@ class _CustomCall(Primitive):
             range(len(program.inputs) - params.get("num_states", 0), len(program.inputs))
         )
         return found if found in of_refs else None  # rules say what other results are
-
-    def effects(self, *, call_jaxpr, **_):
-        return merged_effects(call_jaxpr)
 
     def map_program(
         self, axis_name: Any, size: int, operands: Sequence[Any], dims: Sequence[Any],

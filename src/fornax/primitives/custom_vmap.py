@@ -6,18 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fornax.ir.basis import instantiate, move_axis
-from fornax.ir.primitive import Linear, Primitive
+from fornax.ir.primitive import Linear
 from fornax.ir.trace import running
 from fornax.ir.types import typeof
 from fornax.primitives.arrange import (
     chosen,
-    merged_effects,
     nonzero_flags,
-    run_reference,
     split,
     spread,
 )
-from fornax.primitives.call import check_operands, jit_p
+from fornax.primitives.call import ProgramCall, jit_p
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.handed import origin
@@ -31,21 +29,10 @@ __all__ = ["custom_vmap_p"]
 Rule = Callable[[int, Sequence[bool], Sequence[Any]], tuple[list[Any], list[bool]]]
 
 
-class CustomVmapCall(Primitive):
+class CustomVmapCall(ProgramCall):
     """Run `call`; mapped, run `rule`."""
 
-    def type(self, *types, call, **_):
-        check_operands(self.name, call, types)
-        return call.out_types
-
-    def reference(self, *arrays, call, **_):
-        return run_reference(call, arrays)
-
-    def inlined(self, *, call, **_):
-        return call
-
-    def effects(self, *, call, **_):
-        return merged_effects(call)
+    program = "call"
 
     def hands_on(self, position, params):
         call, rule = params["call"], params["rule"]

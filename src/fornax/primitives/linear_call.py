@@ -7,10 +7,10 @@ from typing import Any
 
 from fornax.ir.basis import instantiate, reduce_sum
 from fornax.ir.evaluate import evaluate
-from fornax.ir.primitive import Linear, Primitive, Zero
+from fornax.ir.primitive import Linear, Zero
 from fornax.ir.types import typeof
-from fornax.primitives.arrange import merged_effects, nonzero_flags, rearranged, run_reference
-from fornax.primitives.call import check_operands, jit_p, map_program
+from fornax.primitives.arrange import nonzero_flags, rearranged
+from fornax.primitives.call import ProgramCall, jit_p, map_program
 from fornax.source import located
 from fornax.transforms.batch import batch_flat, place
 from fornax.transforms.stage import stage
@@ -21,25 +21,14 @@ __all__ = ["linear_call_p"]
 Rule = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
-class LinearCall(Primitive):
+class LinearCall(ProgramCall):
     """Run `callee` on `num_res` residuals and linear operands; its transpose is `rule`.
 
     The last `num_refs` outputs are the new values of references, which have no derivatives; the
     call for tangents has none of them, since each is written once.
     """
 
-    def type(self, *types, callee, **_):
-        check_operands(self.name, callee, types)
-        return callee.out_types
-
-    def reference(self, *arrays, callee, **_):
-        return run_reference(callee, arrays)
-
-    def inlined(self, *, callee, **_):
-        return callee
-
-    def effects(self, *, callee, **_):
-        return merged_effects(callee)
+    program = "callee"
 
     def jvp(self, primals, tangents, *, callee, num_res, num_refs, **params):
         if any(nonzero_flags(tangents[:num_res])):
