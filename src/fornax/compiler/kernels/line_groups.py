@@ -66,9 +66,9 @@ def line_groups(p: Product, sums: Arithmetic) -> None:
         index = split(b, depth, p.depth_extents)
         return sums.widen(b, side.value(batch, split(b, here, extents), index))
 
-    part, tile = Axis(-(-vectors // piece), "piece"), Axis(_extent(tiles), "tile")
+    part, tile = Axis(-(-vectors // piece), "piece"), Axis(tiles, "tile")
     begin = b.mul(b.axis(part), b.index(piece))
-    step = Axis(_extent(b.min(b.index(piece), b.sub(b.index(vectors), begin))), "step")
+    step = Axis(b.min(b.index(piece), b.sub(b.index(vectors), begin)), "step")
     lane = Axis(lanes, "lane")
     position = b.mul(b.add(begin, b.axis(step)), b.index(lanes))
     depth = b.add(position, b.axis(lane))
@@ -94,7 +94,7 @@ def line_groups(p: Product, sums: Arithmetic) -> None:
             saves.append(Store(totals, place, b.final(carry)))
     multiply = For(lane, (For(step, (), tuple(carried)), *saves), kind="vector", lanes=lanes)
 
-    done = Axis(_extent(b.mul(tiles, b.index(rows))), "row")
+    done = Axis(b.mul(tiles, b.index(rows)), "row")
     results: list[Statement] = []
     for c in range(columns):
         one, carry = Axis(lanes, "lane"), Carry(sums.dtype, "sum")
@@ -111,8 +111,3 @@ def line_groups(p: Product, sums: Arithmetic) -> None:
     work = p.batch * p.rows * p.columns * p.depth
     grain = max(1, WORTH_A_THREAD * task.length // work)
     k.emit((For(task, body, kind="parallel"),), task.length, grain)
-
-
-def _extent(extent: Expr) -> int | Expr:
-    """An extent for an axis: a number where it is one."""
-    return extent.data if extent.kind == "const" else extent

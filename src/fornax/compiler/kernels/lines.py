@@ -83,7 +83,7 @@ def lines(p: Product, sums: Arithmetic) -> None:
 
     first = b.mul(share, b.index(steps))
     length = b.min(b.index(steps), b.sub(b.index(p.depth), first))
-    step = Axis(length.data if length.kind == "const" else length, "depth")
+    step = Axis(length, "depth")
     depth = split(b, b.add(first, b.axis(step)), p.depth_extents)
     row_at = [b.add(b.mul(row, b.index(rows)), b.index(r)) for r in range(rows)]
     column_at = [b.add(b.mul(column, b.index(columns)), b.index(c)) for c in range(columns)]
@@ -205,7 +205,7 @@ def stream(p: Product, sums: Arithmetic) -> None:
     def factors(depth: Expr, count: Expr) -> For:
         """Copy what `count` rows of the matrix, from `depth` on, are multiplied by."""
         r = Axis(p.rows, "r")
-        n = Axis(count.data if count.kind == "const" else count, "n")
+        n = Axis(count, "n")
         at = split(b, b.add(depth, b.axis(n)), p.depth_extents)
         row = split(b, b.axis(r), p.row_extents)
         (x,) = sums.widen(b, p.left.value(batch, row, at))
@@ -214,7 +214,7 @@ def stream(p: Product, sums: Arithmetic) -> None:
 
     def rows_at_once(depth: Expr, count: Expr) -> For:
         """Add `count` rows of the matrix, from `depth` on, to the totals."""
-        lane, n = Axis(width, "lane"), Axis(count.data if count.kind == "const" else count, "n")
+        lane, n = Axis(width, "lane"), Axis(count, "n")
         column = split(b, b.add(begin, b.axis(lane)), p.column_extents)
         at = split(b, b.add(depth, b.axis(n)), p.depth_extents)
         y = sums.widen(b, p.right.value(batch, column, at))
@@ -241,7 +241,7 @@ def stream(p: Product, sums: Arithmetic) -> None:
         (b.index(STREAM_ROWS), groups, first),
         (b.sub(length, done), b.index(1), b.add(first, done)),
     ):
-        axis = Axis(extent.data if extent.kind == "const" else extent, "rows")
+        axis = Axis(extent, "rows")
         if axis.extent != 0 and not (count.kind == "const" and count.data == 0):
             depth = b.add(start, b.mul(b.axis(axis), b.index(STREAM_ROWS)))
             body.append(For(axis, (factors(depth, count), rows_at_once(depth, count))))
@@ -305,7 +305,7 @@ def read_through(p: Product, sums: Arithmetic) -> None:
     done = b.mul(b.idiv(length, b.index(together)), b.index(together))
     for rows, start, count in (together, first, done), (1, b.add(first, done), b.sub(length, done)):
         extent = b.idiv(count, b.index(rows))
-        step = Axis(extent.data if extent.kind == "const" else extent, "step")
+        step = Axis(extent, "step")
         if step.extent != 0:
             body.append(For(step, (add(b.add(start, b.mul(b.axis(step), b.index(rows))), rows),)))
 

@@ -42,7 +42,7 @@ def in_parts(k: KernelContext, count: int, dimension: int, update: Update) -> No
     left = b.min(b.index(BLOCK), b.sub(b.index(count), first))
     begin = b.mul(b.axis(part), b.index(share))
 
-    one = Axis(left.data if left.kind == "const" else left, "u")
+    one = Axis(left, "u")
     number, place = b.add(first, b.axis(one)), Carry("int64", "place")
     index, _, _ = update(number)
     size = b.min(b.index(share), b.sub(b.index(extent), begin))

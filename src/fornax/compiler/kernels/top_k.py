@@ -35,6 +35,7 @@ from fornax.compiler.loop.ir import (
     Statement,
     Store,
     While,
+    extent_of,
 )
 from fornax.record import record
 
@@ -221,7 +222,7 @@ class Best:
         )
         extent = b.index(source.extent)
         whole, rest = b.idiv(extent, b.index(width)), b.imod(extent, b.index(width))
-        block = Axis(extent_of(whole), "block")
+        block = Axis(whole, "block")
         scan = For(block, self.look(source, b.mul(b.axis(block), b.index(width)), width))
         end = self.look(source, b.mul(whole, b.index(width)), extent_of(rest))
         return (*bounding, *start, scan, *end, *self.order())
@@ -340,8 +341,3 @@ class Best:
             self.set(self.number, b.index(self.count)),
             self.set(self.limit, self.kept(b.index(self.count - 1))[0]),
         )
-
-
-def extent_of(extent: Expr) -> int | Expr:
-    """An extent as an Axis takes it."""
-    return extent.data if extent.kind == "const" else extent

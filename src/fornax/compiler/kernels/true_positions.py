@@ -39,7 +39,7 @@ def true_positions(k: KernelContext) -> None:
     # the positions of each block, one behind the other
     block = Axis(count, "block")
     first, left = block_of(block)
-    one, place = Axis(extent_of(left), "i"), Carry("int64", "place")
+    one, place = Axis(left, "i"), Carry("int64", "place")
     at = b.add(first, b.axis(one))
     mask = k.operand(0, (at,))
     assert isinstance(mask, Expr)
@@ -85,8 +85,3 @@ def fill(k: KernelContext, total: Expr) -> None:
     one = Axis(size, "i")
     nothing = b.const(0, k.outputs[0].dtype_name)
     k.emit((For(one, k.store_where(0, (b.axis(one),), nothing, b.ge(b.axis(one), total))),))
-
-
-def extent_of(extent: Expr) -> int | Expr:
-    """An extent as an Axis takes it."""
-    return extent.data if extent.kind == "const" else extent

@@ -114,7 +114,7 @@ def until(b: Builder, old: For, last: For, condition: Expr) -> For:
     place, end = condition.args
     start = affine.sum_of(b, (place, 1), (b.axis(old.axis), -1))
     extent = b.max(b.min(b.sub(end, start), b.index(old.axis.extent)), b.index(0))
-    axis = Axis(extent.data if extent.kind == "const" else extent, old.axis.name)
+    axis = Axis(extent, old.axis.name)
     memo = {b.axis(old.axis): b.axis(axis)}
     memo[condition] = b.const(condition.data == "lt", "bool")
     here = Rewriter(b, dict(memo))(place)

@@ -162,7 +162,7 @@ class Along(Rewriter):
         pieces = Axis(-(-extent // size), old.axis.name + "_piece")
         first = b.mul(b.axis(pieces) if pieces.length > 1 else b.index(0), b.index(size))
         left = b.min(b.sub(b.index(extent), first), b.index(size))
-        self.piece = (old, size, first, left.data if left.kind == "const" else left)
+        self.piece = (old, size, first, left)
         self.places: dict[Carry, Buffer] = {}
         self.outside = self.memo
         body: list[Statement] = []

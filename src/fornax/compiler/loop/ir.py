@@ -64,6 +64,11 @@ def is_signed(dtype: str) -> bool:
     return dtype.startswith("int")
 
 
+def extent_of(number: int | Expr) -> int | Expr:
+    """What a loop takes for its extent: of a constant the number."""
+    return number.data if isinstance(number, Expr) and number.kind == "const" else number
+
+
 class Axis:
     """A loop variable: values 0 … extent-1. Identity is equality.
 
@@ -74,7 +79,7 @@ class Axis:
     __slots__ = ("extent", "name")
 
     def __init__(self, extent: int | Expr, name: str = "i"):
-        self.extent = extent
+        self.extent = extent_of(extent)
         self.name = name
 
     @property

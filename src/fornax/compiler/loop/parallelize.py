@@ -214,7 +214,7 @@ class Blocks(Rewriter):
         block = Axis(-(-extent // size), old.axis.name + "_block")
         begin = b.mul(b.axis(block), b.index(size))
         left = b.min(b.sub(b.index(extent), begin), b.index(size))
-        inner = Axis(left.data if left.kind == "const" else left, old.axis.name)
+        inner = Axis(left, old.axis.name)
         if extent % size == 0:
             inner = Axis(size, old.axis.name)
         self.bind("axis", old.axis, b.add(begin, b.axis(inner)))

@@ -128,7 +128,6 @@ class Rewriter:
             extent = axis.extent
             if isinstance(extent, Expr):
                 extent = self(extent)
-                extent = extent.data if extent.kind == "const" else extent
             axis = Axis(extent, axis.name)
             self.bind("axis", old.axis, self.b.axis(axis))
         starts = self.starts(old.carries)

@@ -217,7 +217,7 @@ class Stager(Rewriter):
         blocks = Axis(-(-extent // lanes), found.vector.axis.name + "_block")
         first = b.mul(b.axis(blocks) if blocks.length > 1 else b.index(0), b.index(lanes))
         rows = b.min(b.sub(b.index(extent), first), b.index(lanes))
-        column = Axis(rows.data if rows.kind == "const" else rows, found.vector.axis.name)
+        column = Axis(rows, found.vector.axis.name)
         if extent % lanes == 0:
             column = Axis(lanes, found.vector.axis.name)
         body: list[Statement] = []
@@ -290,13 +290,13 @@ class Stager(Rewriter):
             every = Axis(rows, "row")
             return loops(b.axis(every), every, "serial", self.found.lanes)
         whole = b.idiv(b.index(rows), b.index(native))
-        group = Axis(whole.data if whole.kind == "const" else whole, "group")
+        group = Axis(whole, "group")
         step = Axis(native, "step")
         row = b.add(b.mul(b.axis(group), b.index(native)), b.axis(step))
         made: tuple[Statement, ...] = (For(group, loops(row, step, "vector", native)),)
         rest = b.imod(b.index(rows), b.index(native))
         if rest.kind != "const" or rest.data:
-            left = Axis(rest.data if rest.kind == "const" else rest, "left")
+            left = Axis(rest, "left")
             row = b.add(b.mul(whole, b.index(native)), b.axis(left))
             made += (For(left, loops(row, None, "vector", native)),)
         return made

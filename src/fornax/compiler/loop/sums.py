@@ -145,8 +145,9 @@ class BlockSummer(Rewriter):
     ) -> For:
         """The loop over blocks, of sizes[0], of `count` iterations from `first`."""
         b, (size, *smaller) = self.b, sizes
-        blocks = Axis(extent(b.idiv(b.add(count, b.index(size - 1)), b.index(size))),
-                      old.axis.name + "_block")  # fmt: skip
+        blocks = Axis(
+            b.idiv(b.add(count, b.index(size - 1)), b.index(size)), old.axis.name + "_block"
+        )
         done = b.mul(b.axis(blocks), b.index(size))
         here, left = b.add(first, done), b.min(b.sub(count, done), b.index(size))
         if smaller:
@@ -159,8 +160,8 @@ class BlockSummer(Rewriter):
         values = nothing(b, old)
         rest = b.sub(left, taken) if old.axis.length % several else b.index(0)
         for number, start, width in (groups, here, several), (rest, b.add(here, taken), 1):
-            if extent(number) != 0:
-                axis = Axis(extent(number), old.axis.name)
+            axis = Axis(number, old.axis.name)
+            if axis.extent != 0:
                 at = b.add(start, b.mul(b.axis(axis), b.index(width)))
                 body.append(self.part(old, axis, at, values, width))
                 values = finals(b, body[-1])
@@ -250,8 +251,3 @@ def combiners(loop: For) -> list[str]:
 
 def finals(b: Builder, loop: For) -> list[Expr]:
     return [b.final(c.carry) for c in loop.carries]
-
-
-def extent(number: Expr) -> int | Expr:
-    """The extent of an axis of so many steps."""
-    return int(number.data) if number.kind == "const" else number

@@ -289,8 +289,7 @@ class Transposer(Rewriter):
             b.axis(blocks)
             return blocks, size
         left = b.sub(b.index(extent), b.mul(b.axis(blocks), b.index(size)))
-        rows = b.min(left, b.index(size))
-        return blocks, rows.data if rows.kind == "const" else rows
+        return blocks, b.min(left, b.index(size))
 
     def at(self, across: Axis, row: Expr, along: Axis, column: Expr) -> Rewriter:
         """A rewriter for one point of a block."""
@@ -327,8 +326,8 @@ class Transposer(Rewriter):
 
         count = b.idiv(b.index(columns), b.index(lanes))
         rest = b.imod(b.index(columns), b.index(lanes))
-        group = Axis(count.data if count.kind == "const" else count, "group")
-        left = Axis(rest.data if rest.kind == "const" else rest, "left")
+        group = Axis(count, "group")
+        left = Axis(rest, "left")
         step = Axis(lanes, "step")
         first = b.mul(b.axis(group), b.index(lanes))
         body: tuple[Statement, ...] = ()
