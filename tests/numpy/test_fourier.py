@@ -109,6 +109,8 @@ def test_results_past_the_caches(monkeypatch):
         x = np.resize(COMPLEX, (3, n)) * np.arange(n)
         assert_same(fornax.jit(fft.fft)(x), np.fft.fft(x))
         assert_same(fornax.jit(lambda x: x * x)(x), x * x)
+    points = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert_same(fornax.jit(lambda x: x.T * 2)(points), points.T * 2)  # three to a lane
 
 
 def test_compiled_with_what_is_around():

@@ -59,7 +59,9 @@ def streaming(
     if buffer not in e.streams:
         return ""
     size = WIDTH[buffer.dtype] // 8
-    whole, axis = min(count * lanes * size, e.target.vector_bits // 8), e.vector_loop.axis
+    nbytes = count * lanes * size
+    # three elements a lane are no power of two
+    whole, axis = min(nbytes & -nbytes, e.target.vector_bits // 8), e.vector_loop.axis
     steps = [
         coefficient * (lanes if part.kind == "axis" and part.data is axis else 1)
         for part, coefficient in terms
