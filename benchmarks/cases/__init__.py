@@ -9,7 +9,7 @@ from importlib import import_module
 from benchmarks.cases.case import CASES, Case
 
 FILES = (
-    *("stream", "reduce", "dense", "fused", "irregular", "random_numbers"),
+    *("stream", "reduce", "dense", "fused", "irregular", "random_numbers", "algebra"),
     *("loop", "recurrence", "regressions", "model", "dispatch", "compile", "shapes"),
 )
 for name in FILES:

@@ -25,6 +25,7 @@ class Late:
 
 jax, jnp, lax, random = Late(), Late(".numpy"), Late(".lax"), Late(".random")
 nn, tree, special = Late(".nn"), Late(".tree"), Late(".scipy.special")
+linalg = Late(".scipy.linalg")
 
 
 def load(name: str) -> None:
