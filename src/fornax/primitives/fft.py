@@ -15,11 +15,9 @@ import numpy as np
 from fornax import _native
 from fornax.ir.primitive import Primitive, Zero
 from fornax.ir.types import ArrayType, typeof
-from fornax.primitives.complex import conj_p, real_p
+from fornax.primitives.complex import conj_p
 from fornax.primitives.convert import convert_element_type
 from fornax.primitives.elementwise import mul_p
-from fornax.primitives.family import constant
-from fornax.primitives.pad import pad_p
 from fornax.scalars import dtypes
 from fornax.source import located
 
@@ -111,25 +109,31 @@ class Fft(Primitive):
         return [self._transpose_inverse_real(ct, fft_lengths)]
 
     def _transpose_real(self, ct, lengths):
-        """RFFT is: make complex, transform, keep the first half."""
-        missing = lengths[-1] - typeof(ct).shape[-1]
-        config = (*((0, 0, 0),) * (typeof(ct).ndim - 1), (0, missing, 0))
-        whole = pad_p.bind(ct, constant(ct, 0), padding_config=config)[0]
-        return real_p(self.bind(whole, fft_type=FftType.FFT, fft_lengths=lengths)[0])
+        """The real part of the transform of what is 0 in the half that RFFT leaves out: an inverse
+        one, in which every element but the first and, of even lengths, the last stands for two."""
+        weighted = mul_p(ct, ends(ct, lengths, math.prod(lengths), math.prod(lengths) / 2))
+        turned = conj_p(weighted, input_dtype=typeof(ct).dtype)
+        return self.bind(turned, fft_type=FftType.IRFFT, fft_lengths=lengths)[0]
 
     def _transpose_inverse_real(self, ct, lengths):
         """Every element but the first and, of even lengths, the last stands for two."""
         (half,) = self.bind(ct, fft_type=FftType.RFFT, fft_lengths=lengths)
-        shape, dtype = typeof(half).shape, typeof(half).dtype
-        weights = np.full(shape[-1], 2 / math.prod(lengths), dtype)
-        weights[0] /= 2
-        if lengths[-1] % 2 == 0:
-            weights[-1] /= 2
-        weighted = mul_p(half, np.broadcast_to(weights, shape))
-        return conj_p(weighted, input_dtype=dtype)
+        weighted = mul_p(half, ends(half, lengths, 1 / math.prod(lengths), 2 / math.prod(lengths)))
+        return conj_p(weighted, input_dtype=typeof(half).dtype)
 
     def leading(self, **params):
         return params
+
+
+def ends(half: Any, lengths: tuple[int, ...], single: float, double: float) -> np.ndarray:
+    """Weights of the elements of half a spectrum: `single` of those that have no conjugate in the
+    other half, `double` of the others."""
+    type = typeof(half)
+    weights = np.full(type.shape[-1], double, type.dtype)
+    weights[0] = single
+    if lengths[-1] % 2 == 0:
+        weights[-1] = single
+    return np.broadcast_to(weights, type.shape)
 
 
 fft_p = Fft("fft")
