@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fornax.compiler.kernels.context import KernelContext, parts
-from fornax.compiler.kernels.matrices import Stack, Tile, extent_of, joined
+from fornax.compiler.kernels.matrices import Stack, Tile, joined
 from fornax.compiler.loop.ir import Axis, Carried, Carry, Expr, For, Pair, Statement
 
 Place = Callable[[Expr], tuple[Expr, Expr]]
@@ -73,7 +73,7 @@ class Elimination:
     def below(self) -> tuple[Axis, Expr]:
         """The rows below the one of the step."""
         b = self.b
-        axis = Axis(extent_of(b.sub(b.index(self.rows - 1), self.here)), "below")
+        axis = Axis(b.sub(b.index(self.rows - 1), self.here), "below")
         return axis, b.add_index(self.here, 1, b.axis(axis))
 
     def size(self, row: Expr) -> Expr:

@@ -220,7 +220,7 @@ class Stack:
         share what they read."""
         b = self.b
         if not self.across:
-            place = Axis(extent_of(left), "place")
+            place = Axis(left, "place")
             if place.extent == 0:
                 return []
             lanes = min(TOGETHER * self.vector, 1 << (most.bit_length() - 1))
@@ -231,7 +231,7 @@ class Stack:
             (blocks, ABREAST, first),
             (rest, 1, b.add(first, b.mul(blocks, b.index(ABREAST)))),
         ):
-            axis = Axis(extent_of(extent), "place")
+            axis = Axis(extent, "place")
             if axis.extent != 0:
                 start = b.add(begin, b.mul(b.axis(axis), b.index(count)))
                 loops.append(
@@ -280,11 +280,6 @@ class Stack:
 
     def real(self, value: Value) -> Expr:
         return value.real if isinstance(value, Pair) else value
-
-
-def extent_of(count: Expr) -> int | Expr:
-    """A count as the extent of an axis."""
-    return count.data if count.kind == "const" else count
 
 
 def joined(found: Sequence[Expr]) -> Value:
