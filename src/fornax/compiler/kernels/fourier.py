@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from fornax.compiler.kernels.product import Index, split
 from fornax.compiler.loop.builder import Builder, Value
 from fornax.compiler.loop.ir import (
     COMPLEX,
+    REAL,
     WIDTH,
     Axis,
     Buffer,
@@ -31,6 +32,9 @@ from fornax.compiler.loop.ir import (
     Store,
 )
 from fornax.primitives.fft import FftType
+
+if TYPE_CHECKING:
+    from fornax._native import DtypeName
 
 #: additions and multiplications that are worth a thread of their own
 WORTH_A_THREAD = 1 << 15
@@ -57,7 +61,7 @@ def radices(length: int, registers: int = 32) -> list[int] | None:
 class Arithmetic:
     """Complex numbers as pairs, in one direction of the transform."""
 
-    def __init__(self, b: Builder, part: str, sign: int):
+    def __init__(self, b: Builder, part: DtypeName, sign: int):
         self.b, self.part, self.sign = b, part, sign
 
     def number(self, value: float) -> Expr:
@@ -171,7 +175,7 @@ class Passes:
     Element `at` of column `c` lies at `at * columns + c` of scratch memory.
     """
 
-    def __init__(self, k: KernelContext, part: str, length: int, columns: int, sign: int):
+    def __init__(self, k: KernelContext, part: DtypeName, length: int, columns: int, sign: int):
         self.k, self.b, self.part = k, k.b, part
         self.length, self.columns, self.sign = length, columns, sign
         self.lanes = k.target.lanes(part)
@@ -318,7 +322,7 @@ class Lines:
         self.count = self.length // 2
         length = self.count if self.half else self.length
         sign = 1 if self.inverse else -1
-        self.passes = Passes(k, COMPLEX.get(dtype, dtype), length, columns, sign)
+        self.passes = Passes(k, COMPLEX.get(dtype) or REAL[dtype], length, columns, sign)
         self.zero = k.b.index(0)
         # the last columns overlap those before
         self.over = prod(self.inner) - columns
