@@ -144,3 +144,14 @@ def test_convolutions_whose_places_have_no_number_are_refused():
     long, short = (fornax.ShapeDtypeStruct((n,), np.float32) for n in (2**31 + 9, 3))
     with pytest.raises(ValueError, match=r"convolve of 2147483657 and 3 elements"):
         fornax.eval_shape(lambda x, y: fnp.convolve(x, y, "valid"), long, short)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint32"])
+def test_integer_powers_are_exact_in_the_bits_there_are(dtype):
+    limits = np.iinfo(dtype)
+    bases = np.array([0, 1, 2, 3, 6, 77, limits.max, limits.max - 2, limits.min], dtype)
+    exponents = np.array([0, 1, 2, 5, 31, 63, 64, 65, 100, 127, limits.max], dtype)
+    x, y = (a.ravel() for a in np.meshgrid(bases, exponents))
+    expected = [pow(int(a), int(b), 1 << limits.bits) for a, b in zip(x, y, strict=True)]
+    found = np.asarray(fornax.jit(lambda x, y: x**y)(x, y))
+    np.testing.assert_array_equal(found, np.array(expected, f"uint{limits.bits}").view(dtype))

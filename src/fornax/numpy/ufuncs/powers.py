@@ -23,10 +23,12 @@ from fornax.numpy.ufuncs.signs import absolute
 from fornax.numpy.ufuncs.tables import (
     add,
     bitwise_and,
+    bitwise_or,
     divide,
     equal,
     less,
     log,
+    logical_and,
     logical_or,
     maximum,
     minimum,
@@ -34,6 +36,7 @@ from fornax.numpy.ufuncs.tables import (
     not_equal,
     right_shift,
     sqrt,
+    subtract,
 )
 from fornax.primitives.select import where as select_where
 from fornax.scalars import dtypes
@@ -88,20 +91,32 @@ def _power_of_array(x, y):
 
 
 def _integer_power(x: Any, y: Any) -> Any:
-    """Integer arrays to integer array powers, by squaring over the bits of y."""
+    """Integer arrays to integer array powers, by squaring over the lowest bits of y.
+
+    What is left is a power of z = x^(2^low), which is 0 if x is even, and 1 + t with t a multiple
+    of 2^(low + 2) if it is odd. So t^4 is 0 for so many bits as there are, and four terms of
+    (1 + t)^n = 1 + n t + n (n - 1) / 2 t^2 + n (n - 1) (n - 2) / 6 t^3 + ... are all.
+    """
     dtype = typeof(x).dtype
+    bits = dtypes.iinfo(dtype).bits
     if dtypes.is_signed_integer(dtype):
         negative = less(y, 0)
         y = maximum(y, 0)
-    result = as_dtype(1, dtype)
-    bits = dtypes.iinfo(dtype).bits - (1 if dtypes.is_signed_integer(dtype) else 0)
-    for bit in range(bits):
+    result, even = as_dtype(1, dtype), equal(bitwise_and(x, 1), 0)
+    low = max(bits // 4 - 2, bits.bit_length() - 1)
+    for bit in range(low):
         chosen = not_equal(bitwise_and(right_shift(y, bit), 1), 0)
         result = select_where(chosen, multiply(result, x), result)
-        if bit + 1 < bits:
-            x = multiply(x, x)
+        x = multiply(x, x)
+    n, t = right_shift(y, low), subtract(x, 1)
+    pairs = multiply(right_shift(n, 1), bitwise_or(subtract(n, 1), 1))
+    third = np.asarray(((2 << bits) + 1) // 3, f"uint{bits}").view(dtype)[()]  # the inverse of 3
+    triples = multiply(multiply(pairs, subtract(n, 2)), third)
+    terms = add(n, multiply(t, add(pairs, multiply(t, triples))))
+    none, rest = as_dtype(0, dtype), add(1, multiply(t, terms))
+    result = multiply(result, select_where(logical_and(even, not_equal(n, 0)), none, rest))
     if dtypes.is_signed_integer(dtype):
-        result = select_where(negative, as_dtype(0, dtype), result)
+        result = select_where(negative, none, result)
     return result
 
 
