@@ -195,3 +195,22 @@ def test_sums_that_a_program_adds_up_itself_stay_whole():
     program = canonicalize(fornax.jit(small).trace(x, y).jaxpr)
     sums = [e for e in program.equations if e.primitive.name == "reduce_sum"]
     assert sum(e.inputs[0].type.size == x.size for e in sums) == 1, program
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums_of_what_thousands_of_operations_made(axis):
+    def product(x, r):
+        for _ in range(1200):
+            x = x * r
+        return -x.sum(axis)
+
+    def used(x, r):
+        shifted, total = x + r, x
+        for _ in range(1200):
+            total = total + shifted * x
+        return total.sum(axis)
+
+    for function in (product, used):
+        program = fornax.jit(fornax.grad(lambda r, f=function: f(x, r).sum())).trace(row).jaxpr
+        canonicalize(program)
+        canonicalize(fornax.jit(function).trace(x, row).jaxpr)

@@ -39,8 +39,10 @@ from fornax.primitives.elementwise import div_p, mul_p, neg_p
 from fornax.primitives.shape import reshape
 from fornax.transforms.stage import Stage
 
-#: most factors of a term
+#: most factors of a term, and contributions to a gradient
 MOST = 8
+#: most operations that are looked at to find them: programs may be one product of thousands
+STEPS = 32
 
 
 class Product:
@@ -54,6 +56,7 @@ class Product:
         self.factors: list[tuple[Atom, bool, tuple[int, ...]]] = []
         self.scaled: list[range | None] = []  # which leaves each factor multiplies
         self.negative = False
+        self.steps = 0
         self.take(atom)
 
     def take(self, atom: Atom) -> None:
@@ -101,9 +104,11 @@ class Product:
 
     def parts(self, atom: Atom) -> None:
         made = self.definition.get(atom)
+        self.steps += 1
+        many = len(self.leaves) + len(self.factors) >= MOST or self.steps > STEPS
         if not atom.type.shape:
             self.factors.append((atom, False, ()))
-        elif made is None or len(self.leaves) + len(self.factors) >= MOST:
+        elif made is None or many:
             self.leaves.append(atom)
         elif made.primitive is mul_p:
             for part in made.inputs:
@@ -131,16 +136,22 @@ class Product:
         return (small, places) if all(n == 1 for d, n in pairs if d in self.axes) else None
 
 
-def contributions(
-    terms: Atom, definition: Mapping[Atom, Equation], negative: bool = False
-) -> list[tuple[Atom, bool]]:
-    """What differentiation has added up, and whether it is taken with the other sign."""
-    made = definition.get(terms)
-    if made is not None and made.primitive is neg_p:
-        return contributions(made.inputs[0], definition, not negative)
-    if made is not None and made.primitive is add_any_p:
-        return [c for part in made.inputs for c in contributions(part, definition, negative)]
-    return [(terms, negative)]
+def contributions(terms: Atom, definition: Mapping[Atom, Equation]) -> list[tuple[Atom, bool]]:
+    """What differentiation has added up, and whether it is taken with the other sign; if that is a
+    lot, no more than what shows it. (Sums may be as deep as a program is long.)"""
+    found: list[tuple[Atom, bool]] = []
+    pending, steps = [(terms, False)], 0
+    while pending and steps <= FAR and len(found) <= MOST:
+        steps += 1
+        atom, negative = pending.pop()
+        made = definition.get(atom)
+        if made is not None and made.primitive is neg_p:
+            pending.append((made.inputs[0], not negative))
+        elif made is not None and made.primitive is add_any_p:
+            pending += [(part, negative) for part in reversed(made.inputs)]
+        else:
+            found.append((atom, negative))
+    return found + pending
 
 
 def without_factors(
