@@ -22,7 +22,10 @@ TITLE = "## Sums of float32"
 TEXT = """
 Long sums are added up in blocks, whose totals are added up: in lanes along rows, eight rows at a
 time and in blocks of 64 along columns. How a sum is cut depends on shapes alone, so results are the
-same for every number of threads. Errors are the largest of each kind, in units of 2^-24 of the sum
+same for every number of threads. Common factors of the terms of a sum multiply it afterwards, and
+what differentiation adds up, as contributions to the gradient of a mean, may be sums of their own:
+their errors are of the size of the contributions. Errors below are the largest of each kind, in
+units of 2^-24 of the sum
 of magnitudes: of numbers that are nearly equal (0.1 and 0.17 in turn, whose roundings all go one
 way in a plain loop: 4096 numbers are off by 600 units then) and of normal ones. Sums of float16 and
 bfloat16 are added up in float32 and rounded once.
