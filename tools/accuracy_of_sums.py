@@ -25,9 +25,9 @@ time and in blocks of 64 along columns. How a sum is cut depends on shapes alone
 same for every number of threads. Common factors of the terms of a sum multiply it afterwards, and
 what differentiation adds up, as contributions to the gradient of a mean, may be sums of their own:
 their errors are of the size of the contributions. Errors below are the largest of each kind, in
-units of 2^-24 of the sum of magnitudes: of numbers that are nearly equal (0.1 and 0.17 in turn, whose
-roundings all go one way in a plain loop: 4096 numbers are off by 600 units then) and of normal ones.
-Sums of float16 and bfloat16 are added up in float32 and rounded once.
+units of 2^-24 of the sum of magnitudes: of numbers that are nearly equal (0.1 and 0.17 in turn,
+whose roundings all go one way in a plain loop: 4096 numbers are off by 600 units then) and of
+normal ones. Sums of float16 and bfloat16 are added up in float32 and rounded once.
 
 | function | shape | nearly equal | normal |
 |---|---|---|---|
